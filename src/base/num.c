@@ -1,0 +1,287 @@
+#include "base/num.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+
+bool str_to_i64(struct str s, int64_t *out)
+{
+    size_t i = 0;
+    bool negative = false;
+    if (s.len != 0 && (s.ptr[0] == '-' || s.ptr[0] == '+'))
+        negative = s.ptr[i++] == '-';
+    if (i == s.len)
+        return false;
+    int64_t value = 0;
+    for (; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return false;
+        int digit = s.ptr[i] - '0';
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_sub_overflow(value, digit, &value)) /* negative range is the larger one */
+            return false;
+    }
+    if (!negative && value == INT64_MIN)
+        return false;
+    *out = negative ? value : -value;
+    return true;
+}
+
+bool str_to_i32(struct str s, int32_t *out)
+{
+    int64_t wide;
+    if (!str_to_i64(s, &wide) || wide < INT32_MIN || wide > INT32_MAX)
+        return false;
+    *out = (int32_t)wide;
+    return true;
+}
+
+/* Checks [sign] digits [. digits] [e [sign] digits] with a digit in the mantissa. */
+static bool is_decimal_number(struct str s)
+{
+    size_t i = 0, digits = 0;
+    if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
+        i++;
+    for (; i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++)
+        digits++;
+    if (i < s.len && s.ptr[i] == '.')
+        for (i++; i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++)
+            digits++;
+    if (digits == 0)
+        return false;
+    if (i < s.len && (s.ptr[i] | 32) == 'e') {
+        i++;
+        if (i < s.len && (s.ptr[i] == '-' || s.ptr[i] == '+'))
+            i++;
+        size_t first = i;
+        while (i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9')
+            i++;
+        if (i == first)
+            return false;
+    }
+    return i == s.len;
+}
+
+bool str_to_double(struct str s, double *out)
+{
+    if (!is_decimal_number(s))
+        return false;
+    char small[64];
+    char *text = s.len < sizeof small ? small : malloc(s.len + 1);
+    if (text == NULL)
+        return false;
+    memcpy(text, s.ptr, s.len);
+    text[s.len] = '\0';
+    *out = strtod(text, NULL);
+    if (text != small)
+        free(text);
+    return true;
+}
+
+/* Shortest digits that read back, at least two as Java wants (4.9E-324, not 5E-324). Returns the digit count; *exponent is that of
+ * the first digit (d.ddd x 10^exponent). */
+static int shortest_digits(double d, char digits[20], int *exponent)
+{
+    char text[40];
+    for (int precision = 1; precision < 17; precision++) {
+        snprintf(text, sizeof text, "%.*e", precision, d);
+        if (precision == 16 || strtod(text, NULL) == d)
+            break;
+    }
+    char *e = strchr(text, 'e');
+    ASSERT(e != NULL);
+    *exponent = (int)strtol(e + 1, NULL, 10);
+    int n = 0;
+    for (char *p = text; p < e; p++)
+        if (*p != '.')
+            digits[n++] = *p;
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
+    return n;
+}
+
+/* 1.234E10: first digit, point, the rest or "0", exponent. */
+static void append_scientific(struct buf *buf, const char *digits, int n, int exponent)
+{
+    buf_append_char(buf, digits[0]);
+    buf_append_char(buf, '.');
+    if (n > 1)
+        buf_append(buf, digits + 1, (size_t)n - 1);
+    else
+        buf_append_char(buf, '0');
+    buf_printf(buf, "E%d", exponent);
+}
+
+static void append_plain(struct buf *buf, const char *digits, int n, int exponent)
+{
+    if (exponent < 0) {
+        buf_append_cstr(buf, "0.");
+        for (int i = -1; i > exponent; i--)
+            buf_append_char(buf, '0');
+        buf_append(buf, digits, (size_t)n);
+        return;
+    }
+    for (int i = 0; i <= exponent; i++)
+        buf_append_char(buf, i < n ? digits[i] : '0');
+    buf_append_char(buf, '.');
+    if (n > exponent + 1)
+        buf_append(buf, digits + exponent + 1, (size_t)(n - exponent - 1));
+    else
+        buf_append_char(buf, '0');
+}
+
+/* Java: plain notation for 10^-3 <= |d| < 10^7, otherwise computerized scientific notation. */
+void buf_append_double(struct buf *buf, double d)
+{
+    if (isnan(d)) {
+        buf_append_cstr(buf, "NaN");
+        return;
+    }
+    if (signbit(d))
+        buf_append_char(buf, '-');
+    d = fabs(d);
+    if (isinf(d)) {
+        buf_append_cstr(buf, "Infinity");
+        return;
+    }
+    if (d == 0) {
+        buf_append_cstr(buf, "0.0");
+        return;
+    }
+    if (d < 1e7 && d == (double)(int64_t)d) { /* whole numbers need no search */
+        buf_append_i64(buf, (int64_t)d);
+        buf_append_cstr(buf, ".0");
+        return;
+    }
+    char digits[20];
+    int exponent;
+    int n = shortest_digits(d, digits, &exponent);
+    if (exponent >= -3 && exponent < 7)
+        append_plain(buf, digits, n, exponent);
+    else
+        append_scientific(buf, digits, n, exponent);
+}
+
+void buf_append_i64(struct buf *buf, int64_t n)
+{
+    char text[24];
+    char *at = text + sizeof text;
+    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) != 0);
+    if (n < 0)
+        *--at = '-';
+    buf_append(buf, at, (size_t)(text + sizeof text - at));
+}
+
+size_t varint_encode(uint8_t *at, uint64_t v)
+{
+    size_t n = 0;
+    for (; v >= 0x80; v >>= 7)
+        at[n++] = (uint8_t)(v | 0x80);
+    at[n++] = (uint8_t)v;
+    return n;
+}
+
+size_t varint_decode(const uint8_t *at, const uint8_t *end, uint64_t *out)
+{
+    uint64_t v = 0;
+    for (size_t n = 0; n < 10 && at + n < end; n++) {
+        uint64_t byte = at[n];
+        if (n == 9 && byte > 1)
+            return 0;
+        v |= (byte & 0x7f) << (7 * n);
+        if (byte < 0x80) {
+            *out = v;
+            return n + 1;
+        }
+    }
+    return 0;
+}
+
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void buf_append_base64(struct buf *buf, struct str bytes)
+{
+    const uint8_t *at = (const uint8_t *)bytes.ptr;
+    char *out = buf_extend(buf, (bytes.len + 2) / 3 * 4);
+    for (size_t left = bytes.len; left != 0; at += 3, out += 4) {
+        size_t n = MIN(left, (size_t)3);
+        uint32_t group = (uint32_t)at[0] << 16 | (n > 1 ? (uint32_t)at[1] << 8 : 0) | (n > 2 ? at[2] : 0);
+        out[0] = base64_digits[group >> 18];
+        out[1] = base64_digits[group >> 12 & 63];
+        out[2] = n > 1 ? base64_digits[group >> 6 & 63] : '=';
+        out[3] = n > 2 ? base64_digits[group & 63] : '=';
+        left -= n;
+    }
+}
+
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+bool buf_append_base64_decoded(struct buf *buf, struct str text)
+{
+    if (text.len != 0 && text.len % 4 == 0)
+        for (int pad = 0; pad < 2 && text.ptr[text.len - 1] == '='; pad++)
+            text.len--;
+    if (text.len % 4 == 1)
+        return false;
+    size_t start = buf->len;
+    uint32_t group = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        int value = base64_value(text.ptr[i]);
+        if (value < 0) {
+            buf->len = start;
+            return false;
+        }
+        group = group << 6 | (uint32_t)value;
+        if (i % 4 != 0)
+            buf_append_char(buf, (char)(group >> (6 - 2 * (i % 4))));
+    }
+    return true;
+}
+
+void buf_append_hex(struct buf *buf, struct str bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *out = buf_extend(buf, bytes.len * 2);
+    for (size_t i = 0; i < bytes.len; i++) {
+        *out++ = digits[(uint8_t)bytes.ptr[i] >> 4];
+        *out++ = digits[bytes.ptr[i] & 15];
+    }
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 32;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool buf_append_hex_decoded(struct buf *buf, struct str text)
+{
+    if (text.len % 2 != 0)
+        return false;
+    size_t start = buf->len;
+    for (size_t i = 0; i < text.len; i += 2) {
+        int high = hex_value(text.ptr[i]), low = hex_value(text.ptr[i + 1]);
+        if (high < 0 || low < 0) {
+            buf->len = start;
+            return false;
+        }
+        buf_append_char(buf, (char)(high << 4 | low));
+    }
+    return true;
+}

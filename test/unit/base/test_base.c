@@ -1,0 +1,168 @@
+/* test_base.c - slices, numbers, hashes, containers against values from their specifications or worked by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/base.h"
+
+static void test_split(void **state)
+{
+    struct str rest = STR("a,,b,"), part;
+    const char *expect[] = {"a", "", "b", ""};
+    size_t n = 0;
+    while (str_split(&rest, ',', &part)) {
+        assert_true(n < 4);
+        assert_true(str_eq_cstr(part, expect[n++]));
+    }
+    assert_int_equal(n, 4);
+}
+
+static void test_numbers(void **state)
+{
+    int64_t n;
+    assert_true(str_to_i64(STR("-9223372036854775808"), &n) && n == INT64_MIN);
+    assert_true(str_to_i64(STR("9223372036854775807"), &n) && n == INT64_MAX);
+    assert_false(str_to_i64(STR("9223372036854775808"), &n));
+    assert_false(str_to_i64(STR(""), &n));
+    assert_false(str_to_i64(STR("-"), &n));
+    assert_false(str_to_i64(STR("1 "), &n));
+    double d;
+    assert_true(str_to_double(STR("-1.5e3"), &d) && d == -1500.0);
+    assert_false(str_to_double(STR("0x10"), &d));
+    assert_false(str_to_double(STR("1e"), &d));
+    assert_false(str_to_double(STR("."), &d));
+}
+
+/* Expected texts: Javadoc of Double.toString. */
+static void test_double_text(void **state)
+{
+    static const struct {
+        double d;
+        const char *text;
+    } cases[] = {{1, "1.0"},          {0.1, "0.1"},        {1e7, "1.0E7"},           {9999999, "9999999.0"},
+                 {1e-3, "0.001"},     {9.5e-4, "9.5E-4"},  {-0.0, "-0.0"},           {123456.789, "123456.789"},
+                 {1e10, "1.0E10"},    {1e23, "1.0E23"},    {4.9e-324, "4.9E-324"},   {NAN, "NaN"},
+                 {INFINITY, "Infinity"}, {1.7976931348623157e308, "1.7976931348623157E308"}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buf buf = {0};
+        buf_append_double(&buf, cases[i].d);
+        assert_string_equal(buf.ptr, cases[i].text);
+        buf_fini(&buf);
+    }
+}
+
+/* CRC32C check value: RFC 3720 B.4 and the usual "123456789"; murmur2: Apache Kafka's UtilsTest. */
+static void test_hashes(void **state)
+{
+    assert_int_equal(hash_crc32c(0, "123456789", 9), 0xe3069283u);
+    char zeros[32] = {0};
+    assert_int_equal(hash_crc32c(0, zeros, 32), 0x8a9136aau);
+    assert_int_equal(hash_crc32c(hash_crc32c(0, "1234", 4), "56789", 5), 0xe3069283u);
+    assert_int_equal(hash_murmur2("21", 2), -973932308);
+    assert_int_equal(hash_murmur2("foobar", 6), -790332482);
+    assert_int_equal(hash_murmur2("a-little-bit-long-string", 24), -985981536);
+    assert_int_equal(hash_murmur2("abc", 3), 479470107);
+}
+
+static void test_map(void **state)
+{
+    struct map map = {0};
+    char key[16];
+    for (int round = 0; round < 3; round++) {
+        for (intptr_t i = 0; i < 1000; i++) {
+            int len = snprintf(key, sizeof key, "k%d", (int)i);
+            map_put(&map, str_of(key, (size_t)len), (void *)(i + 1));
+        }
+        assert_int_equal(map.len, 1000);
+        for (intptr_t i = 0; i < 1000; i += 2) {
+            int len = snprintf(key, sizeof key, "k%d", (int)i);
+            assert_int_equal((intptr_t)map_remove(&map, str_of(key, (size_t)len)), i + 1);
+        }
+        assert_int_equal(map.len, 500);
+        assert_null(map_get(&map, STR("k0")));
+        assert_int_equal((intptr_t)map_get(&map, STR("k1")), 2);
+    }
+    size_t pos = 0, n = 0;
+    struct str at;
+    void *value;
+    while (map_next(&map, &pos, &at, &value))
+        n++;
+    assert_int_equal(n, 500);
+    map_fini(&map);
+}
+
+static void test_base64(void **state) /* RFC 4648, section 10 */
+{
+    static const char *const plain[] = {"", "f", "fo", "foo", "foob", "fooba", "foobar"};
+    static const char *const coded[] = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+    for (size_t i = 0; i < COUNT_OF(plain); i++) {
+        struct buf buf = {0};
+        buf_append_base64(&buf, str_from(plain[i]));
+        assert_true(str_eq_cstr(buf_str(&buf), coded[i]));
+        buf_clear(&buf);
+        assert_true(buf_append_base64_decoded(&buf, str_from(coded[i])));
+        assert_true(str_eq_cstr(buf_str(&buf), plain[i]));
+        buf_fini(&buf);
+    }
+    struct buf buf = {0};
+    assert_false(buf_append_base64_decoded(&buf, STR("Zm9*")));
+    assert_false(buf_append_base64_decoded(&buf, STR("Z")));
+    buf_fini(&buf);
+}
+
+static void test_arena(void **state)
+{
+    struct arena arena = {0};
+    for (int round = 0; round < 3; round++) {
+        char *first = arena_alloc(&arena, 100000);
+        memset(first, 1, 100000);
+        for (int i = 0; i < 1000; i++)
+            assert_int_equal((uintptr_t)arena_alloc(&arena, 17) % 16, 0);
+        size_t held = arena_bytes(&arena);
+        arena_reset(&arena);
+        assert_true(arena_bytes(&arena) <= held);
+    }
+    arena_fini(&arena);
+    assert_int_equal(arena_bytes(&arena), 0);
+}
+
+static void test_err_context(void **state)
+{
+    struct err err = {0};
+    assert_false(err_set(&err, ERR_CORRUPT, "bad crc at %d", 7));
+    err_context(&err, "partition %s-%d", "t", 0);
+    assert_string_equal(err.text, "partition t-0: bad crc at 7");
+    assert_int_equal(err.code, ERR_CORRUPT);
+    assert_int_equal(err_kafka_code(err.code), 2);
+}
+
+static void test_varint(void **state) /* Protocol Buffers, "Encoding": 150 is 96 01 */
+{
+    uint8_t bytes[10];
+    assert_int_equal(varint_encode(bytes, 150), 2);
+    assert_int_equal(bytes[0], 0x96);
+    assert_int_equal(bytes[1], 0x01);
+    uint64_t out;
+    assert_int_equal(varint_encode(bytes, UINT64_MAX), 10);
+    assert_int_equal(varint_decode(bytes, bytes + 10, &out), 10);
+    assert_true(out == UINT64_MAX);
+    assert_int_equal(varint_decode(bytes, bytes + 9, &out), 0);
+    bytes[9] = 2;
+    assert_int_equal(varint_decode(bytes, bytes + 10, &out), 0);
+    assert_true(zigzag_encode(-1) == 1 && zigzag_decode(zigzag_encode(INT64_MIN)) == INT64_MIN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_split),  cmocka_unit_test(test_numbers), cmocka_unit_test(test_double_text),
+        cmocka_unit_test(test_hashes), cmocka_unit_test(test_map),     cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_arena),  cmocka_unit_test(test_err_context), cmocka_unit_test(test_varint),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

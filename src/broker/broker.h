@@ -1,0 +1,280 @@
+/* broker.h - the Kafka side of the server: a listener, topics, partitions, groups, transactions.
+ *
+ *   Kafka clients --net threads--> requests --+
+ *                                             +--> topics, partitions (logs), groups, transactions
+ *   `client` (embedded), in process ----------+
+ *
+ * Two doors lead to the same state: the Kafka protocol on a listener, and the functions below, which `client`
+ * uses without a socket. Functions marked *blocking* wait for the disk and may not be called on a net thread.
+ * Callbacks come on any thread (a net thread, a pool thread, the appender's), must not block and must not
+ * call back into the same partition; they typically post a mail.
+ */
+#ifndef RIALTO_BROKER_BROKER_H
+#define RIALTO_BROKER_BROKER_H
+
+#include "base/base.h"
+
+struct broker;
+struct partition;
+struct broker_txn;
+struct io;
+struct log;
+
+/* --- life --- */
+
+enum broker_durability {
+    BROKER_FSYNC, /* acks=all answers after an fdatasync shared by all who wait; consumers see only what is
+                     synced */
+    BROKER_OS,    /* the page cache is durable enough: Kafka's own default */
+};
+
+/* Options of the broker; broker_config_init sets the defaults named here. Strings are borrowed until
+ * broker_start returns. */
+struct broker_config {
+    struct str data_dir; /* logs live in <data_dir>/log */
+    struct str
+        kafka_listen; /* "127.0.0.1:9092"; port 0 takes a free one; empty: no listener, in process only */
+    struct str kafka_advertise; /* "host:port" told to clients; empty: the address listened on */
+    enum broker_durability durability;
+    int32_t net_threads;                      /* 2 */
+    int32_t sync_threads;                     /* 2: pool threads that sync partitions */
+    int32_t num_partitions;                   /* 1: of topics created without a count */
+    bool auto_create_topics;                  /* true */
+    bool clamp_replication_factor;            /* false: a factor above 1 is refused; true: it counts as 1 */
+    int64_t retention_ms;                     /* 604800000; -1 never */
+    int64_t retention_bytes;                  /* -1 unlimited, per partition */
+    int64_t retention_check_interval_ms;      /* 300000 */
+    int64_t segment_bytes;                    /* 1073741824 */
+    int64_t segment_ms;                       /* 604800000 */
+    int32_t message_bytes_max;                /* 1048588: one record batch */
+    int32_t request_bytes_max;                /* 104857600: one request frame */
+    int32_t fetch_bytes_max;                  /* 57671680: one fetch response */
+    int32_t connections_max;                  /* 20000 */
+    int64_t connections_idle_ms_max;          /* 600000 */
+    int32_t group_initial_rebalance_delay_ms; /* 3000 in Kafka; 0 here: a group forms as soon as it has a
+                                                 member */
+    int32_t group_session_timeout_ms_min;     /* 6000 */
+    int32_t group_session_timeout_ms_max;     /* 1800000 */
+    int32_t group_members_max;                /* 10000 */
+    int64_t offsets_retention_ms;             /* 604800000: committed offsets of groups without members */
+    int32_t offset_metadata_bytes_max;        /* 4096 */
+};
+
+void broker_config_init(struct broker_config *config);
+
+/* Opens the logs, replays topics, groups and transactions (open transactions of this process's earlier life
+ * are aborted, decided ones completed), then listens. Blocking. `io` outlives the broker. */
+bool broker_start(struct broker **out, const struct broker_config *config, struct io *io, struct err *err);
+
+/* Closes the listener, answers or drops what waits, syncs and closes the logs. All partition handles must
+ * have been given back and all transactions ended. Blocking. */
+void broker_stop(struct broker *broker);
+
+/* The port that the Kafka listener got; 0 without one. */
+int broker_kafka_port(const struct broker *broker);
+
+/* 22 characters; generated once per data directory. */
+struct str broker_cluster_id(const struct broker *broker);
+
+/* Connections open at present on the Kafka listener. */
+int64_t broker_connection_count(const struct broker *broker);
+
+/* --- topics (any thread) --- */
+
+struct broker_topic_config {
+    struct str name, value; /* Kafka's topic config names; value null: back to the default (only in alter) */
+};
+
+struct broker_topic {
+    struct str name;
+    uint8_t id[16]; /* changes when a topic is deleted and created again */
+    int32_t partition_count;
+    bool internal;                       /* __consumer_offsets, __transaction_state */
+    struct broker_topic_config *configs; /* those set on the topic */
+    size_t config_count;
+};
+
+/* Creates a topic; partition_count -1 takes num.partitions. Durable when it returns. ERR_TOPIC_EXISTS,
+ * ERR_INVALID_TOPIC, ERR_INVALID_PARTITIONS, ERR_INVALID_CONFIG. Blocking. */
+bool broker_topic_create(struct broker *broker, struct str name, int32_t partition_count,
+                         const struct broker_topic_config *configs, size_t config_count, struct err *err);
+
+/* Deletes topic and records; open handles of its partitions answer ERR_UNKNOWN_TOPIC from then on. Blocking.
+ */
+bool broker_topic_delete(struct broker *broker, struct str name, struct err *err);
+
+/* Raises the partition count. Blocking. */
+bool broker_topic_grow(struct broker *broker, struct str name, int32_t partition_count, struct err *err);
+
+/* Fills *out in the arena. ERR_UNKNOWN_TOPIC. */
+bool broker_topic_describe(struct broker *broker, struct str name, struct broker_topic *out,
+                           struct arena *arena, struct err *err);
+
+/* All topics, by name. */
+struct broker_topic *broker_topic_list(struct broker *broker, size_t *count, struct arena *arena);
+
+/* The value in force of a topic's config, defaults included; null when there is no such config or topic. */
+struct str broker_topic_config_get(struct broker *broker, struct str topic, struct str config,
+                                   struct arena *arena);
+
+/* Calls fn(arg) after topics were created, deleted or grown (any thread; must not block). One entry a caller
+ * owns. */
+struct broker_topic_watch {
+    void (*fn)(struct broker_topic_watch *watch);
+    struct list link;
+};
+void broker_topic_watch_add(struct broker *broker, struct broker_topic_watch *watch);
+void broker_topic_watch_remove(struct broker *broker, struct broker_topic_watch *watch);
+
+/* --- partitions (any thread) --- */
+
+/* A handle (reference) to a partition, or NULL with ERR_UNKNOWN_TOPIC. Give it back with
+ * broker_partition_unref. */
+struct partition *broker_partition_get(struct broker *broker, struct str topic, int32_t partition,
+                                       struct err *err);
+struct partition *broker_partition_ref(struct partition *part);
+void broker_partition_unref(struct partition *part);
+
+struct str broker_partition_topic(const struct partition *part);
+int32_t broker_partition_id(const struct partition *part);
+
+/* The log below, for log_read, log_slice_read, log_offset_for_time, ...: valid as long as the handle. Appends
+ * go through the functions here, so that waiters wake. */
+struct log *broker_partition_log(struct partition *part);
+
+/* Offsets: first kept; next written; what consumers may read up to (durable end with BROKER_FSYNC); below the
+ * first open transaction; synced. */
+int64_t broker_partition_start(struct partition *part);
+int64_t broker_partition_end(struct partition *part);
+int64_t broker_partition_hw(struct partition *part);
+int64_t broker_partition_lso(struct partition *part);
+
+struct broker_appended {
+    int64_t base_offset; /* of the first record */
+    int64_t end_offset;  /* after the last record: what to wait for */
+    int64_t append_ms;   /* LogAppendTime topics, else -1 */
+    bool duplicate;      /* an idempotent retry: base_offset is that of the first time */
+};
+
+/* Appends one finished record batch, as a produce request would (offsets and leader epoch are set in place in
+ * `batch`). Returns before it is durable. Internal topics are allowed here. */
+bool broker_partition_append(struct partition *part, char *batch, size_t size, struct broker_appended *out,
+                             struct err *err);
+
+/* Somebody who waits until a partition is durable up to an offset. The memory is the waiter's until fn was
+ * called, once. With BROKER_OS fn is called at once. */
+struct broker_wait {
+    void (*fn)(struct broker_wait *wait, const struct err *failure); /* failure NULL: durable */
+    int64_t offset; /* set by broker_partition_when_durable */
+    struct list link;
+};
+void broker_partition_when_durable(struct partition *part, int64_t offset, struct broker_wait *wait);
+
+/* The same, blocking. */
+bool broker_partition_wait_durable(struct partition *part, int64_t offset, struct err *err);
+
+/* Somebody who wants to know that there is more to read: fn is called after the end, the hw, the lso or the
+ * start moved, or the topic was deleted. It is called often: set a flag, post one mail. After
+ * broker_partition_watch_remove has returned fn is not called any more. */
+struct broker_watch {
+    void (*fn)(struct broker_watch *watch);
+    struct list link;
+};
+void broker_partition_watch_add(struct partition *part, struct broker_watch *watch);
+void broker_partition_watch_remove(struct partition *part, struct broker_watch *watch);
+
+/* True after the topic was deleted: no more appends, no more reads. */
+bool broker_partition_is_deleted(struct partition *part);
+
+/* --- committed offsets of a group (any thread) --- */
+
+struct broker_group_offset {
+    struct str topic;
+    int32_t partition;
+    int64_t offset;      /* next to read; -1 when fetching and nothing was committed */
+    struct str metadata; /* may be empty */
+};
+
+/* Commits for a group without members, as a simple consumer does; durable when it returns.
+ * ERR_UNKNOWN_MEMBER_ID when the group has members. Blocking. */
+bool broker_group_commit(struct broker *broker, struct str group, const struct broker_group_offset *offsets,
+                         size_t count, struct err *err);
+
+/* Fills offset and metadata (in the arena) of the given entries. */
+void broker_group_fetch(struct broker *broker, struct str group, struct broker_group_offset *offsets,
+                        size_t count, struct arena *arena);
+
+/* All committed offsets of the group. */
+struct broker_group_offset *broker_group_fetch_all(struct broker *broker, struct str group, size_t *count,
+                                                   struct arena *arena);
+
+struct broker_group_info {
+    struct str name, state, protocol_type; /* state: Empty, PreparingRebalance, CompletingRebalance, Stable */
+    int32_t generation;
+    size_t member_count;
+};
+struct broker_group_info *broker_group_list(struct broker *broker, size_t *count, struct arena *arena);
+
+/* Deletes a group without members and its offsets. Blocking. */
+bool broker_group_delete(struct broker *broker, struct str group, struct err *err);
+
+/* --- the engine's transaction ---
+ *
+ * One transaction at a time per transactional id. Its identity is (producer id, epoch): a new pair each time,
+ * so it can name what the caller prepared elsewhere.
+ *
+ *   begin            (pid, epoch) durable as Ongoing before it returns
+ *   append ...       batches into any partitions, from any threads
+ *   commit           (a) fdatasync of every partition appended to, and of inputs read beyond their hw, in
+ * parallel (b) decision record durable in __transaction_state: from here on the transaction is committed (c)
+ * commit markers in every partition; the lso moves past them when they are durable After a crash before (b)
+ * the transaction is aborted with markers at the next start, after (b) it is completed.
+ */
+enum broker_txn_state {
+    BROKER_TXN_NONE,      /* the transactional id was never used */
+    BROKER_TXN_OPEN,      /* begun in this process's life */
+    BROKER_TXN_COMMITTED, /* decided, even if markers are still to be written */
+    BROKER_TXN_ABORTED,
+};
+
+/* Begins a transaction. An open one of the same id is aborted first (the earlier handle then answers
+ * ERR_PRODUCER_FENCED). Blocking. */
+bool broker_txn_begin(struct broker *broker, struct str transactional_id, struct broker_txn **out,
+                      struct err *err);
+
+int64_t broker_txn_producer_id(const struct broker_txn *txn);
+int16_t broker_txn_epoch(const struct broker_txn *txn);
+
+/* Appends a record batch inside the transaction. Producer id, epoch, sequence and the transactional bit are
+ * stamped into `batch`, the CRC is computed anew: the builder needs to know nothing of them. Any thread. */
+bool broker_txn_append(struct broker_txn *txn, struct partition *part, char *batch, size_t size,
+                       struct broker_appended *out, struct err *err);
+
+/* A place that the transaction has read up to. When it is beyond the hw of that partition, step (a) syncs it
+ * too: results never outlive their inputs. */
+struct broker_txn_input {
+    struct partition *part; /* borrowed until done was called */
+    int64_t offset;         /* next to read */
+};
+
+/* Commits. done(arg, failure) is called once, from any thread: failure NULL means decided and markers
+ * appended; otherwise the transaction is aborted (or, when the decision could not be written, decided by the
+ * next start; the partition of decisions is then offline). The handle is gone when done is called. */
+void broker_txn_commit(struct broker_txn *txn, const struct broker_txn_input *inputs, size_t input_count,
+                       void (*done)(void *arg, const struct err *failure), void *arg);
+
+/* The same, blocking. */
+bool broker_txn_commit_wait(struct broker_txn *txn, const struct broker_txn_input *inputs, size_t input_count,
+                            struct err *err);
+
+/* Aborts: markers are appended and the abort is recorded. The handle is gone. Blocking. */
+bool broker_txn_abort(struct broker_txn *txn, struct err *err);
+
+/* State and identity of the last transaction of an id. After broker_start there are no open ones. */
+enum broker_txn_state broker_txn_last(struct broker *broker, struct str transactional_id,
+                                      int64_t *producer_id, int16_t *epoch);
+
+/* Identity for an idempotent producer in process. Blocking. */
+bool broker_producer_id(struct broker *broker, int64_t *producer_id, struct err *err);
+
+#endif

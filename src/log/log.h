@@ -1,0 +1,237 @@
+/* log.h - a partition on disk: append, sync, read, look up, retain, recover.
+ *
+ *   log start            last stable      high watermark        log end
+ *      |  durable and decided  |  durable       |  written, not synced  |
+ *      |----- segment ----|------- segment -------|--- active segment ---|
+ *
+ * (L1) Appends are ordered by one lock inside; any thread may append. Offsets are consecutive.
+ * (L2) A record below the high watermark survives `kill -9` and, with LOG_FSYNC, a power cut. With LOG_OS the
+ * high watermark is the log end. (L3) Readers take a lock for a few instructions only and never wait for a
+ * write or a sync. (L4) What was handed out by log_read stays readable until log_slice_release, whatever is
+ * deleted meanwhile. (L5) Opening never fails because of a torn tail, a missing index or a missing
+ * checkpoint.
+ *
+ * An idle log holds no open file and some hundred bytes of memory. Files: doc/disk.md.
+ */
+#ifndef RIALTO_LOG_LOG_H
+#define RIALTO_LOG_LOG_H
+
+#include "base/base.h"
+#include "io/io.h"
+#include "record/record.h"
+
+struct log;
+struct log_segment;
+
+enum log_durability {
+    LOG_FSYNC, /* readers see a record after log_sync */
+    LOG_OS,    /* readers see a record at once; log_sync is still needed now and then */
+};
+
+/* Kafka's topic configs that concern one partition; log_config_default gives Kafka's defaults. */
+struct log_config {
+    enum log_durability durability;
+    uint32_t segment_bytes;          /* segment.bytes; at most 2^31 - 1 */
+    int64_t segment_ms;              /* segment.ms */
+    uint32_t index_interval_bytes;   /* index.interval.bytes */
+    uint32_t message_bytes_max;      /* max.message.bytes: a whole batch */
+    int64_t retention_ms;            /* retention.ms; -1: for ever */
+    int64_t retention_bytes;         /* retention.bytes; -1: no limit */
+    bool retention_on;               /* cleanup.policy contains delete */
+    bool key_required;               /* cleanup.policy contains compact */
+    bool append_time;                /* message.timestamp.type = LogAppendTime */
+    int64_t timestamp_before_max_ms; /* message.timestamp.before.max.ms; INT64_MAX: any */
+    int64_t timestamp_after_max_ms;  /* message.timestamp.after.max.ms */
+    int64_t producer_expiration_ms;  /* producer.id.expiration.ms */
+    uint64_t checkpoint_bytes; /* a sync writes a checkpoint after so many bytes: bounds what a start reads */
+};
+
+struct log_config log_config_default(void);
+
+/* Opens the partition in directory `dir` (made when missing), recovers what lies after its last checkpoint.
+ * `name`, usually topic-partition, is for log lines and errors. `io` must outlive the log. NULL: *err says
+ * why. */
+struct log *log_open(const char *dir, const char *name, const struct log_config *config, struct io *io,
+                     struct err *err);
+
+/* Syncs, writes a checkpoint and releases; slices must have been released. Failures are logged: the next
+ * start recovers. */
+void log_close(struct log *log);
+
+/* Releases without writing anything, as a crash would. For tests. */
+void log_abandon(struct log *log);
+
+/* Closes and removes the directory. A deletion cut short is finished by log_purge. */
+bool log_delete(struct log *log, struct err *err);
+
+/* Removes what interrupted deletions left in the directory that holds the logs. Call once before opening
+ * them. */
+bool log_purge(const char *logs_dir, struct io *io, struct err *err);
+
+/* Takes a new configuration for what comes. */
+void log_set_config(struct log *log, const struct log_config *config);
+struct log_config log_get_config(struct log *log);
+
+enum log_origin {
+    LOG_CLIENT,   /* exactly one batch, all checks of the reference's section 5.4; no control batch */
+    LOG_INTERNAL, /* one or more batches made by this program: checksum and records are trusted, sequences are
+                     checked */
+};
+
+struct log_append_result {
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t append_time_ms; /* -1 where timestamps are the producer's */
+    int64_t start_offset;
+    bool duplicate;     /* appended before: base_offset is the earlier one, nothing was written */
+    int32_t bad_record; /* on failure: index of the record at fault, or -1 */
+};
+
+/* Checks, numbers and writes batches by one write; `bytes` are patched in place (offset, leader epoch, time)
+ * and, on failure, have base offset 0 again. Readers see the records after log_sync (LOG_FSYNC) or at once
+ * (LOG_OS). *result is filled on failure too. Errors: ERR_INVALID_RECORD, ERR_CORRUPT, ERR_TOO_LARGE,
+ * ERR_INVALID_TIMESTAMP, ERR_UNSUPPORTED_FORMAT, ERR_OUT_OF_ORDER_SEQUENCE, ERR_INVALID_PRODUCER_EPOCH,
+ * ERR_INVALID_TXN_STATE: nothing was written; ERR_DISK_FULL: nothing was kept, works again when there is
+ * room; ERR_IO: nothing was kept; ERR_STORAGE: the log is offline. */
+bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origin,
+                struct log_append_result *result, struct err *err);
+
+/* Appends a commit or abort marker that ends the open transaction of the producer here. A marker without an
+ * open transaction is appended all the same (a repeated one does no harm). ERR_INVALID_PRODUCER_EPOCH when
+ * the epoch is older than the last seen. */
+bool log_append_marker(struct log *log, int64_t pid, int16_t epoch, enum marker marker,
+                       int32_t coordinator_epoch, struct log_append_result *result, struct err *err);
+
+/* Makes all that was appended before the call durable and publishes it to readers. Any number of threads; who
+ * comes while another syncs is served by the next round. On failure the log goes offline for writing
+ * (ERR_STORAGE from then on) and, with LOG_FSYNC, what was not durable is dropped; the next log_open starts
+ * from the durable end. */
+bool log_sync(struct log *log, struct err *err);
+
+/* True when something was appended since the last sync. */
+bool log_is_dirty(const struct log *log);
+
+/* log_sync, and a checkpoint if anything has changed since the last: the next start reads nothing before it.
+ */
+bool log_checkpoint(struct log *log, struct err *err);
+
+/* NULL, or why the log takes no more writes (valid until log_close). */
+const char *log_offline_reason(const struct log *log);
+
+/* Offsets. Each is one atomic load; log_lso takes the lock. */
+int64_t log_start_offset(const struct log *log);
+int64_t log_end_offset(const struct log *log);
+int64_t log_durable_offset(const struct log *log);
+int64_t log_high_watermark(const struct log *log);
+int64_t log_lso(struct log *log);
+
+/* Bytes of all segments. */
+uint64_t log_size_bytes(struct log *log);
+const char *log_name(const struct log *log);
+
+enum log_isolation {
+    LOG_UP_TO_HW,       /* read_uncommitted */
+    LOG_READ_COMMITTED, /* up to the last stable offset */
+    LOG_APPENDED,       /* all that is written: for the writer itself */
+};
+
+/* Whole batches in one file, the first one contains the offset asked for; the last may be cut by bytes_max.
+ */
+struct log_slice {
+    struct log_segment *seg; /* reference; NULL when there is nothing to read yet */
+    int fd;
+    uint64_t pos;
+    size_t len;
+    int64_t base_offset;         /* of the first batch; <= the offset asked for */
+    int64_t start, end, hw, lso; /* as they were at the read */
+};
+
+/* Finds what to read from `offset`: at most bytes_max, but the first batch whole. len 0: nothing yet. A slice
+ * ends at the latest where its segment ends; read again from there. ERR_OFFSET_OUT_OF_RANGE below the start
+ * or past the end (the slice then still has start, end, hw, lso). Release every slice. */
+bool log_read(struct log *log, int64_t offset, size_t bytes_max, enum log_isolation isolation,
+              struct log_slice *out, struct err *err);
+
+/* Bytes that log_read could give from `offset` on, without touching the disk; an estimate that is never 0
+ * when there is something: for fetch.min.bytes. */
+uint64_t log_readable_bytes(struct log *log, int64_t offset, enum log_isolation isolation);
+
+/* Appends the slice's bytes to `out`. */
+bool log_slice_read(struct log *log, const struct log_slice *slice, struct buf *out, struct err *err);
+void log_slice_release(struct log_slice *slice);
+
+/* An aborted transaction; read_committed readers drop the producer's batches from first_offset to its abort
+ * marker. */
+struct log_aborted {
+    int64_t pid;
+    int64_t first_offset;
+    int64_t last_offset; /* of the marker */
+    int64_t lso;         /* last stable offset when it was written */
+};
+
+struct log_aborted_list {
+    vec(struct log_aborted) list;
+};
+
+/* Adds those that overlap [from_offset, to_offset), by first offset. Caller: vec_fini(&out->list). */
+void log_aborted_in(struct log *log, int64_t from_offset, int64_t to_offset, struct log_aborted_list *out);
+
+/* First offset of the producer's open transaction, or -1. */
+int64_t log_txn_first_offset(struct log *log, int64_t pid);
+
+/* What is known of a producer, for DescribeProducers and checks; false when nothing. */
+struct log_producer_info {
+    int64_t pid;
+    int16_t epoch;
+    int32_t last_seq;
+    int64_t last_timestamp_ms;
+    int32_t coordinator_epoch;
+    int64_t txn_first_offset; /* -1: none open */
+};
+bool log_producer(struct log *log, int64_t pid, struct log_producer_info *out);
+
+enum { LOG_TIME_LATEST = -1, LOG_TIME_EARLIEST = -2, LOG_TIME_MAX = -3 };
+
+struct log_time_hit {
+    int64_t offset;       /* -1: none */
+    int64_t timestamp_ms; /* -1 for LATEST and EARLIEST */
+    int32_t leader_epoch;
+};
+
+/* First record with timestamp >= time_ms that the isolation may read; or one of the LOG_TIME_ values
+ * (LOG_TIME_MAX: first record with the largest timestamp). Nothing found is success with offset -1. */
+bool log_offset_for_time(struct log *log, int64_t time_ms, enum log_isolation isolation,
+                         struct log_time_hit *out, struct err *err);
+
+/* The leader epoch of a single node never changes: always 0. */
+int32_t log_leader_epoch(const struct log *log);
+
+/* OffsetForLeaderEpoch: end of the largest epoch <= `epoch`; *out_epoch and *out_end are -1 when `epoch` is
+ * unknown. */
+void log_offset_for_epoch(struct log *log, int32_t epoch, int32_t *out_epoch, int64_t *out_end);
+
+/* DeleteRecords: the log starts at `offset` from now on, durably; whole segments below are removed. Lower
+ * than the start: nothing happens. Past the high watermark: ERR_OFFSET_OUT_OF_RANGE. */
+bool log_delete_before(struct log *log, int64_t offset, struct err *err);
+
+struct log_retained {
+    uint32_t segments;
+    uint64_t bytes;
+};
+
+/* Removes segments by age and size, forgets idle producers, closes idle files. Call every few minutes. */
+bool log_retain(struct log *log, int64_t now_ms, struct log_retained *out, struct err *err);
+
+enum log_dump_flags {
+    LOG_DUMP_RECORDS = 1 << 0, /* each record, not only batch headers */
+    LOG_DUMP_INDEX = 1 << 1,   /* entries of .index, .timeindex, .txnindex */
+    LOG_DUMP_CHECK = 1 << 2,   /* checksums and order */
+};
+
+/* Prints a file (.log, .index, .timeindex, .txnindex, checkpoint) or all files of a partition's directory as
+ * text, read-only; damage is part of the text. `out` is emptied through `flush` (may be NULL) whenever it
+ * grows large. */
+bool log_dump(const char *path, int flags, struct io *io, struct buf *out,
+              void (*flush)(struct buf *out, void *arg), void *arg, struct err *err);
+
+#endif

@@ -1,0 +1,78 @@
+# The door to everything: `make help`. CMake and Ninja do the work; nothing has to be configured first.
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+BUILD ?= build
+CC ?= cc
+JOBS ?= $(shell nproc)
+N ?= 10000
+CCACHE := $(shell command -v ccache >/dev/null && echo -DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+CONFIGURE = cmake -S . -G Ninja $(CCACHE)
+quiet = log=$$(mktemp); $(1) >$$log 2>&1 || { cat $$log; rm -f $$log; exit 1; }; rm -f $$log
+
+.PHONY: all demo data test check san tsan fuzz bench install fmt clean help setup conformance
+
+all: setup ## build build/rialto
+	@test -f $(BUILD)/build.ninja || { $(call quiet,$(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release); }
+	@ninja -C $(BUILD) -j $(JOBS) rialto
+
+setup:
+	@tools/setup build
+
+demo: ## a live pipeline: data, SQL, page; SINK=postgres adds a database (Ctrl-C ends it)
+	@tools/setup demo
+	@$(MAKE) --no-print-directory all
+	@exec tools/demo $(if $(SINK),--sink $(SINK))
+
+data: all ## send N records (N=10000) to the running demo with 10 parallel producers
+	@exec tools/demo_data $(N)
+
+test: ## all tests, unit to end to end; T=regex picks some
+	@tools/setup test
+	@test -f $(BUILD)/build.ninja || { $(call quiet,$(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release); }
+	@ninja -C $(BUILD) -j $(JOBS)
+	@exec python3 tools/run_tests.py $(BUILD) $(if $(T),-R '$(T)')
+
+conformance: ## SQL conformance cases: make conformance DIR=path/to/sql
+	@ninja -C $(BUILD) -j $(JOBS) conformance
+	@$(BUILD)/conformance $(DIR)
+
+check: ## layers, headers that stand alone, format, docs fresh
+	@tools/setup test
+	@python3 tools/check_layers.py
+	@python3 tools/tidy.py
+	@tools/check_headers
+	@tools/check_docs $(BUILD)
+
+san: ## all unit tests under ASan and UBSan
+	@tools/setup test
+	@test -f build-san/build.ninja || { $(call quiet,$(CONFIGURE) -B build-san -DCMAKE_BUILD_TYPE=Debug -DRIALTO_SANITIZE=address$(comma)undefined -DRIALTO_UI=OFF); }
+	@ninja -C build-san -j $(JOBS)
+	@exec python3 tools/run_tests.py build-san $(if $(T),-R '$(T)')
+
+tsan: ## all unit tests under TSan
+	@tools/setup test
+	@test -f build-tsan/build.ninja || { $(call quiet,$(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=Debug -DRIALTO_SANITIZE=thread -DRIALTO_UI=OFF); }
+	@ninja -C build-tsan -j $(JOBS)
+	@exec python3 tools/run_tests.py build-tsan $(if $(T),-R '$(T)')
+
+fuzz: ## every fuzz target for SECONDS=60 with clang's libFuzzer
+	@tools/setup test
+	@exec tools/fuzz $(or $(SECONDS_EACH),60)
+
+bench: all ## measure against the real peers; writes bench/results
+	@tools/setup test
+	@exec bench/run
+
+install: all ## install build/rialto under PREFIX (/usr/local)
+	@cmake --install $(BUILD) --prefix $(or $(PREFIX),/usr/local)
+
+fmt: ## apply .clang-format
+	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format -i
+
+clean: ## remove all build directories
+	@rm -rf build build-san build-tsan build-fuzz
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+comma := ,

@@ -58,7 +58,7 @@ struct metric *metric_gauge_call(struct metric_registry *reg, const char *name, 
 struct metric *metric_histogram(struct metric_registry *reg, const char *name, const char *help, double scale,
                                 struct metric_labels labels);
 
-/* Removes a series (a topic was deleted). Nobody may count in it any more. */
+/* Removes a series (a topic was deleted). Nobody may count in it any more. NULL is ignored. */
 void metric_remove(struct metric_registry *reg, struct metric *metric);
 
 /* Counting. Any thread. */

@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "base/vec.h"
 
 #include "base/banned.h"

@@ -64,10 +64,43 @@ static bool is_decimal_number(struct str s)
     return i == s.len;
 }
 
+/* Exact and quick for at most 15 digits and powers of ten up to 22: both are doubles without rounding, so one
+ * multiplication or division rounds once (Clinger). The text is a valid number. */
+static bool short_number(struct str s, double *out)
+{
+    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    size_t i = s.ptr[0] == '-' || s.ptr[0] == '+', digits = 0;
+    uint64_t mantissa = 0;
+    int exponent = 0;
+    bool point = false;
+    for (; i < s.len && (s.ptr[i] | 32) != 'e'; i++) {
+        if (s.ptr[i] == '.') {
+            point = true;
+            continue;
+        }
+        if (++digits > 15)
+            return false;
+        mantissa = mantissa * 10 + (uint64_t)(s.ptr[i] - '0');
+        exponent -= point;
+    }
+    int64_t shift = 0;
+    if (i < s.len && (!str_to_i64(str_of(s.ptr + i + 1, s.len - i - 1), &shift) || shift < -99 || shift > 99))
+        return false;
+    exponent += (int)shift;
+    if (exponent < -22 || exponent > 22)
+        return false;
+    double d = exponent < 0 ? (double)mantissa / powers[-exponent] : (double)mantissa * powers[exponent];
+    *out = s.ptr[0] == '-' ? -d : d;
+    return true;
+}
+
 bool str_to_double(struct str s, double *out)
 {
     if (!is_decimal_number(s))
         return false;
+    if (short_number(s, out))
+        return true;
     char small[64];
     char *text = s.len < sizeof small ? small : malloc(s.len + 1);
     if (text == NULL)
@@ -85,7 +118,8 @@ bool str_to_double(struct str s, double *out)
 static int shortest_digits(double d, char digits[20], int *exponent)
 {
     char text[40];
-    for (int precision = 1; precision < 17; precision++) {
+    /* Normal numbers with up to 15 digits read back from 15 digits, so the search may start there and drop zeros. */
+    for (int precision = d < 1e-300 ? 1 : 14; precision < 17; precision++) {
         snprintf(text, sizeof text, "%.*e", precision, d);
         if (precision == 16 || strtod(text, NULL) == d)
             break;

@@ -7,6 +7,11 @@
 #ifndef RIALTO_BASE_BANNED_H
 #define RIALTO_BASE_BANNED_H
 
+/* The headers that declare them, before the words are poisoned: so that base.h may stand first in any file. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #ifndef __cplusplus
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol atof
 #endif

@@ -1,0 +1,122 @@
+/* engine.h - statements in order: parse, validate, log, execute; queries for whoever asks.
+ *
+ *   face (api, pgwire, cli) --engine_execute--> control thread: parse all, validate all against evolving catalog
+ *                                                 snapshots, then execute one by one
+ *                                                   definition: appended to the command topic, durable, applied
+ *                                                   information: entity made from the snapshot
+ *                           <-- done(json entities | error) --
+ *                           --engine_query----> push: a transient query on the flow workers; rows as they come
+ *                                               pull: rows of a snapshot, then the end
+ *
+ * (E1) All state of the engine changes on the control thread only; catalogs are immutable snapshots, so reading one
+ *      needs no lock.
+ * (E2) A definition is executed after its command record is durable; a restart executes the command topic again from
+ *      the start, with the same ids, then starts the queries that are left.
+ * (E3) Validation of a request has no effect: when any of its statements is refused, nothing of it ran.
+ * (E4) Each callback of one request comes from one thread at a time and is never made from inside the call that
+ *      started the request.
+ */
+#ifndef RIALTO_ENGINE_ENGINE_H
+#define RIALTO_ENGINE_ENGINE_H
+
+#include "catalog/catalog.h"
+#include "client/client.h"
+#include "func/func.h"
+#include "json/json.h"
+#include "sql/sql.h"
+
+struct engine;
+struct flow_runtime;
+
+/* What SHOW/CREATE/DROP CONNECTOR need from `connect`; filled by main. Each function appends one JSON value to *out.
+ * Any thread but the control thread may not call them; they may block for a moment. */
+struct engine_connect_ops {
+    bool (*list)(void *state, struct json_writer *out, struct err *err);
+    bool (*plugins)(void *state, struct json_writer *out, struct err *err);
+    bool (*describe)(void *state, struct str name, struct json_writer *out, struct err *err);
+    bool (*create)(void *state, struct str name, struct str config_json, struct json_writer *out, struct err *err);
+    bool (*drop)(void *state, struct str name, struct err *err);
+};
+
+struct engine_options {
+    struct client *client;     /* borrowed; outlives the engine */
+    struct flow_runtime *flow; /* borrowed; outlives the engine */
+    struct str service_id;     /* "default_": part of internal names */
+    const struct map *properties; /* server-level properties: name -> struct str *; borrowed */
+    const struct engine_connect_ops *connect; /* NULL: connector statements answer that there is no connect */
+    void *connect_state;
+    int64_t push_queries_max; /* ksql.max.push.queries */
+};
+
+/* Reads the command topic, rebuilds the catalog and starts the queries. Blocking; any thread. */
+bool engine_open(struct engine **out, const struct engine_options *options, struct err *err);
+
+/* Ends push queries, stops persistent ones (they resume at the next start), joins the control thread. Blocking. */
+void engine_close(struct engine *engine);
+
+/* Session of one request: properties and variables; values are struct str *. May be NULL for none. */
+struct engine_session {
+    const struct map *properties;
+    const struct map *variables;
+};
+
+/* The /ksql endpoint: runs all statements of the text; done is called once with the JSON array of entities (borrowed
+ * for the call), or with an error (entities are then those of the statements that ran before, perhaps "[]"; and
+ * statement_text is the statement that failed, or null). Any thread. The session is copied. */
+typedef void (*engine_done_fn)(void *arg, struct str entities_json, const struct err *failure, struct str statement_text);
+void engine_execute(struct engine *engine, struct str sql, const struct engine_session *session, engine_done_fn done,
+                    void *arg);
+
+enum engine_result_kind { ENGINE_PULL, ENGINE_PUSH, ENGINE_PRINT };
+
+/* The query endpoints: exactly one SELECT (or PRINT) statement. Calls come in this order: on_header once, on_rows any
+ * number of times, on_end once; on_end alone when the statement is refused (failure set). */
+struct engine_rows_class {
+    /* key[i] is true for key columns. The arrays are borrowed for the call. PRINT has one STRING column. */
+    void (*on_header)(void *arg, struct str query_id, enum engine_result_kind kind, const struct column *columns,
+                      uint32_t column_count);
+    /* cols[c][row]; tombstones[row]: only key columns are filled (may be NULL: none). Returns false to ask for a pause
+     * until engine_query_resume. */
+    bool (*on_rows)(void *arg, const struct value *const *cols, uint32_t row_count, const bool *tombstones);
+    /* limit_reached: LIMIT ended it. failure NULL: complete. After it no call comes and the handle is invalid. */
+    void (*on_end)(void *arg, bool limit_reached, const struct err *failure);
+};
+
+struct engine_query;
+
+/* Starts a query; the handle stays valid until on_end was called or engine_query_close returned. Any thread. */
+struct engine_query *engine_query_open(struct engine *engine, struct str sql, const struct engine_session *session,
+                                       const struct engine_rows_class *cls, void *arg);
+
+/* More rows may come after on_rows returned false. Any thread. */
+void engine_query_resume(struct engine_query *query);
+
+/* Ends a query whose client is gone: after it returned no callback runs. Any thread, but not from a callback. */
+void engine_query_close(struct engine_query *query);
+
+/* Ends a running push query by its id, as /close-query does; its on_end comes. False: there is none. Any thread. */
+bool engine_query_end(struct engine *engine, struct str query_id);
+
+/* The present catalog; the caller gives the reference back. Any thread. */
+const struct catalog *engine_catalog(struct engine *engine);
+
+/* What the page and the metrics show of one persistent or push query. */
+struct engine_query_info {
+    struct str id, statement, sink, sink_topic; /* sink null for push queries */
+    const struct str *sources;                  /* source names */
+    uint32_t source_count;
+    bool persistent;
+    enum { ENGINE_QUERY_RUNNING, ENGINE_QUERY_PAUSED, ENGINE_QUERY_ERROR } state;
+    struct str error;             /* the newest, null when none */
+    int64_t error_ms;
+    uint64_t rows_in, rows_out, rows_dropped, errors;
+    int64_t lag;                  /* input records not yet read */
+};
+
+/* All queries in order of creation, in the arena. Any thread. */
+struct engine_query_info *engine_query_list(struct engine *engine, uint32_t *count, struct arena *arena);
+
+/* The plan of a persistent query as JSON, and EXPLAIN's text; false when there is none of this id. Any thread. */
+bool engine_query_plan(struct engine *engine, struct str query_id, struct buf *json, struct buf *text);
+
+#endif

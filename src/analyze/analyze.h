@@ -20,7 +20,7 @@ struct analyze_env {
     void *state;
 };
 
-struct analysis; /* defined in analyze_int.h for `plan`; lives in the arena */
+struct analysis; /* defined in analyze/analysis.h for `plan`; lives in the arena */
 
 /* CREATE STREAM/TABLE with columns: gives the source (not yet in a catalog; caller owns one reference). */
 bool analyze_create_source(const struct analyze_env *env, const struct ast_stmt *stmt, struct source **source,
@@ -33,7 +33,16 @@ bool analyze_query(const struct analyze_env *env, const struct ast_stmt *stmt, s
 
 /* INSERT INTO ... VALUES: the row's values coerced to the source's columns, one per schema column (NULL where not
  * given), and its ROWTIME (-1: now). */
-bool analyze_insert_values(const struct analyze_env *env, const struct ast_stmt *stmt, const struct source **source,
-                           struct value *values, int64_t *rowtime_ms, struct arena *arena, struct err *err);
+bool analyze_insert_values(const struct analyze_env *env, const struct ast_stmt *stmt,
+                           const struct source **source, struct value *values, int64_t *rowtime_ms,
+                           struct arena *arena, struct err *err);
+
+/* CREATE OR REPLACE, ALTER ... ADD: may the source `before` become `after` (same name)? false: ERR_STATEMENT, "Cannot
+ * upgrade data source: ..." in ksqlDB's words. For sources of queries plan_can_replace has more to say. */
+bool analyze_can_replace(const struct source *before, const struct source *after, struct err *err);
+
+/* ALTER STREAM/TABLE ... ADD: the source with the columns appended (caller owns one reference). */
+bool analyze_alter_source(const struct analyze_env *env, const struct ast_stmt *stmt, struct source **source,
+                          struct arena *arena, struct err *err);
 
 #endif

@@ -15,9 +15,12 @@ enum source_kind { SOURCE_STREAM, SOURCE_TABLE };
 
 /* Format of a key or a value with its properties. */
 struct source_format {
-    struct str name;   /* upper case: KAFKA, JSON, DELIMITED, NONE ... */
-    char delimiter;    /* DELIMITED; 0 means ',' */
+    struct str name; /* upper case: KAFKA, JSON, DELIMITED, NONE ... */
+    char delimiter;  /* DELIMITED; 0 means ',' */
     enum { WRAP_DEFAULT, WRAP_SINGLES, UNWRAP_SINGLES } wrap;
+    struct str schema_full_name; /* *_SCHEMA_FULL_NAME; null when absent */
+    struct str nullable_as;      /* *_PROTOBUF_NULLABLE_REPRESENTATION: OPTIONAL, WRAPPER; null when absent */
+    int32_t schema_id;           /* *_SCHEMA_ID; 0 when absent */
 };
 
 struct source {
@@ -35,8 +38,11 @@ struct source {
     struct str statement;             /* the text that made it */
     struct str query_id;              /* the query that created it (C..AS); null for plain CREATE */
     bool materialized;                /* a query keeps its rows in a store: pull queries may read it */
-    struct arena *arena;              /* owns everything above; freed with the last reference */
-    int refs;                         /* atomic */
+    bool create_topic;    /* plain CREATE: the topic did not exist and PARTITIONS says how to make it */
+    int16_t replicas;     /* REPLICAS; 0 when absent */
+    int64_t retention_ms; /* RETENTION_MS, or what the windows need; -1 when absent */
+    struct arena *arena;  /* owns everything above; freed with the last reference */
+    int refs;             /* atomic */
 };
 
 const struct source *source_ref(const struct source *source);
@@ -57,12 +63,14 @@ const struct sql_type *catalog_type(const struct catalog *catalog, struct str na
 
 /* Walks in order of creation; NULL ends. */
 const struct source *catalog_source_at(const struct catalog *catalog, uint32_t i);
-bool catalog_type_at(const struct catalog *catalog, uint32_t i, struct str *name, const struct sql_type **type);
+bool catalog_type_at(const struct catalog *catalog, uint32_t i, struct str *name,
+                     const struct sql_type **type);
 
 /* New snapshots (one reference owned by the caller). with_source replaces a source of the same name. */
 const struct catalog *catalog_with_source(const struct catalog *catalog, const struct source *source);
 const struct catalog *catalog_without_source(const struct catalog *catalog, struct str name);
-const struct catalog *catalog_with_type(const struct catalog *catalog, struct str name, const struct sql_type *type);
+const struct catalog *catalog_with_type(const struct catalog *catalog, struct str name,
+                                        const struct sql_type *type);
 const struct catalog *catalog_without_type(const struct catalog *catalog, struct str name);
 
 #endif

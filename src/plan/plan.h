@@ -24,6 +24,7 @@
 #ifndef RIALTO_PLAN_PLAN_H
 #define RIALTO_PLAN_PLAN_H
 
+#include "analyze/analyze.h"
 #include "catalog/catalog.h"
 #include "expr/expr.h"
 #include "json/json.h"
@@ -34,19 +35,19 @@ enum step_kind {
     STEP_SELECT,       /* computes columns; the key columns are column references or expressions */
     STEP_FLAT_MAP,     /* SELECT with table functions: zero or more rows for one */
     STEP_PARTITION_BY, /* new key columns computed from expressions; repartitions */
-    STEP_GROUP_BY,     /* new key columns for an aggregation; drops rows with a null key; repartitions if changed */
-    STEP_AGGREGATE,    /* one row a key (and window): key columns, kept columns, aggregate results */
+    STEP_GROUP_BY, /* new key columns for an aggregation; drops rows with a null key; repartitions if changed */
+    STEP_AGGREGATE, /* one row a key (and window): key columns, kept columns, aggregate results */
     STEP_JOIN_STREAM_TABLE,
     STEP_JOIN_STREAM_STREAM,
     STEP_JOIN_TABLE_TABLE,
     STEP_JOIN_FOREIGN_KEY,
-    STEP_SUPPRESS,     /* EMIT FINAL: holds a window's row until it closes */
-    STEP_SINK          /* writes a topic, or rows to a push query */
+    STEP_SUPPRESS, /* EMIT FINAL: holds a window's row until it closes */
+    STEP_SINK      /* writes a topic, or rows to a push query */
 };
 
 enum source_column_origin {
-    ORIGIN_KEY,     /* source schema column `index` (a key column) */
-    ORIGIN_VALUE,   /* source schema column `index` (a value or header column) */
+    ORIGIN_KEY,   /* source schema column `index` (a key column) */
+    ORIGIN_VALUE, /* source schema column `index` (a value or header column) */
     ORIGIN_ROWTIME,
     ORIGIN_ROWPARTITION,
     ORIGIN_ROWOFFSET,
@@ -69,15 +70,16 @@ struct plan_window {
 
 struct plan_aggregate {
     const struct func_call *call;
-    const struct expr *const *args; /* over the input of the aggregate step; constant trailing ones left out */
+    const struct expr *const
+        *args; /* over the input of the aggregate step; constant trailing ones left out */
     uint32_t arg_count;
-    bool distinct_rowtime;          /* reserved for later use: false */
+    bool distinct_rowtime; /* reserved for later use: false */
 };
 
 struct step {
     enum step_kind kind;
-    uint32_t id;                  /* unique in the plan, children before parents */
-    struct str name;              /* as in logger names and EXPLAIN: KsqlTopic, WhereFilter, Project, Aggregate ... */
+    uint32_t id;     /* unique in the plan, children before parents */
+    struct str name; /* as in logger names and EXPLAIN: KsqlTopic, WhereFilter, Project, Aggregate ... */
     const struct step *input;     /* the left or only input */
     const struct step *right;     /* joins */
     enum source_kind result_kind; /* rows are facts of a stream or changes of a table */
@@ -91,20 +93,22 @@ struct step {
             const struct source *source;
             const struct source_column *origins; /* one a column */
             bool materialize;                    /* table: keep rows in a store, give old rows */
-            bool from_earliest;                  /* table side of a join, or a table source: always from the start */
+            bool from_earliest; /* table side of a join, or a table source: always from the start */
         } source;
         struct {
             const struct expr *condition;
         } filter;
         struct {
-            const struct expr *const *exprs; /* one a column of this step; for FLAT_MAP the table-function columns are NULL */
-            const struct func_call *const *table_calls;    /* FLAT_MAP: per column, NULL for plain ones */
-            const struct expr *const *const *table_args;   /* FLAT_MAP: per column */
-        } select; /* SELECT, FLAT_MAP */
+            const struct expr *const
+                *exprs; /* one a column of this step; for FLAT_MAP the table-function columns are NULL */
+            const struct func_call *const *table_calls;  /* FLAT_MAP: per column, NULL for plain ones */
+            const struct expr *const *const *table_args; /* FLAT_MAP: per column */
+        } select;                                        /* SELECT, FLAT_MAP */
         struct {
             const struct expr *const *keys; /* one a key column of this step */
-            bool repartition;               /* the key changes: rows must move to the partition of their new key */
-            bool no_key;                    /* PARTITION BY NULL */
+            bool repartition; /* the key changes: rows must move to the partition of their new key */
+            bool no_key;      /* PARTITION BY NULL: key_count is 0, the rows have no key */
+            /* GROUP_BY with key_count 0 is one group of all rows (a push query that aggregates without GROUP BY). */
             /* The non-key columns of this step are the input's columns `carried[i]`. */
             const uint32_t *carried;
         } key; /* PARTITION_BY, GROUP_BY */
@@ -121,19 +125,23 @@ struct step {
         } aggregate;
         struct {
             enum ast_join_kind kind;
-            int64_t before_ms, after_ms, grace_ms; /* stream-stream; grace_ms -1: none given, outer rows at once */
-            const struct expr *foreign_key;        /* over the left input */
-            bool synthetic_key;                    /* columns[0] is the join key ROWKEY made by the join */
-            /* Columns of this step after the key: left_columns of the left input, then right_columns of the right. */
+            int64_t before_ms, after_ms,
+                grace_ms;                   /* stream-stream; grace_ms -1: none given, outer rows at once */
+            const struct expr *foreign_key; /* over the left input */
+            bool synthetic_key;             /* columns[0] is the join key ROWKEY made by the join */
+            /* Key columns of this step: of a foreign key join all key columns of the left input; else one, the value
+             * on which the rows met (both inputs are keyed by it; an outer join takes it from the side that is
+             * there), whatever its name. Then left_columns of the left input, then right_columns of the right: all
+             * NULL where the side is missing. A side's own key column may be among them. */
             const uint32_t *left_columns, *right_columns;
             uint32_t left_count, right_count;
         } join;
         struct {
-            const struct source *sink;   /* NULL: a push query, rows go to the caller */
-            int timestamp_column;        /* column that gives the record's timestamp; -1: the row's time */
-            bool materialize;            /* the rows of the table are kept for pull queries */
-            bool create_topic;           /* the sink's topic is made by this statement */
-            int64_t topic_retention_ms;  /* for topics that are created; -1: default */
+            const struct source *sink;  /* NULL: a push query, rows go to the caller */
+            int timestamp_column;       /* column that gives the record's timestamp; -1: the row's time */
+            bool materialize;           /* the rows of the table are kept for pull queries */
+            bool create_topic;          /* the sink's topic is made by this statement */
+            int64_t topic_retention_ms; /* for topics that are created; -1: default */
             bool topic_compact, topic_delete;
         } sink;
     };
@@ -154,18 +162,28 @@ struct pull_access {
 
 struct plan {
     enum query_kind kind;
-    const struct step *sink;      /* the root */
+    const struct step *sink;         /* the root */
     const struct step *const *steps; /* all, by id */
     uint32_t step_count;
     const struct source *const *sources; /* what it reads, in order of appearance; references held */
     uint32_t source_count;
-    struct pull_access pull;      /* QUERY_PULL */
-    int64_t limit;                /* push and pull; -1: none */
-    bool internal_key;            /* push and pull rows: key columns are shown among the result columns in select order */
-    const uint32_t *output_order; /* push and pull: columns of the sink in the order of the select list */
+    struct pull_access pull; /* QUERY_PULL */
+    int64_t limit;           /* push and pull; -1: none */
+    bool internal_key;       /* push and pull: a key column of the sink is not among the results */
+    const uint32_t *
+        output_order; /* push and pull: columns of the sink in the order of the select list; rows show these */
     uint32_t output_count;
     struct arena *arena;
 };
+
+/* The steps for an analysed query. The plan copies what it keeps: it lives in its own arena, and holds references to
+ * its sources and its sink. false: a step that ksqlDB refuses only when it plans (ERR_STATEMENT). */
+bool plan_build(const struct analysis *analysis, const struct analyze_env *env, struct plan **plan,
+                struct err *err);
+
+/* CREATE OR REPLACE of a query: may the running `before` become `after` and keep its state? false: ERR_STATEMENT, in
+ * ksqlDB's words. The sources' own rules (schema, formats, topic) are analyze_can_replace's. */
+bool plan_can_replace(const struct plan *before, const struct plan *after, struct err *err);
 
 /* Frees a plan and its references. NULL is allowed. */
 void plan_free(struct plan *plan);

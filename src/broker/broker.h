@@ -19,6 +19,8 @@ struct partition;
 struct broker_txn;
 struct io;
 struct log;
+struct conf_table;
+struct metric_registry;
 
 /* --- life --- */
 
@@ -31,40 +33,46 @@ enum broker_durability {
 /* Options of the broker; broker_config_init sets the defaults named here. Strings are borrowed until
  * broker_start returns. */
 struct broker_config {
-    struct str data_dir; /* logs live in <data_dir>/log */
-    struct str
-        kafka_listen; /* "127.0.0.1:9092"; port 0 takes a free one; empty: no listener, in process only */
-    struct str kafka_advertise; /* "host:port" told to clients; empty: the address listened on */
-    enum broker_durability durability;
-    int32_t net_threads;                      /* 2 */
-    int32_t sync_threads;                     /* 2: pool threads that sync partitions */
-    int32_t num_partitions;                   /* 1: of topics created without a count */
-    bool auto_create_topics;                  /* true */
-    bool clamp_replication_factor;            /* false: a factor above 1 is refused; true: it counts as 1 */
-    int64_t retention_ms;                     /* 604800000; -1 never */
-    int64_t retention_bytes;                  /* -1 unlimited, per partition */
-    int64_t retention_check_interval_ms;      /* 300000 */
-    int64_t segment_bytes;                    /* 1073741824 */
-    int64_t segment_ms;                       /* 604800000 */
-    int32_t message_bytes_max;                /* 1048588: one record batch */
-    int32_t request_bytes_max;                /* 104857600: one request frame */
-    int32_t fetch_bytes_max;                  /* 57671680: one fetch response */
-    int32_t connections_max;                  /* 20000 */
-    int64_t connections_idle_ms_max;          /* 600000 */
-    int32_t group_initial_rebalance_delay_ms; /* 3000 in Kafka; 0 here: a group forms as soon as it has a
-                                                 member */
-    int32_t group_session_timeout_ms_min;     /* 6000 */
-    int32_t group_session_timeout_ms_max;     /* 1800000 */
-    int32_t group_members_max;                /* 10000 */
-    int64_t offsets_retention_ms;             /* 604800000: committed offsets of groups without members */
-    int32_t offset_metadata_bytes_max;        /* 4096 */
+    struct str data_dir;        /* logs live in <data_dir>/log; not in the option table */
+    struct str kafka_listen;    /* kafka.listen, "127.0.0.1:9092"; port 0 takes a free one; empty: none */
+    struct str kafka_advertise; /* kafka.advertise, "host:port" told to clients; empty: where we listen */
+    int durability;             /* durability: enum broker_durability */
+    int64_t net_threads;        /* num.network.threads */
+    int64_t sync_threads;       /* num.sync.threads: pool threads that sync partitions */
+    int64_t num_partitions;     /* num.partitions: of topics created without a count */
+    bool auto_create_topics;    /* auto.create.topics.enable */
+    bool delete_topics;         /* delete.topic.enable */
+    bool
+        clamp_replication_factor; /* replication.factor.clamp: above 1 counts as 1 instead of being refused */
+    int64_t retention_ms;         /* log.retention.ms; -1 never */
+    int64_t retention_bytes;      /* log.retention.bytes; -1 unlimited, per partition */
+    int64_t retention_check_interval_ms;      /* log.retention.check.interval.ms */
+    int64_t segment_bytes;                    /* log.segment.bytes */
+    int64_t segment_ms;                       /* log.roll.ms */
+    int64_t message_bytes_max;                /* message.max.bytes: one record batch */
+    int64_t request_bytes_max;                /* socket.request.max.bytes: one request frame */
+    int64_t fetch_bytes_max;                  /* fetch.max.bytes: one fetch response */
+    int64_t connections_max;                  /* max.connections */
+    int64_t connections_idle_ms_max;          /* connections.max.idle.ms */
+    int64_t group_initial_rebalance_delay_ms; /* group.initial.rebalance.delay.ms */
+    int64_t group_session_timeout_ms_min;     /* group.min.session.timeout.ms */
+    int64_t group_session_timeout_ms_max;     /* group.max.session.timeout.ms */
+    int64_t group_members_max;                /* group.max.size */
+    int64_t offsets_retention_ms;      /* offsets.retention.ms: committed offsets of groups without members */
+    int64_t offset_metadata_bytes_max; /* offset.metadata.max.bytes */
 };
 
+/* The options above, for conf_read into a struct broker_config; names, defaults and words are there. */
+extern const struct conf_table broker_conf_table;
+
+/* Sets the defaults of the table. */
 void broker_config_init(struct broker_config *config);
 
-/* Opens the logs, replays topics, groups and transactions (open transactions of this process's earlier life
- * are aborted, decided ones completed), then listens. Blocking. `io` outlives the broker. */
-bool broker_start(struct broker **out, const struct broker_config *config, struct io *io, struct err *err);
+/* Locks the data directory (ERR_LOCKED names the process that has it), opens the logs, replays topics, groups and
+ * transactions (decided transactions are completed, open ones aborted), then listens. Blocking. `io` outlives the broker;
+ * `metrics` may be NULL. */
+bool broker_start(struct broker **out, const struct broker_config *config, struct io *io,
+                  struct metric_registry *metrics, struct err *err);
 
 /* Closes the listener, answers or drops what waits, syncs and closes the logs. All partition handles must
  * have been given back and all transactions ended. Blocking. */
@@ -173,11 +181,18 @@ void broker_partition_when_durable(struct partition *part, int64_t offset, struc
 /* The same, blocking. */
 bool broker_partition_wait_durable(struct partition *part, int64_t offset, struct err *err);
 
-/* Somebody who wants to know that there is more to read: fn is called after the end, the hw, the lso or the
- * start moved, or the topic was deleted. It is called often: set a flag, post one mail. After
+/* What a watch wants to hear of. */
+enum broker_watch_event {
+    BROKER_WATCH_END = 1,     /* records were appended: more for those who read beyond the hw */
+    BROKER_WATCH_VISIBLE = 2, /* the hw or the lso moved: more for consumers */
+    BROKER_WATCH_STATE = 4,   /* the start moved, or the topic was deleted; always told */
+};
+
+/* Somebody who wants to know that there is more to read. fn is called often: set a flag, post one mail. After
  * broker_partition_watch_remove has returned fn is not called any more. */
 struct broker_watch {
     void (*fn)(struct broker_watch *watch);
+    int events; /* enum broker_watch_event */
     struct list link;
 };
 void broker_partition_watch_add(struct partition *part, struct broker_watch *watch);
@@ -223,7 +238,7 @@ bool broker_group_delete(struct broker *broker, struct str group, struct err *er
  * One transaction at a time per transactional id. Its identity is (producer id, epoch): a new pair each time,
  * so it can name what the caller prepared elsewhere.
  *
- *   begin            (pid, epoch) durable as Ongoing before it returns
+ *   begin            gives (pid, epoch); what a crash leaves open under it is aborted at the next start
  *   append ...       batches into any partitions, from any threads
  *   commit           (a) fdatasync of every partition appended to, and of inputs read beyond their hw, in
  * parallel (b) decision record durable in __transaction_state: from here on the transaction is committed (c)

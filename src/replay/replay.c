@@ -1,0 +1,240 @@
+/* replay.c - the lock, the order and the waiting around decide and apply (see replay.h).
+ *
+ *   replay_run:  lock | decide -> records | append | apply each | unlock      then the caller waits for durability
+ *
+ * (P1) `end` is the offset after the last record that was applied: append returns the offset it wrote up to, so state and
+ *      topic agree whenever the lock is free.
+ * (P2) A record of our own that cannot be applied is a bug, not an error: it was made a moment ago.
+ * (P3) A rewrite appends the state as records, waits until they are durable, and only then lets the history go: at every
+ *      instant the topic alone gives the whole state.
+ */
+#include "replay/replay.h"
+
+#include <pthread.h>
+
+enum {
+    REWRITE_BATCH_RECORDS = 500,
+    REWRITE_BATCH_BYTES = 256 << 10,
+    REWRITE_FACTOR = 4,
+};
+
+struct replay {
+    const struct replay_log_ops *ops;
+    void *log;
+    const struct replay_class *class;
+    void *state;
+    pthread_mutex_t lock;
+    int64_t start, end;            /* offsets of the records that are there */
+    struct replay_records records; /* of the present run */
+};
+
+void replay_add(struct replay_records *records, struct str key, struct str value, int64_t timestamp_ms)
+{
+    struct replay_record rec = {
+        .key = str_dup(key, &records->arena),
+        .value = str_dup(value, &records->arena),
+        .timestamp_ms = timestamp_ms,
+        .offset = -1,
+    };
+    vec_push(&records->list, rec);
+}
+
+static void records_reset(struct replay_records *records)
+{
+    vec_clear(&records->list);
+    arena_reset(&records->arena);
+}
+
+static bool apply_read(void *arg, const struct replay_record *rec, struct err *err)
+{
+    struct replay *replay = arg;
+    if (replay->end < 0)
+        replay->start = rec->offset;
+    replay->end = rec->offset + 1;
+    if (replay->class->apply(replay->state, rec, err))
+        return true;
+    err_context(err, "%s, record at offset %lld", replay->class->name, (long long)rec->offset);
+    return false;
+}
+
+bool replay_open(struct replay **out, const struct replay_log_ops *ops, void *log,
+                 const struct replay_class *class, void *state, struct err *err)
+{
+    struct replay *replay = mem_new(struct replay);
+    *replay = (struct replay){.ops = ops, .log = log, .class = class, .state = state, .end = -1};
+    pthread_mutex_init(&replay->lock, NULL);
+    int64_t end = 0;
+    if (!ops->read(log, 0, apply_read, replay, &end, err)) {
+        replay_close(replay);
+        return false;
+    }
+    if (replay->end < 0)
+        replay->start = end;
+    replay->end = end;
+    *out = replay;
+    return true;
+}
+
+void replay_close(struct replay *replay)
+{
+    if (replay == NULL)
+        return;
+    pthread_mutex_destroy(&replay->lock);
+    vec_fini(&replay->records.list);
+    arena_fini(&replay->records.arena);
+    free(replay);
+}
+
+/* Appends records [from, to) of the present run and takes note of their offsets. Under the lock. */
+static bool append(struct replay *replay, size_t from, size_t to, struct err *err)
+{
+    int64_t end = replay->end;
+    struct replay_record *list = replay->records.list.at;
+    if (!replay->ops->append(replay->log, list + from, to - from, &end, err)) {
+        err_context(err, "%s", replay->class->name);
+        return false;
+    }
+    for (size_t i = from; i < to; i++)
+        list[i].offset = end - (int64_t)(to - i);
+    replay->end = end;
+    return true;
+}
+
+static void apply_all(struct replay *replay)
+{
+    struct err err;
+    for (size_t i = 0; i < replay->records.list.len; i++) {
+        bool applied = replay->class->apply(replay->state, &replay->records.list.at[i], &err);
+        if (!applied)
+            log_error("replay", "apply_failed", "state=%s cause=\"%s\"", replay->class->name, err.text);
+        ASSERT(applied); /* P2 */
+    }
+}
+
+bool replay_run(struct replay *replay, replay_decide_fn decide, void *request, int64_t *end_offset,
+                struct err *err)
+{
+    pthread_mutex_lock(&replay->lock);
+    records_reset(&replay->records);
+    bool good = decide(replay->state, request, &replay->records, err);
+    if (good && replay->records.list.len != 0) {
+        good = append(replay, 0, replay->records.list.len, err);
+        if (good)
+            apply_all(replay);
+    }
+    if (end_offset != NULL)
+        *end_offset = replay->end;
+    pthread_mutex_unlock(&replay->lock);
+    return good;
+}
+
+void replay_when_durable(struct replay *replay, int64_t end_offset, struct replay_wait *wait)
+{
+    replay->ops->when_durable(replay->log, end_offset, wait);
+}
+
+/* A thread that waits for one callback. */
+struct blocking_wait {
+    struct replay_wait wait;
+    pthread_mutex_t lock;
+    pthread_cond_t done_cond;
+    bool done;
+    bool failed;
+    struct err failure;
+};
+
+static void wake_blocked(struct replay_wait *wait, const struct err *failure)
+{
+    struct blocking_wait *blocked = (struct blocking_wait *)wait;
+    pthread_mutex_lock(&blocked->lock);
+    blocked->done = true;
+    if (failure != NULL) {
+        blocked->failed = true;
+        blocked->failure = *failure;
+    }
+    pthread_cond_signal(&blocked->done_cond);
+    pthread_mutex_unlock(&blocked->lock);
+}
+
+bool replay_wait_durable(struct replay *replay, int64_t end_offset, struct err *err)
+{
+    struct blocking_wait blocked = {.wait.fn = wake_blocked};
+    pthread_mutex_init(&blocked.lock, NULL);
+    pthread_cond_init(&blocked.done_cond, NULL);
+    replay_when_durable(replay, end_offset, &blocked.wait);
+    pthread_mutex_lock(&blocked.lock);
+    while (!blocked.done)
+        pthread_cond_wait(&blocked.done_cond, &blocked.lock);
+    pthread_mutex_unlock(&blocked.lock);
+    pthread_cond_destroy(&blocked.done_cond);
+    pthread_mutex_destroy(&blocked.lock);
+    if (blocked.failed && err != NULL)
+        *err = blocked.failure;
+    return !blocked.failed;
+}
+
+bool replay_run_durable(struct replay *replay, replay_decide_fn decide, void *request, struct err *err)
+{
+    int64_t end;
+    return replay_run(replay, decide, request, &end, err) && replay_wait_durable(replay, end, err);
+}
+
+void replay_lock(struct replay *replay)
+{
+    pthread_mutex_lock(&replay->lock);
+}
+
+void replay_unlock(struct replay *replay)
+{
+    pthread_mutex_unlock(&replay->lock);
+}
+
+int64_t replay_end(struct replay *replay)
+{
+    pthread_mutex_lock(&replay->lock);
+    int64_t end = replay->end;
+    pthread_mutex_unlock(&replay->lock);
+    return end;
+}
+
+/* Appends the snapshot in batches of moderate size. Under the lock. */
+static bool append_snapshot(struct replay *replay, struct err *err)
+{
+    size_t from = 0, bytes = 0, count = replay->records.list.len;
+    for (size_t i = 0; i < count; i++) {
+        const struct replay_record *rec = &replay->records.list.at[i];
+        bytes += rec->key.len + rec->value.len;
+        if (i + 1 < count && i + 1 - from < REWRITE_BATCH_RECORDS && bytes < REWRITE_BATCH_BYTES)
+            continue;
+        if (!append(replay, from, i + 1, err))
+            return false;
+        from = i + 1;
+        bytes = 0;
+    }
+    return true;
+}
+
+bool replay_rewrite(struct replay *replay, int64_t history_records, struct err *err)
+{
+    if (replay->class->snapshot == NULL || replay->ops->trim == NULL)
+        return true;
+    pthread_mutex_lock(&replay->lock);
+    bool good = true, rewritten = false;
+    int64_t history = replay->end - replay->start, first = replay->end, end = replay->end;
+    if (history > history_records) {
+        records_reset(&replay->records);
+        replay->class->snapshot(replay->state, &replay->records);
+        rewritten = (int64_t)replay->records.list.len * REWRITE_FACTOR < history;
+        good = !rewritten || append_snapshot(replay, err);
+        end = replay->end;
+    }
+    pthread_mutex_unlock(&replay->lock);
+    if (!good || !rewritten)
+        return good;
+    if (!replay_wait_durable(replay, end, err) || !replay->ops->trim(replay->log, first, err))
+        return false; /* P3: the history stays, the next rewrite tries again */
+    pthread_mutex_lock(&replay->lock);
+    replay->start = first;
+    pthread_mutex_unlock(&replay->lock);
+    return true;
+}

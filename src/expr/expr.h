@@ -88,6 +88,10 @@ void expr_eval(struct expr_ctx *ctx, const struct expr_program *program, const s
 bool expr_eval_constant(const struct expr *expr, const struct func_settings *settings, struct value *out,
                         struct arena *arena, struct err *err);
 
+/* The instant that a text means where ROWTIME, WINDOWSTART or WINDOWEND is compared with it: ISO 8601, partial allowed,
+ * UTC when it names no zone. expr_check does this by itself for literals. */
+bool expr_parse_instant(struct str text, int64_t *ms, struct err *err);
+
 /* Aggregates and table functions are driven by operators with a context of this call site. */
 struct func_ctx *expr_ctx_func(struct expr_ctx *ctx, const struct func_call *call, struct arena *arena);
 

@@ -70,6 +70,7 @@ struct func_call {
     const struct sql_type *state_type; /* aggregates */
     const void *constant;              /* per call-site data made by the row's `bind` from literal arguments, or NULL */
     uint32_t constant_args;            /* aggregates: number of trailing literal arguments (TOPK's k), not passed to add */
+    bool is_volatile;                  /* may give another result for the same arguments: never folded */
 };
 
 /* Per-task evaluation context, embedded by `expr`. */
@@ -83,6 +84,9 @@ struct func_ctx {
     bool (*lambda)(struct func_ctx *ctx, uint32_t index, const struct value *params, uint32_t count, struct value *out);
     void *lambda_state;
     int64_t now_ms;                 /* wall clock of the run, for UNIX_TIMESTAMP() */
+    struct time_formats *formats;   /* compiled patterns and zones of the task */
+    uint64_t call_count;            /* calls at this site so far, counted by the functions that need it */
+    uint64_t sequence;              /* grows over the life of a site and over restarts: orders LATEST_BY_OFFSET's states */
 };
 
 void func_fail(struct func_ctx *ctx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -112,6 +116,13 @@ const struct func *func_at(uint32_t i);
 void func_describe(const struct func *func, struct func_doc *doc);
 /* Signature i as DESCRIBE FUNCTION shows it, and its pieces. */
 void func_print_signature(const struct func *func, uint32_t i, struct buf *arguments, struct buf *return_type);
+
+/* Parameter k of signature i, for DESCRIBE FUNCTION's argument list; false behind the last one. Texts are const. */
+struct func_param_doc {
+    struct str name, type;
+    bool is_variadic;
+};
+bool func_describe_param(const struct func *func, uint32_t i, uint32_t k, struct func_param_doc *doc);
 
 /* Functions that only tests of the peer's cases use, off unless switched on once at start of a test program. */
 void func_enable_test_functions(void);

@@ -20,7 +20,8 @@ struct analyze_env {
     void *state;
 };
 
-struct analysis; /* defined in analyze/analysis.h for `plan`; lives in the arena */
+struct
+    analysis; /* analyze/analysis.h; owns its memory: give it to plan_build, which takes it over, or analysis_free */
 
 /* CREATE STREAM/TABLE with columns: gives the source (not yet in a catalog; caller owns one reference). */
 bool analyze_create_source(const struct analyze_env *env, const struct ast_stmt *stmt, struct source **source,

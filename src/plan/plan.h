@@ -176,8 +176,8 @@ struct plan {
     struct arena *arena;
 };
 
-/* The steps for an analysed query. The plan copies what it keeps: it lives in its own arena, and holds references to
- * its sources and its sink. false: a step that ksqlDB refuses only when it plans (ERR_STATEMENT). */
+/* The steps for an analysed query. Takes the analysis over, whether it succeeds or not; the plan lives in its arena and
+ * holds references to its sources and its sink. false: ERR_STATEMENT for what ksqlDB refuses only when it plans. */
 bool plan_build(const struct analysis *analysis, const struct analyze_env *env, struct plan **plan,
                 struct err *err);
 

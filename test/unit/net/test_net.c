@@ -23,8 +23,9 @@ enum { FRAME_MAX = 8 << 20 };
 
 static _Atomic int opened, closed, writable_calls, mails, mail_drops, released;
 static _Atomic size_t out_peak;
-static struct conn_ref last_ref;
-static char last_why[64];
+static struct conn_ref last_ref; /* tests with one connection only */
+static _Atomic(const char *) last_why;
+static pthread_mutex_t ref_lock = PTHREAD_MUTEX_INITIALIZER;
 static char pattern[1 << 20];
 static int pattern_fd;
 
@@ -35,13 +36,15 @@ static void count_release(void *arg)
 
 static void frame_open(struct conn *conn)
 {
+    pthread_mutex_lock(&ref_lock);
     last_ref = conn_ref(conn);
+    pthread_mutex_unlock(&ref_lock);
     atomic_fetch_add(&opened, 1);
 }
 
 static void frame_close(struct conn *conn, const char *why)
 {
-    snprintf(last_why, sizeof last_why, "%s", why);
+    atomic_store(&last_why, why);
     conn_write(conn, STR("too late")); /* harmless */
     atomic_fetch_add(&closed, 1);
 }
@@ -209,7 +212,7 @@ static void test_byte_by_byte(void **state)
     assert_memory_equal(got, "ehelloexy", 9);
     close(fd);
     wait_for(&closed, 1);
-    assert_string_equal(last_why, "closed by peer");
+    assert_string_equal(atomic_load(&last_why), "closed by peer");
     net_free(net);
 }
 
@@ -348,7 +351,7 @@ static void test_idle(void **state)
     int64_t start_ms = clock_mono_ms();
     assert_int_equal(recv_all(fd, &byte, 1), 0);
     assert_in_range(clock_mono_ms() - start_ms, 100, 2000);
-    assert_string_equal(last_why, "idle");
+    assert_string_equal(atomic_load(&last_why), "idle");
     close(fd);
     net_free(net);
 }
@@ -361,7 +364,7 @@ static void test_output_that_does_not_move(void **state)
     for (int i = 0; i < 20; i++)
         send_frame(fd, 'm', "");
     wait_for(&closed, 1);
-    assert_string_equal(last_why, "output does not move");
+    assert_string_equal(atomic_load(&last_why), "output does not move");
     close(fd);
     net_free(net);
 }
@@ -381,7 +384,7 @@ static void test_close_flushed(void **state)
     assert_int_equal(atomic_load(&closed), 0); /* waits for our end */
     close(fd);
     wait_for(&closed, 1);
-    assert_string_equal(last_why, "asked to");
+    assert_string_equal(atomic_load(&last_why), "asked to");
     net_free(net);
 }
 
@@ -393,8 +396,8 @@ static void test_file_too_short(void **state)
     char got[32];
     assert_int_equal(recv_all(fd, got, sizeof got), 10);
     wait_for(&closed, 1);
-    assert_int_equal(atomic_load(&released), 1);
-    assert_string_equal(last_why, "file is shorter than announced");
+    wait_for(&released, 1);
+    assert_string_equal(atomic_load(&last_why), "file is shorter than announced");
     close(fd);
     net_free(net);
 }

@@ -1,0 +1,125 @@
+/* admin.c - DescribeGroups, ListGroups, DeleteGroups. */
+#include "group/group_int.h"
+
+enum { NOT_FOUND_VERSION = 6 };
+
+typedef struct DescribeGroupsResponse_DescribedGroup described_group;
+typedef struct DescribeGroupsResponse_DescribedGroupMember described_member;
+
+static struct str metadata_of(const struct group *group, const struct member *member)
+{
+    for (size_t i = 0; member->protocols != NULL && i < member->protocols->count; i++)
+        if (str_eq(member->protocols->at[i].name, group->protocol))
+            return member->protocols->at[i].metadata;
+    return STR("");
+}
+
+static struct str or_empty(struct str s, struct arena *arena)
+{
+    return str_is_null(s) ? STR("") : str_dup(s, arena);
+}
+
+/* Metadata and assignment only mean something in a stable group. */
+static void describe_members(const struct group *group, struct arena *arena, described_group *out)
+{
+    bool stable = group->state == GROUP_STABLE;
+    WIRE_ALLOC(arena, out->Members, DescribeGroupsResponse_DescribedGroupMember, group->member_count);
+    described_member *row = out->Members.at;
+    list_each (struct member, member, &group->members, link) {
+        row->MemberId = str_dup(member->id, arena);
+        row->GroupInstanceId = str_dup(member->instance_id, arena);
+        row->ClientId = or_empty(member->client_id, arena);
+        row->ClientHost = or_empty(member->client_host, arena);
+        row->MemberMetadata = stable ? str_dup(metadata_of(group, member), arena) : STR("");
+        row->MemberAssignment = stable ? or_empty(member->assignment, arena) : STR("");
+        row++;
+    }
+}
+
+static void describe_one(const struct groups *groups, struct str name, struct group_call *call,
+                         described_group *out)
+{
+    const struct group *group = group_find(groups, name);
+    out->GroupId = name;
+    if (group == NULL) {
+        out->GroupState = STR("Dead");
+        if (call->version >= NOT_FOUND_VERSION) {
+            out->ErrorCode = GROUP_NOT_FOUND;
+            out->ErrorMessage = str_printf(call->arena, "Group %.*s not found.", STR_ARG(name));
+        }
+        return;
+    }
+    out->GroupState = str_from(group_state_name(group->state));
+    out->ProtocolType = str_dup(group->protocol_type, call->arena);
+    if (group->state == GROUP_STABLE)
+        out->ProtocolData = or_empty(group->protocol, call->arena);
+    describe_members(group, call->arena, out);
+}
+
+void group_describe(struct groups *groups, struct group_call *call)
+{
+    const struct DescribeGroupsRequest *req = call->req;
+    struct DescribeGroupsResponse *res = call->res;
+    WIRE_ALLOC(call->arena, res->Groups, DescribeGroupsResponse_DescribedGroup, MAX(req->Groups.len, 0));
+    for (int32_t i = 0; i < req->Groups.len; i++)
+        describe_one(groups, req->Groups.at[i], call, &res->Groups.at[i]);
+}
+
+/* An empty filter lets all pass. */
+static bool passes(const struct str *words, int32_t count, struct str word)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (str_eq_nocase(words[i], word))
+            return true;
+    return count <= 0;
+}
+
+void group_list(struct groups *groups, struct group_call *call)
+{
+    const struct ListGroupsRequest *req = call->req;
+    struct ListGroupsResponse *res = call->res;
+    struct group_info info;
+    WIRE_ALLOC(call->arena, res->Groups, ListGroupsResponse_ListedGroup, groups->by_name.len);
+    res->Groups.len = 0;
+    for (size_t i = 0; group_info_next(groups, &i, &info);) {
+        if (!passes(req->StatesFilter.at, req->StatesFilter.len, info.state) ||
+            !passes(req->TypesFilter.at, req->TypesFilter.len, STR("classic")))
+            continue;
+        struct ListGroupsResponse_ListedGroup *row = &res->Groups.at[res->Groups.len++];
+        row->GroupId = str_dup(info.name, call->arena);
+        row->ProtocolType = str_dup(info.protocol_type, call->arena);
+        row->GroupState = info.state;
+        row->GroupType = STR("classic");
+    }
+}
+
+static int16_t delete_one(const struct groups *groups, struct str name, int64_t now_ms,
+                          struct replay_records *out)
+{
+    const struct group *group = group_find(groups, name);
+    void *entry;
+    if (group == NULL)
+        return GROUP_NOT_FOUND;
+    if (group->state != GROUP_EMPTY || group->pending.len != 0)
+        return GROUP_NOT_EMPTY;
+    for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry);)
+        offset_add_record(name, entry, true, now_ms, out);
+    group_add_record(group, true, now_ms, out);
+    return GROUP_NONE;
+}
+
+bool group_decide_delete(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    struct groups *groups = state;
+    struct group_call *call = request;
+    const struct DeleteGroupsRequest *req = call->req;
+    struct DeleteGroupsResponse *res = call->res;
+    groups->effects = call->effects;
+    WIRE_ALLOC(call->arena, res->Results, DeleteGroupsResponse_DeletableGroupResult,
+               MAX(req->GroupsNames.len, 0));
+    for (int32_t i = 0; i < req->GroupsNames.len; i++) {
+        res->Results.at[i].GroupId = req->GroupsNames.at[i];
+        res->Results.at[i].ErrorCode = delete_one(groups, req->GroupsNames.at[i], call->now_ms, out);
+    }
+    return true;
+}

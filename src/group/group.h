@@ -1,0 +1,115 @@
+/* group.h - consumer groups (Kafka's classic protocol) and committed offsets: a state that lives in the topic
+ * __consumer_offsets, in Kafka's own record formats.
+ *
+ *   broker: replay_run(groups, group_decide_join, &call)  ->  records (appended, applied by groups_class)
+ *                                                         ->  call.effects: answers, perhaps to other members' calls
+ *
+ * (G1) Every JoinGroup and SyncGroup is answered through `effects`, at once or by a later call: its token names it.
+ *      All other calls fill call->res.
+ * (G2) No clock, no randomness inside: both come with the call. group_decide_tick does what time brings; the next
+ *      moment at which there is something to do is groups_next_ms.
+ * (G3) Answers that belong to records leave when these are durable; the broker sees to it.
+ * All functions run under the lock of the state's `struct replay`.
+ */
+#ifndef RIALTO_GROUP_GROUP_H
+#define RIALTO_GROUP_GROUP_H
+
+#include "base/base.h"
+#include "replay/replay.h"
+#include "wire/wire.h"
+
+struct groups;
+
+struct group_options {
+    int64_t session_timeout_ms_min, session_timeout_ms_max;
+    int64_t initial_rebalance_delay_ms;
+    int64_t members_max;
+    int64_t offset_metadata_bytes_max;
+    int64_t offsets_retention_ms;
+};
+
+struct groups *groups_new(const struct group_options *options);
+void groups_free(struct groups *groups);
+
+/* apply and snapshot over a `struct groups`. */
+extern const struct replay_class groups_class;
+
+/* After replay_open: members that were there get a full session to show up again. */
+void groups_loaded(struct groups *groups, int64_t now_ms);
+
+/* An answer to a JoinGroup or SyncGroup call. */
+struct group_reply {
+    void *token;
+    bool is_sync;
+    union {
+        struct JoinGroupResponse join;
+        struct SyncGroupResponse sync;
+    };
+};
+
+struct group_effects {
+    vec(struct group_reply) replies;
+    struct arena arena; /* of the replies */
+};
+
+void group_effects_reset(struct group_effects *effects);
+void group_effects_fini(struct group_effects *effects);
+
+/* One request. `req` and `res` are the wire structs of the API; slices in res live as long as `arena` or the request. */
+struct group_call {
+    int64_t now_ms;
+    int16_t version;
+    const void *req;
+    void *res;
+    struct arena *arena;
+    struct group_effects *effects; /* always given */
+    /* JoinGroup, SyncGroup */
+    void *token;
+    uint8_t random[16]; /* for a new member id */
+    struct str client_id, client_host;
+    /* OffsetCommit */
+    bool (*partition_exists)(void *arg, struct str topic, int32_t partition);
+    void *exists_arg;
+};
+
+/* Decide functions; the request is a `struct group_call`. They always return true: errors are in the answers. */
+bool group_decide_join(void *groups, void *call, struct replay_records *out, struct err *err);
+bool group_decide_sync(void *groups, void *call, struct replay_records *out, struct err *err);
+bool group_decide_heartbeat(void *groups, void *call, struct replay_records *out, struct err *err);
+bool group_decide_leave(void *groups, void *call, struct replay_records *out, struct err *err);
+bool group_decide_commit(void *groups, void *call, struct replay_records *out, struct err *err);
+bool group_decide_delete(void *groups, void *call, struct replay_records *out, struct err *err);
+
+/* Session, join, sync and pending-member timeouts that are due. req and res are unused. */
+bool group_decide_tick(void *groups, void *call, struct replay_records *out, struct err *err);
+
+/* Drops offsets whose retention is over and groups that hold nothing any more. req and res are unused. */
+bool group_decide_expire(void *groups, void *call, struct replay_records *out, struct err *err);
+
+/* Drops the offsets of a deleted topic. req is a `const struct str *`. */
+bool group_decide_topic_deleted(void *groups, void *call, struct replay_records *out, struct err *err);
+
+/* The records of a leader's SyncGroup could not be appended: the group forgets the assignment and answers the leader
+ * with COORDINATOR_NOT_AVAILABLE. */
+void group_sync_failed(struct groups *groups, struct group_call *call);
+
+/* Readers: they change nothing and add no records. */
+void group_fetch(struct groups *groups, struct group_call *call);    /* OffsetFetch, all versions */
+void group_describe(struct groups *groups, struct group_call *call); /* DescribeGroups */
+void group_list(struct groups *groups, struct group_call *call);     /* ListGroups */
+
+/* When group_decide_tick has to run next; INT64_MAX: never, as things stand. */
+int64_t groups_next_ms(const struct groups *groups);
+
+/* State, generation and size of a group for in-process readers; false: no such group. */
+struct group_info {
+    struct str name, state, protocol_type; /* borrowed under the lock */
+    int32_t generation;
+    size_t member_count;
+};
+bool group_info_of(const struct groups *groups, struct str name, struct group_info *out);
+
+/* Walks all groups; *pos starts at 0. */
+bool group_info_next(const struct groups *groups, size_t *pos, struct group_info *out);
+
+#endif

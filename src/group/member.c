@@ -1,0 +1,260 @@
+/* member.c - what members do between rebalances: SyncGroup, Heartbeat, LeaveGroup; and what time does to them.
+ *
+ * (M1) A session ends expires_ms unless the member's JoinGroup or SyncGroup is parked: who waits for us is alive.
+ * (M2) Members that do not send SyncGroup until the deadline of the sync phase are removed.
+ */
+#include "group/group_int.h"
+
+/* Takes the leader's assignment; members that it leaves out get nothing. */
+static void take_assignments(struct group *group, const struct SyncGroupRequest *req)
+{
+    list_each (struct member, member, &group->members, link)
+        str_disown(&member->assignment);
+    for (int32_t i = 0; i < req->Assignments.len; i++) {
+        struct member *member = group_member(group, req->Assignments.at[i].MemberId);
+        if (member == NULL)
+            continue;
+        str_disown(&member->assignment);
+        member->assignment = str_own(req->Assignments.at[i].Assignment);
+    }
+}
+
+/* Checks that come before the state counts. */
+static int16_t check_sync(const struct group *group, const struct SyncGroupRequest *req,
+                          struct member **member)
+{
+    if (group == NULL)
+        return GROUP_UNKNOWN_MEMBER;
+    int16_t error = group_check_member(group, req->MemberId, req->GroupInstanceId, req->GenerationId, member);
+    if (error != GROUP_NONE)
+        return error;
+    if (!str_is_null(req->ProtocolType) && !str_eq(req->ProtocolType, group->protocol_type))
+        return GROUP_INCONSISTENT_PROTOCOL;
+    if (!str_is_null(req->ProtocolName) && !str_is_null(group->protocol) &&
+        !str_eq(req->ProtocolName, group->protocol))
+        return GROUP_INCONSISTENT_PROTOCOL;
+    return GROUP_NONE;
+}
+
+static void sync_completing(struct group *group, struct member *member, struct group_call *call,
+                            struct groups *groups, struct replay_records *out)
+{
+    if (member->sync_token != NULL)
+        reply_sync_error(groups, member->sync_token, GROUP_REBALANCING);
+    member->sync_token = call->token;
+    member->synced = true;
+    if (str_eq(member->id, group->leader)) {
+        take_assignments(group, call->req);
+        group->state_ms = call->now_ms;
+        group_add_record(group, false, call->now_ms, out); /* applying it answers all who wait */
+    }
+}
+
+bool group_decide_sync(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    struct groups *groups = state;
+    struct group_call *call = request;
+    const struct SyncGroupRequest *req = call->req;
+    struct group *group = group_find(groups, req->GroupId);
+    struct member *member = NULL;
+    groups->effects = call->effects;
+    int16_t error = check_sync(group, req, &member);
+    if (error != GROUP_NONE) {
+        reply_sync_error(groups, call->token, error);
+        return true;
+    }
+    member_touch(member, call->now_ms);
+    switch (group->state) {
+    case GROUP_EMPTY:
+        reply_sync_error(groups, call->token, GROUP_UNKNOWN_MEMBER);
+        break;
+    case GROUP_PREPARING:
+        reply_sync_error(groups, call->token, GROUP_REBALANCING);
+        break;
+    case GROUP_COMPLETING:
+        sync_completing(group, member, call, groups, out);
+        break;
+    case GROUP_STABLE:
+        reply_sync(groups, group, member, call->token);
+        break;
+    }
+    return true;
+}
+
+void group_sync_failed(struct groups *groups, struct group_call *call)
+{
+    const struct SyncGroupRequest *req = call->req;
+    struct group *group = group_find(groups, req->GroupId);
+    groups->effects = call->effects;
+    reply_sync_error(groups, call->token, GROUP_NOT_AVAILABLE);
+    struct member *member = group ? group_member(group, req->MemberId) : NULL;
+    if (member != NULL && member->sync_token == call->token)
+        member->sync_token = NULL;
+    if (group != NULL && group->state == GROUP_COMPLETING)
+        list_each (struct member, other, &group->members, link)
+            str_disown(&other->assignment);
+}
+
+bool group_decide_heartbeat(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    struct groups *groups = state;
+    struct group_call *call = request;
+    const struct HeartbeatRequest *req = call->req;
+    struct HeartbeatResponse *res = call->res;
+    struct group *group = group_find(groups, req->GroupId);
+    struct member *member = NULL;
+    groups->effects = call->effects;
+    res->ErrorCode = req->GroupId.len == 0 ? GROUP_INVALID_ID
+                     : group == NULL       ? GROUP_UNKNOWN_MEMBER
+                                           : group_check_member(group, req->MemberId, req->GroupInstanceId,
+                                                                req->GenerationId, &member);
+    if (res->ErrorCode != GROUP_NONE)
+        return true;
+    member_touch(member, call->now_ms);
+    if (group->state == GROUP_PREPARING)
+        res->ErrorCode = GROUP_REBALANCING;
+    return true;
+}
+
+/* --- leaving --- */
+
+static int16_t leave_one(struct groups *groups, struct group *group, struct str id, struct str instance_id,
+                         int64_t now_ms, struct replay_records *out)
+{
+    struct member *member = group_member(group, id);
+    if (!str_is_null(instance_id)) {
+        struct member *holder = map_get(&group->statics, instance_id);
+        if (holder == NULL)
+            return GROUP_UNKNOWN_MEMBER;
+        if (id.len != 0 && holder != member)
+            return GROUP_FENCED_INSTANCE;
+        member = holder;
+    } else if (map_has(&group->pending, id)) {
+        map_remove(&group->pending, id);
+        rebalance_maybe_complete(groups, group, now_ms, out);
+        return GROUP_NONE;
+    }
+    if (member == NULL)
+        return GROUP_UNKNOWN_MEMBER;
+    rebalance_drop_member(groups, group, member, now_ms, out);
+    return GROUP_NONE;
+}
+
+bool group_decide_leave(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    struct groups *groups = state;
+    struct group_call *call = request;
+    const struct LeaveGroupRequest *req = call->req;
+    struct LeaveGroupResponse *res = call->res;
+    struct group *group = group_find(groups, req->GroupId);
+    groups->effects = call->effects;
+    if (req->GroupId.len == 0) {
+        res->ErrorCode = GROUP_INVALID_ID;
+        return true;
+    }
+    if (call->version < 3) {
+        res->ErrorCode = group == NULL ? GROUP_UNKNOWN_MEMBER
+                                       : leave_one(groups, group, req->MemberId, STR_NULL, call->now_ms, out);
+        return true;
+    }
+    WIRE_ALLOC(call->arena, res->Members, LeaveGroupResponse_MemberResponse, MAX(req->Members.len, 0));
+    for (int32_t i = 0; i < req->Members.len; i++) {
+        struct str id = req->Members.at[i].MemberId, instance_id = req->Members.at[i].GroupInstanceId;
+        res->Members.at[i].MemberId = id;
+        res->Members.at[i].GroupInstanceId = instance_id;
+        res->Members.at[i].ErrorCode = group == NULL
+                                           ? GROUP_UNKNOWN_MEMBER
+                                           : leave_one(groups, group, id, instance_id, call->now_ms, out);
+    }
+    return true;
+}
+
+/* --- time --- */
+
+static int64_t pending_expiry(void *value)
+{
+    return (int64_t)(intptr_t)value;
+}
+
+/* When something of the group is due. */
+static int64_t group_next_ms(const struct group *group)
+{
+    int64_t next_ms = group->deadline_ms;
+    void *value;
+    list_each (struct member, member, &group->members, link)
+        if (member->join_token == NULL && member->sync_token == NULL)
+            next_ms = MIN(next_ms, member->expires_ms);
+    for (size_t i = 0; map_next(&group->pending, &i, NULL, &value);)
+        next_ms = MIN(next_ms, pending_expiry(value));
+    return next_ms;
+}
+
+int64_t groups_next_ms(const struct groups *groups)
+{
+    int64_t next_ms = INT64_MAX;
+    void *group;
+    for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group);)
+        next_ms = MIN(next_ms, group_next_ms(group));
+    return next_ms;
+}
+
+static void expire_pending(struct groups *groups, struct group *group, int64_t now_ms,
+                           struct replay_records *out)
+{
+    struct str id;
+    void *value;
+    size_t before = group->pending.len;
+    for (size_t i = 0; map_next(&group->pending, &i, &id, &value);)
+        if (pending_expiry(value) <= now_ms)
+            map_remove(&group->pending, id);
+    if (group->pending.len != before)
+        rebalance_maybe_complete(groups, group, now_ms, out);
+}
+
+/* The first member whose session is over; removing one may end phases and touch others, so they go one by one. */
+static struct member *first_expired(const struct group *group, int64_t now_ms)
+{
+    list_each (struct member, member, &group->members, link)
+        if (member->join_token == NULL && member->sync_token == NULL && member->expires_ms <= now_ms)
+            return member;
+    return NULL;
+}
+
+/* M2 */
+static void on_sync_deadline(struct groups *groups, struct group *group, int64_t now_ms,
+                             struct replay_records *out)
+{
+    list_each_safe (struct member, member, &group->members, link) {
+        if (!member->synced)
+            member_remove(group, member);
+    }
+    rebalance_prepare(groups, group, now_ms, out);
+}
+
+static void tick_group(struct groups *groups, struct group *group, int64_t now_ms, struct replay_records *out)
+{
+    struct member *expired;
+    expire_pending(groups, group, now_ms, out);
+    while ((expired = first_expired(group, now_ms)) != NULL)
+        rebalance_drop_member(groups, group, expired, now_ms, out);
+    if (group->deadline_ms > now_ms)
+        return;
+    if (group->state == GROUP_PREPARING)
+        rebalance_on_join_deadline(groups, group, now_ms, out);
+    else if (group->state == GROUP_COMPLETING)
+        on_sync_deadline(groups, group, now_ms, out);
+    else
+        group->deadline_ms = INT64_MAX;
+}
+
+bool group_decide_tick(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    struct groups *groups = state;
+    struct group_call *call = request;
+    void *group;
+    groups->effects = call->effects;
+    for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group);)
+        if (group_next_ms(group) <= call->now_ms)
+            tick_group(groups, group, call->now_ms, out);
+    return true;
+}

@@ -1,0 +1,299 @@
+/* offsets.c - committed offsets: commit, fetch, retention.
+ *
+ * Commits are checked against the group's state (who may commit, see check_commit), become one record a partition, and
+ * change the state when these are applied. Fetches of old and new versions are answered by one function over the shape of
+ * version 8, into which older requests are brought first.
+ */
+#include "group/group_int.h"
+
+enum { GROUPS_VERSION = 8, NEW_ERRORS_VERSION = 9 };
+
+typedef struct OffsetFetchRequest_OffsetFetchRequestGroup fetch_group;
+typedef struct OffsetFetchRequest_OffsetFetchRequestTopics fetch_topic;
+typedef struct OffsetFetchResponse_OffsetFetchResponseGroup fetched_group;
+typedef struct OffsetFetchResponse_OffsetFetchResponseTopics fetched_topic;
+typedef struct OffsetFetchResponse_OffsetFetchResponsePartitions fetched_partition;
+
+/* --- commit --- */
+
+/* May this request commit for the group? (table "OffsetCommit" of the protocol's reference) */
+static int16_t check_commit(struct group *group, const struct OffsetCommitRequest *req, int16_t version,
+                            int64_t now_ms)
+{
+    int32_t generation = req->GenerationIdOrMemberEpoch;
+    bool named = generation >= 0 || req->MemberId.len != 0 || !str_is_null(req->GroupInstanceId);
+    if (group == NULL) {
+        if (generation < 0)
+            return GROUP_NONE;
+        return version >= NEW_ERRORS_VERSION ? GROUP_NOT_FOUND : GROUP_ILLEGAL_GENERATION;
+    }
+    if (group->state == GROUP_EMPTY && generation < 0)
+        return GROUP_NONE;
+    if (!named)
+        return GROUP_UNKNOWN_MEMBER;
+    struct member *member = NULL;
+    int16_t error = group_check_member(group, req->MemberId, req->GroupInstanceId, generation, &member);
+    if (error != GROUP_NONE)
+        return error;
+    if (group->state == GROUP_COMPLETING)
+        return GROUP_REBALANCING;
+    member_touch(member, now_ms);
+    return GROUP_NONE;
+}
+
+typedef struct OffsetCommitRequest_OffsetCommitRequestPartition commit_partition;
+
+static int16_t commit_one(const struct groups *groups, const struct group_call *call, struct str group,
+                          struct str topic, const commit_partition *part, struct replay_records *out)
+{
+    if (call->partition_exists != NULL &&
+        !call->partition_exists(call->exists_arg, topic, part->PartitionIndex))
+        return GROUP_UNKNOWN_TOPIC;
+    if ((int64_t)part->CommittedMetadata.len > groups->options.offset_metadata_bytes_max)
+        return GROUP_METADATA_TOO_LARGE;
+    struct offset_entry entry = {
+        .topic = topic,
+        .partition = part->PartitionIndex,
+        .offset = part->CommittedOffset,
+        .commit_ms = call->now_ms,
+        .leader_epoch = part->CommittedLeaderEpoch,
+        .metadata = part->CommittedMetadata,
+    };
+    offset_add_record(group, &entry, false, call->now_ms, out);
+    return GROUP_NONE;
+}
+
+bool group_decide_commit(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    struct groups *groups = state;
+    struct group_call *call = request;
+    const struct OffsetCommitRequest *req = call->req;
+    struct OffsetCommitResponse *res = call->res;
+    struct group *group = group_find(groups, req->GroupId);
+    groups->effects = call->effects;
+    int16_t error = check_commit(group, req, call->version, call->now_ms);
+    WIRE_ALLOC(call->arena, res->Topics, OffsetCommitResponse_OffsetCommitResponseTopic,
+               MAX(req->Topics.len, 0));
+    for (int32_t i = 0; i < req->Topics.len; i++) {
+        const struct OffsetCommitRequest_OffsetCommitRequestTopic *topic = &req->Topics.at[i];
+        struct OffsetCommitResponse_OffsetCommitResponseTopic *row = &res->Topics.at[i];
+        row->Name = topic->Name;
+        row->TopicId = topic->TopicId;
+        WIRE_ALLOC(call->arena, row->Partitions, OffsetCommitResponse_OffsetCommitResponsePartition,
+                   MAX(topic->Partitions.len, 0));
+        for (int32_t j = 0; j < topic->Partitions.len; j++) {
+            row->Partitions.at[j].PartitionIndex = topic->Partitions.at[j].PartitionIndex;
+            row->Partitions.at[j].ErrorCode =
+                error != GROUP_NONE
+                    ? error
+                    : commit_one(groups, call, req->GroupId, topic->Name, &topic->Partitions.at[j], out);
+        }
+    }
+    return true;
+}
+
+/* --- fetch --- */
+
+static void fill_partition(const struct group *group, struct str topic, int32_t partition,
+                           struct arena *arena, fetched_partition *out)
+{
+    struct buf buf = {0};
+    const struct offset_entry *entry =
+        group ? map_get(&group->offsets, offset_key(&buf, topic, partition)) : NULL;
+    buf_fini(&buf);
+    *out =
+        (fetched_partition){.PartitionIndex = partition, .CommittedOffset = -1, .CommittedLeaderEpoch = -1};
+    out->Metadata = STR("");
+    if (entry == NULL)
+        return;
+    out->CommittedOffset = entry->offset;
+    out->CommittedLeaderEpoch = entry->leader_epoch;
+    out->Metadata = str_is_null(entry->metadata) ? STR("") : str_dup(entry->metadata, arena);
+}
+
+static void fetch_asked(const struct group *group, const fetch_group *req, struct arena *arena,
+                        fetched_group *out)
+{
+    WIRE_ALLOC(arena, out->Topics, OffsetFetchResponse_OffsetFetchResponseTopics, req->Topics.len);
+    for (int32_t i = 0; i < req->Topics.len; i++) {
+        const fetch_topic *topic = &req->Topics.at[i];
+        fetched_topic *row = &out->Topics.at[i];
+        row->Name = topic->Name;
+        row->TopicId = topic->TopicId;
+        WIRE_ALLOC(arena, row->Partitions, OffsetFetchResponse_OffsetFetchResponsePartitions,
+                   MAX(topic->PartitionIndexes.len, 0));
+        for (int32_t j = 0; j < topic->PartitionIndexes.len; j++)
+            fill_partition(group, topic->Name, topic->PartitionIndexes.at[j], arena, &row->Partitions.at[j]);
+    }
+}
+
+/* All committed offsets: counted by topic first, then filled. */
+static void fetch_all(const struct group *group, struct arena *arena, fetched_group *out)
+{
+    struct map rows = {0}; /* topic -> index + 1 */
+    void *entry_ptr;
+    WIRE_ALLOC(arena, out->Topics, OffsetFetchResponse_OffsetFetchResponseTopics, group->offsets.len);
+    out->Topics.len = 0;
+    int32_t *counts = arena_array(arena, int32_t, group->offsets.len + 1);
+    for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry_ptr);) {
+        const struct offset_entry *entry = entry_ptr;
+        size_t row = (size_t)(uintptr_t)map_get(&rows, entry->topic);
+        if (row == 0) {
+            row = (size_t)++out->Topics.len;
+            out->Topics.at[row - 1].Name = str_dup(entry->topic, arena);
+            map_put(&rows, entry->topic, (void *)(uintptr_t)row);
+        }
+        counts[row - 1]++;
+    }
+    for (int32_t i = 0; i < out->Topics.len; i++) {
+        WIRE_ALLOC(arena, out->Topics.at[i].Partitions, OffsetFetchResponse_OffsetFetchResponsePartitions,
+                   counts[i]);
+        out->Topics.at[i].Partitions.len = 0;
+    }
+    for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry_ptr);) {
+        const struct offset_entry *entry = entry_ptr;
+        fetched_topic *row = &out->Topics.at[(size_t)(uintptr_t)map_get(&rows, entry->topic) - 1];
+        fill_partition(group, entry->topic, entry->partition, arena,
+                       &row->Partitions.at[row->Partitions.len++]);
+    }
+    map_fini(&rows);
+}
+
+/* Version 9 and later may name the member that asks; then it must be one. */
+static int16_t check_fetch(const struct group *group, const fetch_group *req)
+{
+    if (str_is_null(req->MemberId) || req->MemberEpoch < 0)
+        return GROUP_NONE;
+    const struct member *member = group ? group_member(group, req->MemberId) : NULL;
+    if (member == NULL)
+        return GROUP_UNKNOWN_MEMBER;
+    return req->MemberEpoch == group->generation ? GROUP_NONE : GROUP_STALE_EPOCH;
+}
+
+static void fetch_one(const struct groups *groups, const fetch_group *req, struct arena *arena,
+                      fetched_group *out)
+{
+    const struct group *group = group_find(groups, req->GroupId);
+    out->GroupId = req->GroupId;
+    out->ErrorCode = check_fetch(group, req);
+    if (out->ErrorCode != GROUP_NONE)
+        return;
+    if (req->Topics.len >= 0)
+        fetch_asked(group, req, arena, out);
+    else if (group != NULL)
+        fetch_all(group, arena, out);
+}
+
+/* Brings a request of versions 1 to 7 into the shape of version 8. */
+static void from_old(const struct OffsetFetchRequest *req, struct arena *arena, fetch_group *out)
+{
+    wire_init(&WIRE_OffsetFetchRequest_OffsetFetchRequestGroup, out);
+    out->GroupId = req->GroupId;
+    out->Topics.len = -1;
+    if (req->Topics.len < 0)
+        return;
+    WIRE_ALLOC(arena, out->Topics, OffsetFetchRequest_OffsetFetchRequestTopics, req->Topics.len);
+    for (int32_t i = 0; i < req->Topics.len; i++) {
+        out->Topics.at[i].Name = req->Topics.at[i].Name;
+        out->Topics.at[i].PartitionIndexes.at = req->Topics.at[i].PartitionIndexes.at;
+        out->Topics.at[i].PartitionIndexes.len = req->Topics.at[i].PartitionIndexes.len;
+    }
+}
+
+static void to_old(const fetched_group *group, struct arena *arena, struct OffsetFetchResponse *res)
+{
+    res->ErrorCode = group->ErrorCode;
+    WIRE_ALLOC(arena, res->Topics, OffsetFetchResponse_OffsetFetchResponseTopic, group->Topics.len);
+    for (int32_t i = 0; i < group->Topics.len; i++) {
+        const fetched_topic *from = &group->Topics.at[i];
+        struct OffsetFetchResponse_OffsetFetchResponseTopic *to = &res->Topics.at[i];
+        to->Name = from->Name;
+        WIRE_ALLOC(arena, to->Partitions, OffsetFetchResponse_OffsetFetchResponsePartition,
+                   from->Partitions.len);
+        for (int32_t j = 0; j < from->Partitions.len; j++) {
+            const fetched_partition *part = &from->Partitions.at[j];
+            to->Partitions.at[j] = (struct OffsetFetchResponse_OffsetFetchResponsePartition){
+                .PartitionIndex = part->PartitionIndex,
+                .CommittedOffset = part->CommittedOffset,
+                .CommittedLeaderEpoch = part->CommittedLeaderEpoch,
+                .Metadata = part->Metadata,
+                .ErrorCode = part->ErrorCode,
+            };
+        }
+    }
+}
+
+void group_fetch(struct groups *groups, struct group_call *call)
+{
+    const struct OffsetFetchRequest *req = call->req;
+    struct OffsetFetchResponse *res = call->res;
+    if (call->version < GROUPS_VERSION) {
+        fetch_group one;
+        fetched_group fetched;
+        wire_init(&WIRE_OffsetFetchResponse_OffsetFetchResponseGroup, &fetched);
+        from_old(req, call->arena, &one);
+        fetch_one(groups, &one, call->arena, &fetched);
+        to_old(&fetched, call->arena, res);
+        return;
+    }
+    WIRE_ALLOC(call->arena, res->Groups, OffsetFetchResponse_OffsetFetchResponseGroup,
+               MAX(req->Groups.len, 0));
+    for (int32_t i = 0; i < req->Groups.len; i++)
+        fetch_one(groups, &req->Groups.at[i], call->arena, &res->Groups.at[i]);
+}
+
+/* --- retention --- */
+
+/* From when on retention counts for an offset; INT64_MAX: it stays as long as the group has members. */
+static int64_t retained_since_ms(const struct group *group, const struct offset_entry *entry)
+{
+    if (group->state != GROUP_EMPTY)
+        return INT64_MAX;
+    return group->protocol_type.len == 0 ? entry->commit_ms : MAX(group->state_ms, entry->commit_ms);
+}
+
+static void expire_group(const struct groups *groups, const struct group *group, int64_t now_ms,
+                         struct replay_records *out)
+{
+    size_t left = 0;
+    void *entry_ptr;
+    for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry_ptr);) {
+        const struct offset_entry *entry = entry_ptr;
+        int64_t since_ms = retained_since_ms(group, entry);
+        if (since_ms < now_ms - groups->options.offsets_retention_ms)
+            offset_add_record(group->name, entry, true, now_ms, out);
+        else
+            left++;
+    }
+    if (left == 0 && group->state == GROUP_EMPTY && group->pending.len == 0)
+        group_add_record(group, true, now_ms, out);
+}
+
+bool group_decide_expire(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    struct groups *groups = state;
+    struct group_call *call = request;
+    void *group;
+    groups->effects = call->effects;
+    for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group);)
+        expire_group(groups, group, call->now_ms, out);
+    return true;
+}
+
+bool group_decide_topic_deleted(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    struct groups *groups = state;
+    struct group_call *call = request;
+    const struct str *topic = call->req;
+    void *group_ptr, *entry_ptr;
+    groups->effects = call->effects;
+    for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group_ptr);) {
+        const struct group *group = group_ptr;
+        for (size_t j = 0; map_next(&group->offsets, &j, NULL, &entry_ptr);) {
+            const struct offset_entry *entry = entry_ptr;
+            if (str_eq(entry->topic, *topic))
+                offset_add_record(group->name, entry, true, call->now_ms, out);
+        }
+    }
+    return true;
+}

@@ -14,7 +14,7 @@ struct sql_place {
     int line, column; /* from 1 */
 };
 
-/* Types as written ------------------------------------------------------------------------------------------------ */
+/* Types as written -------------------------------------------------------------------------------------- */
 
 enum ast_type_kind { AST_TYPE_NAME, AST_TYPE_DECIMAL, AST_TYPE_ARRAY, AST_TYPE_MAP, AST_TYPE_STRUCT };
 
@@ -34,7 +34,7 @@ struct ast_type_field {
     const struct ast_type *type;
 };
 
-/* Expressions ------------------------------------------------------------------------------------------------------ */
+/* Expressions ------------------------------------------------------------------------------------------- */
 
 enum ast_expr_kind {
     AST_NULL,
@@ -94,7 +94,7 @@ struct ast_expr {
     const struct ast_type *type; /* AST_CAST */
 };
 
-/* Queries ---------------------------------------------------------------------------------------------------------- */
+/* Queries ----------------------------------------------------------------------------------------------- */
 
 enum ast_unit { UNIT_MILLISECONDS, UNIT_SECONDS, UNIT_MINUTES, UNIT_HOURS, UNIT_DAYS };
 
@@ -157,7 +157,7 @@ struct ast_query {
     struct sql_place place;
 };
 
-/* Statements ------------------------------------------------------------------------------------------------------- */
+/* Statements -------------------------------------------------------------------------------------------- */
 
 struct ast_property { /* WITH (name = literal, ...) */
     struct str name;  /* identifiers upper-cased, strings as written */

@@ -9,10 +9,16 @@
 #include "sql/ast.h"
 
 /* Parses all statements of a text. On success *stmts is an array in the arena (*count may be 0); on failure err has
- * code ERR_SYNTAX, the text as ksqlDB words it (`line 1:15: ...`) and line and column set.
+ * code ERR_SYNTAX, the text as ksqlDB words it (`line 1:15: ...`, with a last line `Statement: ...`) and line and column
+ * set. Nothing refers to `text` afterwards. Any thread. Texts over 16 MiB give ERR_LIMIT.
  * `variables` (name -> struct str *) are substituted for ${name} as the reference says (1.9); NULL: no substitution. */
 bool sql_parse(struct str text, const struct map *variables, const struct ast_stmt *const **stmts, uint32_t *count,
                struct arena *arena, struct err *err);
+
+/* As sql_parse, and also reads the statements of test scripts: ASSERT VALUES, ASSERT NULL VALUES, ASSERT STREAM, ASSERT
+ * TABLE, RUN SCRIPT. */
+bool sql_parse_script(struct str text, const struct map *variables, const struct ast_stmt *const **stmts,
+                      uint32_t *count, struct arena *arena, struct err *err);
 
 /* Parses one expression, the whole text; one type, the whole text. */
 bool sql_parse_expr(struct str text, const struct ast_expr **expr, struct arena *arena, struct err *err);
@@ -33,8 +39,9 @@ void sql_print_type(const struct ast_type *type, struct buf *out);
 void sql_print_quoted(struct str name, struct buf *out);
 void sql_print_name(struct str name, struct buf *out);
 
-/* Structural equality of expressions, places ignored. */
+/* Structural equality, places ignored; either may be NULL. */
 bool sql_expr_eq(const struct ast_expr *a, const struct ast_expr *b);
+bool sql_stmt_eq(const struct ast_stmt *a, const struct ast_stmt *b);
 
 /* "CREATE STREAM" etc. */
 const char *sql_stmt_words(enum ast_stmt_kind kind);

@@ -1,0 +1,1 @@
+SELECT 1abc, - -5, -(5), a AT TIME ZONE 'z' || 9223372036854775808 FROM `a``b`;

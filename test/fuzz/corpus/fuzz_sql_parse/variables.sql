@@ -1,0 +1,1 @@
+SELECT ${x}, ${y}.a, ${y}(1), $${x} FROM ${y} WHERE a = '$${x}${x}${z}';

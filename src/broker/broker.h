@@ -4,10 +4,10 @@
  *                                             +--> topics, partitions (logs), groups, transactions
  *   `client` (embedded), in process ----------+
  *
- * Two doors lead to the same state: the Kafka protocol on a listener, and the functions below, which `client`
- * uses without a socket. Functions marked *blocking* wait for the disk and may not be called on a net thread.
- * Callbacks come on any thread (a net thread, a pool thread, the appender's), must not block and must not
- * call back into the same partition; they typically post a mail.
+ * Two doors lead to the same state: the Kafka protocol on a listener, and the functions below, which `client` uses
+ * without a socket. Functions marked *blocking* wait for the disk and may not be called on a net thread. Callbacks come
+ * on any thread (a net thread, a pool thread, the appender's), must not block and must not call back into the same
+ * partition; they typically post a mail.
  */
 #ifndef RIALTO_BROKER_BROKER_H
 #define RIALTO_BROKER_BROKER_H
@@ -30,8 +30,7 @@ enum broker_durability {
     BROKER_OS,    /* the page cache is durable enough: Kafka's own default */
 };
 
-/* Options of the broker; broker_config_init sets the defaults named here. Strings are borrowed until
- * broker_start returns. */
+/* Options of the broker. Strings are borrowed until broker_start returns. */
 struct broker_config {
     struct str data_dir;        /* logs live in <data_dir>/log; not in the option table */
     struct str kafka_listen;    /* kafka.listen, "127.0.0.1:9092"; port 0 takes a free one; empty: none */
@@ -235,15 +234,16 @@ bool broker_group_delete(struct broker *broker, struct str group, struct err *er
 
 /* --- the engine's transaction ---
  *
- * One transaction at a time per transactional id. Its identity is (producer id, epoch): a new pair each time,
- * so it can name what the caller prepared elsewhere.
+ * One transaction at a time per transactional id. Its identity is (producer id, epoch): a new pair each time, so it can
+ * name what the caller prepared elsewhere.
  *
  *   begin            gives (pid, epoch); what a crash leaves open under it is aborted at the next start
  *   append ...       batches into any partitions, from any threads
- *   commit           (a) fdatasync of every partition appended to, and of inputs read beyond their hw, in
- * parallel (b) decision record durable in __transaction_state: from here on the transaction is committed (c)
- * commit markers in every partition; the lso moves past them when they are durable After a crash before (b)
- * the transaction is aborted with markers at the next start, after (b) it is completed.
+ *   commit           (a) fdatasync of every partition appended to, and of inputs read beyond their hw, in parallel
+ *                    (b) decision record durable in __transaction_state: from here on the transaction is committed
+ *                    (c) commit markers in every partition; the lso moves past them when they are durable
+ *
+ * After a crash before (b) the transaction is aborted with markers at the next start, after (b) it is completed.
  */
 enum broker_txn_state {
     BROKER_TXN_NONE,      /* the transactional id was never used */

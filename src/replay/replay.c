@@ -2,11 +2,11 @@
  *
  *   replay_run:  lock | decide -> records | append | apply each | unlock      then the caller waits for durability
  *
- * (P1) `end` is the offset after the last record that was applied: append returns the offset it wrote up to, so state and
- *      topic agree whenever the lock is free.
+ * (P1) `end` is the offset after the last record that was applied: append returns the offset it wrote up to, so state
+ *      and topic agree whenever the lock is free.
  * (P2) A record of our own that cannot be applied is a bug, not an error: it was made a moment ago.
- * (P3) A rewrite appends the state as records, waits until they are durable, and only then lets the history go: at every
- *      instant the topic alone gives the whole state.
+ * (P3) A rewrite appends the state as records, waits until they are durable, and only then lets the history go: at
+ *      every instant the topic alone gives the whole state.
  */
 #include "replay/replay.h"
 

@@ -7,17 +7,17 @@
  *                state <-- apply(record) <---+--------+
  *   start:       state <-- apply(every record of the topic)
  *
- * Topics, groups, transactions (and above `client`: commands, connectors) are each two functions, *decide*
- * and *apply*, without I/O, clock or lock. This module gives them the lock, the order and the waiting; the
- * two calls that it needs itself (append, read) are an ops table that `broker` fills with the log and
- * `client` with any Kafka.
+ * Topics, groups, transactions (and above `client`: commands, connectors) are each two functions, *decide* and
+ * *apply*, without I/O, clock or lock. This module gives them the lock, the order and the waiting; the calls that it
+ * needs itself (append, read) are an ops table that `broker` fills with the log and `client` with any Kafka.
  *
- * (R1) decide, append and apply of one request happen under the lock of its `struct replay`: apply sees
- * records in the order of the topic, and the next decide sees the state with them. (R2) apply is the only one
- * that changes what a restart brings back; decide may change what a restart may forget (who waits, timers).
- * (R3) A reply leaves when the topic is durable up to the offset that replay_run reported: also a reply
- * without records of its own, so that nobody is told of state that a crash could take back. Any thread may
- * call; callbacks of waits come on any thread and must not block.
+ * (R1) decide, append and apply of one request happen under the lock of its `struct replay`: apply sees records in
+ *      the order of the topic, and the next decide sees the state with them.
+ * (R2) apply is the only one that changes what a restart brings back; decide may change what a restart may forget
+ *      (who waits, timers).
+ * (R3) A reply leaves when the topic is durable up to the offset that replay_run reported: also a reply without
+ *      records of its own, so that nobody is told of state that a crash could take back.
+ * Any thread may call; callbacks of waits come on any thread and must not block.
  */
 #ifndef RIALTO_REPLAY_REPLAY_H
 #define RIALTO_REPLAY_REPLAY_H

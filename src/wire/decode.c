@@ -1,11 +1,11 @@
 /* decode.c - bytes to structs: one walker over the field tables.
  *
- * The reader is sticky: after the first failure every read gives 0 and the walk ends soon; one look at
- * `failed` at the end of the walk is enough. The failure remembers field, position and cause.
+ * The reader is sticky: after the first failure every read gives 0 and the walk ends soon; one look at `failed` at
+ * the end of the walk is enough. The failure remembers field, position and cause.
  *
  * (D1) A length is compared with the bytes that are left before it is believed.
- * (D2) The element count of an array is compared with the bytes left (an element takes at least one byte, see
- *      min_bytes) and with WIRE_DECODED_BYTES_MAX before the array is allocated.
+ * (D2) The element count of an array is compared with the bytes left (an element takes at least min_bytes) and with
+ *      WIRE_DECODED_BYTES_MAX before the array is allocated.
  * (D3) Recursion is as deep as the tables, never as deep as the bytes say.
  */
 #include "wire/wire_int.h"

@@ -1,9 +1,8 @@
 /* encode.c - structs to bytes: one walker over the field tables.
  *
- * Records that the sender puts on the socket by itself (sendfile) leave a cut: only their length is written,
- * and the place is noted. A tagged field's size stands before it and is known only after it: the field is
- * encoded at the end of the buffer and moved up by the few bytes of its size. No cut is ever inside a tagged
- * field: records are never tagged.
+ * Records that the sender puts on the socket by itself (sendfile) leave a cut: only their length is written, and the
+ * place is noted. A tagged field's size stands before it and is known only after it: the field is encoded at the end of
+ * the buffer and moved up by the few bytes of its size. No cut is ever inside a tagged field: records are never tagged.
  */
 #include "wire/wire_int.h"
 

@@ -1,16 +1,19 @@
 /* wire.h - Kafka messages: structs and field tables made from spec/kafka, and the walkers over them.
  *
- *   spec/kafka/Fetch.msg --tools/gen_wire.py--> wire_messages.h   struct FetchRequest, struct FetchResponse,
- * ... wire_tables.c     const struct wire_message WIRE_FetchRequest, ... bytes --wire_decode--> struct
- * --wire_encode--> bytes
+ *   spec/kafka/Fetch.msg --tools/gen_wire.py--> wire_messages.h   struct FetchRequest, WIRE_FetchRequest (its fields),
+ *                                                                 FetchRequest_message (versions, key), ...
+ *                                               wire_tables.c     the tables
+ *   bytes --wire_decode--> struct --wire_encode--> bytes
  *                             \----wire_print----> JSON text
  *
- * (W1) Structs and fields have Kafka's own names. Arrays are {at, len}: len -1 is null. Strings and bytes are
- * slices (null: ptr NULL) of the decoded bytes, which must live as long as the struct; arrays live in the
- * arena. (W2) Every struct starts from its defaults: decoding does it, builders call wire_new and WIRE_ALLOC.
- * (W3) A field that the version lacks is skipped when encoding and has its default after decoding. Null in a
- * field that may not be null is written as empty. (W4) Bytes from outside are checked: sizes against what is
- * left before anything is allocated. Any thread; nothing here has state.
+ * (W1) Structs and fields have Kafka's own names; a struct inside a message is Message_Struct. Arrays are {at, len}: len -1
+ *      is null. Strings and bytes are slices (null: ptr NULL) of the decoded bytes, which must live as long as the
+ *      struct; arrays live in the arena.
+ * (W2) Every struct starts from its defaults: decoding does it, builders call wire_new and WIRE_ALLOC.
+ * (W3) A field that the version lacks is skipped when encoding and has its default after decoding. Null in a field
+ *      that may not be null is written as empty.
+ * (W4) Bytes from outside are checked: sizes against what is left before anything is allocated.
+ * Any thread; nothing here has state.
  */
 #ifndef RIALTO_WIRE_WIRE_H
 #define RIALTO_WIRE_WIRE_H

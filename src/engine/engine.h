@@ -34,15 +34,16 @@ struct engine_connect_ops {
     bool (*list)(void *state, struct json_writer *out, struct err *err);
     bool (*plugins)(void *state, struct json_writer *out, struct err *err);
     bool (*describe)(void *state, struct str name, struct json_writer *out, struct err *err);
-    bool (*create)(void *state, struct str name, struct str config_json, struct json_writer *out, struct err *err);
+    bool (*create)(void *state, struct str name, struct str config_json, struct json_writer *out,
+                   struct err *err);
     bool (*drop)(void *state, struct str name, struct err *err);
 };
 
 struct engine_options {
-    struct client *client;     /* borrowed; outlives the engine */
-    struct flow_runtime *flow; /* borrowed; outlives the engine */
-    struct str service_id;     /* "default_": part of internal names */
-    const struct map *properties; /* server-level properties: name -> struct str *; borrowed */
+    struct client *client;                    /* borrowed; outlives the engine */
+    struct flow_runtime *flow;                /* borrowed; outlives the engine */
+    struct str service_id;                    /* "default_": part of internal names */
+    const struct map *properties;             /* server-level properties: name -> struct str *; borrowed */
     const struct engine_connect_ops *connect; /* NULL: connector statements answer that there is no connect */
     void *connect_state;
     int64_t push_queries_max; /* ksql.max.push.queries */
@@ -63,9 +64,10 @@ struct engine_session {
 /* The /ksql endpoint: runs all statements of the text; done is called once with the JSON array of entities (borrowed
  * for the call), or with an error (entities are then those of the statements that ran before, perhaps "[]"; and
  * statement_text is the statement that failed, or null). Any thread. The session is copied. */
-typedef void (*engine_done_fn)(void *arg, struct str entities_json, const struct err *failure, struct str statement_text);
-void engine_execute(struct engine *engine, struct str sql, const struct engine_session *session, engine_done_fn done,
-                    void *arg);
+typedef void (*engine_done_fn)(void *arg, struct str entities_json, const struct err *failure,
+                               struct str statement_text);
+void engine_execute(struct engine *engine, struct str sql, const struct engine_session *session,
+                    engine_done_fn done, void *arg);
 
 enum engine_result_kind { ENGINE_PULL, ENGINE_PUSH, ENGINE_PRINT };
 
@@ -73,25 +75,27 @@ enum engine_result_kind { ENGINE_PULL, ENGINE_PUSH, ENGINE_PRINT };
  * number of times, on_end once; on_end alone when the statement is refused (failure set). */
 struct engine_rows_class {
     /* key[i] is true for key columns. The arrays are borrowed for the call. PRINT has one STRING column. */
-    void (*on_header)(void *arg, struct str query_id, enum engine_result_kind kind, const struct column *columns,
-                      uint32_t column_count);
+    void (*on_header)(void *arg, struct str query_id, enum engine_result_kind kind,
+                      const struct column *columns, uint32_t column_count);
     /* cols[c][row]; tombstones[row]: only key columns are filled (may be NULL: none). Returns false to ask for a pause
      * until engine_query_resume. */
     bool (*on_rows)(void *arg, const struct value *const *cols, uint32_t row_count, const bool *tombstones);
-    /* limit_reached: LIMIT ended it. failure NULL: complete. After it no call comes and the handle is invalid. */
+    /* limit_reached: LIMIT ended it. failure NULL: complete. The last call. */
     void (*on_end)(void *arg, bool limit_reached, const struct err *failure);
 };
 
 struct engine_query;
 
-/* Starts a query; the handle stays valid until on_end was called or engine_query_close returned. Any thread. */
-struct engine_query *engine_query_open(struct engine *engine, struct str sql, const struct engine_session *session,
-                                       const struct engine_rows_class *cls, void *arg);
+/* Starts a query. The handle is given back by exactly one engine_query_close. Any thread. */
+struct engine_query *engine_query_open(struct engine *engine, struct str sql,
+                                       const struct engine_session *session,
+                                       const struct engine_rows_class *class, void *arg);
 
 /* More rows may come after on_rows returned false. Any thread. */
 void engine_query_resume(struct engine_query *query);
 
-/* Ends a query whose client is gone: after it returned no callback runs. Any thread, but not from a callback. */
+/* Ends the query, when it still runs, and gives the handle back: after it returned no callback runs. To be called once,
+ * by any thread, also from on_end. */
 void engine_query_close(struct engine_query *query);
 
 /* Ends a running push query by its id, as /close-query does; its on_end comes. False: there is none. Any thread. */
@@ -107,10 +111,10 @@ struct engine_query_info {
     uint32_t source_count;
     bool persistent;
     enum { ENGINE_QUERY_RUNNING, ENGINE_QUERY_PAUSED, ENGINE_QUERY_ERROR } state;
-    struct str error;             /* the newest, null when none */
+    struct str error; /* the newest, null when none */
     int64_t error_ms;
     uint64_t rows_in, rows_out, rows_dropped, errors;
-    int64_t lag;                  /* input records not yet read */
+    int64_t lag; /* input records not yet read */
 };
 
 /* All queries in order of creation, in the arena. Any thread. */

@@ -1,0 +1,232 @@
+/* select.c - stand-alone queries: from a face's request to rows.
+ *
+ *   engine_query_open   any thread        handle made, mail to the control thread
+ *   select_open         control thread    parse, analyse, plan; on_header; query_push or query_pull
+ *   rows_* callbacks    worker or pool    on_rows, on_end
+ *   engine_query_close  any thread        no callback after it; mail to the control thread
+ *   select_close        control thread    stops the query, frees the handle
+ *
+ * (L1) Callbacks are made with query->lock held, so that close, which takes it, knows that none is under way. The lock
+ *      is recursive: on_end may close its own handle.
+ * (L2) The handle is freed by select_close only. Mail is read in order, so closing always comes after opening.
+ */
+#include <time.h>
+
+#include "engine/engine_int.h"
+
+/* Callbacks ------------------------------------------------------------------------------------------------------- */
+
+static void call_end(struct engine_query *query, bool limit_reached, const struct err *failure)
+{
+    pthread_mutex_lock(&query->lock);
+    bool wanted = !query->closed && !query->ended;
+    query->ended = true;
+    if (wanted)
+        query->class->on_end(query->arg, limit_reached, failure);
+    pthread_mutex_unlock(&query->lock);
+}
+
+static bool rows_on_rows(void *arg, const struct value *const *cols, uint32_t row_count,
+                         const bool *tombstones)
+{
+    struct engine_query *query = arg;
+    pthread_mutex_lock(&query->lock);
+    bool more =
+        query->closed || query->ended || query->class->on_rows(query->arg, cols, row_count, tombstones);
+    pthread_mutex_unlock(&query->lock);
+    return more;
+}
+
+static void rows_on_end(void *arg, bool limit_reached, const struct err *failure)
+{
+    call_end(arg, limit_reached, failure);
+}
+
+static const struct query_rows_class rows_class = {.on_rows = rows_on_rows, .on_end = rows_on_end};
+
+/* Opening ----------------------------------------------------------------------------------------------------------- */
+
+/* The one statement of the text. SET and the like before it act on the session. */
+static const struct ast_stmt *only_query(struct engine_query *query, struct err *err)
+{
+    const struct ast_stmt *const *stmts;
+    uint32_t count;
+    struct str text = str_trim(query->sql);
+    if (!str_ends_with(text, STR(";")))
+        text = str_printf(&query->arena, "%.*s;", STR_ARG(text));
+    if (!sql_parse(text, &query->session.variables, &stmts, &count, &query->arena, err))
+        return NULL;
+    if (count != 1) {
+        err_set(err, ERR_BAD_REQUEST, "Expected exactly one KSQL statement; found %u instead", count);
+        return NULL;
+    }
+    if (stmts[0]->kind == STMT_PRINT) {
+        err_set(err, ERR_UNSUPPORTED,
+                "PRINT is read but not executed yet by this version of rialto; `rialto consume %.*s` shows a "
+                "topic",
+                STR_ARG(stmts[0]->name));
+        return NULL;
+    }
+    if (stmts[0]->kind != STMT_QUERY) {
+        err_set(err, ERR_BAD_REQUEST, "Statement type `%s' not supported for this resource",
+                sql_stmt_words(stmts[0]->kind));
+        return NULL;
+    }
+    return stmts[0];
+}
+
+static struct str random_id(struct arena *arena, struct str source)
+{
+    static _Atomic uint64_t count;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t seed[2] = {(uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec, ++count};
+    return str_printf(arena, "transient_%.*s_%" PRIu64, STR_ARG(source), hash_bytes(seed, sizeof seed) >> 1);
+}
+
+static struct str query_name(const struct ast_query *ast, struct arena *arena)
+{
+    if (ast->emit != EMIT_NONE)
+        return random_id(arena, ast->from.name);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return str_printf(arena, "query_%" PRId64, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}
+
+static bool check_push_limit(struct engine *engine, struct err *err)
+{
+    int64_t running = 0;
+    pthread_mutex_lock(&engine->lock);
+    list_each (struct engine_query, at, &engine->transient, link)
+        running += at->kind == ENGINE_PUSH && at->rows != NULL && !at->ended;
+    pthread_mutex_unlock(&engine->lock);
+    if (engine->options.push_queries_max == 0 || running < engine->options.push_queries_max)
+        return true;
+    return err_set(err, ERR_LIMIT,
+                   "Maximum number of push queries exceeded: %" PRId64
+                   " run; end one, or raise ksql.max.push.queries",
+                   running);
+}
+
+static struct plan *plan_select(struct engine_query *query, const struct ast_stmt *stmt, struct err *err)
+{
+    struct sandbox box = {.engine = query->engine, .catalog = query->engine->catalog};
+    struct analyze_env env = sandbox_env(&box, &query->session);
+    struct func_settings settings = session_func_settings(&query->session);
+    env.func_settings = &settings;
+    const struct analysis *analysis;
+    struct plan *plan = NULL;
+    query->id = query_name(stmt->query, &query->arena);
+    if (!analyze_query(&env, stmt, query->id, &analysis, &query->arena, err) ||
+        !plan_build(analysis, &env, &plan, err))
+        return NULL;
+    return plan;
+}
+
+/* The columns that rows show, in select order. */
+static void call_header(struct engine_query *query, const struct plan *plan)
+{
+    struct column *columns = arena_array(&query->arena, struct column, plan->output_count);
+    for (uint32_t i = 0; i < plan->output_count; i++)
+        columns[i] = plan->sink->columns[plan->output_order[i]];
+    pthread_mutex_lock(&query->lock);
+    if (!query->closed)
+        query->class->on_header(query->arg, query->id, query->kind, columns, plan->output_count);
+    pthread_mutex_unlock(&query->lock);
+}
+
+void select_open(struct engine_query *query)
+{
+    struct err err = {0};
+    const struct ast_stmt *stmt = only_query(query, &err);
+    struct plan *plan = stmt != NULL ? plan_select(query, stmt, &err) : NULL;
+    if (plan != NULL) {
+        query->kind = plan->kind == QUERY_PULL ? ENGINE_PULL : ENGINE_PUSH;
+        if ((query->kind == ENGINE_PUSH && !check_push_limit(query->engine, &err)) ||
+            !flow_check(plan, &err)) {
+            plan_free(plan);
+            plan = NULL;
+        }
+    }
+    if (plan == NULL) {
+        call_end(query, false, &err);
+        return;
+    }
+    call_header(query, plan);
+    struct query_options options = session_query_options(&query->session, query->id, query->sql);
+    query->rows = query->kind == ENGINE_PULL
+                      ? query_pull(query->engine->queries, plan, &options, &rows_class, query, &err)
+                      : query_push(query->engine->queries, plan, &options, &rows_class, query, &err);
+    if (query->rows == NULL)
+        call_end(query, false, &err);
+}
+
+struct engine_query *engine_query_open(struct engine *engine, struct str sql,
+                                       const struct engine_session *session,
+                                       const struct engine_rows_class *class, void *arg)
+{
+    struct engine_query *query = mem_new(struct engine_query);
+    query->engine = engine;
+    query->sql = str_dup(sql, &query->arena);
+    query->class = class;
+    query->arg = arg;
+    query->mail.type = MAIL_QUERY_OPEN;
+    session_init(&query->session, engine, session, &query->arena);
+    pthread_mutexattr_t recursive;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&query->lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
+    pthread_mutex_lock(&engine->lock);
+    list_push_back(&engine->transient, &query->link);
+    pthread_mutex_unlock(&engine->lock);
+    ASSERT(mailbox_put_reply(engine->box, &query->mail)); /* the engine outlives its faces */
+    return query;
+}
+
+void engine_query_resume(struct engine_query *query)
+{
+    struct query_mail *resume = mem_new(struct query_mail);
+    resume->mail.type = MAIL_QUERY_RESUME;
+    resume->query = query;
+    ASSERT(mailbox_put_reply(query->engine->box, &resume->mail));
+}
+
+/* Closing ----------------------------------------------------------------------------------------------------------- */
+
+void engine_query_close(struct engine_query *query)
+{
+    pthread_mutex_lock(&query->lock);
+    query->closed = true;
+    pthread_mutex_unlock(&query->lock);
+    struct query_mail *close = mem_new(struct query_mail);
+    close->mail.type = MAIL_QUERY_CLOSE;
+    close->query = query;
+    ASSERT(mailbox_put_reply(query->engine->box, &close->mail));
+}
+
+void select_close(struct engine_query *query)
+{
+    if (query->rows != NULL)
+        query_rows_close(query->rows);
+    pthread_mutex_lock(&query->engine->lock);
+    list_remove(&query->link);
+    pthread_mutex_unlock(&query->engine->lock);
+    session_fini(&query->session);
+    pthread_mutex_destroy(&query->lock);
+    arena_fini(&query->arena);
+    free(query);
+}
+
+bool engine_query_end(struct engine *engine, struct str query_id)
+{
+    struct engine_query *found = NULL;
+    pthread_mutex_lock(&engine->lock);
+    list_each (struct engine_query, query, &engine->transient, link)
+        if (query->rows != NULL && !query->ended && str_eq_nocase(query->id, query_id))
+            found = query;
+    if (found != NULL)
+        call_end(found, false, NULL);
+    pthread_mutex_unlock(&engine->lock);
+    return found != NULL;
+}

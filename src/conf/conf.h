@@ -60,6 +60,7 @@ struct conf_option {
     const char *group;             /* heading in lists, "Common"; may be NULL */
     const char *display_name;      /* may be NULL */
     const char *const *depends_on; /* names, NULL-terminated; may be NULL */
+    const char *kafka_type;        /* shown instead of conf_kafka_type, "CLASS"; may be NULL */
     /* A further check of the parsed value: false with *err, whose text says what is wrong. May be NULL. */
     bool (*check)(const struct conf_option *option, struct str text, struct err *err);
     size_t offset, size; /* of the field: CONF_AT */
@@ -135,8 +136,8 @@ struct conf_check_result *conf_validate(const struct conf_table *table, conf_loo
 /* ---- printing ---- */
 
 const char *conf_type_name(enum conf_type type); /* "size" */
-const char *
-conf_kafka_type(enum conf_type type); /* "BOOLEAN", "LONG", "DOUBLE", "STRING", "PASSWORD", "LIST" */
+/* "BOOLEAN", "LONG", "STRING", ..., or the option's kafka_type */
+const char *conf_kafka_type(const struct conf_option *option);
 
 /* The name in `tables` that is nearest to `name`, or NULL when none is near. */
 const char *conf_nearest(const struct conf_table *const *tables, size_t table_count, struct str name);

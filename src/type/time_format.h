@@ -31,7 +31,7 @@ struct time_civil time_civil_of(int64_t days);
 int time_month_days(int64_t year, int month);
 int64_t time_floor_div(int64_t a, int64_t b); /* towards -infinity */
 
-/* ISO texts of casts: "yyyy-MM-dd", "HH:mm[:ss[.SSS]]", "yyyy-MM-dd'T'HH:mm:ss.SSS". */
+/* ISO texts of casts: "yyyy-MM-dd", "HH:mm[:ss]", "yyyy-MM-dd'T'HH:mm:ss.SSS". */
 void time_print_date(int64_t days, struct buf *out);
 void time_print_time(int64_t ms_of_day, struct buf *out);
 void time_print_timestamp(int64_t ms, struct buf *out);

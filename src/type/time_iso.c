@@ -58,15 +58,13 @@ void time_print_date(int64_t days, struct buf *out)
         buf_printf(out, "%+05" PRId64 "-%02d-%02d", civil.year, civil.month, civil.day);
 }
 
-/* As Java's LocalTime: seconds only when they or the fraction are not 0, the fraction only when it is not 0. */
+/* As ksqlDB prints a LocalTime: to the second, and seconds only when they are not 0. */
 void time_print_time(int64_t ms_of_day, struct buf *out)
 {
-    int ms = (int)(ms_of_day % 1000), seconds = (int)(ms_of_day / 1000);
+    int seconds = (int)(ms_of_day / 1000);
     buf_printf(out, "%02d:%02d", seconds / 3600, seconds / 60 % 60);
-    if (seconds % 60 != 0 || ms != 0)
+    if (seconds % 60 != 0)
         buf_printf(out, ":%02d", seconds % 60);
-    if (ms != 0)
-        buf_printf(out, ".%03d", ms);
 }
 
 void time_print_timestamp(int64_t ms, struct buf *out)

@@ -101,6 +101,9 @@ void engine_query_close(struct engine_query *query);
 /* Ends a running push query by its id, as /close-query does; its on_end comes. False: there is none. Any thread. */
 bool engine_query_end(struct engine *engine, struct str query_id);
 
+/* Does SET take this property? *err says why not. Any thread. */
+bool engine_property_is_valid(struct str name, struct err *err);
+
 /* The present catalog; the caller gives the reference back. Any thread. */
 const struct catalog *engine_catalog(struct engine *engine);
 

@@ -86,6 +86,11 @@ bool session_check_property(struct str name, struct err *err)
                    STR_ARG(name));
 }
 
+bool engine_property_is_valid(struct str name, struct err *err)
+{
+    return session_check_property(name, err);
+}
+
 void session_set(struct session *session, struct map *map, struct str name, struct str value)
 {
     struct str *copy = arena_new(session->arena, struct str);

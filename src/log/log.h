@@ -83,8 +83,9 @@ struct log_append_result {
     int64_t last_offset;
     int64_t append_time_ms; /* -1 where timestamps are the producer's */
     int64_t start_offset;
-    bool duplicate;     /* appended before: base_offset is the earlier one, nothing was written */
-    int32_t bad_record; /* on failure: index of the record at fault, or -1 */
+    bool duplicate;       /* appended before: base_offset is the earlier one, nothing was written */
+    uint32_t incarnation; /* for log_is_durable */
+    int32_t bad_record;   /* on failure: index of the record at fault, or -1 */
 };
 
 /* Checks, numbers and writes batches by one write; `bytes` are patched in place (offset, leader epoch, time)
@@ -107,6 +108,11 @@ bool log_append_marker(struct log *log, int64_t pid, int16_t epoch, enum marker 
  * (ERR_STORAGE from then on) and, with LOG_FSYNC, what was not durable is dropped; the next log_open starts
  * from the durable end. */
 bool log_sync(struct log *log, struct err *err);
+
+/* True when what this append wrote is durable. After a successful log_sync this is false only when, in between, a failed sync has
+ * dropped the records and the log has recovered from it: whoever acknowledges asks this, not the return value of a sync that
+ * somebody else may have called. */
+bool log_is_durable(const struct log *log, const struct log_append_result *result);
 
 /* True when something was appended since the last sync. */
 bool log_is_dirty(const struct log *log);

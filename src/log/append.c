@@ -1,0 +1,358 @@
+/* append.c - the write path: check, number, write by one call, publish.
+ *
+ *   log_append
+ *     check (no lock)            sizes, checksum, records, timestamps
+ *     append_lock
+ *       producer_check           duplicate? out of order? fenced?
+ *       log_roll                 when the active segment is full or old
+ *       batch_set_place          offsets, in the caller's bytes
+ *       one pwrite               at the end of the active segment
+ *       lock: log_publish        end, index entries, producer state, all at once
+ *
+ * (A1) Nothing is published before it is written whole: readers, syncs and checkpoints only know published batches.
+ * (A2) When a write fails, the file is cut back to the published end. If even that fails the log goes offline: what lies
+ *      behind the end is cut or taken by the next recovery, and was never acknowledged.
+ * (A3) No allocation per append, but for a new producer, a new transaction or a growing index.
+ */
+#include "log/log_int.h"
+
+/* What the checks found out about the bytes to append. */
+struct append {
+    struct str bytes;
+    enum log_origin origin;
+    struct log_config config;
+    int64_t now_ms;
+    int64_t offset; /* of the next batch */
+    uint64_t pos;   /* in the active segment */
+    int64_t max_timestamp_ms;
+};
+
+static bool check_client_header(const struct append *app, const struct batch *batch, struct err *err)
+{
+    if (batch->bytes.len != app->bytes.len)
+        return err_set(err, ERR_INVALID_RECORD,
+                       "%zu bytes follow the record batch; exactly one batch is allowed",
+                       app->bytes.len - batch->bytes.len);
+    if (batch->base_offset != 0)
+        return err_set(err, ERR_INVALID_RECORD, "record batch: base offset %lld, a producer must send 0",
+                       (long long)batch->base_offset);
+    if (batch->bytes.len > app->config.message_bytes_max)
+        return err_set(err, ERR_TOO_LARGE, "record batch: %zu bytes, max.message.bytes is %u",
+                       batch->bytes.len, app->config.message_bytes_max);
+    if (!batch_check_crc(batch, err))
+        return false;
+    if (batch->record_count == 0 || batch->record_count != batch->last_offset_delta + 1)
+        return err_set(err, ERR_INVALID_RECORD,
+                       "record batch: %d records do not fit the last offset delta %d", batch->record_count,
+                       batch->last_offset_delta);
+    if (batch->attributes & (BATCH_CONTROL | BATCH_DELETE_HORIZON))
+        return err_set(err, ERR_INVALID_RECORD, "record batch: a producer may not write control batches");
+    if (batch->pid >= 0 && (batch->base_seq < 0 || batch->epoch < 0))
+        return err_set(err, ERR_INVALID_RECORD, "record batch: producer id without sequence number");
+    return true;
+}
+
+static bool check_timestamps(const struct append *app, const struct batch_facts *facts, int32_t *bad,
+                             struct err *err)
+{
+    if (app->config.append_time)
+        return true;
+    if (facts->max_timestamp_ms > app->now_ms &&
+        facts->max_timestamp_ms - app->now_ms > app->config.timestamp_after_max_ms) {
+        *bad = facts->max_timestamp_delta;
+        return err_set(err, ERR_INVALID_TIMESTAMP, "record timestamp %lld is too far in the future",
+                       (long long)facts->max_timestamp_ms);
+    }
+    if (facts->min_timestamp_ms >= 0 && facts->min_timestamp_ms < app->now_ms &&
+        app->now_ms - facts->min_timestamp_ms > app->config.timestamp_before_max_ms) {
+        *bad = 0;
+        return err_set(err, ERR_INVALID_TIMESTAMP, "record timestamp %lld is too far in the past",
+                       (long long)facts->min_timestamp_ms);
+    }
+    return true;
+}
+
+/* All checks of a client's batch that need no lock. */
+static bool check_client(struct append *app, struct batch *batch, int32_t *bad, struct err *err)
+{
+    struct batch_facts facts;
+    if (!batch_open(app->bytes, batch, err)) {
+        if (err != NULL)
+            err->code = ERR_INVALID_RECORD;
+        return false;
+    }
+    if (!check_client_header(app, batch, err) || !batch_check_records(batch, &facts, err))
+        return false;
+    if (app->config.key_required && facts.null_key_at >= 0) {
+        *bad = facts.null_key_at;
+        return err_set(err, ERR_INVALID_RECORD, "record without key: a compacted topic needs one");
+    }
+    app->max_timestamp_ms = facts.max_timestamp_ms;
+    return check_timestamps(app, &facts, bad, err);
+}
+
+/* Batches of this program: only that they are whole, and few enough to be judged together. */
+static bool check_internal(struct append *app, struct err *err)
+{
+    struct str rest = app->bytes;
+    struct batch batch;
+    struct err why = {0};
+    size_t count = 0;
+    bool sequences = false;
+    while (batch_next(&rest, &batch, &why)) {
+        count++;
+        sequences |= batch.base_seq >= 0;
+        app->max_timestamp_ms = MAX(app->max_timestamp_ms, batch.max_timestamp_ms);
+    }
+    if (why.code != ERR_NONE || rest.len != 0 || count == 0)
+        return err_set(err, ERR_INVALID_RECORD, "batches to append are not whole: %s",
+                       why.code != ERR_NONE ? why.text : "bytes are left over");
+    if (sequences && count > 1)
+        return err_set(err, ERR_INVALID_RECORD, "batches with sequence numbers are appended one by one");
+    return true;
+}
+
+/* True when all is new; false with *result set (duplicate) or *err. */
+static enum producer_verdict judge(const struct log *log, const struct append *app,
+                                   struct log_append_result *result, struct err *err)
+{
+    struct str rest = app->bytes;
+    struct batch batch;
+    struct producer_batch earlier;
+    while (batch_next(&rest, &batch, NULL)) {
+        enum producer_verdict verdict = producer_check(log, &batch, &earlier, err);
+        if (verdict == PRODUCER_DUPLICATE) {
+            result->duplicate = true;
+            result->incarnation = atomic_load(&log->incarnation);
+            result->base_offset = earlier.base_offset;
+            result->last_offset = earlier.last_offset;
+            result->append_time_ms = app->config.append_time ? earlier.timestamp_ms : -1;
+        }
+        if (verdict != PRODUCER_APPEND)
+            return verdict;
+    }
+    return PRODUCER_APPEND;
+}
+
+/* Is the active segment full or too old for `size` more bytes? */
+static bool roll_is_due(const struct log *log, const struct append *app)
+{
+    const struct log_segment *seg = segs_active(log);
+    if (seg->end_pos == 0)
+        return false;
+    if (seg->end_pos + app->bytes.len > MIN(app->config.segment_bytes, INT32_MAX))
+        return true;
+    if (log->end.offset - seg->base_offset >
+        INT32_MAX - (int64_t)app->bytes.len) /* a record takes a byte at least */
+        return true;
+    int64_t first_ms = seg->first_timestamp_ms;
+    int64_t newest_ms = app->max_timestamp_ms >= 0 ? app->max_timestamp_ms : app->now_ms;
+    return first_ms >= 0 && newest_ms - first_ms > app->config.segment_ms;
+}
+
+/* Makes the directory and the file of the active segment where they are missing yet. */
+static bool make_files(struct log *log, struct log_segment *seg, struct err *err)
+{
+    if (seg->made)
+        return true;
+    if (!log->dir_made) {
+        if (!io_make_dirs(log->io, log->dir, err))
+            return false;
+        log->dir_made = true;
+    }
+    int fd;
+    pthread_mutex_lock(&log->lock);
+    bool ok = segment_open(log, seg, true, &fd, err);
+    log->dir_dirty |= ok;
+    seg->made |= ok;
+    pthread_mutex_unlock(&log->lock);
+    return ok;
+}
+
+bool log_roll(struct log *log, struct err *err)
+{
+    struct log_segment *old = segs_active(log);
+    struct log_segment *seg = segment_new(log, log->end.offset);
+    seg->loaded = seg->counts_known = seg->times_known = true;
+    seg->stale = true; /* files of a crashed predecessor may lie there */
+    if (old->end_pos == 0 || !make_files(log, seg, err)) {
+        segment_unref(seg);
+        return old->end_pos == 0;
+    }
+    ignore(!index_load(log, old, NULL), "an index that cannot be read is made anew when it is needed");
+    pthread_mutex_lock(&log->lock);
+    index_finish(old);
+    vec_push(&log->segs, seg);
+    log->end = (struct log_point){seg->base_offset, seg->base_offset, 0};
+    log->checkpoint_due = log->checkpoint_dirty = true;
+    pthread_mutex_unlock(&log->lock);
+    return true;
+}
+
+void log_publish(struct log *log, struct log_segment *seg, uint64_t pos, const struct batch *batch)
+{
+    index_note(log, seg, pos, batch);
+    producer_apply(log, seg, pos, batch);
+    seg->end_pos = pos + batch->bytes.len;
+    log->end = (struct log_point){batch_last_offset(batch) + 1, seg->base_offset, seg->end_pos};
+    log->bytes_since_checkpoint += batch->bytes.len;
+    log->checkpoint_dirty = true;
+}
+
+/* Sets offsets and times in the bytes. */
+static void number_batches(struct append *app)
+{
+    struct str rest = app->bytes;
+    struct batch batch;
+    int64_t offset = app->offset;
+    while (batch_next(&rest, &batch, NULL)) {
+        char *at = (char *)batch.bytes.ptr;
+        if (app->config.append_time && !batch_is_control(&batch))
+            batch_set_time(at, true, app->now_ms);
+        else if (app->origin == LOG_CLIENT)
+            batch_set_time(at, false, app->max_timestamp_ms);
+        batch_set_place(at, offset, 0);
+        offset += batch.last_offset_delta + 1;
+    }
+}
+
+static void unnumber_batches(const struct append *app)
+{
+    struct str rest = app->bytes;
+    struct batch batch;
+    while (batch_next(&rest, &batch, NULL))
+        batch_set_place((char *)batch.bytes.ptr, 0, -1);
+}
+
+/* Writes behind the published end; on failure nothing is left there, or the log is offline. */
+static bool write_batches(struct log *log, struct log_segment *seg, const struct append *app, struct err *err)
+{
+    char path[LOG_PATH_BYTES];
+    int fd;
+    log_path(log, seg->base_offset, "log", path);
+    pthread_mutex_lock(&log->lock);
+    bool ok = segment_open(log, seg, false, &fd, err);
+    pthread_mutex_unlock(&log->lock);
+    if (!ok)
+        return false;
+    struct iovec part = {(void *)app->bytes.ptr, app->bytes.len};
+    struct err why = {0};
+    if (io_write_all(log->io, fd, &part, 1, app->pos, path, &why))
+        return true;
+    int rc = io_truncate(log->io, fd, app->pos);
+    if (rc < 0) {
+        err_context(&why,
+                    "the file could not be cut back after a failed write, restart when the disk works again");
+        why.code = ERR_STORAGE;
+        log_set_offline(log, &why);
+    }
+    if (err != NULL)
+        *err = why;
+    return false;
+}
+
+static void publish_batches(struct log *log, struct log_segment *seg, struct append *app)
+{
+    struct str rest = app->bytes;
+    struct batch batch;
+    uint64_t pos = app->pos;
+    pthread_mutex_lock(&log->lock);
+    while (batch_next(&rest, &batch, NULL)) {
+        log_publish(log, seg, pos, &batch);
+        pos += batch.bytes.len;
+    }
+    log_set_hw(log);
+    pthread_mutex_unlock(&log->lock);
+}
+
+/* Everything that needs append_lock. */
+static bool append_locked(struct log *log, struct append *app, struct log_append_result *result,
+                          struct err *err)
+{
+    if (!log_check_online(log, err))
+        return false;
+    switch (judge(log, app, result, err)) {
+    case PRODUCER_REFUSE:
+        return false;
+    case PRODUCER_DUPLICATE:
+        return true;
+    case PRODUCER_APPEND:
+        break;
+    }
+    if (roll_is_due(log, app) && !log_roll(log, err))
+        return false;
+    struct log_segment *seg = segs_active(log);
+    if (!make_files(log, seg, err))
+        return false;
+    if (!seg->loaded)
+        ignore(!index_load(log, seg, NULL), "the index stays short until it can be read");
+    app->offset = log->end.offset;
+    app->pos = seg->end_pos;
+    number_batches(app);
+    if (!write_batches(log, seg, app, err)) {
+        unnumber_batches(app);
+        return false;
+    }
+    publish_batches(log, seg, app);
+    result->incarnation = atomic_load(&log->incarnation);
+    result->base_offset = app->offset;
+    result->last_offset = log->end.offset - 1;
+    result->append_time_ms = app->config.append_time ? app->now_ms : -1;
+    return true;
+}
+
+/* A full disk took the log offline at a sync; when there is room again, the log starts anew from what is on the disk. */
+static bool try_heal(struct log *log, struct err *err)
+{
+    bool ok = true;
+    pthread_mutex_lock(&log->sync_lock);
+    pthread_mutex_lock(&log->append_lock);
+    if (atomic_load(&log->offline) && log->offline_code == ERR_DISK_FULL) {
+        struct log *fresh = log_new(log->dir, log->name, &log->config, log->io);
+        ok = log_recover(fresh, err);
+        if (ok) {
+            log_swap(log, fresh);
+            atomic_fetch_add(&log->incarnation, 1);
+            atomic_store(&log->offline, false);
+            log_info("log", "online_again", "log=%s end=%lld", log->name, (long long)log->end.offset);
+        }
+        log_free(fresh);
+    }
+    pthread_mutex_unlock(&log->append_lock);
+    pthread_mutex_unlock(&log->sync_lock);
+    return ok;
+}
+
+bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origin,
+                struct log_append_result *result, struct err *err)
+{
+    struct append app = {.bytes = str_of(bytes, size), .origin = origin, .max_timestamp_ms = -1};
+    struct batch batch;
+    *result = (struct log_append_result){.base_offset = -1,
+                                         .last_offset = -1,
+                                         .append_time_ms = -1,
+                                         .bad_record = -1};
+    result->start_offset = log_start_offset(log);
+    pthread_mutex_lock(&log->lock);
+    app.config = log->config;
+    pthread_mutex_unlock(&log->lock);
+    app.now_ms = io_now_ms(log->io);
+    bool checked = origin == LOG_CLIENT ? check_client(&app, &batch, &result->bad_record, err)
+                                        : check_internal(&app, err);
+    if (!checked)
+        return false;
+    if (atomic_load_explicit(&log->offline, memory_order_relaxed) && !try_heal(log, err))
+        return false;
+    pthread_mutex_lock(&log->append_lock);
+    bool ok = append_locked(log, &app, result, err);
+    pthread_mutex_unlock(&log->append_lock);
+    return ok;
+}
+
+bool log_append_marker(struct log *log, int64_t pid, int16_t epoch, enum marker marker,
+                       int32_t coordinator_epoch, struct log_append_result *result, struct err *err)
+{
+    uint8_t bytes[BATCH_MARKER_BYTES];
+    batch_make_marker(bytes, pid, epoch, marker, coordinator_epoch, io_now_ms(log->io));
+    return log_append(log, bytes, sizeof bytes, LOG_INTERNAL, result, err);
+}

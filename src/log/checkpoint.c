@@ -1,0 +1,253 @@
+/* checkpoint.c - the file that lets a start skip what was there before: DIR/<topic>-<partition>/checkpoint.
+ *
+ *   "rlck" | version 1 | flags | crc32c of what follows                                        u32 u16 u16 u32
+ *   log start | end offset | segment's base | position in it                                   i64 i64 i64 u64
+ *   first timestamp | largest timestamp | its offset                of that segment            i64 i64 i64
+ *   entries of .index | of .timeindex | of .txnindex                of that segment            u32 u32 u32
+ *   producer count, { pid epoch coordinator-epoch seen-ms last-timestamp n, n x batch }        u32 ...
+ *   batch: base sequence | last sequence | base offset | last offset | timestamp               i32 i32 i64 i64 i64
+ *   transaction count, { pid first-offset segment's-base position }   open ones                u32 ...
+ *
+ * Numbers are big-endian. Everything below the end offset was durable when the file was written, the index entries included.
+ * A file that is missing or damaged means: scan the whole log. It is replaced as a whole, so it is never torn.
+ */
+#include "log/log_int.h"
+
+#include <stdio.h>
+
+enum {
+    CHECKPOINT_MAGIC = 0x726c636b,
+    CHECKPOINT_VERSION = 1,
+    CHECKPOINT_HEAD_BYTES = 12,
+    CHECKPOINT_BYTES_MAX = 256 << 20,
+};
+
+static void put16(struct buf *out, uint16_t v)
+{
+    store_be16(buf_extend(out, 2), v);
+}
+
+static void put32(struct buf *out, uint32_t v)
+{
+    store_be32(buf_extend(out, 4), v);
+}
+
+static void put64(struct buf *out, int64_t v)
+{
+    store_be64(buf_extend(out, 8), (uint64_t)v);
+}
+
+static void put_producer(struct buf *out, const struct producer *prod)
+{
+    put64(out, prod->pid);
+    put16(out, (uint16_t)prod->epoch);
+    put32(out, (uint32_t)prod->coordinator_epoch);
+    put64(out, prod->seen_ms);
+    put64(out, prod->last_timestamp_ms);
+    put32(out, (uint32_t)prod->batch_count);
+    for (int i = 0; i < prod->batch_count; i++) {
+        put32(out, (uint32_t)prod->batches[i].base_seq);
+        put32(out, (uint32_t)prod->batches[i].last_seq);
+        put64(out, prod->batches[i].base_offset);
+        put64(out, prod->batches[i].last_offset);
+        put64(out, prod->batches[i].timestamp_ms);
+    }
+}
+
+static void put_txns(struct buf *out, const struct log *log)
+{
+    size_t count_at = out->len;
+    uint32_t count = 0;
+    put32(out, 0);
+    list_each (struct log_txn, txn, &log->txns, link) {
+        if (txn->marker_offset >= 0)
+            continue; /* decided below the end offset: durable with it */
+        put64(out, txn->pid);
+        put64(out, txn->first.offset);
+        put64(out, txn->first.seg_base);
+        put64(out, (int64_t)txn->first.pos);
+        count++;
+    }
+    store_be32(out->ptr + count_at, count);
+}
+
+void checkpoint_encode(const struct log *log, int64_t start_offset, struct buf *out)
+{
+    const struct log_segment *seg = segs_active(log);
+    ASSERT_CMP(seg->base_offset, ==, log->end.seg_base);
+    put32(out, CHECKPOINT_MAGIC);
+    put16(out, CHECKPOINT_VERSION);
+    put16(out, 0);
+    put32(out, 0);
+    put64(out, start_offset);
+    put64(out, log->end.offset);
+    put64(out, log->end.seg_base);
+    put64(out, (int64_t)log->end.pos);
+    put64(out, seg->first_timestamp_ms);
+    put64(out, seg->max_timestamp_ms);
+    put64(out, seg->max_timestamp_offset);
+    put32(out, seg->loaded ? (uint32_t)seg->index.len : seg->index_saved);
+    put32(out, seg->loaded ? (uint32_t)seg->times.len : seg->times_saved);
+    put32(out, (uint32_t)seg->aborted.len);
+    put32(out, (uint32_t)log->producers.len);
+    void *value;
+    for (size_t i = 0; map_next(&log->producers, &i, NULL, &value);)
+        put_producer(out, value);
+    put_txns(out, log);
+    store_be32(out->ptr + 8,
+               hash_crc32c(0, out->ptr + CHECKPOINT_HEAD_BYTES, out->len - CHECKPOINT_HEAD_BYTES));
+}
+
+/* Reads numbers off the front; after a failure everything is 0 and `bad` stays set. */
+struct reader {
+    struct str rest;
+    bool bad;
+};
+
+static uint64_t take(struct reader *rd, size_t size)
+{
+    if (rd->bad || rd->rest.len < size) {
+        rd->bad = true;
+        return 0;
+    }
+    const char *at = rd->rest.ptr;
+    rd->rest = str_of(at + size, rd->rest.len - size);
+    return size == 8 ? load_be64(at) : size == 4 ? load_be32(at) : load_be16(at);
+}
+
+static void take_fields(struct reader *rd, struct checkpoint *out)
+{
+    out->start_offset = (int64_t)take(rd, 8);
+    out->point.offset = (int64_t)take(rd, 8);
+    out->point.seg_base = (int64_t)take(rd, 8);
+    out->point.pos = take(rd, 8);
+    out->first_timestamp_ms = (int64_t)take(rd, 8);
+    out->max_timestamp_ms = (int64_t)take(rd, 8);
+    out->max_timestamp_offset = (int64_t)take(rd, 8);
+    out->index_count = (uint32_t)take(rd, 4);
+    out->times_count = (uint32_t)take(rd, 4);
+    out->aborted_count = (uint32_t)take(rd, 4);
+}
+
+static void take_producer(struct reader *rd, struct producer *out)
+{
+    *out = (struct producer){.pid = (int64_t)take(rd, 8)};
+    out->epoch = (int16_t)take(rd, 2);
+    out->coordinator_epoch = (int32_t)take(rd, 4);
+    out->seen_ms = (int64_t)take(rd, 8);
+    out->last_timestamp_ms = (int64_t)take(rd, 8);
+    uint32_t count = (uint32_t)take(rd, 4);
+    rd->bad |= count > LOG_PRODUCER_BATCHES;
+    for (uint32_t i = 0; i < count && !rd->bad; i++) {
+        struct producer_batch *batch = &out->batches[i];
+        batch->base_seq = (int32_t)take(rd, 4);
+        batch->last_seq = (int32_t)take(rd, 4);
+        batch->base_offset = (int64_t)take(rd, 8);
+        batch->last_offset = (int64_t)take(rd, 8);
+        batch->timestamp_ms = (int64_t)take(rd, 8);
+    }
+    out->batch_count = rd->bad ? 0 : (int)count;
+}
+
+static void take_txn(struct reader *rd, struct log_txn *out)
+{
+    *out = (struct log_txn){.pid = (int64_t)take(rd, 8), .marker_offset = -1};
+    out->first.offset = (int64_t)take(rd, 8);
+    out->first.seg_base = (int64_t)take(rd, 8);
+    out->first.pos = take(rd, 8);
+}
+
+/* Magic, version, checksum. */
+static bool check_head(struct str bytes, struct err *err)
+{
+    if (bytes.len < CHECKPOINT_HEAD_BYTES || load_be32(bytes.ptr) != CHECKPOINT_MAGIC)
+        return err_set(err, ERR_CORRUPT, "not a checkpoint file");
+    if (load_be16(bytes.ptr + 4) != CHECKPOINT_VERSION)
+        return err_set(err, ERR_UNSUPPORTED_FORMAT, "checkpoint version %u is not known",
+                       load_be16(bytes.ptr + 4));
+    uint32_t crc = hash_crc32c(0, bytes.ptr + CHECKPOINT_HEAD_BYTES, bytes.len - CHECKPOINT_HEAD_BYTES);
+    if (crc != load_be32(bytes.ptr + 8))
+        return err_set(err, ERR_CORRUPT, "checksum of the checkpoint does not fit");
+    return true;
+}
+
+static bool decode(struct log *log, struct str bytes, struct checkpoint *out, struct err *err)
+{
+    if (!check_head(bytes, err))
+        return false;
+    struct reader rd = {str_sub(bytes, CHECKPOINT_HEAD_BYTES, bytes.len), false};
+    take_fields(&rd, out);
+    for (uint32_t left = (uint32_t)take(&rd, 4); left > 0 && !rd.bad; left--) {
+        struct producer prod;
+        take_producer(&rd, &prod);
+        if (!rd.bad)
+            *producer_add(log, prod.pid) = prod;
+    }
+    for (uint32_t left = (uint32_t)take(&rd, 4); left > 0 && !rd.bad; left--) {
+        struct log_txn txn;
+        take_txn(&rd, &txn);
+        struct producer *prod = rd.bad ? NULL : producer_get(log, txn.pid);
+        rd.bad |= prod == NULL || prod->txn != NULL;
+        if (!rd.bad)
+            txn_add(log, prod, txn.first);
+    }
+    if (rd.bad || out->point.offset < 0 || out->start_offset < 0 || out->start_offset > out->point.offset)
+        return err_set(err, ERR_CORRUPT, "contents of the checkpoint contradict each other");
+    return true;
+}
+
+bool checkpoint_read(struct log *log, struct checkpoint *out, struct err *err)
+{
+    struct buf bytes = {0};
+    char path[LOG_PATH_BYTES];
+    snprintf(path, sizeof path, "%s/checkpoint", log->dir);
+    bool ok = io_read_file(log->io, path, CHECKPOINT_BYTES_MAX, &bytes, err) &&
+              decode(log, buf_str(&bytes), out, err);
+    if (!ok)
+        producers_clear(log);
+    buf_fini(&bytes);
+    return ok;
+}
+
+static void print_producer(struct buf *out, const struct producer *prod)
+{
+    buf_printf(out, "producerId: %lld producerEpoch: %d coordinatorEpoch: %d lastTimestamp: %lld batches:",
+               (long long)prod->pid, prod->epoch, prod->coordinator_epoch,
+               (long long)prod->last_timestamp_ms);
+    for (int i = 0; i < prod->batch_count; i++)
+        buf_printf(out, " %d-%d@%lld", prod->batches[i].base_seq, prod->batches[i].last_seq,
+                   (long long)prod->batches[i].base_offset);
+    buf_append_char(out, '\n');
+}
+
+void checkpoint_print(struct buf *out, struct str bytes)
+{
+    struct err err = {0};
+    struct checkpoint ckpt;
+    if (!check_head(bytes, &err)) {
+        buf_printf(out, "damaged: %s\n", err.text);
+        return;
+    }
+    struct reader rd = {str_sub(bytes, CHECKPOINT_HEAD_BYTES, bytes.len), false};
+    take_fields(&rd, &ckpt);
+    buf_printf(
+        out,
+        "logStartOffset: %lld endOffset: %lld segment: %lld position: %llu maxTimestamp: %lld index: %u "
+        "timeindex: %u txnindex: %u\n",
+        (long long)ckpt.start_offset, (long long)ckpt.point.offset, (long long)ckpt.point.seg_base,
+        (unsigned long long)ckpt.point.pos, (long long)ckpt.max_timestamp_ms, ckpt.index_count,
+        ckpt.times_count, ckpt.aborted_count);
+    for (uint32_t left = (uint32_t)take(&rd, 4); left > 0 && !rd.bad; left--) {
+        struct producer prod;
+        take_producer(&rd, &prod);
+        print_producer(out, &prod);
+    }
+    for (uint32_t left = (uint32_t)take(&rd, 4); left > 0 && !rd.bad; left--) {
+        struct log_txn txn;
+        take_txn(&rd, &txn);
+        buf_printf(out, "open transaction: producerId: %lld firstOffset: %lld\n", (long long)txn.pid,
+                   (long long)txn.first.offset);
+    }
+    if (rd.bad)
+        buf_append_cstr(out, "damaged: contents end early\n");
+}

@@ -1,0 +1,366 @@
+/* index.c - the sparse indexes of a segment: offset to position, time to offset, aborted transactions.
+ *
+ *   memory   e e e e e e e e e e e      all entries, once loaded
+ *   file     e e e e e e e              the first *_saved of them: written and synced by checkpoints only
+ *
+ * (X1) Entries grow strictly; a position in the index lies before the segment's end. What a file holds beyond that is cut.
+ * (X2) A missing or short index only costs time: searches walk headers from the last entry before their target. When a file
+ *      is missing or far too short, loading makes it anew by one walk over the headers.
+ * (X3) Entries in memory are added by the appending thread only once the index is loaded, so a loader never misses any.
+ * An index is loaded at first use and dropped again by log_retain when nobody used the segment (2 MiB per full GiB of log).
+ */
+#include "log/log_int.h"
+
+#include <errno.h>
+
+enum {
+    INDEX_GAP_BYTES_MAX = 4 << 20
+}; /* more log than this behind the last entry: the index is taken as short */
+
+static void note_time(struct log_segment *seg)
+{
+    int64_t last = seg->times.len != 0 ? vec_last(&seg->times).timestamp_ms : -1;
+    if (seg->max_timestamp_ms <= last || seg->max_timestamp_offset < seg->base_offset)
+        return;
+    vec_push(&seg->times, (struct time_entry){seg->max_timestamp_ms,
+                                              (uint32_t)(seg->max_timestamp_offset - seg->base_offset)});
+}
+
+static void note_batch_time(struct log_segment *seg, const struct batch *batch)
+{
+    if (seg->first_timestamp_ms < 0)
+        seg->first_timestamp_ms = batch->max_timestamp_ms;
+    if (batch->max_timestamp_ms > seg->max_timestamp_ms) {
+        seg->max_timestamp_ms = batch->max_timestamp_ms;
+        seg->max_timestamp_offset = batch_last_offset(batch);
+    }
+}
+
+static void note_place(struct log_segment *seg, uint32_t interval_bytes, uint64_t pos,
+                       const struct batch *batch)
+{
+    if (pos - seg->indexed_pos < interval_bytes)
+        return;
+    vec_push(&seg->index,
+             (struct index_entry){(uint32_t)(batch->base_offset - seg->base_offset), (uint32_t)pos});
+    seg->indexed_pos = pos;
+    note_time(seg);
+}
+
+void index_note(struct log *log, struct log_segment *seg, uint64_t pos, const struct batch *batch)
+{
+    if (seg->loaded)
+        note_place(seg, log->config.index_interval_bytes, pos, batch);
+    note_batch_time(seg, batch);
+}
+
+void index_finish(struct log_segment *seg)
+{
+    if (seg->loaded)
+        note_time(seg);
+}
+
+/* Reads a whole index file; a missing one is empty. */
+static bool file_read(struct log *log, struct log_segment *seg, const char *suffix, struct buf *out,
+                      bool *missing, struct err *err)
+{
+    char path[LOG_PATH_BYTES];
+    struct err why;
+    log_path(log, seg->base_offset, suffix, path);
+    *missing = false;
+    if (io_read_file(log->io, path, SIZE_MAX / 8, out, &why))
+        return true;
+    if (why.code == ERR_NOT_FOUND) {
+        *missing = true;
+        return true;
+    }
+    if (err != NULL)
+        *err = why;
+    return false;
+}
+
+/* Entries of both files up to the first that breaks X1 or exceeds what the checkpoint knows to be saved. */
+static void decode_index(struct str bytes, uint32_t count_max, struct log_segment *seg)
+{
+    for (size_t i = 0; i < bytes.len / LOG_INDEX_ENTRY_BYTES && i < count_max; i++) {
+        const char *at = bytes.ptr + i * LOG_INDEX_ENTRY_BYTES;
+        struct index_entry entry = {load_be32(at), load_be32(at + 4)};
+        bool grows = seg->index.len == 0 || (entry.offset_delta > vec_last(&seg->index).offset_delta &&
+                                             entry.pos > vec_last(&seg->index).pos);
+        if (!grows || entry.pos >= seg->end_pos || entry.pos == 0)
+            break;
+        vec_push(&seg->index, entry);
+    }
+}
+
+static void decode_times(struct str bytes, uint32_t count_max, struct log_segment *seg)
+{
+    for (size_t i = 0; i < bytes.len / LOG_TIME_ENTRY_BYTES && i < count_max; i++) {
+        const char *at = bytes.ptr + i * LOG_TIME_ENTRY_BYTES;
+        struct time_entry entry = {(int64_t)load_be64(at), load_be32(at + 8)};
+        bool grows = seg->times.len == 0 || (entry.timestamp_ms > vec_last(&seg->times).timestamp_ms &&
+                                             entry.offset_delta > vec_last(&seg->times).offset_delta);
+        if (!grows)
+            break;
+        vec_push(&seg->times, entry);
+    }
+}
+
+/* Adds the entries that the files lack by a walk over the headers; the batch of the last entry is known already. */
+static bool index_rebuild(struct log *log, struct log_segment *into, struct log_segment *seg, struct err *err)
+{
+    struct scan scan;
+    struct batch batch;
+    struct err why = {0};
+    uint64_t from = into->index.len != 0 ? vec_last(&into->index).pos : 0;
+    if (from == 0) {
+        vec_clear(&into->times);
+        into->times_saved = 0;
+        into->stale = true;
+    }
+    if (into->times.len != 0) {
+        into->max_timestamp_ms = vec_last(&into->times).timestamp_ms;
+        into->max_timestamp_offset = into->base_offset + vec_last(&into->times).offset_delta;
+    }
+    into->indexed_pos = from;
+    if (!scan_open(&scan, log, seg, from, into->end_pos, false, err))
+        return false;
+    while (scan_next(&scan, &batch, &why)) {
+        note_place(into, log->config.index_interval_bytes, scan.batch_pos, &batch);
+        note_batch_time(into, &batch);
+    }
+    scan_close(&scan);
+    if (why.code != ERR_NONE) {
+        log_warn("log", "index_short", "log=%s segment=%lld cause=%s", log->name, (long long)seg->base_offset,
+                 why.text);
+        return true; /* searches walk from the last good entry, and say so themselves when they meet the damage */
+    }
+    note_time(into);
+    log_info("log", "index_rebuilt", "log=%s segment=%lld entries=%zu", log->name,
+             (long long)seg->base_offset, into->index.len);
+    return true;
+}
+
+/* True when the files hold all that they should. */
+static bool index_is_whole(const struct log *log, const struct log_segment *expect,
+                           const struct log_segment *fresh, bool files_missing)
+{
+    if (fresh->end_pos - fresh->indexed_pos > INDEX_GAP_BYTES_MAX)
+        return false;
+    if (expect->counts_known)
+        return fresh->index.len == expect->index_saved && fresh->times.len == expect->times_saved;
+    return !files_missing && (fresh->index.len != 0 || fresh->end_pos <= log->config.index_interval_bytes);
+}
+
+/* Fills `fresh`, which holds what is expected of the files, from them. */
+static bool index_read(struct log *log, struct log_segment *seg, struct log_segment *fresh, struct err *err)
+{
+    struct buf index = {0}, times = {0};
+    struct log_segment expect = *fresh;
+    bool no_index, no_times;
+    bool ok = file_read(log, seg, "index", &index, &no_index, err) &&
+              file_read(log, seg, "timeindex", &times, &no_times, err);
+    if (ok) {
+        decode_index(buf_str(&index), expect.counts_known ? expect.index_saved : UINT32_MAX, fresh);
+        decode_times(buf_str(&times), expect.counts_known ? expect.times_saved : UINT32_MAX, fresh);
+        fresh->index_saved = (uint32_t)fresh->index.len;
+        fresh->times_saved = (uint32_t)fresh->times.len;
+        fresh->indexed_pos = fresh->index.len != 0 ? vec_last(&fresh->index).pos : 0;
+        fresh->stale = index.len != fresh->index.len * LOG_INDEX_ENTRY_BYTES ||
+                       times.len != fresh->times.len * LOG_TIME_ENTRY_BYTES;
+        if (!index_is_whole(log, &expect, fresh, fresh->end_pos != 0 && (no_index || no_times)))
+            ok = index_rebuild(log, fresh, seg, err);
+    }
+    buf_fini(&index);
+    buf_fini(&times);
+    return ok;
+}
+
+/* Moves what was read into the segment. Under `lock`. */
+static void index_adopt(struct log_segment *seg, struct log_segment *fresh)
+{
+    size_t size = sizeof seg->index;
+    memcpy(&seg->index, &fresh->index, size);
+    memcpy(&seg->times, &fresh->times, sizeof seg->times);
+    memset(&fresh->index, 0, size);
+    memset(&fresh->times, 0, sizeof fresh->times);
+    seg->index_saved = fresh->index_saved;
+    seg->times_saved = fresh->times_saved;
+    seg->indexed_pos = fresh->indexed_pos;
+    seg->stale |= fresh->stale;
+    seg->loaded = seg->counts_known = true;
+    if (!seg->times_known) {
+        seg->first_timestamp_ms = fresh->first_timestamp_ms;
+        seg->max_timestamp_ms = seg->times.len != 0 ? vec_last(&seg->times).timestamp_ms : -1;
+        seg->max_timestamp_offset =
+            seg->times.len != 0 ? seg->base_offset + (int64_t)vec_last(&seg->times).offset_delta : -1;
+        seg->times_known = true;
+    }
+}
+
+bool index_load(struct log *log, struct log_segment *seg, struct err *err)
+{
+    pthread_mutex_lock(&log->load_lock);
+    pthread_mutex_lock(&log->lock);
+    bool loaded = seg->loaded;
+    struct log_segment *fresh = segment_new(log, seg->base_offset);
+    fresh->end_pos = seg->end_pos;
+    fresh->index_saved = seg->index_saved;
+    fresh->times_saved = seg->times_saved;
+    fresh->counts_known = seg->counts_known;
+    pthread_mutex_unlock(&log->lock);
+    bool ok = loaded || index_read(log, seg, fresh, err);
+    if (ok && !loaded) {
+        pthread_mutex_lock(&log->lock);
+        index_adopt(seg, fresh);
+        pthread_mutex_unlock(&log->lock);
+    }
+    segment_unref(fresh);
+    pthread_mutex_unlock(&log->load_lock);
+    return ok;
+}
+
+uint64_t index_floor(const struct log_segment *seg, int64_t offset)
+{
+    size_t low = 0, high = seg->loaded ? seg->index.len : 0;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (seg->base_offset + seg->index.at[mid].offset_delta <= offset)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low == 0 ? 0 : seg->index.at[low - 1].pos;
+}
+
+/* The last entry of a closed segment's time index says it without reading the rest. */
+static bool times_peek(struct log *log, struct log_segment *seg, struct time_entry *out)
+{
+    char path[LOG_PATH_BYTES], bytes[LOG_TIME_ENTRY_BYTES];
+    struct io_stat st;
+    log_path(log, seg->base_offset, "timeindex", path);
+    int fd = io_open(log->io, path, IO_READ);
+    if (fd < 0)
+        return false;
+    uint64_t count = io_fstat(log->io, fd, &st) == 0 ? st.size / LOG_TIME_ENTRY_BYTES : 0;
+    bool ok = count != 0 &&
+              io_read_all(log->io, fd, bytes, sizeof bytes, (count - 1) * LOG_TIME_ENTRY_BYTES, path, NULL);
+    io_close(log->io, fd);
+    if (ok)
+        *out = (struct time_entry){(int64_t)load_be64(bytes), load_be32(bytes + 8)};
+    return ok;
+}
+
+bool segment_times(struct log *log, struct log_segment *seg, struct err *err)
+{
+    struct time_entry entry;
+    pthread_mutex_lock(&log->lock);
+    bool known = seg->times_known || seg->end_pos == 0, active = seg == segs_active(log);
+    pthread_mutex_unlock(&log->lock);
+    if (known)
+        return true;
+    if (active || !times_peek(log, seg, &entry))
+        return index_load(log, seg, err);
+    pthread_mutex_lock(&log->lock);
+    if (!seg->times_known) {
+        seg->max_timestamp_ms = entry.timestamp_ms;
+        seg->max_timestamp_offset = seg->base_offset + (int64_t)entry.offset_delta;
+        seg->times_known = true;
+    }
+    pthread_mutex_unlock(&log->lock);
+    return true;
+}
+
+bool aborted_load(struct log *log, struct log_segment *seg, uint32_t count_max, struct err *err)
+{
+    struct buf bytes = {0};
+    bool missing, ok = file_read(log, seg, "txnindex", &bytes, &missing, err);
+    for (size_t i = 0; ok && i < bytes.len / LOG_ABORTED_ENTRY_BYTES && i < count_max; i++) {
+        const char *at = bytes.ptr + i * LOG_ABORTED_ENTRY_BYTES + 2; /* after the version */
+        vec_push(&seg->aborted,
+                 (struct log_aborted){(int64_t)load_be64(at), (int64_t)load_be64(at + 8),
+                                      (int64_t)load_be64(at + 16), (int64_t)load_be64(at + 24)});
+    }
+    seg->aborted_saved = (uint32_t)seg->aborted.len;
+    buf_fini(&bytes);
+    return ok;
+}
+
+/* Writes `bytes` behind the saved entries of an index file and syncs it. */
+static bool file_save(struct log *log, struct log_segment *seg, const char *suffix, uint64_t pos, bool stale,
+                      struct str bytes, struct err *err)
+{
+    if (bytes.len == 0 && !stale)
+        return true;
+    char path[LOG_PATH_BYTES];
+    log_path(log, seg->base_offset, suffix, path);
+    int fd = io_open(log->io, path, bytes.len != 0 ? IO_WRITE | IO_CREATE : IO_WRITE);
+    if (fd == -ENOENT && bytes.len == 0)
+        return true;
+    if (fd < 0)
+        return err_set_errno(err, -fd, "%s: cannot be opened", path);
+    struct iovec part = {(void *)bytes.ptr, bytes.len};
+    int rc = stale ? io_truncate(log->io, fd, pos) : 0;
+    bool ok = rc < 0 ? err_set_errno(err, -rc, "%s: cannot be cut", path)
+                     : io_write_all(log->io, fd, &part, 1, pos, path, err);
+    if (ok && (rc = io_fdatasync(log->io, fd)) < 0)
+        ok = err_set_errno(err, -rc, "%s: sync failed", path);
+    io_close(log->io, fd);
+    return ok;
+}
+
+/* Unsaved entries of the three indexes in the form of the files. */
+static void encode_unsaved(const struct log_segment *seg, struct buf *index, struct buf *times,
+                           struct buf *aborted)
+{
+    for (size_t i = seg->index_saved; seg->loaded && i < seg->index.len; i++) {
+        char *at = buf_extend(index, LOG_INDEX_ENTRY_BYTES);
+        store_be32(at, seg->index.at[i].offset_delta);
+        store_be32(at + 4, seg->index.at[i].pos);
+    }
+    for (size_t i = seg->times_saved; seg->loaded && i < seg->times.len; i++) {
+        char *at = buf_extend(times, LOG_TIME_ENTRY_BYTES);
+        store_be64(at, (uint64_t)seg->times.at[i].timestamp_ms);
+        store_be32(at + 8, seg->times.at[i].offset_delta);
+    }
+    for (size_t i = seg->aborted_saved; i < seg->aborted.len; i++) {
+        char *at = buf_extend(aborted, LOG_ABORTED_ENTRY_BYTES);
+        store_be16(at, 0);
+        store_be64(at + 2, (uint64_t)seg->aborted.at[i].pid);
+        store_be64(at + 10, (uint64_t)seg->aborted.at[i].first_offset);
+        store_be64(at + 18, (uint64_t)seg->aborted.at[i].last_offset);
+        store_be64(at + 26, (uint64_t)seg->aborted.at[i].lso);
+    }
+}
+
+bool index_save(struct log *log, struct log_segment *seg, struct err *err)
+{
+    struct buf index = {0}, times = {0}, aborted = {0};
+    pthread_mutex_lock(&log->lock);
+    uint32_t index_saved = seg->index_saved, times_saved = seg->times_saved,
+             aborted_saved = seg->aborted_saved;
+    bool stale = seg->stale && seg->counts_known;
+    encode_unsaved(seg, &index, &times, &aborted);
+    pthread_mutex_unlock(&log->lock);
+    bool ok = file_save(log, seg, "index", (uint64_t)index_saved * LOG_INDEX_ENTRY_BYTES, stale,
+                        buf_str(&index), err) &&
+              file_save(log, seg, "timeindex", (uint64_t)times_saved * LOG_TIME_ENTRY_BYTES, stale,
+                        buf_str(&times), err) &&
+              file_save(log, seg, "txnindex", (uint64_t)aborted_saved * LOG_ABORTED_ENTRY_BYTES, stale,
+                        buf_str(&aborted), err);
+    pthread_mutex_lock(&log->lock);
+    if (ok) {
+        seg->index_saved = index_saved + (uint32_t)(index.len / LOG_INDEX_ENTRY_BYTES);
+        seg->times_saved = times_saved + (uint32_t)(times.len / LOG_TIME_ENTRY_BYTES);
+        seg->aborted_saved = aborted_saved + (uint32_t)(aborted.len / LOG_ABORTED_ENTRY_BYTES);
+        if (stale)
+            seg->stale = false;
+    } else {
+        seg->stale = true; /* part of it may be there */
+    }
+    pthread_mutex_unlock(&log->lock);
+    buf_fini(&index);
+    buf_fini(&times);
+    buf_fini(&aborted);
+    return ok;
+}

@@ -1,0 +1,254 @@
+/* log.c - life of a log: open, close, delete; its plain getters.
+ *
+ *   log_open    -> log_new -> log_recover
+ *   log_close   -> log_checkpoint -> log_free
+ *   log_delete  -> rename to <dir>.<random>-delete -> remove the files -> log_free
+ *
+ * The rename is the moment of deletion: a crash after it leaves a directory that log_purge removes, a crash before it leaves the
+ * log whole; a new log of the same name never meets files of the old one.
+ */
+#include "log/log_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+struct log_config log_config_default(void)
+{
+    return (struct log_config){
+        .durability = LOG_FSYNC,
+        .segment_bytes = 1 << 30,
+        .segment_ms = INT64_C(7) * 24 * 3600 * 1000,
+        .index_interval_bytes = 4096,
+        .message_bytes_max = 1048588,
+        .retention_ms = INT64_C(7) * 24 * 3600 * 1000,
+        .retention_bytes = -1,
+        .retention_on = true,
+        .timestamp_before_max_ms = INT64_MAX,
+        .timestamp_after_max_ms = 3600 * 1000,
+        .producer_expiration_ms = INT64_C(24) * 3600 * 1000,
+        .checkpoint_bytes = 64 << 20,
+    };
+}
+
+struct log *log_new(const char *dir, const char *name, const struct log_config *config, struct io *io)
+{
+    struct log *log = mem_new(struct log);
+    log->io = io;
+    log->dir = mem_dup(dir, strlen(dir) + 1);
+    log->name = mem_dup(name, strlen(name) + 1);
+    log->config = *config;
+    list_init(&log->txns);
+    pthread_mutex_init(&log->sync_lock, NULL);
+    pthread_mutex_init(&log->append_lock, NULL);
+    pthread_mutex_init(&log->load_lock, NULL);
+    pthread_mutex_init(&log->lock, NULL);
+    return log;
+}
+
+void log_free(struct log *log)
+{
+    producers_clear(log);
+    for (size_t i = 0; i < log->segs.len; i++)
+        segment_unref(log->segs.at[i]);
+    vec_fini(&log->segs);
+    pthread_mutex_destroy(&log->sync_lock);
+    pthread_mutex_destroy(&log->append_lock);
+    pthread_mutex_destroy(&log->load_lock);
+    pthread_mutex_destroy(&log->lock);
+    free(log->dir);
+    free(log->name);
+    free(log);
+}
+
+#define SWAP(a, b)                 \
+    do {                           \
+        __typeof__(a) swap_ = (a); \
+        (a) = (b);                 \
+        (b) = swap_;               \
+    } while (0)
+
+/* Moves all elements of `from` behind those of `to`. */
+static void list_move(struct list *to, struct list *from)
+{
+    while (!list_empty(from)) {
+        struct list *link = from->next;
+        list_remove(link);
+        list_push_back(to, link);
+    }
+}
+
+void log_swap(struct log *log, struct log *fresh)
+{
+    struct list txns;
+    list_init(&txns);
+    pthread_mutex_lock(&log->lock);
+    list_move(&txns, &log->txns);
+    list_move(&log->txns, &fresh->txns);
+    list_move(&fresh->txns, &txns);
+    SWAP(log->segs, fresh->segs);
+    SWAP(log->producers, fresh->producers);
+    SWAP(log->end, fresh->end);
+    SWAP(log->durable, fresh->durable);
+    SWAP(log->dir_made, fresh->dir_made);
+    SWAP(log->dir_dirty, fresh->dir_dirty);
+    SWAP(log->bytes_since_checkpoint, fresh->bytes_since_checkpoint);
+    SWAP(log->checkpoint_dirty, fresh->checkpoint_dirty);
+    SWAP(log->checkpoint_due, fresh->checkpoint_due);
+    atomic_store(&log->start_offset, log_start_offset(fresh));
+    log_set_hw(log);
+    pthread_mutex_unlock(&log->lock);
+}
+
+struct log *log_open(const char *dir, const char *name, const struct log_config *config, struct io *io,
+                     struct err *err)
+{
+    enum { FILE_NAME_BYTES = 64 };
+    if (strlen(dir) > LOG_PATH_BYTES - FILE_NAME_BYTES) {
+        err_set(err, ERR_LIMIT, "log %s: the path of its directory is too long", name);
+        return NULL;
+    }
+    struct log *log = log_new(dir, name, config, io);
+    if (log_recover(log, err))
+        return log;
+    err_context(err, "log %s cannot be opened", name);
+    log_free(log);
+    return NULL;
+}
+
+void log_abandon(struct log *log)
+{
+    if (log != NULL)
+        log_free(log);
+}
+
+void log_close(struct log *log)
+{
+    struct err err;
+    if (log == NULL)
+        return;
+    if (log_offline_reason(log) == NULL && !log_checkpoint(log, &err))
+        log_warn("log", "close_failed", "log=%s cause=%s", log->name, err.text);
+    log_free(log);
+}
+
+/* The directory that holds `dir`. */
+static void parent_of(const char *dir, char out[LOG_PATH_BYTES])
+{
+    snprintf(out, LOG_PATH_BYTES, "%s", dir);
+    char *slash = strrchr(out, '/');
+    if (slash == NULL)
+        snprintf(out, LOG_PATH_BYTES, ".");
+    else
+        slash[slash == out] = '\0';
+}
+
+bool log_delete(struct log *log, struct err *err)
+{
+    char doomed[LOG_PATH_BYTES], parent[LOG_PATH_BYTES];
+    uint32_t random;
+    io_random(log->io, &random, sizeof random);
+    int len = snprintf(doomed, sizeof doomed, "%s.%08x-delete", log->dir, random);
+    ASSERT(len > 0 && (size_t)len < sizeof doomed);
+    parent_of(log->dir, parent);
+    int rc = io_rename(log->io, log->dir, doomed);
+    bool ok = rc >= 0 || rc == -ENOENT; /* nothing was ever written */
+    if (!ok)
+        return err_set_errno(err, -rc, "log %s: directory cannot be renamed for deletion", log->name);
+    if (rc == 0 && (rc = io_sync_dir(log->io, parent)) < 0)
+        ok = err_set_errno(err, -rc, "log %s: sync of the parent directory failed", log->name);
+    struct err why;
+    if (!io_remove_tree(log->io, doomed, &why))
+        log_warn("log", "files_kept", "log=%s cause=%s", log->name, why.text); /* log_purge tries again */
+    log_free(log);
+    return ok;
+}
+
+static void collect_doomed(void *arg, const char *name)
+{
+    if (str_ends_with(str_from(name), STR("-delete")))
+        buf_append(arg, name, strlen(name) + 1);
+}
+
+bool log_purge(const char *logs_dir, struct io *io, struct err *err)
+{
+    struct buf names = {0};
+    char path[LOG_PATH_BYTES];
+    int rc = io_list(io, logs_dir, collect_doomed, &names);
+    bool ok = rc >= 0 || rc == -ENOENT || err_set_errno(err, -rc, "%s: cannot be listed", logs_dir);
+    for (const char *name = names.ptr; ok && name < names.ptr + names.len; name += strlen(name) + 1) {
+        snprintf(path, sizeof path, "%s/%s", logs_dir, name);
+        ok = io_remove_tree(io, path, err);
+    }
+    buf_fini(&names);
+    return ok;
+}
+
+void log_set_config(struct log *log, const struct log_config *config)
+{
+    pthread_mutex_lock(&log->append_lock);
+    pthread_mutex_lock(&log->lock);
+    log->config = *config;
+    log_set_hw(log);
+    pthread_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->append_lock);
+}
+
+struct log_config log_get_config(struct log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    struct log_config config = log->config;
+    pthread_mutex_unlock(&log->lock);
+    return config;
+}
+
+static int64_t load(const _Atomic int64_t *offset)
+{
+    return atomic_load_explicit((_Atomic int64_t *)offset, memory_order_acquire);
+}
+
+int64_t log_start_offset(const struct log *log)
+{
+    return load(&log->start_offset);
+}
+
+int64_t log_end_offset(const struct log *log)
+{
+    return load(&log->end_offset);
+}
+
+int64_t log_durable_offset(const struct log *log)
+{
+    return load(&log->durable_offset);
+}
+
+int64_t log_high_watermark(const struct log *log)
+{
+    return load(&log->hw_offset);
+}
+
+uint64_t log_size_bytes(struct log *log)
+{
+    uint64_t bytes = 0;
+    pthread_mutex_lock(&log->lock);
+    for (size_t i = 0; i < log->segs.len; i++)
+        bytes += log->segs.at[i]->end_pos;
+    pthread_mutex_unlock(&log->lock);
+    return bytes;
+}
+
+const char *log_name(const struct log *log)
+{
+    return log->name;
+}
+
+int32_t log_leader_epoch(const struct log *log)
+{
+    return 0;
+}
+
+void log_offset_for_epoch(struct log *log, int32_t epoch, int32_t *out_epoch, int64_t *out_end)
+{
+    bool known = epoch == log_leader_epoch(log);
+    *out_epoch = known ? epoch : -1;
+    *out_end = known ? log_end_offset(log) : -1;
+}

@@ -1,0 +1,234 @@
+/* log_int.h - private to log: the structs, who may change what, and the steps that the files share.
+ *
+ *   struct log
+ *     segs[0]   segs[1]   ...   segs[n-1] = active         struct log_segment: one .log with its indexes
+ *     producers (pid -> struct producer)                   sequences and open transactions
+ *     txns                                                 transactions not yet stable, by first offset
+ *     end, durable                                         struct log_point: offset, segment, position
+ *
+ * Locks, always taken in this order:
+ *   sync_lock     one sync, checkpoint, retention or reload at a time: the only writers of indexes and checkpoint, and the
+ *                 only ones that remove segments from the front
+ *   append_lock   one append or roll at a time: the only writer of .log files, and the only one that adds segments
+ *   load_lock     one thread reads index files from disk at a time
+ *   lock          a few instructions: everything in the structs that several threads see. It is held to change them, so that
+ *                 whoever holds it sees end, segments, indexes and producers fit together
+ * What one of the upper locks' holders alone changes, that holder may read without `lock`.
+ */
+#ifndef RIALTO_LOG_LOG_INT_H
+#define RIALTO_LOG_LOG_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "log/log.h"
+
+enum {
+    LOG_PATH_BYTES = 4096,
+    LOG_SCAN_BYTES = 256 << 10, /* read at a time by a scan */
+    LOG_PRODUCER_BATCHES = 5,   /* remembered for duplicates: as many as a client has in flight */
+    LOG_INDEX_ENTRY_BYTES = 8,
+    LOG_TIME_ENTRY_BYTES = 12,
+    LOG_ABORTED_ENTRY_BYTES = 34,
+};
+
+/* A place between two batches. */
+struct log_point {
+    int64_t offset;
+    int64_t seg_base;
+    uint64_t pos;
+};
+
+struct index_entry {
+    uint32_t offset_delta; /* of the batch's first record, to the segment's base */
+    uint32_t pos;
+};
+
+struct time_entry {
+    int64_t timestamp_ms;  /* largest so far ... */
+    uint32_t offset_delta; /* ... and the last offset of the batch that holds it */
+};
+
+/* One file of the log. References: one by the log's list, one a slice or a running operation. */
+struct log_segment {
+    _Atomic int refs;
+    struct io *io;
+    int64_t base_offset;
+    int fd;               /* -1: not open */
+    bool made;            /* the file exists */
+    bool used;            /* since the last log_retain */
+    uint64_t end_pos;     /* bytes of whole, published batches */
+    uint64_t indexed_pos; /* position of the last index entry */
+
+    /* Both indexes in memory, when loaded; the first *_saved entries are in the files as well. */
+    bool loaded;
+    bool counts_known; /* *_saved say what the files hold for sure; else their sizes do */
+    bool stale;        /* the files may hold more than *_saved entries: cut them before the next write */
+    vec(struct index_entry) index;
+    vec(struct time_entry) times;
+    uint32_t index_saved, times_saved, aborted_saved;
+    vec(struct log_aborted) aborted; /* always in memory: there are few */
+
+    bool times_known; /* the three below are right */
+    int64_t first_timestamp_ms;
+    int64_t max_timestamp_ms;
+    int64_t max_timestamp_offset;
+};
+
+struct producer_batch {
+    int32_t base_seq, last_seq;
+    int64_t base_offset, last_offset;
+    int64_t timestamp_ms;
+};
+
+/* A transaction from its first batch until its marker lies below the high watermark. */
+struct log_txn {
+    struct list link;
+    int64_t pid;
+    struct log_point first;
+    int64_t marker_offset; /* -1: undecided */
+};
+
+struct producer {
+    int64_t pid;
+    int16_t epoch;
+    int32_t coordinator_epoch; /* of the last marker, -1: none */
+    int64_t seen_ms;           /* wall clock of the last append */
+    int64_t last_timestamp_ms;
+    int batch_count;
+    struct producer_batch batches[LOG_PRODUCER_BATCHES]; /* oldest first */
+    struct log_txn *txn;                                 /* open one, owned by log->txns */
+};
+
+struct log {
+    struct io *io;
+    char *dir, *name;
+    pthread_mutex_t sync_lock, append_lock, load_lock, lock;
+    struct log_config config;
+    struct {
+        struct log_segment **at;
+        size_t len, cap;
+    } segs; /* never empty after recovery */
+    _Atomic int64_t start_offset, end_offset, durable_offset, hw_offset;
+    struct log_point end, durable;
+    struct map producers; /* 8 bytes of pid -> struct producer */
+    struct list txns;
+    bool dir_made, dir_dirty; /* the directory exists; names in it are not synced yet */
+    uint64_t bytes_since_checkpoint;
+    bool checkpoint_dirty,
+        checkpoint_due;           /* something has changed since the last one; a sync shall write one */
+    _Atomic uint32_t incarnation; /* counts the times that published records were dropped */
+    _Atomic bool offline;
+    enum err_code offline_code;
+    char offline_reason[ERR_TEXT_BYTES];
+};
+
+/* segment.c */
+void log_path(const struct log *log, int64_t base_offset, const char *suffix, char out[LOG_PATH_BYTES]);
+struct log_segment *segment_new(struct log *log, int64_t base_offset);
+struct log_segment *segment_ref(struct log_segment *seg);
+void segment_unref(struct log_segment *seg);
+/* The segment's descriptor, opened (or, with `create`, made) when need be. Call with `lock` held. */
+bool segment_open(struct log *log, struct log_segment *seg, bool create, int *out, struct err *err);
+/* Removes the segment's files; failures are logged. False: the .log file is still there. */
+bool segment_remove_files(struct log *log, int64_t base_offset);
+/* The segment that holds `offset` (the last one whose base is not above it), and its place; -1: below all. Under `lock`. */
+ptrdiff_t segs_find(const struct log *log, int64_t offset);
+struct log_segment *segs_active(const struct log *log);
+/* Base of the segment behind this one; -1: it is the active one. Takes `lock`. */
+int64_t segment_next_base(struct log *log, const struct log_segment *seg);
+/* Bytes of the segment that lie below the point. Under `lock`. */
+uint64_t segment_limit(const struct log_segment *seg, const struct log_point *point);
+
+/* index.c */
+/* Notes a published batch in the indexes, every index_interval_bytes. Under `lock`. */
+void index_note(struct log *log, struct log_segment *seg, uint64_t pos, const struct batch *batch);
+/* Adds the largest timestamp as last entry when the segment is complete. Under `lock`. */
+void index_finish(struct log_segment *seg);
+/* Reads the index files into memory, or makes them anew from the segment. Without `lock`. */
+bool index_load(struct log *log, struct log_segment *seg, struct err *err);
+/* Writes and syncs entries that the files lack. Holder of sync_lock. */
+bool index_save(struct log *log, struct log_segment *seg, struct err *err);
+/* Position to start a search for `offset` from. Under `lock`; 0 when not loaded. */
+uint64_t index_floor(const struct log_segment *seg, int64_t offset);
+/* Largest timestamp of a segment, from memory or the last entry of its time index. Without `lock`. */
+bool segment_times(struct log *log, struct log_segment *seg, struct err *err);
+/* Reads the abort index of a segment: its first `count_max` entries. */
+bool aborted_load(struct log *log, struct log_segment *seg, uint32_t count_max, struct err *err);
+
+/* scan.c */
+/* Walks batches of a segment between two positions. */
+struct scan {
+    struct log *log;
+    struct log_segment *seg;
+    int fd;
+    uint64_t pos, end; /* of the next batch; where to stop */
+    bool whole;        /* batch.bytes are the whole batch, not only its header */
+    struct buf buf;    /* bytes from buf_pos on */
+    uint64_t buf_pos;
+    uint64_t batch_pos; /* of the batch last returned */
+};
+bool scan_open(struct scan *scan, struct log *log, struct log_segment *seg, uint64_t pos, uint64_t end,
+               bool whole, struct err *err);
+/* False at the end (*err untouched) or on bytes that are no batch (ERR_CORRUPT, ...) or cannot be read (ERR_IO). */
+bool scan_next(struct scan *scan, struct batch *batch, struct err *err);
+void scan_close(struct scan *scan);
+
+/* producer.c */
+enum producer_verdict { PRODUCER_APPEND, PRODUCER_DUPLICATE, PRODUCER_REFUSE };
+struct producer *producer_get(const struct log *log, int64_t pid);
+struct producer *producer_add(struct log *log, int64_t pid);
+/* May this batch be appended? Holder of append_lock. */
+enum producer_verdict producer_check(const struct log *log, const struct batch *batch,
+                                     struct producer_batch *earlier, struct err *err);
+/* Takes a published batch into account. Under `lock`. */
+void producer_apply(struct log *log, struct log_segment *seg, uint64_t pos, const struct batch *batch);
+struct log_txn *txn_add(struct log *log, struct producer *prod, struct log_point first);
+/* Forgets decided transactions whose markers lie below the high watermark. Under `lock`. */
+void txns_settle(struct log *log);
+/* Where read_committed ends. Under `lock`. */
+struct log_point txns_lso(const struct log *log);
+void producers_expire(struct log *log, int64_t now_ms);
+void producers_clear(struct log *log);
+
+/* append.c */
+/* Makes a whole batch, already in the file at `pos`, part of the log. Under `lock`. */
+void log_publish(struct log *log, struct log_segment *seg, uint64_t pos, const struct batch *batch);
+/* Starts a new active segment at the log end. Holder of append_lock. */
+bool log_roll(struct log *log, struct err *err);
+
+/* sync.c */
+bool log_sync_all(struct log *log, bool checkpoint, int64_t start_offset,
+                  struct err *err); /* holder of sync_lock */
+bool log_sync_files(struct log *log,
+                    struct err *err); /* files and directory only; a failure has no consequence here */
+bool log_set_offline(struct log *log, struct err *err); /* keeps *err as reason; returns false */
+bool log_check_online(struct log *log, struct err *err);
+void log_set_hw(struct log *log); /* under lock: end or durable moved */
+
+/* checkpoint.c */
+struct checkpoint {
+    int64_t start_offset;
+    struct log_point point;
+    bool times_known;
+    int64_t first_timestamp_ms, max_timestamp_ms, max_timestamp_offset; /* of the point's segment */
+    uint32_t index_count, times_count, aborted_count;                   /* entries of its index files */
+};
+/* Encodes the state of the log as it is. Under `lock`. */
+void checkpoint_encode(const struct log *log, int64_t start_offset, struct buf *out);
+/* Reads the file; producers and open transactions go straight into `log`. False: none that can be used. */
+bool checkpoint_read(struct log *log, struct checkpoint *out, struct err *err);
+/* Text for dumps. */
+void checkpoint_print(struct buf *out, struct str bytes);
+
+/* recover.c */
+/* Fills a new log from its files. No other thread knows it yet. */
+bool log_recover(struct log *log, struct err *err);
+
+/* log.c */
+struct log *log_new(const char *dir, const char *name, const struct log_config *config, struct io *io);
+void log_free(struct log *log);
+/* Gives `log` the contents of `fresh`, and the other way round. Holder of sync_lock and append_lock. */
+void log_swap(struct log *log, struct log *fresh);
+
+#endif

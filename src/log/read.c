@@ -1,0 +1,185 @@
+/* read.c - finds the bytes to send for an offset; nothing is copied unless asked.
+ *
+ *   log_read(offset)
+ *     lock: segment by base offset, limit by isolation, floor of the index, reference
+ *     walk batch headers from the floor to the batch that contains the offset           usually one read of 8 KiB
+ *     slice = [that batch's position, + bytes_max, at most the limit)
+ *
+ * (D1) A slice never passes the limit that was in force at the read: what lies below never changes any more.
+ * (D2) The first batch is whole even when it is larger than bytes_max; the last one may be cut, readers drop it.
+ * (D3) An offset in a gap (compaction) gives the next batch.
+ */
+#include "log/log_int.h"
+
+/* What a read may see, taken under `lock` at once. */
+struct view {
+    struct log_point limit;
+    struct log_segment *seg; /* reference, or NULL: nothing at or after the offset yet */
+    uint64_t seg_limit;      /* bytes of it that may be seen */
+    uint64_t floor;
+    bool loaded;
+    int fd;
+};
+
+static struct log_point limit_of(const struct log *log, enum log_isolation isolation)
+{
+    switch (isolation) {
+    case LOG_READ_COMMITTED:
+        return txns_lso(log);
+    case LOG_APPENDED:
+        return log->end;
+    case LOG_UP_TO_HW:
+        break;
+    }
+    return log->config.durability == LOG_FSYNC ? log->durable : log->end;
+}
+
+/* The first segment from `offset` on that has bytes to see. */
+static bool view_take(struct log *log, int64_t offset, enum log_isolation isolation, struct view *view,
+                      struct err *err)
+{
+    bool ok = true;
+    pthread_mutex_lock(&log->lock);
+    *view = (struct view){.limit = limit_of(log, isolation), .fd = -1};
+    ptrdiff_t first = segs_find(log, offset);
+    for (size_t i = first < 0 ? 0 : (size_t)first; i < log->segs.len && offset < view->limit.offset; i++) {
+        struct log_segment *seg = log->segs.at[i];
+        uint64_t seg_limit = segment_limit(seg, &view->limit);
+        bool last_below = i + 1 < log->segs.len && log->segs.at[i + 1]->base_offset <= offset;
+        if (seg_limit == 0 || last_below)
+            continue;
+        view->seg_limit = seg_limit;
+        view->floor = index_floor(seg, offset);
+        view->loaded = seg->loaded;
+        ok = segment_open(log, seg, false, &view->fd, err);
+        if (ok)
+            view->seg = segment_ref(seg);
+        break;
+    }
+    pthread_mutex_unlock(&log->lock);
+    return ok;
+}
+
+/* Loads the index when this is the segment's first search, and looks again. */
+static bool view_load_index(struct log *log, int64_t offset, struct view *view, struct err *err)
+{
+    if (view->loaded || view->seg_limit <= log->config.index_interval_bytes)
+        return true;
+    if (!index_load(log, view->seg, err))
+        return false;
+    pthread_mutex_lock(&log->lock);
+    view->floor = MIN(index_floor(view->seg, offset), view->seg_limit);
+    pthread_mutex_unlock(&log->lock);
+    return true;
+}
+
+/* The first batch whose last offset is not below `offset`; false without *err when the segment has none. */
+static bool find_batch(struct log *log, int64_t offset, const struct view *view, uint64_t *pos, size_t *size,
+                       int64_t *base_offset, struct err *err)
+{
+    struct scan scan;
+    struct batch batch;
+    bool found = false;
+    if (!scan_open(&scan, log, view->seg, view->floor, view->seg_limit, false, err))
+        return false;
+    while (!found && scan_next(&scan, &batch, err)) {
+        found = batch_last_offset(&batch) >= offset;
+        *pos = scan.batch_pos;
+        *size = (size_t)(scan.pos - scan.batch_pos);
+        *base_offset = batch.base_offset;
+    }
+    scan_close(&scan);
+    return found;
+}
+
+static bool offset_in_range(const struct log *log, int64_t offset, const struct log_slice *out,
+                            struct err *err)
+{
+    if (offset >= out->start && offset <= out->end)
+        return true;
+    return err_set(err, ERR_OFFSET_OUT_OF_RANGE, "offset %lld is outside log %s, which has %lld to %lld",
+                   (long long)offset, log->name, (long long)out->start, (long long)out->end);
+}
+
+bool log_read(struct log *log, int64_t offset, size_t bytes_max, enum log_isolation isolation,
+              struct log_slice *out, struct err *err)
+{
+    struct view view;
+    struct err why = {0};
+    *out = (struct log_slice){.fd = -1,
+                              .start = log_start_offset(log),
+                              .hw = log_high_watermark(log),
+                              .lso = log_lso(log)};
+    out->end = log_end_offset(log);
+    if (!offset_in_range(log, offset, out, err))
+        return false;
+    for (int64_t at = offset;;) {
+        if (!view_take(log, at, isolation, &view, &why))
+            break;
+        if (view.seg == NULL)
+            return true;
+        size_t size;
+        if (view_load_index(log, at, &view, &why) &&
+            find_batch(log, at, &view, &out->pos, &size, &out->base_offset, &why)) {
+            out->seg = view.seg;
+            out->fd = view.fd;
+            out->len = (size_t)MIN((uint64_t)MAX(size, bytes_max), view.seg_limit - out->pos);
+            return true;
+        }
+        /* A segment whose last batches are gone (compaction): the next one continues. */
+        int64_t next = segment_next_base(log, view.seg);
+        segment_unref(view.seg);
+        if (why.code != ERR_NONE || next <= at)
+            break;
+        at = next;
+    }
+    if (why.code == ERR_NONE)
+        return true;
+    if (err != NULL)
+        *err = why;
+    err_context(err, "log %s, offset %lld", log->name, (long long)offset);
+    return false;
+}
+
+uint64_t log_readable_bytes(struct log *log, int64_t offset, enum log_isolation isolation)
+{
+    uint64_t bytes = 0;
+    pthread_mutex_lock(&log->lock);
+    struct log_point limit = limit_of(log, isolation);
+    ptrdiff_t first = segs_find(log, offset);
+    for (size_t i = first < 0 ? 0 : (size_t)first; i < log->segs.len && offset < limit.offset; i++) {
+        const struct log_segment *seg = log->segs.at[i];
+        uint64_t seg_limit = segment_limit(seg, &limit);
+        int64_t seg_end = seg->base_offset == limit.seg_base ? limit.offset
+                          : i + 1 < log->segs.len            ? log->segs.at[i + 1]->base_offset
+                                                             : limit.offset;
+        if (offset <= seg->base_offset)
+            bytes += seg_limit;
+        else if (offset < seg_end) /* taken as spread evenly over the offsets of the segment */
+            bytes += (uint64_t)((double)seg_limit * (double)(seg_end - offset) /
+                                (double)(seg_end - seg->base_offset));
+    }
+    bool some = offset < limit.offset;
+    pthread_mutex_unlock(&log->lock);
+    return some ? MAX(bytes, 1) : 0;
+}
+
+bool log_slice_read(struct log *log, const struct log_slice *slice, struct buf *out, struct err *err)
+{
+    if (slice->len == 0)
+        return true;
+    size_t before = out->len;
+    char path[LOG_PATH_BYTES];
+    log_path(log, slice->seg->base_offset, "log", path);
+    if (io_read_all(log->io, slice->fd, buf_extend(out, slice->len), slice->len, slice->pos, path, err))
+        return true;
+    out->len = before;
+    return false;
+}
+
+void log_slice_release(struct log_slice *slice)
+{
+    if (slice->seg != NULL)
+        segment_unref(slice->seg);
+    *slice = (struct log_slice){.fd = -1};
+}

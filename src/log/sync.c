@@ -1,0 +1,239 @@
+/* sync.c - makes what was appended durable, publishes it, writes checkpoints; what happens when that fails.
+ *
+ *   log_sync (any thread)       sync_lock: who waits for it finds its records durable already, or is the next round
+ *     target = published end
+ *     fdatasync of each segment from the durable end to the target, of the directory when files are new
+ *     durable = target, high watermark moves
+ *     checkpoint, when enough was written since the last: indexes, then the checkpoint file
+ *
+ * (Y1) The durable end moves only after everything below it is synced, directory entries included.
+ * (Y2) A failed fdatasync is not repeated: the kernel may have dropped what it could not write. With LOG_FSYNC the files
+ *      are cut back to the durable end, which readers have never passed, so that nothing half-written is found later.
+ * (Y3) The checkpoint file is written after all it speaks of is durable; losing it only costs a longer scan.
+ */
+#include "log/log_int.h"
+
+#include <stdio.h>
+
+void log_set_hw(struct log *log)
+{
+    int64_t hw = log->config.durability == LOG_FSYNC ? log->durable.offset : log->end.offset;
+    atomic_store_explicit(&log->end_offset, log->end.offset, memory_order_release);
+    atomic_store_explicit(&log->durable_offset, log->durable.offset, memory_order_release);
+    atomic_store_explicit(&log->hw_offset, hw, memory_order_release);
+    txns_settle(log);
+}
+
+bool log_set_offline(struct log *log, struct err *err)
+{
+    pthread_mutex_lock(&log->lock);
+    if (!atomic_load(&log->offline)) {
+        log->offline_code = err->code;
+        snprintf(log->offline_reason, sizeof log->offline_reason, "%s", err->text);
+        atomic_store(&log->offline, true);
+        log_error("log", "offline", "log=%s cause=%s", log->name, err->text);
+    }
+    pthread_mutex_unlock(&log->lock);
+    return false;
+}
+
+bool log_check_online(struct log *log, struct err *err)
+{
+    if (!atomic_load(&log->offline))
+        return true;
+    return err_set(err, ERR_STORAGE, "log %s takes no writes since a disk failure: %s", log->name,
+                   log->offline_reason);
+}
+
+const char *log_offline_reason(const struct log *log)
+{
+    return atomic_load(&((struct log *)log)->offline) ? log->offline_reason : NULL;
+}
+
+/* After a failed sync: forgets everything behind the durable end, in memory and in the files. Holder of sync_lock. */
+static void cut_to_durable(struct log *log)
+{
+    pthread_mutex_lock(&log->append_lock);
+    pthread_mutex_lock(&log->lock);
+    while (log->segs.len > 1 && segs_active(log)->base_offset > log->durable.seg_base) {
+        struct log_segment *seg = segs_active(log);
+        log->segs.len--;
+        ignore(!segment_remove_files(log, seg->base_offset), "recovery drops it: its offset does not fit");
+        segment_unref(seg);
+    }
+    struct log_segment *seg = segs_active(log);
+    ASSERT_CMP(seg->base_offset, ==, log->durable.seg_base);
+    int fd;
+    if (seg->made && segment_open(log, seg, false, &fd, NULL))
+        ignore(io_truncate(log->io, fd, log->durable.pos) < 0,
+               "recovery judges by checksums what is still there");
+    seg->end_pos = log->durable.pos;
+    log->end = log->durable;
+    atomic_fetch_add(&log->incarnation, 1);
+    log_set_hw(log);
+    pthread_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->append_lock);
+}
+
+/* Takes references to the segments that hold bytes behind the durable end. Under `lock`; free(result). */
+static struct log_segment **dirty_segments(struct log *log, size_t *count)
+{
+    ptrdiff_t first = segs_find(log, log->durable.seg_base);
+    size_t from = first < 0 ? 0 : (size_t)first;
+    *count = 0;
+    struct log_segment **dirty = mem_alloc((log->segs.len - from) * sizeof(struct log_segment *));
+    for (size_t i = from; i < log->segs.len; i++)
+        if (log->segs.at[i]->made && log->segs.at[i]->end_pos > segment_limit(log->segs.at[i], &log->durable))
+            dirty[(*count)++] = segment_ref(log->segs.at[i]);
+    return dirty;
+}
+
+static bool sync_segment(struct log *log, struct log_segment *seg, struct err *err)
+{
+    int fd;
+    pthread_mutex_lock(&log->lock);
+    bool ok = segment_open(log, seg, false, &fd, err);
+    pthread_mutex_unlock(&log->lock);
+    int rc = ok ? io_fdatasync(log->io, fd) : 0;
+    if (rc < 0)
+        ok = err_set_errno(err, -rc, "log %s: sync of segment %lld failed", log->name,
+                           (long long)seg->base_offset);
+    return ok;
+}
+
+bool log_sync_files(struct log *log, struct err *err)
+{
+    size_t count;
+    pthread_mutex_lock(&log->lock);
+    struct log_point target = log->end;
+    struct log_segment **dirty = dirty_segments(log, &count);
+    bool dir_dirty = log->dir_dirty;
+    pthread_mutex_unlock(&log->lock);
+    bool ok = true;
+    for (size_t i = 0; i < count; i++) {
+        ok = ok && sync_segment(log, dirty[i], err);
+        segment_unref(dirty[i]);
+    }
+    free(dirty);
+    int rc = ok && dir_dirty ? io_sync_dir(log->io, log->dir) : 0;
+    if (rc < 0)
+        ok = err_set_errno(err, -rc, "log %s: sync of the directory failed", log->name);
+    if (!ok)
+        return false;
+    pthread_mutex_lock(&log->lock);
+    log->durable = target;
+    if (dir_dirty && target.seg_base == segs_active(log)->base_offset)
+        log->dir_dirty = false; /* else a segment was added meanwhile: the next sync covers its name */
+    log_set_hw(log);
+    pthread_mutex_unlock(&log->lock);
+    return true;
+}
+
+static bool index_is_unsaved(const struct log_segment *seg)
+{
+    bool entries =
+        seg->loaded && seg->index.len + seg->times.len > (size_t)seg->index_saved + seg->times_saved;
+    return seg->made &&
+           (entries || seg->aborted.len > seg->aborted_saved || (seg->stale && seg->counts_known));
+}
+
+static bool save_indexes(struct log *log, struct err *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok;
+         i++) { /* the list may grow at its end meanwhile, never shrink: we hold sync_lock */
+        pthread_mutex_lock(&log->lock);
+        struct log_segment *seg = i < log->segs.len ? segment_ref(log->segs.at[i]) : NULL;
+        bool unsaved = seg != NULL && index_is_unsaved(seg);
+        pthread_mutex_unlock(&log->lock);
+        if (seg == NULL)
+            break;
+        ok = !unsaved || index_save(log, seg, err);
+        segment_unref(seg);
+    }
+    return ok;
+}
+
+/* Appends go on meanwhile: the state is taken first, then everything it speaks of is made durable, then it is written. */
+static bool write_checkpoint(struct log *log, int64_t start_offset, struct err *err)
+{
+    struct buf bytes = {0};
+    char path[LOG_PATH_BYTES];
+    pthread_mutex_lock(&log->lock);
+    checkpoint_encode(log, start_offset, &bytes);
+    struct log_point described = log->end;
+    bool behind = log->durable.offset < described.offset || log->dir_dirty;
+    pthread_mutex_unlock(&log->lock);
+    snprintf(path, sizeof path, "%s/checkpoint", log->dir);
+    bool ok = save_indexes(log, err) && (!behind || log_sync_files(log, err)) &&
+              io_replace_file(log->io, log->dir, path, buf_str(&bytes), err);
+    buf_fini(&bytes);
+    if (!ok)
+        return false;
+    pthread_mutex_lock(&log->lock);
+    log->bytes_since_checkpoint = 0;
+    log->checkpoint_dirty = log->end.offset != described.offset;
+    log->checkpoint_due = false;
+    pthread_mutex_unlock(&log->lock);
+    return true;
+}
+
+bool log_sync_all(struct log *log, bool checkpoint, int64_t start_offset, struct err *err)
+{
+    if (!log_check_online(log, err))
+        return false;
+    struct err why = {0};
+    if (!log_sync_files(log, &why)) {
+        log_set_offline(log, &why);
+        if (log->config.durability == LOG_FSYNC)
+            cut_to_durable(log);
+        if (err != NULL)
+            *err = why;
+        return false;
+    }
+    pthread_mutex_lock(&log->lock);
+    bool forced = checkpoint && (log->checkpoint_dirty || start_offset != log_start_offset(log));
+    bool due = log->checkpoint_due || log->bytes_since_checkpoint >= log->config.checkpoint_bytes;
+    pthread_mutex_unlock(&log->lock);
+    if (!forced && !due)
+        return true;
+    if (write_checkpoint(log, start_offset, &why))
+        return true;
+    log_warn("log", "checkpoint_failed", "log=%s cause=%s", log->name, why.text);
+    if (forced && err != NULL)
+        *err = why;
+    return !forced; /* the records are durable: only the next start will read more */
+}
+
+bool log_sync(struct log *log, struct err *err)
+{
+    int64_t target = log_end_offset(log);
+    if (!log_check_online(log, err))
+        return false;
+    if (log_durable_offset(log) >= target)
+        return true;
+    pthread_mutex_lock(&log->sync_lock);
+    bool ok = log_durable_offset(log) >= target || log_sync_all(log, false, log_start_offset(log), err);
+    pthread_mutex_unlock(&log->sync_lock);
+    return ok;
+}
+
+bool log_checkpoint(struct log *log, struct err *err)
+{
+    pthread_mutex_lock(&log->sync_lock);
+    bool ok = log_sync_all(log, true, log_start_offset(log), err);
+    pthread_mutex_unlock(&log->sync_lock);
+    return ok;
+}
+
+bool log_is_durable(const struct log *log, const struct log_append_result *result)
+{
+    /* The durable end is read first: it only passes these records again after the incarnation has changed. */
+    bool synced = log_durable_offset(log) > result->last_offset;
+    return synced && atomic_load(&((struct log *)log)->incarnation) == result->incarnation;
+}
+
+bool log_is_dirty(const struct log *log)
+{
+    return log_durable_offset(log) < log_end_offset(log);
+}

@@ -1,0 +1,170 @@
+/* time.c - offsets by time.
+ *
+ *   segments  [max 10] [max 25] [max 31]      the first whose largest timestamp reaches the time
+ *   time index   (t 12 -> 103) (t 18 -> 140)  the last entry below the time: nothing up to its offset reaches it
+ *   batches      walk from there to the first whose largest timestamp reaches it
+ *   records      the first in it that does
+ *
+ * Timestamps need not grow in a log: only "first record with timestamp >= t" is asked for, and largest-so-far grows.
+ */
+#include "log/log_int.h"
+
+/* Last offset of which the time index knows that nothing up to it reaches `time_ms`; -1: none. Under `lock`. */
+static int64_t times_floor(const struct log_segment *seg, int64_t time_ms)
+{
+    size_t low = 0, high = seg->loaded ? seg->times.len : 0;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (seg->times.at[mid].timestamp_ms < time_ms)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low == 0 ? -1 : seg->base_offset + (int64_t)seg->times.at[low - 1].offset_delta;
+}
+
+/* The first record of the batch that reaches the time, at or after the log start. */
+static bool find_record(const struct batch *batch, int64_t time_ms, int64_t start_offset,
+                        struct log_time_hit *out, struct err *err)
+{
+    struct batch_iter it;
+    struct record rec;
+    struct buf plain = {0};
+    bool ok = batch_iter_init(&it, batch, &plain, err);
+    while (ok && batch_iter_next(&it, &rec))
+        if (rec.timestamp_ms >= time_ms && rec.offset >= start_offset) {
+            *out = (struct log_time_hit){rec.offset, rec.timestamp_ms, batch->leader_epoch};
+            break;
+        }
+    ok = ok && (out->offset >= 0 || batch_iter_ok(&it, err));
+    buf_fini(&plain);
+    return ok;
+}
+
+/* Looks through one segment; found: out->offset >= 0. */
+static bool find_in_segment(struct log *log, struct log_segment *seg, uint64_t limit, int64_t time_ms,
+                            struct log_time_hit *out, struct err *err)
+{
+    struct scan scan;
+    struct batch batch;
+    struct err why = {0};
+    int64_t start_offset = log_start_offset(log);
+    if (!index_load(log, seg, err))
+        return false;
+    pthread_mutex_lock(&log->lock);
+    int64_t from_offset = MAX(times_floor(seg, time_ms) + 1, start_offset);
+    uint64_t from = MIN(index_floor(seg, from_offset), limit);
+    pthread_mutex_unlock(&log->lock);
+    if (!scan_open(&scan, log, seg, from, limit, true, err))
+        return false;
+    while (out->offset < 0 && why.code == ERR_NONE && scan_next(&scan, &batch, &why))
+        if (batch.max_timestamp_ms >= time_ms && batch_last_offset(&batch) >= from_offset)
+            find_record(&batch, time_ms, start_offset, out, &why);
+    scan_close(&scan);
+    if (why.code == ERR_NONE)
+        return true;
+    if (err != NULL)
+        *err = why;
+    return false;
+}
+
+/* The i-th segment with a reference and the bytes of it that may be seen; NULL behind the last. */
+static struct log_segment *segment_at(struct log *log, size_t i, enum log_isolation isolation,
+                                      uint64_t *limit)
+{
+    pthread_mutex_lock(&log->lock);
+    struct log_point point = isolation == LOG_READ_COMMITTED                                 ? txns_lso(log)
+                             : isolation == LOG_APPENDED || log->config.durability == LOG_OS ? log->end
+                                                                                             : log->durable;
+    struct log_segment *seg = i < log->segs.len ? segment_ref(log->segs.at[i]) : NULL;
+    *limit = seg != NULL ? segment_limit(seg, &point) : 0;
+    pthread_mutex_unlock(&log->lock);
+    return seg;
+}
+
+static bool find_time(struct log *log, int64_t time_ms, enum log_isolation isolation,
+                      struct log_time_hit *out, struct err *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && out->offset < 0; i++) {
+        uint64_t limit;
+        struct log_segment *seg = segment_at(log, i, isolation, &limit);
+        if (seg == NULL)
+            break;
+        ok = segment_times(log, seg, err);
+        if (ok && limit != 0 && seg->max_timestamp_ms >= time_ms)
+            ok = find_in_segment(log, seg, limit, time_ms, out, err);
+        segment_unref(seg);
+    }
+    return ok;
+}
+
+/* Largest timestamp of all segments; -1: none. */
+static bool max_timestamp(struct log *log, int64_t *out, struct err *err)
+{
+    bool ok = true;
+    uint64_t limit;
+    struct log_segment *seg;
+    *out = -1;
+    for (size_t i = 0; ok && (seg = segment_at(log, i, LOG_APPENDED, &limit)) != NULL; i++) {
+        ok = segment_times(log, seg, err);
+        if (ok && limit != 0)
+            *out = MAX(*out, seg->max_timestamp_ms);
+        segment_unref(seg);
+    }
+    return ok;
+}
+
+/* The largest timestamp may lie behind the limit (not durable, not decided): then the largest one before it is asked for, and
+ * every batch up to the limit is looked at. */
+static bool find_max(struct log *log, enum log_isolation isolation, struct log_time_hit *out, struct err *err)
+{
+    int64_t largest;
+    if (!max_timestamp(log, &largest, err))
+        return false;
+    if (largest < 0 || !find_time(log, largest, isolation, out, err) || out->offset >= 0)
+        return largest < 0 || out->offset >= 0;
+    bool ok = true;
+    int64_t best = -1;
+    uint64_t limit;
+    struct log_segment *seg;
+    for (size_t i = 0; ok && (seg = segment_at(log, i, isolation, &limit)) != NULL; i++) {
+        struct scan scan;
+        struct batch batch;
+        struct err why = {0};
+        ok = scan_open(&scan, log, seg, 0, limit, false, err);
+        while (ok && scan_next(&scan, &batch, &why))
+            best = MAX(best, batch.max_timestamp_ms);
+        if (ok)
+            scan_close(&scan);
+        if (why.code != ERR_NONE) {
+            ok = false;
+            if (err != NULL)
+                *err = why;
+        }
+        segment_unref(seg);
+    }
+    return ok && (best < 0 || find_time(log, best, isolation, out, err));
+}
+
+bool log_offset_for_time(struct log *log, int64_t time_ms, enum log_isolation isolation,
+                         struct log_time_hit *out, struct err *err)
+{
+    *out = (struct log_time_hit){-1, -1, log_leader_epoch(log)};
+    switch (time_ms) {
+    case LOG_TIME_EARLIEST:
+        out->offset = log_start_offset(log);
+        return true;
+    case LOG_TIME_LATEST:
+        out->offset = isolation == LOG_READ_COMMITTED ? log_lso(log)
+                      : isolation == LOG_APPENDED     ? log_end_offset(log)
+                                                      : log_high_watermark(log);
+        return true;
+    case LOG_TIME_MAX:
+        return find_max(log, isolation, out, err);
+    default:
+        if (time_ms < 0)
+            return err_set(err, ERR_UNSUPPORTED_VERSION, "time %lld has no meaning here", (long long)time_ms);
+        return find_time(log, time_ms, isolation, out, err);
+    }
+}

@@ -107,7 +107,9 @@ struct analysis {
     bool regrouped;                       /* GROUP BY changes the key */
     const struct expr *const *aggregates; /* EXPR_AGGREGATEs, each once */
     uint32_t aggregate_count;
-    const struct expr *having; /* NULL when absent */
+    const struct expr *having;  /* NULL when absent */
+    const struct str *required; /* aggregations: columns the query names, in order, COUNT(*) as ROWTIME */
+    uint32_t required_count;
     struct analysis_window window;
     enum ast_emit emit;
     int64_t limit; /* -1: none */

@@ -1,0 +1,169 @@
+/* query.c - the analysis of a query, part by part, in the order in which ksqlDB refuses.
+ *
+ *     analyze_query
+ *       collect_sources      FROM and JOIN: fields
+ *       check_statement      LIMIT, EMIT and sources that this kind of statement does not take; check_pull
+ *       analyze_joins        criteria, kinds, keys
+ *       analyze_window, analyze_where, analyze_groups, analyze_partition
+ *       analyze_select       items
+ *       analyze_aggregation  HAVING, aggregates
+ *       analyze_keys         key columns among the items
+ *       analyze_sink         schema, formats, topic
+ */
+#include "analyze/analyze_int.h"
+
+/* Statement ---------------------------------------------------------------------------------------------------------- */
+
+static bool check_persistent(struct query_build *qb)
+{
+    if (qb->query->limit != -1)
+        return refuse(qb->err, "%s statements don't support LIMIT clause.",
+                      qb->out->insert ? "INSERT INTO" : sql_stmt_words(qb->stmt->kind));
+    for (uint32_t i = 0; i < qb->out->source_count; i++) {
+        const struct source *source = qb->sources[i].source;
+        if (source->kind == SOURCE_TABLE && source->window_kind != WINDOW_NONE)
+            return refuse(qb->err, "KSQL does not support persistent queries on windowed tables.");
+    }
+    return true;
+}
+
+static bool check_statement(struct query_build *qb)
+{
+    switch (qb->out->kind) {
+    case ANALYSIS_PERSISTENT:
+        return check_persistent(qb);
+    case ANALYSIS_PULL:
+        return check_pull(qb);
+    case ANALYSIS_PUSH: return true;
+    }
+    UNREACHABLE();
+}
+
+/* The value formats of joined sources must be able to take part. */
+static bool check_join_formats(struct query_build *qb)
+{
+    struct buf names = {0};
+    struct str format = STR_NULL;
+    for (uint32_t i = 0; qb->join && i < qb->out->source_count; i++) {
+        const struct source *source = qb->sources[i].source;
+        const struct serde_format *row = serde_format_find(source->value_format.name);
+        if (row->joins_and_groups)
+            continue;
+        format = row->name;
+        buf_printf(&names, "%s%.*s", names.len ? ", " : "", STR_ARG(source->name));
+    }
+    bool ok = names.len == 0 ||
+              refuse(qb->err,
+                     "Source(s) %s are using the '%.*s' value format. This format does not yet support JOIN.",
+                     names.ptr, STR_ARG(format));
+    buf_fini(&names);
+    return ok;
+}
+
+static bool analyze_where(struct query_build *qb)
+{
+    if (qb->query->where == NULL)
+        return true;
+    if (calls_aggregate(qb->query->where))
+        return refuse(qb->err, "WHERE does not support aggregate functions: use HAVING. Got %s",
+                      text_of_expr(qb->query->where, qb->arena));
+    const struct ast_expr *ast = canonical_expr(qb, qb->query->where, CLAUSE_WHERE);
+    if (ast == NULL)
+        return false;
+    qb->out->where = typed_expr(qb, ast, CLAUSE_WHERE);
+    if (qb->out->where == NULL) {
+        word_refusal(qb, ast, CLAUSE_WHERE);
+        return false;
+    }
+    if (qb->out->where->type->kind == SQL_BOOLEAN)
+        return true;
+    return refuse(qb->err,
+                  "Type error in WHERE expression: Should evaluate to boolean but is %s (%s) instead.",
+                  text_of_expr(ast, qb->arena), text_of_type(qb->out->where->type, qb->arena));
+}
+
+static bool analyze_parts(struct query_build *qb)
+{
+    if (!collect_sources(qb) || !check_statement(qb) || !check_join_formats(qb) || !analyze_joins(qb))
+        return false;
+    if (!analyze_window(qb) || !analyze_where(qb) || !analyze_groups(qb) || !analyze_partition(qb))
+        return false;
+    if (!analyze_select(qb) || !analyze_aggregation(qb))
+        return false;
+    if (qb->out->aggregated)
+        qb->out->result_kind = SOURCE_TABLE;
+    return analyze_keys(qb) && analyze_sink(qb);
+}
+
+/* Result ------------------------------------------------------------------------------------------------------------- */
+
+static enum analysis_kind kind_of(const struct ast_stmt *stmt)
+{
+    if (stmt->kind != STMT_QUERY)
+        return ANALYSIS_PERSISTENT;
+    return stmt->query->emit == EMIT_NONE ? ANALYSIS_PULL : ANALYSIS_PUSH;
+}
+
+/* Hands the growing parts over to the analysis. */
+static void finish(struct query_build *qb)
+{
+    struct analysis *out = qb->out;
+    out->fields = arena_dup(qb->arena, qb->fields.at, qb->fields.len * sizeof *qb->fields.at);
+    out->field_count = (uint32_t)qb->fields.len;
+    out->items = arena_dup(qb->arena, qb->items.at, qb->items.len * sizeof *qb->items.at);
+    out->item_count = (uint32_t)qb->items.len;
+}
+
+static void release(struct query_build *qb)
+{
+    vec_fini(&qb->fields);
+    vec_fini(&qb->items);
+    vec_fini(&qb->tables);
+    vec_fini(&qb->aggregates);
+    map_fini(&qb->aliases.used);
+}
+
+bool analyze_query(const struct analyze_env *env, const struct ast_stmt *stmt, struct str query_id,
+                   const struct analysis **analysis, struct arena *arena, struct err *err)
+{
+    ASSERT(stmt->query != NULL);
+    struct arena *own = mem_new(struct arena);
+    struct analysis *out = arena_new(own, struct analysis);
+    struct err local; /* messages are built on what the checks below wrote */
+    struct query_build qb = {.env = env,
+                             .stmt = stmt,
+                             .query = stmt->query,
+                             .out = out,
+                             .arena = own,
+                             .err = err ? err : &local,
+                             .sink_name = stmt->kind == STMT_QUERY ? STR_NULL : stmt->name,
+                             .join_key_field = -1};
+    out->arena = own;
+    out->kind = kind_of(stmt);
+    out->insert = stmt->kind == STMT_INSERT_INTO;
+    out->query_id = str_dup(query_id, own);
+    out->statement = str_dup(stmt->text, own);
+    out->emit = stmt->query->emit;
+    out->limit = stmt->query->limit;
+    bool ok = analyze_parts(&qb);
+    finish(&qb);
+    release(&qb);
+    if (!ok) {
+        analysis_free(out);
+        return false;
+    }
+    *analysis = out;
+    return true;
+}
+
+void analysis_free(const struct analysis *analysis)
+{
+    if (analysis == NULL)
+        return;
+    for (uint32_t i = 0; i < analysis->source_count; i++)
+        source_unref(analysis->sources[i].source);
+    source_unref(analysis->sink);
+    struct arena *arena = analysis->arena;
+    arena_fini(arena);
+    free(arena);
+}

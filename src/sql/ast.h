@@ -92,6 +92,7 @@ struct ast_expr {
     const struct str *names; /* AST_LAMBDA params, AST_STRUCT field names */
     uint32_t name_count;
     const struct ast_type *type; /* AST_CAST */
+    uint32_t height; /* of the tree below and with this node, set and bounded by the parser */
 };
 
 /* Queries ----------------------------------------------------------------------------------------------- */

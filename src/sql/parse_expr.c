@@ -65,6 +65,24 @@ static bool push_arg(expr_vec *args, const struct ast_expr *arg)
     return arg != NULL;
 }
 
+/* Sets the height of a finished node; NULL after a syntax error when it is too high. NULL stays NULL. */
+static const struct ast_expr *measure(struct parser *p, const struct ast_expr *done)
+{
+    struct ast_expr *expr = (struct ast_expr *)done;
+    if (expr == NULL || expr->height > 0)
+        return expr;
+    uint32_t height = expr->left != NULL ? expr->left->height : 0;
+    if (expr->right != NULL)
+        height = MAX(height, expr->right->height);
+    for (uint32_t i = 0; i < expr->arg_count; i++)
+        height = MAX(height, expr->args[i]->height);
+    expr->height = height + 1;
+    if (expr->height <= SQL_HEIGHT_MAX)
+        return expr;
+    parse_too_complex(p);
+    return NULL;
+}
+
 /* Literals ---------------------------------------------------------------------------------------------- */
 
 static bool is_number(const struct token *token)
@@ -290,7 +308,7 @@ static const struct ast_expr *parse_lambda(struct parser *p)
          (expr->left = parse_level(p, LEVEL_OR)) != NULL;
     take_names(p, expr, names.at, names.len);
     vec_fini(&names);
-    return ok ? expr : NULL;
+    return ok ? measure(p, expr) : NULL;
 }
 
 /* argument = expression | unit ; */
@@ -301,6 +319,7 @@ static const struct ast_expr *parse_argument(struct parser *p)
     /* DAY, HOUR and the other singular units are names too and mean a column here, as in ksqlDB. */
     if (token->kind == TOK_WORD && is_unit(token->keyword, &unit) && keyword_reserved(token->keyword)) {
         struct ast_expr *expr = expr_new(p, AST_TIME_UNIT, token->place);
+        expr->height = 1;
         bool singular = token->keyword == KW_MILLISECOND;
         expr->name = singular ? STR("MILLISECONDS") : str_from(keyword_word(token->keyword));
         advance(p);
@@ -407,14 +426,9 @@ static const struct ast_expr *parse_postfix(struct parser *p, const struct ast_e
 /* primary = primary_head { "[" value_expression "]" | "->" name } ; */
 static const struct ast_expr *parse_primary(struct parser *p)
 {
-    const struct ast_expr *expr = parse_primary_head(p);
-    for (int n = 0; expr != NULL && (is_token(p, TOK_LEFT_BRACKET) || is_token(p, TOK_FIELD)); n++) {
-        if (n >= SQL_CHAIN_MAX) {
-            parse_too_complex(p);
-            return NULL;
-        }
-        expr = parse_postfix(p, expr);
-    }
+    const struct ast_expr *expr = measure(p, parse_primary_head(p));
+    while (expr != NULL && (is_token(p, TOK_LEFT_BRACKET) || is_token(p, TOK_FIELD)))
+        expr = measure(p, parse_postfix(p, expr));
     return expr;
 }
 
@@ -598,18 +612,13 @@ static const struct ast_expr *parse_level(struct parser *p, enum level min)
     if (!parse_enter(p))
         return NULL;
     enum level limit;
-    const struct ast_expr *expr = parse_prefix(p, min, &limit);
-    for (int n = 0; expr != NULL; n++) {
+    const struct ast_expr *expr = measure(p, parse_prefix(p, min, &limit));
+    while (expr != NULL) {
         bool negated;
         const struct infix *infix = infix_here(p, &negated);
         if (infix == NULL || infix->level < min || infix->level > limit)
             break;
-        if (n >= SQL_CHAIN_MAX) {
-            parse_too_complex(p);
-            expr = NULL;
-            break;
-        }
-        expr = parse_infix(p, infix, negated, expr);
+        expr = measure(p, parse_infix(p, infix, negated, expr));
         /* What follows binds no tighter than what was read; a predicate takes no other predicate. */
         limit = infix->level == LEVEL_PREDICATE ? LEVEL_AND : infix->level;
     }

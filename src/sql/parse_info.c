@@ -110,7 +110,10 @@ bool parse_explain(struct parser *p, struct ast_stmt *stmt)
     bool last = peek_at(p, 1)->kind == TOK_SEMICOLON || peek_at(p, 1)->kind == TOK_EOF;
     if (last && is_name(p))
         return parse_name(p, &stmt->name, &stmt->name_quoted);
+    if (++p->explain_depth > SQL_EXPLAIN_MAX)
+        return parse_too_complex(p);
     struct ast_stmt *explained = (struct ast_stmt *)parse_statement(p);
+    p->explain_depth--;
     if (explained == NULL)
         return false;
     const char *start = p->text.ptr;

@@ -91,24 +91,38 @@ static const struct ast_type *parse_type_primary(struct parser *p)
     return parse_name(p, &type->name, NULL) && skip_type_parameters(p) ? type : NULL;
 }
 
+/* Levels of a type; postfix ARRAYs add to those of the nesting, so the counter of the recursion is not enough. */
+static uint32_t type_height(const struct ast_type *type)
+{
+    uint32_t key = type->key != NULL ? type_height(type->key) : 0;
+    uint32_t elem = type->elem != NULL ? type_height(type->elem) : 0;
+    uint32_t height = MAX(key, elem);
+    for (uint32_t i = 0; i < type->field_count; i++) {
+        uint32_t field = type_height(type->fields[i].type);
+        height = MAX(height, field);
+    }
+    return height + 1;
+}
+
 /* type = type_primary { "ARRAY" } ; */
 const struct ast_type *parse_type(struct parser *p)
 {
-    if (!parse_enter(p))
+    if (p->type_depth >= SQL_TYPE_DEPTH_MAX) {
+        parse_too_complex(p);
         return NULL;
-    uint32_t depth = p->depth;
+    }
+    p->type_depth++;
     const struct ast_type *type = parse_type_primary(p);
-    while (type != NULL && is_keyword(p, KW_ARRAY)) {
-        if (!parse_enter(p)) {
-            type = NULL;
-            break;
-        }
+    for (int n = 0; type != NULL && n < SQL_TYPE_DEPTH_MAX && is_keyword(p, KW_ARRAY); n++) {
         struct ast_type *array = type_new(p, AST_TYPE_ARRAY, type->place);
         advance(p);
         array->elem = type;
         type = array;
     }
-    p->depth = depth;
-    parse_leave(p);
+    p->type_depth--;
+    if (type != NULL && p->type_depth == 0 && type_height(type) > SQL_TYPE_DEPTH_MAX) {
+        parse_too_complex(p);
+        return NULL;
+    }
     return type;
 }

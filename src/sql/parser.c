@@ -107,8 +107,7 @@ bool parse_unviable(struct parser *p)
 
 bool parse_too_complex(struct parser *p)
 {
-    return syntax_error(p, "The statement is nested too deeply: at most %d levels and %d operators in a row.",
-                        SQL_DEPTH_MAX, SQL_CHAIN_MAX);
+    return syntax_error(p, "The statement is nested too deeply; at most %d levels are read.", SQL_HEIGHT_MAX);
 }
 
 bool parse_enter(struct parser *p)

@@ -5,7 +5,8 @@
  * (P1) A parse_x function returns false (or NULL) after a syntax error, and then *p->err is set; nobody goes on.
  * (P2) A refusal (a number too large, a KEY column in a table) does not stop the parser: the first one is kept and
  *      reported when the whole text is free of syntax errors, which is the order of ksqlDB.
- * (P3) Every recursion passes parse_enter, so that no text can exhaust the stack.
+ * (P3) Every recursion passes parse_enter or a counter of its own, so that no text can exhaust the stack; and a tree
+ *      is never so high that its printed text would be refused.
  */
 #ifndef RIALTO_SQL_SQL_INT_H
 #define RIALTO_SQL_SQL_INT_H
@@ -14,8 +15,10 @@
 
 enum {
     SQL_TEXT_BYTES_MAX = 16 << 20, /* one text given to the parser */
-    SQL_DEPTH_MAX = 200,           /* nesting of expressions, types and statements */
-    SQL_CHAIN_MAX = 2000,          /* operators or postfixes in one chain, which make a tree of that depth */
+    SQL_HEIGHT_MAX = 1000, /* of the tree of an expression; a chain a + b + c has the height of its length */
+    SQL_DEPTH_MAX = 2200,  /* calls in each other: two a level, since printed text has more parentheses */
+    SQL_TYPE_DEPTH_MAX = 100, /* types in each other */
+    SQL_EXPLAIN_MAX = 10,     /* EXPLAIN EXPLAIN ... */
 };
 
 enum keyword {
@@ -79,7 +82,7 @@ struct parser {
     vec(struct token) tokens;
     uint32_t at;         /* current token */
     uint32_t stmt_first; /* first token of the statement being parsed */
-    uint32_t depth;
+    uint32_t depth, type_depth, explain_depth;
     bool test_statements;              /* statements of the test tool are read too */
     const struct ast_expr *star_field; /* a `-> *` that nobody has accepted yet */
     uint32_t star_token;

@@ -171,7 +171,7 @@ bool engine_open(struct engine **out, const struct engine_options *options, stru
     arena_fini(&arena);
     engine->queries = queries_new(options->flow, options->client, options->service_id, err);
     if (engine->queries == NULL || !command_log_open(engine, err) ||
-        !thread_start(&engine->thread, "control", control_run, engine, err)) {
+        (options->flow != NULL && !thread_start(&engine->thread, "control", control_run, engine, err))) {
         engine_free(engine);
         return false;
     }
@@ -183,10 +183,14 @@ void engine_close(struct engine *engine)
 {
     if (engine == NULL)
         return;
-    struct mail *stop = mem_new(struct mail);
-    stop->type = MAIL_STOP;
-    ASSERT(mailbox_put_reply(engine->box, stop));
-    thread_join(&engine->thread);
+    if (engine->options.flow != NULL) {
+        struct mail *stop = mem_new(struct mail);
+        stop->type = MAIL_STOP;
+        ASSERT(mailbox_put_reply(engine->box, stop));
+        thread_join(&engine->thread);
+    } else {
+        mailbox_close(engine->box);
+    }
     list_each_safe (struct engine_query, query, &engine->transient, link)
         select_close(query);
     engine_free(engine);
@@ -255,4 +259,44 @@ bool engine_query_plan(struct engine *engine, struct str query_id, struct buf *j
     }
     pthread_mutex_unlock(&engine->lock);
     return at != NULL;
+}
+
+/* Step mode ---------------------------------------------------------------------------------------------------------- */
+
+bool engine_run(struct engine *engine, struct str sql, const struct engine_session *session,
+                struct buf *entities, struct str *failed_text, struct arena *arena, struct err *err)
+{
+    ASSERT(engine->options.flow == NULL);
+    struct session own;
+    struct json_writer out = {.out = entities};
+    session_init(&own, engine, session, arena);
+    bool done = statements_run(engine, sql, &own, &out, failed_text, arena, err);
+    session_fini(&own);
+    return done;
+}
+
+const struct plan *engine_plan_at(struct engine *engine, uint32_t i, struct str *id,
+                                  struct func_settings *settings, bool *fail_on_timestamp)
+{
+    ASSERT(engine->options.flow == NULL);
+    if (i >= engine->persistent.len)
+        return NULL;
+    const struct query_options *options = query_options(engine->persistent.at[i]->query);
+    *id = options->id;
+    *settings = options->func_settings;
+    *fail_on_timestamp = options->fail_on_timestamp;
+    return query_plan(engine->persistent.at[i]->query);
+}
+
+struct plan *engine_plan_select(struct engine *engine, struct str sql, const struct engine_session *session,
+                                struct err *err)
+{
+    ASSERT(engine->options.flow == NULL);
+    struct engine_query query = {.engine = engine};
+    query.sql = sql;
+    session_init(&query.session, engine, session, &query.arena);
+    struct plan *plan = select_plan(&query, err);
+    session_fini(&query.session);
+    arena_fini(&query.arena);
+    return plan;
 }

@@ -27,6 +27,7 @@
 
 struct engine;
 struct flow_runtime;
+struct plan;
 
 /* What SHOW/CREATE/DROP CONNECTOR need from `connect`; filled by main. Each function appends one JSON value to *out.
  * Any thread but the control thread may not call them; they may block for a moment. */
@@ -125,5 +126,22 @@ struct engine_query_info *engine_query_list(struct engine *engine, uint32_t *cou
 
 /* The plan of a persistent query as JSON, and EXPLAIN's text; false when there is none of this id. Any thread. */
 bool engine_query_plan(struct engine *engine, struct str query_id, struct buf *json, struct buf *text);
+
+/* Step mode ---------------------------------------------------------------------------------------------------- */
+
+/* An engine opened without flow has no thread and runs no queries: statements are executed by engine_run on the
+ * caller's thread, and who drives the queries asks for their plans (conformance runner, `rialto test`). */
+
+/* As engine_execute; entities are appended to *entities; *failed_text is in the arena. */
+bool engine_run(struct engine *engine, struct str sql, const struct engine_session *session,
+                struct buf *entities, struct str *failed_text, struct arena *arena, struct err *err);
+
+/* Persistent query i in order of creation; NULL ends. Borrowed until the next statement. */
+const struct plan *engine_plan_at(struct engine *engine, uint32_t i, struct str *id,
+                                  struct func_settings *settings, bool *fail_on_timestamp);
+
+/* The plan of one stand-alone query; the caller frees it. NULL with *err. */
+struct plan *engine_plan_select(struct engine *engine, struct str sql, const struct engine_session *session,
+                                struct err *err);
 
 #endif

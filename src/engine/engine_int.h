@@ -75,6 +75,7 @@ struct query_mail { /* MAIL_QUERY_RESUME, MAIL_QUERY_CLOSE; sent by the owner of
     struct engine_query *query;
 };
 
+struct plan *select_plan(struct engine_query *query, struct err *err);
 void select_open(struct engine_query *query);  /* control thread */
 void select_close(struct engine_query *query); /* control thread; frees it */
 

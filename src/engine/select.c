@@ -135,11 +135,16 @@ static void call_header(struct engine_query *query, const struct plan *plan)
     pthread_mutex_unlock(&query->lock);
 }
 
+struct plan *select_plan(struct engine_query *query, struct err *err)
+{
+    const struct ast_stmt *stmt = only_query(query, err);
+    return stmt != NULL ? plan_select(query, stmt, err) : NULL;
+}
+
 void select_open(struct engine_query *query)
 {
     struct err err = {0};
-    const struct ast_stmt *stmt = only_query(query, &err);
-    struct plan *plan = stmt != NULL ? plan_select(query, stmt, &err) : NULL;
+    struct plan *plan = select_plan(query, &err);
     if (plan != NULL) {
         query->kind = plan->kind == QUERY_PULL ? ENGINE_PULL : ENGINE_PUSH;
         if ((query->kind == ENGINE_PUSH && !check_push_limit(query->engine, &err)) ||

@@ -26,11 +26,9 @@ struct query {
     struct queries *queries;
     struct list link;
     struct plan *plan;
-    struct arena arena; /* id, group, statement */
-    struct str id, group, statement;
-    enum flow_reset reset;
-    struct func_settings settings;
-    bool fail_on_timestamp;
+    struct arena arena;           /* id, group, statement */
+    struct query_options options; /* texts in the arena */
+    struct str group;
     pthread_mutex_t lock; /* flow, plan, statement, paused, retry */
     struct flow_query *flow;
     bool paused;
@@ -66,15 +64,17 @@ static void query_on_state(void *arg)
     queries_wake(query->queries, false);
 }
 
-/* Caller holds query->lock. */
+/* Caller holds query->lock. Without a runtime (step mode) there is nothing to start. */
 static bool query_start_flow(struct query *query, struct err *err)
 {
+    if (query->queries->flow == NULL)
+        return true;
     struct flow_query_options options = {
-        .id = query->id,
+        .id = query->options.id,
         .group = query->group,
-        .reset = query->reset,
-        .func_settings = &query->settings,
-        .fail_on_timestamp = query->fail_on_timestamp,
+        .reset = query->options.from_earliest ? FLOW_EARLIEST : FLOW_LATEST,
+        .func_settings = &query->options.func_settings,
+        .fail_on_timestamp = query->options.fail_on_timestamp,
         .paused = query->paused,
         .on_state = query_on_state,
         .arg = query,
@@ -106,13 +106,11 @@ bool query_start(struct queries *queries, struct plan *plan, const struct query_
     struct query *query = mem_new(struct query);
     query->queries = queries;
     query->plan = plan;
-    query->id = str_dup(options->id, &query->arena);
+    query->options = *options;
+    query->options.id = str_dup(options->id, &query->arena);
+    query->options.statement = str_dup(options->statement, &query->arena);
     query->group = str_printf(&query->arena, "_confluent-ksql-%.*squery_%.*s", STR_ARG(queries->service_id),
                               STR_ARG(options->id));
-    query->statement = str_dup(options->statement, &query->arena);
-    query->reset = options->from_earliest ? FLOW_EARLIEST : FLOW_LATEST;
-    query->settings = options->func_settings;
-    query->fail_on_timestamp = options->fail_on_timestamp;
     query->retry_ms = RETRY_INITIAL_MS;
     pthread_mutex_init(&query->lock, NULL);
     list_init(&query->link);
@@ -135,8 +133,8 @@ void query_terminate(struct query *query)
     list_remove(&query->link);
     pthread_mutex_unlock(&queries->lock);
     query_stop_flow(query);
-    if (!flow_query_drop(queries->flow, query->id, query->group, &err))
-        log_warn("query", "leftovers", "query=%.*s error=%s", STR_ARG(query->id), err.text);
+    if (queries->flow != NULL && !flow_query_drop(queries->flow, query->options.id, query->group, &err))
+        log_warn("query", "leftovers", "query=%.*s error=%s", STR_ARG(query->options.id), err.text);
     query_free(query);
 }
 
@@ -152,14 +150,15 @@ bool query_replace(struct query *query, struct plan *plan, struct str statement,
     query->plan = plan;
     bool done = query_start_flow(query, err);
     if (done) {
-        query->statement = str_dup(statement, &query->arena);
+        query->options.statement = str_dup(statement, &query->arena);
         plan_free(old);
     } else {
         query->plan = old;
         plan_free(plan);
         struct err again = {0};
         if (!query_start_flow(query, &again))
-            log_error("query", "not_restarted", "query=%.*s error=%s", STR_ARG(query->id), again.text);
+            log_error("query", "not_restarted", "query=%.*s error=%s", STR_ARG(query->options.id),
+                      again.text);
     }
     pthread_mutex_unlock(&query->lock);
     return done;
@@ -183,14 +182,14 @@ void query_resume(struct query *query)
     pthread_mutex_unlock(&query->lock);
 }
 
+const struct query_options *query_options(const struct query *query)
+{
+    return &query->options;
+}
+
 const struct plan *query_plan(const struct query *query)
 {
     return query->plan;
-}
-
-struct str query_id(const struct query *query)
-{
-    return query->id;
 }
 
 void query_stats(struct query *query, struct query_stats *stats)
@@ -200,7 +199,7 @@ void query_stats(struct query *query, struct query_stats *stats)
     pthread_mutex_lock(&query->lock);
     if (query->flow != NULL) {
         flow_query_status(query->flow, &status);
-    } else {
+    } else if (query->queries->flow != NULL) {
         status.state = FLOW_ERROR;
         status.error = query->start_error;
         status.error_ms = query->start_error_ms;
@@ -230,7 +229,7 @@ static int64_t query_check(struct query *query, int64_t now_ms)
         if (query->retry_at_ms != 0 && now_ms > query->retry_at_ms + query->retry_ms)
             query->retry_ms = RETRY_INITIAL_MS;
     } else if (query->retry_at_ms < now_ms - query->retry_ms || query->retry_at_ms == 0) {
-        log_error("query", "failed", "query=%.*s error=%s retry_ms=%" PRId64, STR_ARG(query->id),
+        log_error("query", "failed", "query=%.*s error=%s retry_ms=%" PRId64, STR_ARG(query->options.id),
                   status.error.text, query->retry_ms);
         query->retry_at_ms = now_ms + query->retry_ms;
         wait_ms = query->retry_ms;
@@ -309,8 +308,9 @@ struct queries *queries_new(struct flow_runtime *flow, struct client *client, st
     pthread_mutex_init(&queries->wake_lock, NULL);
     pthread_condattr_destroy(&monotonic);
     list_init(&queries->list);
-    queries->restart_running = thread_start(&queries->restart_thread, "restart", restart_run, queries, err);
-    if (!queries->restart_running) {
+    queries->restart_running =
+        flow != NULL && thread_start(&queries->restart_thread, "restart", restart_run, queries, err);
+    if (flow != NULL && !queries->restart_running) {
         queries_free(queries);
         return NULL;
     }

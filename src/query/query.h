@@ -17,7 +17,8 @@
 struct query;
 struct queries;
 
-/* All queries of a process. `service_id` is part of internal topic and group names. */
+/* All queries of a process. `service_id` is part of internal topic and group names. `flow` NULL is step mode: persistent
+ * queries are kept but not run (who drives them takes their plans), and there are no push and pull queries. */
 struct queries *queries_new(struct flow_runtime *flow, struct client *client, struct str service_id,
                             struct err *err);
 
@@ -46,8 +47,8 @@ bool query_replace(struct query *query, struct plan *plan, struct str statement,
 void query_pause(struct query *query);
 void query_resume(struct query *query);
 
+const struct query_options *query_options(const struct query *query);
 const struct plan *query_plan(const struct query *query);
-struct str query_id(const struct query *query);
 
 struct query_stats {
     enum query_state state;

@@ -2,9 +2,10 @@
  *
  *   by_name: "log.segment.bytes" -> {"1GiB", "rialto.conf", line 3}        the last one set wins
  *
- * (V1) A name is kept even if no table knows it: tables may be added later; conf_check tells what is left over.
- * (V2) A default is written as text in the table and goes through the same parser as a value, so that the printed
- *      reference cannot differ from what happens.
+ * (V1) A name is kept even if no table knows it: tables may be added later; conf_check tells what is left
+ *      over.
+ * (V2) A default is written as text in the table and goes through the same parser as a value, so that the
+ *      printed reference cannot differ from what happens.
  */
 #include <ctype.h>
 #include <stdio.h>

@@ -1,13 +1,11 @@
 /* conf.h - option tables: parsed, checked, printed and documented from one place.
  *
- *   static const struct conf_option kafka_options[] = {
- *       {"kafka.listen", CONF_LIST, "127.0.0.1:9092", .doc = "Addresses of the Kafka listener.",
- * CONF_AT(struct kafka, listen)},
- *       {"log.segment.bytes", CONF_SIZE, "1GiB", .min = 1024, .max = INT32_MAX, .doc = "...", CONF_AT(struct
- * kafka, segment_bytes)},
+ *   static const struct conf_option log_options[] = {
+ *       {"log.segment.bytes", CONF_SIZE, "1GiB", .min = 1024, .max = INT32_MAX,
+ *        .doc = "Size at which a segment is closed.", CONF_AT(struct log_settings, segment_bytes)},
  *   };
- *   static const struct conf_table kafka_table = {"kafka", kafka_options, COUNT_OF(kafka_options),
- * sizeof(struct kafka)};
+ *   static const struct conf_table log_table = {"log", log_options, COUNT_OF(log_options),
+ *                                               sizeof(struct log_settings)};
  *
  *   values: file (name=value) < environment (RIALTO_KAFKA_LISTEN) < --set name=value       the later wins
  *
@@ -18,18 +16,18 @@
 
 #include "base/base.h"
 
-enum conf_type {              /* C type of the field */
-                 CONF_BOOL,   /* bool:             true, false */
-                 CONF_INT,    /* int64_t:          decimal, within min..max */
-                 CONF_DOUBLE, /* double:           decimal, within min..max */
-                 CONF_SIZE, /* int64_t bytes:    1024, 64KiB, 1MiB, 1GiB, also kB, MB, GB (powers of 1000) */
-                 CONF_DURATION_MS, /* int64_t ms:       250, 250ms, 5s, 10m, 2h, 7d */
-                 CONF_STRING,      /* struct str */
-                 CONF_PASSWORD,    /* struct str:       never printed */
-                 CONF_LIST,        /* struct conf_list: comma-separated, white space around parts dropped */
-                 CONF_ENUM,        /* int:              index into words */
-                 CONF_PREFIX, /* struct conf_pairs: all names that begin with this one (which ends in '.'),
-                                 rest and value */
+/* What an option holds, and the C type of its field. */
+enum conf_type {
+    CONF_BOOL,        /* bool: true, false */
+    CONF_INT,         /* int64_t: decimal, within min..max */
+    CONF_DOUBLE,      /* double: decimal, within min..max */
+    CONF_SIZE,        /* int64_t bytes: 1024, 64KiB, 1MiB, 1GiB, also kB, MB, GB (powers of 1000) */
+    CONF_DURATION_MS, /* int64_t ms: 250, 250ms, 5s, 10m, 2h, 7d */
+    CONF_STRING,      /* struct str */
+    CONF_PASSWORD,    /* struct str: never printed */
+    CONF_LIST,        /* struct conf_list: comma-separated, white space around parts dropped */
+    CONF_ENUM,        /* int: index into words */
+    CONF_PREFIX,      /* struct conf_pairs: all names that begin with this one, which ends in '.' */
 };
 
 struct conf_list {
@@ -53,7 +51,7 @@ struct conf_option {
     enum conf_type type;
     const char *default_text; /* as it would be written; NULL: none. See required */
     const char *doc;
-    int64_t min, max;         /* CONF_INT, CONF_DOUBLE, CONF_SIZE, CONF_DURATION_MS; both 0: any */
+    int64_t min, max;         /* of numbers; both 0: any; max 0 with min > 0: no upper bound */
     const char *const *words; /* CONF_ENUM (and CONF_STRING: the recommended values), NULL-terminated */
     bool required;            /* must be set; without it a missing default gives zero, null or empty */
     enum conf_importance importance;

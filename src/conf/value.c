@@ -1,6 +1,8 @@
-/* value.c - one option's text to its field and back to a word about what is wrong; validation of whole tables.
+/* value.c - one option's text to its field and back to a word about what is wrong; validation of whole
+ * tables.
  *
- * Messages have Kafka's wording (ConfigDef): "Invalid value x for configuration a.b: Not a number of type LONG".
+ * Messages have Kafka's wording (ConfigDef): "Invalid value x for configuration a.b: Not a number of type
+ * LONG".
  */
 #include <stdio.h>
 

@@ -1,17 +1,23 @@
-/* http.h - HTTP/1.1, HTTP/2 (prior knowledge, upgrade) and websockets on one port; routes; replies from any
+/* http.h - HTTP/1.1, HTTP/2 (prior knowledge, upgrade), websockets on one port; routes; replies from any
  * thread.
  *
  *   conn (net) -> h1 | h2 -> struct http_request -> guard (Host, Origin, Sec-Fetch-Site) -> route -> handler
  *                    <-  reply, streamed reply, websocket frames  <-  any thread
  *
  * (H1) A handler runs on the network thread of its connection and does not block. It replies at once, or
- * keeps the request and replies later, from any thread. (H2) Each request that reaches a handler is finished
- * by exactly one of http_reply*, http_reply_end or ws_release. That gives the request back: the handler does
- * not touch it any more. This holds also when the client is gone; the reply is dropped then. (H3) What the
- * request holds (path, headers, body, parameters) is immutable while the handler has it and may be read from
- * any thread. One thread at a time uses a request. (H4) Each http_reply_write is one chunk (HTTP/1.1) or one
- * DATA frame (HTTP/2, up to its frame size): clients that take a chunk for a line work. (H5) Every request
- * passes the guard before its handler: pages of other origins cannot reach any route.
+ *      keeps the request and replies later, from any thread.
+ * (H2) Each request that reaches a handler is finished by exactly one of http_reply, http_reply_take,
+ *      http_reply_error, http_reply_err, http_reply_blob, http_reply_end, http_reply_abort, ws_release. That
+ *      gives the request back: the handler does not touch it any more. This holds also when the client is
+ *      gone; the reply is dropped then.
+ * (H3) What the request holds (path, headers, body, parameters) is immutable while the handler has it and may
+ *      be read from any thread. One thread at a time uses a request.
+ * (H4) Each http_reply_write is one chunk (HTTP/1.1) or one DATA frame (HTTP/2, up to its frame size):
+ *      clients that take a chunk for a line work.
+ * (H5) Every request passes the guard before its handler: pages of other origins cannot reach any route.
+ * (H6) Callbacks (on_cancel, on_drain, on_body, those of a websocket) run on the network thread under the
+ *      request's lock. They may use the request and finish it; they must not wait for a lock under which
+ *      another thread calls http_ or ws_ functions. Post mail instead.
  */
 #ifndef RIALTO_HTTP_HTTP_H
 #define RIALTO_HTTP_HTTP_H

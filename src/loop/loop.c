@@ -1,14 +1,16 @@
 /* loop.c - the loop itself: turns, posted and deferred calls, descriptors, signals.
  *
- * libuv gives the poll, the cross-thread wake-up and signals. Sockets are watched with uv_poll, so that reading,
- * writing and sendfile stay with their owner. Calls and timers are our own lists over one uv handle each: a uv handle
- * must outlive its asynchronous close, which would force every small object that has a timer onto the heap.
+ * libuv gives the poll, the cross-thread wake-up and signals. Sockets are watched with uv_poll, so that
+ * reading, writing and sendfile stay with their owner. Calls and timers are our own lists over one uv handle
+ * each: a uv handle must outlive its asynchronous close, which would force every small object that has a
+ * timer onto the heap.
  *
  *   turn:  alarm -> timers.c    idle -> deferred    poll -> watches, signals, wake -> posted
  *
  * (C1) `posted` is the only thing that other threads touch, always under post_lock.
  * (C2) The wake-up is sent when `posted` becomes non-empty, and again when a turn leaves calls behind.
- * (C3) A turn runs no more posted calls than there were when it began: calls that post themselves do not starve I/O.
+ * (C3) A turn runs no more posted calls than there were when it began: calls that post themselves do not
+ *      starve I/O.
  */
 #include <errno.h>
 #include <signal.h>

@@ -3,10 +3,11 @@
  *   loop_run:   timers due -> deferred calls -> posted calls, file descriptors, signals -> again
  *
  * (L1) A loop belongs to the thread that runs it. All functions here are for that thread (asserted), except
- * those marked "any thread". Before the first loop_run or loop_step any one thread may prepare the loop. (L2)
- * Callbacks never block. What blocks goes to the pool. (L3) Timers, deferred and posted calls are embedded in
- * their owner: starting one allocates nothing and cannot fail; after the stop or cancel function returns the
- * callback does not run any more. Times are milliseconds of the monotonic clock.
+ *      those marked "any thread". Before the first loop_run or loop_step any one thread may prepare the loop.
+ * (L2) Callbacks never block. What blocks goes to the pool.
+ * (L3) Timers, deferred and posted calls are embedded in their owner: starting one allocates nothing and
+ *      cannot fail; after the stop or cancel function returns the callback does not run any more.
+ * Times are milliseconds of the monotonic clock.
  */
 #ifndef RIALTO_LOOP_LOOP_H
 #define RIALTO_LOOP_LOOP_H

@@ -2,10 +2,12 @@
  *
  *   writers -> head .. tail (lock) --swap--> batch (the reader's alone) -> fn
  *
- * (B1) The reader takes all that is there at once and works on it without the lock; a writer holds the lock for a
- *      pointer or two. Measured against this a lock-free list gains little and loses the blocking waits.
- * (B2) A bound mailbox posts its wake-up call when the list becomes non-empty; an unbound one signals not_empty.
- * (B3) The limit counts the list, not the batch: a reader that is busy with a batch has room for as much again.
+ * (B1) The reader takes all that is there at once and works on it without the lock; a writer holds the lock
+ *      for a pointer or two. Decided against: a lock-free list, which loses the blocking waits.
+ * (B2) A bound mailbox posts its wake-up call when the list becomes non-empty; an unbound one signals
+ *      not_empty.
+ * (B3) The limit counts the list, not the batch: a reader that is busy with a batch has room for as much
+ *      again.
  */
 #include <errno.h>
 #include <stdatomic.h>

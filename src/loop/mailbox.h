@@ -11,9 +11,11 @@
  * (M1) A put hands the mail over; the reader frees it. A put that returns false hands nothing over.
  * (M2) Order of one writer is kept.
  * (M3) Bounded: requests use mailbox_put or mailbox_put_wait and feel the limit; replies to requests that
- * were admitted use mailbox_put_reply, which ignores it, so that two full mailboxes cannot wait for each
- * other. (M4) Wake-ups are coalesced: one for many mails. (M5) Counted: who keeps a mailbox to reply to holds
- * a reference; after mailbox_close every put returns false.
+ *      were admitted use mailbox_put_reply, which ignores it, so that two full mailboxes cannot wait for each
+ *      other.
+ * (M4) Wake-ups are coalesced: one for many mails.
+ * (M5) Counted: who keeps a mailbox to reply to holds a reference; after mailbox_close every put returns
+ *      false.
  */
 #ifndef RIALTO_LOOP_MAILBOX_H
 #define RIALTO_LOOP_MAILBOX_H

@@ -1,8 +1,8 @@
 /* pool.c - threads with names, and the worker pool.
  *
- * The pool is a queue under one lock with lazily started threads: its jobs (fsync, unlink, getaddrinfo) last far longer
- * than the lock is held. A job that reports to a loop travels back as a posted call inside the job itself, so that a
- * finished job always arrives.
+ * The pool is a queue under one lock with lazily started threads: its jobs (fsync, unlink, getaddrinfo) last
+ * far longer than the lock is held. A job that reports to a loop travels back as a posted call inside the job
+ * itself, so that a finished job always arrives.
  */
 #include <errno.h>
 #include <signal.h>

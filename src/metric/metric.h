@@ -1,8 +1,7 @@
 /* metric.h - counters, gauges and histograms, and their registry.
  *
- *   struct metric *appended = metric_counter(reg, "rialto_log_bytes_total", "Bytes appended.",
- * LABELS({"topic", "a"})); metric_add(appended, 120);                                  any thread, one
- * relaxed atomic add, no lock
+ *   appended = metric_counter(reg, "rialto_log_bytes_total", "Bytes appended.", LABELS({"topic", "a"}));
+ *   metric_add(appended, 120);             any thread: one relaxed atomic add, no lock
  *
  * A family is a name with help and kind; its series differ in labels. The registry owns all; making and
  * removing a series takes a lock, counting does not. Rates are computed by who reads: two snapshots and the
@@ -41,8 +40,8 @@ void metric_registry_free(struct metric_registry *reg);
 
 /* The series of this name and labels; made if it is not there, the same one if it is. A name is registered
  * with one kind only (asserted); names and label names are checked against Prometheus' grammar (asserted),
- * values may be any text. `reg` NULL gives a series that counts and is shown nowhere; it lives for ever. Any
- * thread. */
+ * values may be any text. `reg` NULL gives a series that counts and is shown nowhere, freed by
+ * metric_remove(NULL, metric). Any thread. */
 struct metric *metric_counter(struct metric_registry *reg, const char *name, const char *help,
                               struct metric_labels labels);
 struct metric *metric_gauge(struct metric_registry *reg, const char *name, const char *help,

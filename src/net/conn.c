@@ -1,13 +1,15 @@
 /* conn.c - a connection: reading, offering bytes to its class, settling, closing.
  *
  *   readable -> read -> on_bytes --+
- *   mail, timers -> conn_write ... +--> settle: tear down | offer again | flush | on_writable | watch for what is wanted
+ *   mail, timers -> conn_write ... +--> settle: flush | tear down | on_writable | offer again | watch
  *
- * (N6) conn_ functions only change state and mark the connection; settling, which runs when the event or the turn is
- *      over, acts. So a class is never called from inside its own calls.
- * (N7) An idle connection holds no buffer: reading goes to the thread's scratch, only what the class leaves unread is
- *      copied into `in`. When more is expected, it is read to `in` directly, which grows with what arrived.
- * (N8) A read event takes at most READ_TURN_BYTES, so that one fast peer does not hold up the others of its thread.
+ * (N6) conn_ functions only change state and mark the connection; settling, which runs when the event or the
+ *      turn is over, acts. So a class is never called from inside its own calls.
+ * (N7) An idle connection holds no buffer: reading goes to the thread's scratch, only what the class leaves
+ *      unread is copied into `in`. When more is expected, it is read to `in` directly, which grows with what
+ *      arrived.
+ * (N8) A read event takes at most READ_TURN_BYTES, so that one fast peer does not hold up the others of its
+ *      thread.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -49,7 +51,8 @@ static void conn_name(struct conn *conn, const union net_sockaddr *peer)
     }
 }
 
-/* Replies are written whole, so waiting for more to fill a packet only delays; dead peers show up in the end. */
+/* Replies are written whole, so waiting for more to fill a packet only delays; dead peers show up in the end.
+ * */
 static void conn_tune(int fd)
 {
     int on = 1;
@@ -260,7 +263,8 @@ static void conn_flush(struct conn *conn)
     }
 }
 
-/* After the last byte: tells the peer and waits for its end, so that a reset does not take back what it has not read. */
+/* After the last byte: tells the peer and waits for its end, so that a reset does not take back what it has
+ * not read. */
 static void conn_linger(struct conn *conn)
 {
     if (conn->eof || shutdown(conn->fd, SHUT_WR) != 0) {

@@ -2,10 +2,11 @@
  *
  *   first network thread: accept -> counted -> thread with the fewest connections -> conn_open there
  *
- * (A1) All listening sockets are watched by the first network thread; others get their connections by a posted call.
- *      Kafka's connections are few and long: SO_REUSEPORT spreads them by hash, which leaves threads idle.
- * (A2) A connection is counted (net, listener, thread) from accept until it is torn down, so the limits hold while it
- *      travels between threads.
+ * (A1) All listening sockets are watched by the first network thread; others get their connections by a
+ *      posted call. Kafka's connections are few and long: SO_REUSEPORT spreads them by hash, which leaves
+ *      threads idle.
+ * (A2) A connection is counted (net, listener, thread) from accept until it is torn down, so the limits hold
+ *      while it travels between threads.
  * (A3) Lack of descriptors or memory stops accepting for PAUSE_MS; the kernel's queue holds the newcomers.
  */
 #include <errno.h>

@@ -3,8 +3,8 @@
  *   stop:  first thread closes the listeners -> every thread closes its connections -> net_stop returns
  *   free:  every thread closes its mailbox, stops its timer and loop -> joined -> freed
  *
- * A handover posted before the listeners were closed reaches its thread before the stop call, because posted calls
- * keep their order; so no connection is left over.
+ * A handover posted before the listeners were closed reaches its thread before the stop call, because posted
+ * calls keep their order; so no connection is left over.
  */
 #include <unistd.h>
 

@@ -1,18 +1,19 @@
 /* net.h - network threads, listeners, connections with push-back; the protocol above is a table of functions.
  *
  *   listener --accept--> the network thread with the fewest connections
- *                          conn: unread bytes -> class->on_bytes
- *                                output queue <- conn_write*, conn_write_file     bytes and file slices, in
- * order
+ *              conn: unread bytes -> class->on_bytes
+ *                    output queue <- conn_write*, conn_write_file        bytes and file slices, in order
  *
  * (N1) A connection stays on its network thread; everything of it happens there: all conn_ functions are for
- * that thread (asserted). Other threads hold a conn_ref and send mail; if the connection is gone the mail is
- * dropped. (N2) Reading pauses while the output queue is above out_max, while the class paused it, and while
- * more than unread_max bytes wait unconsumed. So a client that does not read, or floods, stops itself. (N3)
- * Output is written in order; replies of one turn leave in one system call where possible. (N4) on_close is
- * the last call for a connection and always comes, exactly once if on_open came. It is never called from
- * inside a conn_ function: closing takes effect after the present callback. (N5) Nothing a peer sends or does
- * ends the process; too many connections are refused, lack of descriptors pauses accepting.
+ *      that thread (asserted). Other threads hold a conn_ref and send mail; if the connection is gone the
+ *      mail is dropped.
+ * (N2) Reading pauses while the output queue is above out_max, while the class paused it, and while more than
+ *      unread_max bytes wait unconsumed. So a client that does not read, or floods, stops itself.
+ * (N3) Output is written in order; replies of one turn leave in one system call where possible.
+ * (N4) on_close is the last call for a connection and always comes, exactly once if on_open came. It is never
+ *      called from inside a conn_ function: closing takes effect after the present callback.
+ * (N5) Nothing a peer sends or does ends the process; too many connections are refused, lack of descriptors
+ *      pauses accepting.
  */
 #ifndef RIALTO_NET_NET_H
 #define RIALTO_NET_NET_H

@@ -152,7 +152,8 @@ bool net_address_is_loopback(const union net_sockaddr *addr);
 
 /* ---- conn.c ---- */
 
-/* Makes the connection of an accepted socket on this thread and calls on_open; closes the socket when it cannot. */
+/* Makes the connection of an accepted socket on this thread and calls on_open; closes the socket when it
+ * cannot. */
 void conn_open(struct net_thread *thread, struct net_listener *listener, int fd,
                const union net_sockaddr *peer);
 /* Writes what the socket takes at once, then tears down. For stopping. */
@@ -173,7 +174,8 @@ void out_fini(struct out_queue *out);
 
 /* ---- sock.c: the only calls that move bytes; TLS goes in here ---- */
 
-/* Each returns the bytes moved, 0 for the peer's end (reading) or a file that is too short (sending), -1 with errno. */
+/* Each returns the bytes moved, 0 for the peer's end (reading) or a file that is too short (sending), -1 with
+ * errno. */
 ssize_t sock_read(int fd, void *bytes, size_t size);
 ssize_t sock_writev(int fd, const struct iovec *parts, size_t count, bool more_follows);
 ssize_t sock_sendfile(int fd, int file, uint64_t pos, size_t len);

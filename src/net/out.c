@@ -2,8 +2,8 @@
  *
  *   head -> [owned 120 B, 40 sent] -> [file 1 MiB] -> [owned 16 B] <- tail
  *
- * (O1) Memory items in a row leave in one sendmsg; one before a file is sent with MSG_MORE, so that a fetch reply's
- *      head and its records share packets.
+ * (O1) Memory items in a row leave in one sendmsg; one before a file is sent with MSG_MORE, so that a fetch
+ *      reply's head and its records share packets.
  * (O2) Small writes gather in the last owned item until it holds OUT_GATHER bytes.
  * (O3) `bytes` is the sum of what is unsent. release is called exactly once an item.
  */

@@ -42,11 +42,12 @@
     } while (0)
 
 /* Adds a zeroed element and gives its address. */
-#define vec_push_zero(v) \
-    (*({ vec_reserve((v), (v)->len + 1); \
-         memset(&(v)->at[(v)->len], 0, sizeof *(v)->at); \
-         __typeof__((v)->at) vec_at_ = &(v)->at[(v)->len++]; \
-         &vec_at_; }))
+#define vec_push_zero(v)                                     \
+    ({                                                       \
+        vec_reserve((v), (v)->len + 1);                      \
+        memset(&(v)->at[(v)->len], 0, sizeof *(v)->at);      \
+        &(v)->at[(v)->len++];                                \
+    })
 
 #define vec_last(v) ((v)->at[(v)->len - 1])
 

@@ -3,7 +3,7 @@
  *   pattern text --compile--> array of steps (letter, width, literal, [ optional ])
  *   steps x instant x zone --> text          steps x text --> fields --resolve--> date, time, instant
  *
- * Letters: G u y Y Q q M L w W d D E e c a B h K k H m s S A n N V v z Z X x O p ' [ ] ; names of months and
+ * Letters: G u y Y Q q M L w W d D E e c a h K k H m s S A n N V v z Z X x O p ' [ ] ; names of months and
  * days in English. Resolution as ksqlDB asks for it: missing parts are filled (1970-01-01, midnight), y
  * stands for u without an era. Zones: IANA names from the system's TZif files, fixed offsets (+05:30, UTC+2,
  * Z), UTC.

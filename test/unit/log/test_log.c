@@ -1,0 +1,570 @@
+/* test_log.c - a partition's life: append and read, visibility, rolls, indexes, times, retention, restart, deletion, limits. */
+#include "log_test.h"
+
+#include <errno.h>
+
+static void test_append_and_read(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    world_open(&w);
+    assert_int_equal(world_append(&w, 10, 2, 1000), 0);
+    assert_int_equal(world_append(&w, 12, 1, 1000), 2);
+    assert_int_equal(log_end_offset(w.log), 3);
+    assert_int_equal(log_high_watermark(w.log), 0);
+    assert_records(&w, 0, LOG_UP_TO_HW, "");
+    assert_records(&w, 0, LOG_APPENDED, "0=10 1=11 2=12");
+    assert_true(log_is_dirty(w.log));
+    world_sync(&w);
+    assert_false(log_is_dirty(w.log));
+    assert_int_equal(log_high_watermark(w.log), 3);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=10 1=11 2=12");
+    assert_records(&w, 1, LOG_UP_TO_HW,
+                   "0=10 1=11 2=12"); /* whole batches from the one that holds the offset */
+    assert_records(&w, 2, LOG_UP_TO_HW, "2=12");
+    assert_records(&w, 3, LOG_UP_TO_HW, "");
+    struct log_slice slice;
+    struct err err;
+    assert_false(log_read(w.log, 4, 100, LOG_UP_TO_HW, &slice, &err));
+    assert_int_equal(err.code, ERR_OFFSET_OUT_OF_RANGE);
+    world_reopen(&w);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=10 1=11 2=12");
+    assert_int_equal(world_append(&w, 13, 1, 1000), 3);
+    world_fini(&w);
+}
+
+static void test_os_durability(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    w.config.durability = LOG_OS;
+    world_open(&w);
+    world_append(&w, 1, 2, 1000);
+    assert_int_equal(log_high_watermark(w.log), 2);
+    assert_int_equal(log_durable_offset(w.log), 0);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=1 1=2");
+    world_crash(&w, IO_CUT_KEEP); /* kill -9 */
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=1 1=2");
+    world_fini(&w);
+}
+
+/* An unused partition leaves no trace and needs none. */
+static void test_unused(void **state)
+{
+    struct world w;
+    struct io_stat st;
+    world_init(&w, 1);
+    world_open(&w);
+    world_reopen(&w);
+    assert_int_equal(io_stat(w.io, "logs", &st), -ENOENT);
+    assert_int_equal(log_end_offset(w.log), 0);
+    assert_true(log_delete(w.log, NULL));
+    w.log = NULL;
+    world_fini(&w);
+}
+
+/* The bytes of a batch on disk are the producer's but for base offset and leader epoch. */
+static void test_bytes_kept(void **state)
+{
+    struct world w;
+    struct buf sent = {0}, kept = {0};
+    struct log_append_result result;
+    world_init(&w, 1);
+    world_open(&w);
+    world_append(&w, 1, 5, 1000);
+    struct batch_spec spec = BATCH_SPEC_PLAIN;
+    spec.codec = CODEC_ZSTD;
+    struct str bytes = world_batch(&w, &spec, 6, 50, 2000);
+    buf_append_str(&sent, bytes);
+    assert_true(log_append(w.log, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result, NULL));
+    batch_set_place(sent.ptr, 5, 0);
+    world_sync(&w);
+    world_read(&w, 5, 1, LOG_UP_TO_HW, &kept);
+    assert_true(str_eq(buf_str(&sent), buf_str(&kept)));
+    buf_fini(&sent);
+    buf_fini(&kept);
+    world_fini(&w);
+}
+
+static void assert_refused(struct world *w, struct str bytes, enum err_code code)
+{
+    struct log_append_result result;
+    struct err err = {0};
+    assert_false(log_append(w->log, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result, &err));
+    if (err.code != code)
+        fail_msg("%s instead of %s: %s", err_name(err.code), err_name(code), err.text);
+    assert_int_equal(result.base_offset, -1);
+    assert_int_equal(log_end_offset(w->log), 0);
+}
+
+static void renew_crc(struct str bytes)
+{
+    store_be32((char *)bytes.ptr + 17, hash_crc32c(0, bytes.ptr + 21, bytes.len - 21));
+}
+
+/* The checks of the reference's table in section 5.4. */
+static void test_refusals(void **state)
+{
+    struct world w;
+    struct batch_spec plain = BATCH_SPEC_PLAIN, control = BATCH_SPEC_PLAIN;
+    world_init(&w, 1);
+    w.config.message_bytes_max = 300;
+    world_open(&w);
+    int64_t now = io_now_ms(w.io);
+    assert_refused(&w, STR(""), ERR_INVALID_RECORD);
+    struct str bytes = world_batch(&w, &plain, 1, 3, now);
+    assert_refused(&w, str_sub(bytes, 0, bytes.len - 3), ERR_INVALID_RECORD);
+    struct buf two = {0};
+    buf_append_str(&two, bytes);
+    buf_append_str(&two, bytes);
+    assert_refused(&w, buf_str(&two), ERR_INVALID_RECORD);
+    buf_fini(&two);
+    batch_set_place((char *)bytes.ptr, 5, 0);
+    assert_refused(&w, bytes, ERR_INVALID_RECORD);
+    bytes = world_batch(&w, &plain, 1, 3, now);
+    ((char *)bytes.ptr)[70] ^= 1;
+    assert_refused(&w, bytes, ERR_CORRUPT);
+    assert_refused(&w, world_batch(&w, &plain, 1, 100, now), ERR_TOO_LARGE);
+    bytes = world_batch(&w, &plain, 1, 3, now);
+    store_be32((char *)bytes.ptr + 57, 2);
+    renew_crc(bytes);
+    assert_refused(&w, bytes, ERR_INVALID_RECORD);
+    bytes = world_batch(&w, &plain, 1, 3, now);
+    store_be16((char *)bytes.ptr + 21, CODEC_GZIP);
+    renew_crc(bytes);
+    assert_refused(&w, bytes, ERR_CORRUPT);
+    store_be16((char *)bytes.ptr + 21, 5);
+    renew_crc(bytes);
+    assert_refused(&w, bytes, ERR_CORRUPT);
+    control.control = true;
+    assert_refused(&w, world_batch(&w, &control, 1, 1, now), ERR_INVALID_RECORD);
+    struct batch_spec no_seq = {.pid = 5, .epoch = 0, .base_seq = -1};
+    assert_refused(&w, world_batch(&w, &no_seq, 1, 1, now), ERR_INVALID_RECORD);
+    assert_refused(&w, world_batch(&w, &plain, 1, 1, now + 2 * 3600 * 1000), ERR_INVALID_TIMESTAMP);
+    bytes = world_batch(&w, &plain, 1, 1, now);
+    ((char *)bytes.ptr)[16] = 1;
+    assert_refused(&w, bytes, ERR_INVALID_RECORD);
+    world_fini(&w);
+}
+
+static void test_topic_options(void **state)
+{
+    struct world w;
+    struct log_append_result result;
+    struct err err;
+    world_init(&w, 1);
+    w.config.key_required = true;
+    w.config.append_time = true;
+    world_open(&w);
+    struct batch_spec plain = BATCH_SPEC_PLAIN;
+    struct str bytes;
+    batch_builder_begin(&w.builder, &plain);
+    batch_builder_add(&w.builder, 1, STR("k"), STR("v"), NULL, 0);
+    batch_builder_add(&w.builder, 1, STR_NULL, STR("v"), NULL, 0);
+    assert_true(batch_builder_finish(&w.builder, &bytes, NULL));
+    assert_false(log_append(w.log, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result, &err));
+    assert_int_equal(err.code, ERR_INVALID_RECORD);
+    assert_int_equal(result.bad_record, 1);
+    io_memory_advance_ms(w.mem, 1234);
+    int64_t now = io_now_ms(w.io);
+    assert_true(world_append_spec(&w, &plain, 1, 2, 99, &result, &err));
+    assert_int_equal(result.append_time_ms, now);
+    struct buf kept = {0};
+    struct batch batch;
+    world_read(&w, 0, 1, LOG_APPENDED, &kept);
+    assert_true(batch_open(buf_str(&kept), &batch, &err) && batch_check_crc(&batch, &err));
+    assert_int_equal(batch.max_timestamp_ms, now);
+    assert_true(batch.attributes & BATCH_APPEND_TIME);
+    buf_fini(&kept);
+    world_fini(&w);
+}
+
+/* Many small segments: everything readable from any offset, by any size, before and after restarts and lost indexes. */
+static void check_all_readable(struct world *w, int count)
+{
+    for (int64_t offset = 0; offset < count; offset += 7) {
+        struct log_slice slice;
+        struct err err = {0};
+        if (!log_read(w->log, offset, 1, LOG_UP_TO_HW, &slice, &err))
+            fail_msg("%s", err.text);
+        struct buf bytes = {0};
+        struct batch batch;
+        assert_true(log_slice_read(w->log, &slice, &bytes, &err));
+        assert_true(batch_open(buf_str(&bytes), &batch, &err));
+        assert_int_equal(batch.bytes.len, slice.len); /* bytes_max 1: exactly the one batch */
+        assert_true(batch.base_offset <= offset && batch_last_offset(&batch) >= offset);
+        assert_int_equal(slice.base_offset, batch.base_offset);
+        log_slice_release(&slice);
+        buf_fini(&bytes);
+    }
+}
+
+static void remove_index(void *arg, const char *name)
+{
+    struct buf *names = arg;
+    if (strstr(name, "index") != NULL)
+        buf_append(names, name, strlen(name) + 1);
+}
+
+static void test_segments(void **state)
+{
+    struct world w;
+    struct buf names = {0}, path = {0};
+    world_init(&w, 1);
+    w.config.segment_bytes = 3000;
+    w.config.index_interval_bytes = 200;
+    world_open(&w);
+    int count = 0;
+    for (int i = 0; i < 200; i++) {
+        world_append(&w, count, 1 + i % 4, 1000 + i);
+        count += 1 + i % 4;
+    }
+    world_sync(&w);
+    check_all_readable(&w, count);
+    world_reopen(&w);
+    assert_int_equal(log_end_offset(w.log), count);
+    check_all_readable(&w, count);
+    log_close(w.log);
+    assert_int_equal(io_list(w.io, "logs/t-0", remove_index, &names), 0);
+    for (const char *name = names.ptr; name < names.ptr + names.len; name += strlen(name) + 1) {
+        buf_clear(&path);
+        buf_printf(&path, "logs/t-0/%s", name);
+        assert_int_equal(io_unlink(w.io, path.ptr), 0);
+    }
+    world_open(&w);
+    check_all_readable(&w, count);
+    struct log_time_hit hit;
+    assert_true(log_offset_for_time(w.log, 1100, LOG_UP_TO_HW, &hit, NULL));
+    assert_int_equal(hit.timestamp_ms, 1100);
+    buf_fini(&names);
+    buf_fini(&path);
+    world_fini(&w);
+}
+
+/* The index files are Kafka's: 8 and 12 bytes an entry, big-endian, relative to the segment's base. */
+static void test_index_files(void **state)
+{
+    struct world w;
+    struct buf bytes = {0}, hex = {0};
+    world_init(&w, 1);
+    w.config.index_interval_bytes = 100;
+    world_open(&w);
+    for (int i = 0; i < 5; i++) /* a batch with one such record has 61 + 9 bytes: entries at 140 and 280 */
+        world_append(&w, i, 1, 0x1000 + i);
+    assert_true(log_checkpoint(w.log, NULL));
+    assert_true(io_read_file(w.io, "logs/t-0/00000000000000000000.index", 100, &bytes, NULL));
+    buf_append_hex(&hex, buf_str(&bytes));
+    assert_string_equal(hex.ptr, "000000020000008c0000000400000118");
+    buf_clear(&bytes);
+    buf_clear(&hex);
+    assert_true(io_read_file(w.io, "logs/t-0/00000000000000000000.timeindex", 100, &bytes, NULL));
+    buf_append_hex(&hex, buf_str(&bytes));
+    assert_string_equal(hex.ptr, "000000000000100100000001000000000000100300000003");
+    buf_fini(&bytes);
+    buf_fini(&hex);
+    world_fini(&w);
+}
+
+static void assert_time(struct world *w, int64_t time_ms, enum log_isolation isolation, int64_t offset,
+                        int64_t timestamp_ms)
+{
+    struct log_time_hit hit;
+    struct err err = {0};
+    if (!log_offset_for_time(w->log, time_ms, isolation, &hit, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(hit.offset, offset);
+    assert_int_equal(hit.timestamp_ms, timestamp_ms);
+}
+
+static void test_times(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    w.config.segment_bytes = 400;
+    w.config.index_interval_bytes = 100;
+    world_open(&w);
+    assert_time(&w, LOG_TIME_MAX, LOG_UP_TO_HW, -1, -1);
+    assert_time(&w, 0, LOG_UP_TO_HW, -1, -1);
+    static const int64_t times[] = {100, 300, 200, 250, 600, 500, 700, 650, 640, 900};
+    for (size_t i = 0; i < COUNT_OF(times); i++) /* batches of two: t and t + 1 */
+        world_append(&w, (int)i, 2, times[i]);
+    world_sync(&w);
+    for (int round = 0; round < 2; round++) {
+        assert_time(&w, LOG_TIME_EARLIEST, LOG_UP_TO_HW, 0, -1);
+        assert_time(&w, LOG_TIME_LATEST, LOG_UP_TO_HW, 20, -1);
+        assert_time(&w, LOG_TIME_MAX, LOG_UP_TO_HW, 19, 901);
+        assert_time(&w, 0, LOG_UP_TO_HW, 0, 100);
+        assert_time(&w, 101, LOG_UP_TO_HW, 1, 101);
+        assert_time(&w, 102, LOG_UP_TO_HW, 2, 300);
+        assert_time(&w, 302, LOG_UP_TO_HW, 8, 600);
+        assert_time(&w, 601, LOG_UP_TO_HW, 9, 601);
+        assert_time(&w, 602, LOG_UP_TO_HW, 12, 700);
+        assert_time(&w, 702, LOG_UP_TO_HW, 18, 900);
+        assert_time(&w, 902, LOG_UP_TO_HW, -1, -1);
+        world_reopen(&w);
+    }
+    world_append(&w, 99, 1, 5000); /* not durable: readers may not learn of it */
+    assert_time(&w, 902, LOG_UP_TO_HW, -1, -1);
+    assert_time(&w, 902, LOG_APPENDED, 20, 5000);
+    assert_time(&w, LOG_TIME_MAX, LOG_UP_TO_HW, 19, 901);
+    struct log_time_hit hit;
+    struct err err;
+    assert_false(log_offset_for_time(w.log, -7, LOG_UP_TO_HW, &hit, &err));
+    assert_int_equal(err.code, ERR_UNSUPPORTED_VERSION);
+    world_fini(&w);
+}
+
+static void test_retention(void **state)
+{
+    struct world w;
+    struct log_retained removed;
+    world_init(&w, 1);
+    w.config.segment_bytes = 200; /* two batches of 70 bytes a segment */
+    w.config.retention_bytes = 300;
+    w.config.retention_ms = -1;
+    world_open(&w);
+    int64_t now = io_now_ms(w.io);
+    for (int i = 0; i < 10; i++)
+        world_append(&w, i, 1, now + i);
+    world_sync(&w);
+    struct log_slice slice; /* a reader keeps what it holds */
+    struct buf bytes = {0};
+    assert_true(log_read(w.log, 0, 1, LOG_UP_TO_HW, &slice, NULL));
+    assert_true(log_retain(w.log, now, &removed, NULL));
+    assert_int_equal(removed.segments,
+                     2); /* 5 of 140 bytes: 700, 560, 420; without a third there would be 280 */
+    assert_int_equal(log_start_offset(w.log), 4);
+    assert_records(&w, 4, LOG_UP_TO_HW, "4=4 5=5 6=6 7=7 8=8 9=9");
+    assert_true(log_slice_read(w.log, &slice, &bytes, NULL));
+    assert_int_equal(bytes.len, 70);
+    log_slice_release(&slice);
+    buf_fini(&bytes);
+    struct err err;
+    assert_false(log_read(w.log, 3, 1, LOG_UP_TO_HW, &slice, &err));
+    assert_int_equal(err.code, ERR_OFFSET_OUT_OF_RANGE);
+    world_reopen(&w);
+    assert_int_equal(log_start_offset(w.log), 4);
+
+    w.config.retention_bytes = -1; /* by time: all but the two youngest records' segment, then that one too */
+    w.config.retention_ms = 1000;
+    log_set_config(w.log, &w.config);
+    assert_true(log_retain(w.log, now + 1008, &removed, NULL));
+    assert_int_equal(log_start_offset(w.log), 8);
+    assert_true(log_retain(w.log, now + 5000, &removed, NULL));
+    assert_int_equal(log_start_offset(w.log), 10);
+    assert_int_equal(log_end_offset(w.log), 10);
+    assert_int_equal(log_size_bytes(w.log), 0);
+    world_reopen(&w);
+    assert_int_equal(log_start_offset(w.log), 10);
+    assert_int_equal(world_append(&w, 10, 1, now), 10);
+    world_fini(&w);
+}
+
+static void test_delete_before(void **state)
+{
+    struct world w;
+    struct err err;
+    world_init(&w, 1);
+    w.config.segment_bytes = 200;
+    world_open(&w);
+    for (int i = 0; i < 7; i++)
+        world_append(&w, i, 1, 1000);
+    world_sync(&w);
+    world_append(&w, 7, 1, 1000);
+    assert_false(log_delete_before(w.log, 8, &err)); /* past the high watermark */
+    assert_int_equal(err.code, ERR_OFFSET_OUT_OF_RANGE);
+    assert_true(log_delete_before(w.log, 5, &err));
+    assert_true(log_delete_before(w.log, 2, &err)); /* lower than the start: nothing happens */
+    world_crash(&w, IO_CUT_LOSE);
+    assert_int_equal(log_start_offset(w.log), 5);
+    assert_records(&w, 5, LOG_UP_TO_HW, "5=5 6=6 7=7");
+    world_fini(&w);
+}
+
+static void test_roll_by_time(void **state)
+{
+    struct world w;
+    struct io_stat st;
+    world_init(&w, 1);
+    w.config.segment_ms = 1000;
+    world_open(&w);
+    world_append(&w, 0, 1, 5000);
+    world_append(&w, 1, 1, 6000);
+    world_append(&w, 2, 1, 6001);
+    assert_int_equal(io_stat(w.io, "logs/t-0/00000000000000000001.log", &st), -ENOENT);
+    assert_int_equal(io_stat(w.io, "logs/t-0/00000000000000000002.log", &st), 0);
+    world_sync(&w);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2");
+    world_fini(&w);
+}
+
+/* A start reads only what came after the last checkpoint, and makes the next one read nothing. */
+static void test_torn_tails(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    world_open(&w);
+    for (int i = 0; i < 5; i++)
+        world_append(&w, i, 1, 1000);
+    world_sync(&w);
+    world_append(&w, 5, 3, 1000); /* never synced */
+    world_crash(&w, IO_CUT_LOSE);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2 3=3 4=4");
+    world_append(&w, 7, 1, 1000);
+    world_sync(&w);
+    log_abandon(w.log);
+    io_memory_flip(w.mem, "logs/t-0/00000000000000000000.log", 5 * 70 + 65); /* the last batch is damaged */
+    world_open(&w);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2 3=3 4=4");
+    world_append(&w, 8, 1, 1000);
+    world_sync(&w);
+    log_close(w.log);
+    assert_int_equal(io_unlink(w.io, "logs/t-0/checkpoint"), 0);
+    world_open(&w);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2 3=3 4=4 5=8");
+    log_close(w.log);
+    io_memory_flip(w.mem, "logs/t-0/checkpoint", 20);
+    world_open(&w);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2 3=3 4=4 5=8");
+    world_fini(&w);
+}
+
+/* Segments lost or cut from outside: what is left is served, later offsets never come back. */
+static void test_missing_files(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    w.config.segment_bytes = 200;
+    world_open(&w);
+    for (int i = 0; i < 6; i++)
+        world_append(&w, i, 1, 1000);
+    log_close(w.log);
+    assert_int_equal(io_unlink(w.io, "logs/t-0/00000000000000000004.log"), 0);
+    world_open(&w);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2 3=3");
+    assert_int_equal(world_append(&w, 9, 1, 1000), 4);
+    log_close(w.log);
+    assert_int_equal(io_unlink(w.io, "logs/t-0/00000000000000000000.log"), 0);
+    assert_int_equal(io_unlink(w.io, "logs/t-0/00000000000000000002.log"), 0);
+    world_open(&w);
+    assert_int_equal(log_start_offset(w.log), 4);
+    assert_records(&w, 4, LOG_UP_TO_HW, "4=9");
+    world_fini(&w);
+}
+
+static void test_delete(void **state)
+{
+    struct world w;
+    struct io_stat st;
+    world_init(&w, 1);
+    world_open(&w);
+    world_append(&w, 1, 1, 1000);
+    assert_true(log_delete(w.log, NULL));
+    assert_int_equal(io_stat(w.io, "logs/t-0", &st), -ENOENT);
+    world_open(&w);
+    assert_int_equal(log_end_offset(w.log), 0);
+    world_append(&w, 2, 1, 1000);
+    io_faulty_script(w.faulty, IO_FAULT_DEAD, 3, 1); /* dies after rename and sync */
+    ignore(log_delete(w.log, NULL), "the rest of the deletion is log_purge's");
+    io_faulty_script(w.faulty, IO_FAULT_EIO, 1, 0);
+    assert_true(log_purge("logs", w.io, NULL));
+    struct buf listed = {0};
+    assert_int_equal(io_list(w.io, "logs", remove_index, &listed), 0);
+    assert_int_equal(io_rmdir(w.io, "logs"), 0); /* nothing is left */
+    buf_fini(&listed);
+    w.log = NULL;
+    world_fini(&w);
+}
+
+static void test_idle(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    w.config.segment_bytes = 400;
+    w.config.index_interval_bytes = 100;
+    world_open(&w);
+    for (int i = 0; i < 20; i++)
+        world_append(&w, i, 1, 1000 + i);
+    assert_true(log_checkpoint(w.log, NULL));
+    int64_t now = 2000;
+    for (int i = 0; i < 3; i++)
+        assert_true(log_retain(w.log, now, NULL, NULL));
+    check_all_readable(&w, 20);
+    assert_int_equal(world_append(&w, 20, 1, 2000), 20);
+    assert_time(&w, 1015, LOG_UP_TO_HW, 15, 1015);
+    world_reopen(&w);
+    check_all_readable(&w, 20);
+    assert_int_equal(log_end_offset(w.log), 21);
+    world_fini(&w);
+}
+
+static void test_readable_bytes(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    w.config.segment_bytes = 200;
+    world_open(&w);
+    assert_int_equal(log_readable_bytes(w.log, 0, LOG_UP_TO_HW), 0);
+    for (int i = 0; i < 4; i++)
+        world_append(&w, i, 1, 1000);
+    assert_int_equal(log_readable_bytes(w.log, 0, LOG_UP_TO_HW), 0);
+    world_sync(&w);
+    assert_int_equal(log_readable_bytes(w.log, 0, LOG_UP_TO_HW), 4 * 70);
+    assert_int_equal(log_readable_bytes(w.log, 3, LOG_UP_TO_HW), 70);
+    assert_int_equal(log_readable_bytes(w.log, 4, LOG_UP_TO_HW), 0);
+    world_fini(&w);
+}
+
+static void test_dump(void **state)
+{
+    struct world w;
+    struct buf text = {0};
+    struct err err;
+    world_init(&w, 1);
+    w.config.index_interval_bytes = 100;
+    world_open(&w);
+    struct batch_spec spec = {.pid = 9, .epoch = 1, .base_seq = 0};
+    struct log_append_result result;
+    assert_true(world_append_spec(&w, &spec, 1, 2, 1000, &result, &err));
+    world_append(&w, 3, 1, 1000);
+    world_append(&w, 4, 1, 1000);
+    assert_true(log_checkpoint(w.log, NULL));
+    assert_true(log_dump("logs/t-0", LOG_DUMP_RECORDS | LOG_DUMP_INDEX | LOG_DUMP_CHECK, w.io, &text, NULL,
+                         NULL, &err));
+    static const char *const expect[] = {
+        "logs/t-0/00000000000000000000.log\nposition: 0 baseOffset: 0 lastOffset: 1 count: 2 baseSequence: 0",
+        "\n| offset: 1 timestamp: 1001 keySize: 1 valueSize: 1 headers: [] key: k value: 2\n",
+        "offset: 3 position: 149\n",
+        "timestamp: 1001 offset: 1\n",
+        "logStartOffset: 0 endOffset: 4 segment: 0 position: 219 ",
+        "producerId: 9 producerEpoch: 1 coordinatorEpoch: -1 lastTimestamp: 1001 batches: 0-1@0\n",
+    };
+    for (size_t i = 0; i < COUNT_OF(expect); i++)
+        if (strstr(text.ptr, expect[i]) == NULL)
+            fail_msg("missing \"%s\" in:\n%s", expect[i], text.ptr);
+    assert_null(strstr(text.ptr, "damaged"));
+    io_memory_flip(w.mem, "logs/t-0/00000000000000000000.log", 100);
+    buf_clear(&text);
+    assert_true(log_dump("logs/t-0/00000000000000000000.log", LOG_DUMP_CHECK, w.io, &text, NULL, NULL, &err));
+    assert_non_null(strstr(text.ptr, "isvalid: false\ndamaged: "));
+    assert_false(log_dump("logs/t-0/other", 0, w.io, &text, NULL, NULL, &err));
+    buf_fini(&text);
+    world_fini(&w);
+}
+
+int main(void)
+{
+    log_level_set(LOG_OFF);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_append_and_read), cmocka_unit_test(test_os_durability),
+        cmocka_unit_test(test_unused),          cmocka_unit_test(test_bytes_kept),
+        cmocka_unit_test(test_refusals),        cmocka_unit_test(test_topic_options),
+        cmocka_unit_test(test_segments),        cmocka_unit_test(test_index_files),
+        cmocka_unit_test(test_times),           cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_delete_before),   cmocka_unit_test(test_roll_by_time),
+        cmocka_unit_test(test_torn_tails),      cmocka_unit_test(test_missing_files),
+        cmocka_unit_test(test_delete),          cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_readable_bytes),  cmocka_unit_test(test_dump),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,273 @@
+/* test_log_fault.c - every operation on the disk fails once, in every way; the power goes at every operation.
+ *
+ * The workload is an idempotent producer that sends 0, 1, 2, ... one or two records a batch and repeats what was not
+ * acknowledged, and beside it a transactional one; segments are small, so that rolls, checkpoints and retention happen
+ * all the time. For N = 1, 2, ... the fault strikes at the N-th operation, then the log is opened again and must hold:
+ *
+ *   - every acknowledged record, once, in order, without a gap; nothing that was never sent
+ *   - the producer may repeat its last batch and go on: a duplicate is recognised
+ *   - the open is not refused
+ * until a run ends before the fault strikes.
+ */
+#include "log_test.h"
+
+enum { ROUNDS = 14, PID = 7, TXN_PID = 8 };
+
+struct work {
+    struct world w;
+    int next; /* the first record that is not acknowledged */
+    int seq;  /* the same: one sequence number a record */
+    int txn_seq;
+    int refused; /* appends and syncs that failed */
+    bool strict; /* no fault can be left: failures are errors of the test */
+};
+
+static void work_init(struct work *work, uint64_t seed)
+{
+    *work = (struct work){0};
+    world_init(&work->w, seed);
+    work->w.config.segment_bytes = 500;
+    work->w.config.index_interval_bytes = 100;
+    work->w.config.checkpoint_bytes = 350;
+    work->w.config.retention_ms = -1;
+    work->w.config.retention_bytes = 1000;
+}
+
+/* Sends and syncs the next batch; true when it is acknowledged. */
+static bool send_next(struct work *work, int count)
+{
+    struct log_append_result result;
+    struct err err = {0};
+    struct batch_spec spec = {.pid = PID, .epoch = 0, .base_seq = work->seq};
+    bool ok = world_append_spec(&work->w, &spec, work->next, count, 1000 + work->next, &result, &err) &&
+              log_sync(work->w.log, &err) && log_is_durable(work->w.log, &result);
+    if (!ok && work->strict)
+        fail_msg("record %d: %s", work->next, err.text);
+    if (ok) {
+        work->next += count;
+        work->seq += count;
+    }
+    work->refused += !ok;
+    return ok;
+}
+
+/* One transaction of one record; whether it is acknowledged is not followed up, only that it does no harm. */
+static void send_txn(struct work *work, int round)
+{
+    struct log_append_result result;
+    struct batch_spec spec = {.pid = TXN_PID, .epoch = 0, .base_seq = -1, .transactional = true};
+    struct str bytes = world_batch(&work->w, &spec, -1, 1, 1000);
+    if (log_append(work->w.log, (char *)bytes.ptr, bytes.len, LOG_INTERNAL, &result, NULL))
+        ignore(log_append_marker(work->w.log, TXN_PID, 0, round % 2 ? MARKER_COMMIT : MARKER_ABORT, 0,
+                                 &result, NULL),
+               "the transaction stays open then");
+}
+
+static void run_rounds(struct work *work, int attempts)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        bool sent = false;
+        for (int i = 0; i < attempts && !sent; i++)
+            sent = send_next(work, 1 + round % 2);
+        if (round % 3 == 1)
+            send_txn(work, round);
+        if (round % 4 == 3)
+            ignore(log_retain(work->w.log, io_now_ms(work->w.io), NULL, NULL), "nothing may be lost by it");
+    }
+}
+
+/* The records of the producer: consecutive up to at least what is acknowledged; the offset order is theirs. */
+static void check_records(struct work *work)
+{
+    struct buf bytes = {0};
+    struct batch batch;
+    int expect = -1;
+    world_read(&work->w, log_start_offset(work->w.log), 300, LOG_UP_TO_HW, &bytes);
+    for (struct str rest = buf_str(&bytes); batch_next(&rest, &batch, NULL);) {
+        struct batch_iter it;
+        struct record rec;
+        assert_true(batch_iter_init(&it, &batch, &(struct buf){0}, NULL));
+        while (batch.pid == PID && batch_iter_next(&it, &rec)) {
+            int64_t value;
+            assert_true(str_to_i64(rec.value, &value));
+            if (expect >= 0 && value != expect)
+                fail_msg("record %lld where %d should be", (long long)value, expect);
+            expect = (int)value + 1;
+        }
+    }
+    if (work->next != 0 && expect < work->next)
+        fail_msg("acknowledged up to %d, found up to %d", work->next, expect);
+    if (expect > work->next + 2)
+        fail_msg("sent up to %d, found up to %d", work->next + 2, expect);
+    buf_fini(&bytes);
+}
+
+static void check_after(struct work *work, enum io_cut cut)
+{
+    world_crash(&work->w, cut);
+    assert_int_equal(log_durable_offset(work->w.log), log_end_offset(work->w.log));
+    check_records(work);
+    work->strict = true;
+    /* What was in flight is repeated in the same form, as a client does; the count of a batch depends on the round only. */
+    if (work->seq != 0 || log_end_offset(work->w.log) != 0) {
+        struct log_producer_info info;
+        if (log_producer(work->w.log, PID, &info) && info.last_seq >= work->seq) {
+            int in_flight = info.last_seq - work->seq + 1;
+            int64_t end = log_end_offset(work->w.log);
+            assert_true(send_next(work, in_flight));
+            assert_int_equal(log_end_offset(work->w.log), end); /* recognised */
+        }
+    }
+    run_rounds(work, 1);
+    check_records(work);
+    world_reopen(&work->w);
+    check_records(work);
+}
+
+static void work_fini(struct work *work)
+{
+    world_fini(&work->w);
+}
+
+/* One run with a fault; true when it struck. */
+static bool run_with_fault(enum io_fault_kind kind, uint64_t at, uint64_t count, enum io_cut cut)
+{
+    struct work work;
+    work_init(&work, at * 31 + (uint64_t)cut);
+    world_open(&work.w);
+    run_rounds(&work, 1); /* the fault meets a log that has lived already */
+    world_reopen(&work.w);
+    io_faulty_script(work.w.faulty, kind, at, count);
+    run_rounds(&work, 2);
+    bool struck = io_faulty_struck(work.w.faulty);
+    check_after(&work, cut);
+    work_fini(&work);
+    return struck;
+}
+
+static void loop(enum io_fault_kind kind, uint64_t count, enum io_cut cut)
+{
+    uint64_t at = 1;
+    while (run_with_fault(kind, at, count, cut))
+        at++;
+    assert_true(at > 20); /* the loop is about something */
+}
+
+static void test_eio(void **state)
+{
+    loop(IO_FAULT_EIO, 1, IO_CUT_KEEP);
+    loop(IO_FAULT_EIO, 2, IO_CUT_RANDOM);
+}
+
+static void test_short(void **state)
+{
+    loop(IO_FAULT_SHORT, 2, IO_CUT_KEEP);
+}
+
+static void test_torn(void **state)
+{
+    loop(IO_FAULT_TORN, 1, IO_CUT_LOSE);
+    loop(IO_FAULT_TORN, 2, IO_CUT_KEEP);
+}
+
+static void test_enospc(void **state)
+{
+    loop(IO_FAULT_ENOSPC, 1, IO_CUT_KEEP);
+    loop(IO_FAULT_ENOSPC, 3, IO_CUT_RANDOM);
+}
+
+static void test_power_cut(void **state)
+{
+    loop(IO_FAULT_DEAD, 1, IO_CUT_LOSE);
+    loop(IO_FAULT_DEAD, 1, IO_CUT_KEEP);
+    for (int i = 0; i < 4; i++)
+        loop(IO_FAULT_DEAD, 1, IO_CUT_RANDOM);
+}
+
+/* A full disk heals without a restart: after the fault everything is accepted again, in the same process. */
+static void test_enospc_heals(void **state)
+{
+    bool struck = true;
+    for (uint64_t at = 1; struck; at++) {
+        struct work work;
+        work_init(&work, at);
+        world_open(&work.w);
+        io_faulty_script(work.w.faulty, IO_FAULT_ENOSPC, at, 2);
+        run_rounds(&work, 4);
+        struck = io_faulty_struck(work.w.faulty);
+        io_faulty_script(work.w.faulty, IO_FAULT_EIO, 1, 0);
+        work.strict = true;
+        assert_true(send_next(&work, 1));
+        assert_int_equal(work.next, ROUNDS / 2 + ROUNDS + 1);
+        check_records(&work);
+        work_fini(&work);
+    }
+}
+
+/* No room at all for a while: refused with the right word, reads go on, room brings it back. */
+static void test_full_disk(void **state)
+{
+    struct work work;
+    struct log_append_result result;
+    struct err err = {0};
+    struct batch_spec spec = BATCH_SPEC_PLAIN;
+    work_init(&work, 1);
+    work.w.config.retention_bytes = -1;
+    world_open(&work.w);
+    run_rounds(&work, 1);
+    io_memory_set_room(work.w.mem, 1);
+    for (int i = 0; i < 20; i++) {
+        assert_false(world_append_spec(&work.w, &spec, 0, 1, 1000, &result, &err));
+        assert_int_equal(err.code, ERR_DISK_FULL);
+    }
+    check_records(&work);
+    assert_null(log_offline_reason(work.w.log));
+    world_crash(&work.w, IO_CUT_LOSE); /* a start with a full disk is not refused */
+    check_records(&work);
+    io_memory_set_room(work.w.mem, 0);
+    work.strict = true;
+    run_rounds(&work, 1);
+    check_records(&work);
+    work_fini(&work);
+}
+
+/* After a failed sync the log says so until it is opened again, and keeps serving what is durable. */
+static void test_offline(void **state)
+{
+    struct work work;
+    struct err err = {0};
+    work_init(&work, 1);
+    work.w.config.segment_bytes = 100000;
+    world_open(&work.w);
+    run_rounds(&work, 1);
+    world_append(&work.w, 0, 1, 1000);
+    io_faulty_script(work.w.faulty, IO_FAULT_EIO, 1, 1);
+    assert_false(log_sync(work.w.log, &err));
+    assert_int_equal(err.code, ERR_IO);
+    assert_non_null(log_offline_reason(work.w.log));
+    assert_false(log_sync(work.w.log, &err));
+    assert_int_equal(err.code, ERR_STORAGE);
+    struct log_append_result result;
+    struct batch_spec spec = BATCH_SPEC_PLAIN;
+    assert_false(world_append_spec(&work.w, &spec, 0, 1, 1000, &result, &err));
+    assert_int_equal(err.code, ERR_STORAGE);
+    assert_int_equal(log_end_offset(work.w.log), log_durable_offset(work.w.log));
+    check_records(&work);
+    world_reopen(&work.w);
+    work.strict = true;
+    run_rounds(&work, 1);
+    check_records(&work);
+    work_fini(&work);
+}
+
+int main(void)
+{
+    log_level_set(LOG_OFF);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_eio),       cmocka_unit_test(test_short),
+        cmocka_unit_test(test_torn),      cmocka_unit_test(test_enospc),
+        cmocka_unit_test(test_power_cut), cmocka_unit_test(test_enospc_heals),
+        cmocka_unit_test(test_full_disk), cmocka_unit_test(test_offline),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -89,6 +89,9 @@ bool group_decide_expire(void *groups, void *call, struct replay_records *out, s
 /* Drops the offsets of a deleted topic. req is a `const struct str *`. */
 bool group_decide_topic_deleted(void *groups, void *call, struct replay_records *out, struct err *err);
 
+/* Answers every parked call with COORDINATOR_NOT_AVAILABLE: the server stops. req and res are unused. */
+bool group_decide_stop(void *groups, void *call, struct replay_records *out, struct err *err);
+
 /* The records of a leader's SyncGroup could not be appended: the group forgets the assignment and answers the leader
  * with COORDINATOR_NOT_AVAILABLE. */
 void group_sync_failed(struct groups *groups, struct group_call *call);

@@ -258,3 +258,26 @@ bool group_decide_tick(void *state, void *request, struct replay_records *out, s
             tick_group(groups, group, call->now_ms, out);
     return true;
 }
+
+static void stop_member(struct groups *groups, struct member *member)
+{
+    if (member->join_token != NULL)
+        reply_join_error(groups, member->join_token, GROUP_NOT_AVAILABLE, member->id);
+    if (member->sync_token != NULL)
+        reply_sync_error(groups, member->sync_token, GROUP_NOT_AVAILABLE);
+    member->join_token = member->sync_token = NULL;
+}
+
+bool group_decide_stop(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    struct groups *groups = state;
+    struct group_call *call = request;
+    void *group_ptr;
+    groups->effects = call->effects;
+    for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group_ptr);) {
+        struct group *group = group_ptr;
+        list_each (struct member, member, &group->members, link)
+            stop_member(groups, member);
+    }
+    return true;
+}

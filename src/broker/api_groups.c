@@ -1,0 +1,240 @@
+/* api_groups.c - the group APIs: requests become calls of the group state, answers wait for its log.
+ *
+ * Answers of calls that only read wait too, when the log has records that are not durable yet: nobody is told of a commit that
+ * a power cut could take back. Heartbeats never wait.
+ */
+#include "broker/broker_int.h"
+
+enum { NOT_AVAILABLE = 15, UNKNOWN_TOPIC_ID = 100 };
+enum { COMMIT_ID_VERSION = 10, FETCH_ID_VERSION = 10 };
+
+/* Everything that a call of the group state needs, in the request's arena. */
+static struct group_call *make_call(struct request *req)
+{
+    struct group_call *call = arena_new(&req->arena, struct group_call);
+    *call = (struct group_call){
+        .now_ms = io_now_ms(req->broker->io),
+        .version = req->version,
+        .req = req->body,
+        .res = req->res,
+        .arena = &req->arena,
+        .effects = arena_new(&req->arena, struct group_effects),
+        .token = req,
+        .client_id = str_is_null(req->client_id) ? STR("") : req->client_id,
+        .client_host = req->peer,
+    };
+    return call;
+}
+
+/* "/127.0.0.1", as Kafka names the host of a member. */
+static void set_host(struct request *req, struct group_call *call)
+{
+    struct str host;
+    int port;
+    if (net_address_split(req->peer, 0, &host, &port, NULL))
+        call->client_host = str_printf(&req->arena, "/%.*s", STR_ARG(host));
+}
+
+/* --- joining: answered through the effects, by token --- */
+
+void api_join_group(struct request *req)
+{
+    struct broker *broker = req->broker;
+    struct group_call *call = make_call(req);
+    struct group_effects own = {0};
+    struct err err;
+    call->effects = &own;
+    set_host(req, call);
+    io_random(broker->io, call->random, sizeof call->random);
+    if (!groups_run(broker, group_decide_join, call, NULL, &err)) {
+        log_warn("broker", "join_failed", "cause=\"%s\"", err.text);
+        struct JoinGroupResponse *res = req->res;
+        res->ErrorCode = NOT_AVAILABLE;
+        request_reply(req);
+    }
+    group_effects_fini(&own);
+    groups_rearm(broker);
+}
+
+void api_sync_group(struct request *req)
+{
+    struct broker *broker = req->broker;
+    struct group_call *call = make_call(req);
+    struct group_effects own = {0};
+    struct err err;
+    call->effects = &own;
+    if (!groups_run(broker, group_decide_sync, call, NULL, &err)) {
+        log_warn("broker", "sync_failed", "cause=\"%s\"", err.text);
+        group_effects_reset(&own);
+        replay_lock(broker->groups_replay);
+        group_sync_failed(broker->groups, call);
+        replay_unlock(broker->groups_replay);
+        groups_deliver(broker, &own, -1);
+    }
+    group_effects_fini(&own);
+    groups_rearm(broker);
+}
+
+/* --- calls with an answer of their own --- */
+
+void api_heartbeat(struct request *req)
+{
+    struct group_call *call = make_call(req);
+    struct HeartbeatResponse *res = req->res;
+    struct err err;
+    if (!replay_run(req->broker->groups_replay, group_decide_heartbeat, call, NULL, &err))
+        res->ErrorCode = NOT_AVAILABLE;
+    request_reply(req);
+}
+
+void api_leave_group(struct request *req)
+{
+    struct broker *broker = req->broker;
+    struct group_call *call = make_call(req);
+    struct group_effects own = {0};
+    struct LeaveGroupResponse *res = req->res;
+    struct err err;
+    int64_t end_offset;
+    call->effects = &own;
+    if (groups_run(broker, group_decide_leave, call, &end_offset, &err)) {
+        request_reply_durable(req, broker->groups_replay, end_offset);
+    } else {
+        res->ErrorCode = NOT_AVAILABLE;
+        request_reply(req);
+    }
+    group_effects_fini(&own);
+    groups_rearm(broker);
+}
+
+static bool partition_exists(void *arg, struct str topic, int32_t partition)
+{
+    struct partition *part = str_is_null(topic) ? NULL : topics_partition(arg, topic, partition);
+    broker_partition_unref(part);
+    return part != NULL;
+}
+
+/* Version 10 names topics by id. */
+static void name_commit_topics(struct request *req)
+{
+    struct OffsetCommitRequest *body = (struct OffsetCommitRequest *)req->body;
+    if (req->version < COMMIT_ID_VERSION)
+        return;
+    for (int32_t i = 0; i < body->Topics.len; i++)
+        body->Topics.at[i].Name = topics_name_of(req->broker, body->Topics.at[i].TopicId, &req->arena);
+}
+
+/* What does not exist is named differently where topics have ids; a failed append says so for each partition. */
+static void fix_commit_errors(struct request *req, const struct err *failure)
+{
+    struct OffsetCommitResponse *res = req->res;
+    for (int32_t i = 0; i < res->Topics.len; i++)
+        for (int32_t j = 0; j < res->Topics.at[i].Partitions.len; j++) {
+            int16_t *code = &res->Topics.at[i].Partitions.at[j].ErrorCode;
+            if (failure != NULL && *code == 0)
+                *code = NOT_AVAILABLE;
+            if (str_is_null(res->Topics.at[i].Name) && *code != 0)
+                *code = UNKNOWN_TOPIC_ID;
+        }
+}
+
+void api_offset_commit(struct request *req)
+{
+    struct broker *broker = req->broker;
+    struct group_call *call = make_call(req);
+    struct err err;
+    int64_t end_offset;
+    name_commit_topics(req);
+    call->partition_exists = partition_exists;
+    call->exists_arg = broker;
+    bool good = replay_run(broker->groups_replay, group_decide_commit, call, &end_offset, &err);
+    fix_commit_errors(req, good ? NULL : &err);
+    if (good)
+        request_reply_durable(req, broker->groups_replay, end_offset);
+    else
+        request_reply(req);
+}
+
+/* Version 10 again, in both directions. A topic id that is not known is answered with its error. */
+static void name_fetch_topics(struct request *req)
+{
+    struct OffsetFetchRequest *body = (struct OffsetFetchRequest *)req->body;
+    if (req->version < FETCH_ID_VERSION)
+        return;
+    for (int32_t i = 0; i < body->Groups.len; i++)
+        for (int32_t j = 0; j < body->Groups.at[i].Topics.len; j++) {
+            struct OffsetFetchRequest_OffsetFetchRequestTopics *topic = &body->Groups.at[i].Topics.at[j];
+            topic->Name = topics_name_of(req->broker, topic->TopicId, &req->arena);
+        }
+}
+
+static struct uuid id_of(struct broker *broker, struct str name)
+{
+    struct uuid id = {{0}};
+    pthread_rwlock_rdlock(&broker->topics_lock);
+    struct topic_entry *entry = topics_entry(broker, name);
+    if (entry != NULL)
+        id = entry->id;
+    pthread_rwlock_unlock(&broker->topics_lock);
+    return id;
+}
+
+static void fix_fetched_topics(struct request *req)
+{
+    struct OffsetFetchResponse *res = req->res;
+    if (req->version < FETCH_ID_VERSION)
+        return;
+    for (int32_t i = 0; i < res->Groups.len; i++)
+        for (int32_t j = 0; j < res->Groups.at[i].Topics.len; j++) {
+            struct OffsetFetchResponse_OffsetFetchResponseTopics *topic = &res->Groups.at[i].Topics.at[j];
+            if (!str_is_null(topic->Name) && uuid_is_zero(topic->TopicId))
+                topic->TopicId = id_of(req->broker, topic->Name);
+            for (int32_t k = 0; k < topic->Partitions.len && str_is_null(topic->Name); k++)
+                topic->Partitions.at[k].ErrorCode = UNKNOWN_TOPIC_ID;
+        }
+}
+
+/* Runs a reader under the lock; its answer waits for what it saw. */
+static void read_and_reply(struct request *req, void (*reader)(struct groups *, struct group_call *),
+                           void (*finish)(struct request *))
+{
+    struct replay *replay = req->broker->groups_replay;
+    struct group_call *call = make_call(req);
+    replay_lock(replay);
+    reader(req->broker->groups, call);
+    replay_unlock(replay);
+    if (finish != NULL)
+        finish(req);
+    request_reply_durable(req, replay, replay_end(replay));
+}
+
+void api_offset_fetch(struct request *req)
+{
+    name_fetch_topics(req);
+    read_and_reply(req, group_fetch, fix_fetched_topics);
+}
+
+void api_describe_groups(struct request *req)
+{
+    read_and_reply(req, group_describe, NULL);
+}
+
+void api_list_groups(struct request *req)
+{
+    read_and_reply(req, group_list, NULL);
+}
+
+void api_delete_groups(struct request *req)
+{
+    struct group_call *call = make_call(req);
+    struct DeleteGroupsResponse *res = req->res;
+    struct err err;
+    int64_t end_offset;
+    if (replay_run(req->broker->groups_replay, group_decide_delete, call, &end_offset, &err)) {
+        request_reply_durable(req, req->broker->groups_replay, end_offset);
+        return;
+    }
+    for (int32_t i = 0; i < res->Results.len; i++)
+        if (res->Results.at[i].ErrorCode == 0)
+            res->Results.at[i].ErrorCode = NOT_AVAILABLE;
+    request_reply(req);
+}

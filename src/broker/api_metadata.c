@@ -1,0 +1,186 @@
+/* api_metadata.c - Metadata, DescribeCluster, FindCoordinator: one node is the whole cluster.
+ *
+ * Unknown topics are created by a Metadata request when the options and the request allow it; since that waits for the
+ * disk, such a request goes on on the admin pool, and is answered with the finished topics.
+ */
+#include "broker/broker_int.h"
+
+enum { UNKNOWN_TOPIC = 3, INVALID_REQUEST = 42, UNKNOWN_TOPIC_ID = 100, UNSUPPORTED_ENDPOINT = 115 };
+enum { FLAG_VERSION = 4 };
+
+typedef struct MetadataRequest_MetadataRequestTopic asked_topic;
+typedef struct MetadataResponse_MetadataResponseTopic topic_row;
+
+static const int32_t self[] = {NODE_ID};
+
+/* Rows of a topic that is there. Under topics_lock. */
+static void fill_topic(const struct topic_entry *entry, topic_row *row, struct arena *arena)
+{
+    row->ErrorCode = 0;
+    row->Name = str_dup(entry->name, arena);
+    row->TopicId = entry->id;
+    row->IsInternal = entry->internal;
+    WIRE_ALLOC(arena, row->Partitions, MetadataResponse_MetadataResponsePartition, entry->partition_count);
+    for (int32_t i = 0; i < entry->partition_count; i++) {
+        struct MetadataResponse_MetadataResponsePartition *part = &row->Partitions.at[i];
+        part->PartitionIndex = i;
+        part->LeaderId = NODE_ID;
+        part->LeaderEpoch = log_leader_epoch(entry->parts[i]->log);
+        part->ReplicaNodes.at = part->IsrNodes.at = (int32_t *)self;
+        part->ReplicaNodes.len = part->IsrNodes.len = 1;
+    }
+}
+
+static void fill_missing(const asked_topic *asked, topic_row *row)
+{
+    struct err err;
+    row->Name = asked->Name;
+    row->TopicId = asked->TopicId;
+    if (str_is_null(asked->Name))
+        row->ErrorCode = UNKNOWN_TOPIC_ID;
+    else
+        row->ErrorCode = topic_name_check(asked->Name, &err) ? UNKNOWN_TOPIC : error_code_of(&err);
+}
+
+static struct topic_entry *find(struct broker *broker, const asked_topic *asked)
+{
+    return str_is_null(asked->Name) ? topics_entry_by_id(broker, asked->TopicId)
+                                    : topics_entry(broker, asked->Name);
+}
+
+static void fill_topics(struct request *req)
+{
+    struct broker *broker = req->broker;
+    const struct MetadataRequest *body = req->body;
+    struct MetadataResponse *res = req->res;
+    bool all = body->Topics.len < 0 || (req->version == 0 && body->Topics.len == 0);
+    void *entry;
+    pthread_rwlock_rdlock(&broker->topics_lock);
+    if (all) {
+        WIRE_ALLOC(&req->arena, res->Topics, MetadataResponse_MetadataResponseTopic, broker->entries.len);
+        topic_row *row = res->Topics.at;
+        for (size_t i = 0; map_next(&broker->entries, &i, NULL, &entry);)
+            fill_topic(entry, row++, &req->arena);
+    } else {
+        WIRE_ALLOC(&req->arena, res->Topics, MetadataResponse_MetadataResponseTopic, body->Topics.len);
+        for (int32_t i = 0; i < body->Topics.len; i++) {
+            entry = find(broker, &body->Topics.at[i]);
+            if (entry != NULL)
+                fill_topic(entry, &res->Topics.at[i], &req->arena);
+            else if (res->Topics.at[i].ErrorCode == 0)
+                fill_missing(&body->Topics.at[i], &res->Topics.at[i]);
+        }
+    }
+    pthread_rwlock_unlock(&broker->topics_lock);
+}
+
+static void answer(struct request *req)
+{
+    struct broker *broker = req->broker;
+    struct MetadataResponse *res = req->res;
+    fill_topics(req);
+    WIRE_ALLOC(&req->arena, res->Brokers, MetadataResponse_MetadataResponseBroker, 1);
+    res->Brokers.at[0].NodeId = NODE_ID;
+    res->Brokers.at[0].Host = broker->host;
+    res->Brokers.at[0].Port = broker->port;
+    res->ClusterId = broker->cluster_id;
+    res->ControllerId = NODE_ID;
+    request_reply(req);
+}
+
+static bool may_create(const struct request *req)
+{
+    const struct MetadataRequest *body = req->body;
+    return req->broker->config.auto_create_topics &&
+           (req->version < FLAG_VERSION || body->AllowAutoTopicCreation);
+}
+
+/* Some named topic is missing and could be made. */
+static bool any_missing(struct request *req)
+{
+    const struct MetadataRequest *body = req->body;
+    bool missing = false;
+    pthread_rwlock_rdlock(&req->broker->topics_lock);
+    for (int32_t i = 0; i < body->Topics.len && !missing; i++)
+        missing = !str_is_null(body->Topics.at[i].Name) && find(req->broker, &body->Topics.at[i]) == NULL &&
+                  topic_name_check(body->Topics.at[i].Name, NULL);
+    pthread_rwlock_unlock(&req->broker->topics_lock);
+    return missing;
+}
+
+/* On the admin pool. A name that cannot be made is answered as unknown, or with its fault. */
+static void create_and_answer(struct request *req)
+{
+    const struct MetadataRequest *body = req->body;
+    for (int32_t i = 0; i < body->Topics.len; i++) {
+        struct err err;
+        struct str name = body->Topics.at[i].Name;
+        struct topic_create_args args = {.name = name, .partition_count = -1};
+        struct partition *part = str_is_null(name) ? NULL : topics_partition(req->broker, name, 0);
+        broker_partition_unref(part);
+        if (part == NULL && !str_is_null(name) && !topics_create(req->broker, &args, &err) &&
+            err.code != ERR_TOPIC_EXISTS)
+            log_warn("broker", "auto_create_failed", "topic=%.*s cause=\"%s\"", STR_ARG(name), err.text);
+    }
+    answer(req);
+}
+
+void api_metadata(struct request *req)
+{
+    if (may_create(req) && any_missing(req))
+        request_on_pool(req, create_and_answer);
+    else
+        answer(req);
+}
+
+void api_describe_cluster(struct request *req)
+{
+    enum { ENDPOINT_BROKERS = 1 };
+    const struct DescribeClusterRequest *body = req->body;
+    struct DescribeClusterResponse *res = req->res;
+    res->EndpointType = body->EndpointType;
+    res->ClusterId = req->broker->cluster_id;
+    if (body->EndpointType != ENDPOINT_BROKERS) {
+        res->ErrorCode = UNSUPPORTED_ENDPOINT;
+        res->ErrorMessage = STR("this is a broker: only endpoint type 1 is answered");
+        request_reply(req);
+        return;
+    }
+    res->ControllerId = NODE_ID;
+    WIRE_ALLOC(&req->arena, res->Brokers, DescribeClusterResponse_DescribeClusterBroker, 1);
+    res->Brokers.at[0].BrokerId = NODE_ID;
+    res->Brokers.at[0].Host = req->broker->host;
+    res->Brokers.at[0].Port = req->broker->port;
+    request_reply(req);
+}
+
+void api_find_coordinator(struct request *req)
+{
+    enum { KEY_GROUP = 0, MANY_VERSION = 4 };
+    const struct FindCoordinatorRequest *body = req->body;
+    struct FindCoordinatorResponse *res = req->res;
+    int16_t error = body->KeyType == KEY_GROUP ? 0 : INVALID_REQUEST;
+    struct str text =
+        error ? STR("only groups (key type 0) have a coordinator that clients may use") : STR_NULL;
+    if (req->version < MANY_VERSION) {
+        res->ErrorCode = error;
+        res->ErrorMessage = text;
+        res->NodeId = error ? -1 : NODE_ID;
+        res->Host = error ? STR("") : req->broker->host;
+        res->Port = error ? -1 : req->broker->port;
+        request_reply(req);
+        return;
+    }
+    WIRE_ALLOC(&req->arena, res->Coordinators, FindCoordinatorResponse_Coordinator,
+               MAX(body->CoordinatorKeys.len, 0));
+    for (int32_t i = 0; i < body->CoordinatorKeys.len; i++)
+        res->Coordinators.at[i] = (struct FindCoordinatorResponse_Coordinator){
+            .Key = body->CoordinatorKeys.at[i],
+            .NodeId = error ? -1 : NODE_ID,
+            .Host = error ? STR("") : req->broker->host,
+            .Port = error ? -1 : req->broker->port,
+            .ErrorCode = error,
+            .ErrorMessage = text,
+        };
+    request_reply(req);
+}

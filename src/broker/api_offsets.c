@@ -1,0 +1,172 @@
+/* api_offsets.c - ListOffsets, OffsetForLeaderEpoch, InitProducerId: questions to partitions, and identities. */
+#include "broker/broker_int.h"
+
+enum {
+    UNKNOWN_TOPIC = 3,
+    UNSUPPORTED_VERSION = 35,
+    INVALID_REQUEST = 42,
+    TRANSACTIONS_UNSUPPORTED = 53,
+    FENCED_EPOCH = 74,
+    UNKNOWN_EPOCH = 75,
+};
+
+typedef struct ListOffsetsRequest_ListOffsetsPartition list_asked;
+typedef struct ListOffsetsResponse_ListOffsetsPartitionResponse list_row;
+
+static int16_t check_epoch(struct partition *part, int32_t asked)
+{
+    int32_t current = log_leader_epoch(part->log);
+    if (asked < 0 || asked == current)
+        return 0;
+    return asked < current ? FENCED_EPOCH : UNKNOWN_EPOCH;
+}
+
+/* Timestamps below 0 have meanings of their own, each from a version on. There is no tiered storage: the log is all local. */
+enum {
+    LATEST = -1,
+    EARLIEST = -2,
+    MAX_TIMESTAMP = -3,
+    EARLIEST_LOCAL = -4,
+    LATEST_TIERED = -5,
+    EARLIEST_PENDING = -6
+};
+
+static int16_t first_version_of(int64_t timestamp)
+{
+    static const struct {
+        int64_t timestamp;
+        int16_t version;
+    } table[] = {{LATEST, 1},         {EARLIEST, 1},      {MAX_TIMESTAMP, 7},
+                 {EARLIEST_LOCAL, 8}, {LATEST_TIERED, 9}, {EARLIEST_PENDING, 11}};
+    if (timestamp >= 0)
+        return 1;
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        if (table[i].timestamp == timestamp)
+            return table[i].version;
+    return INT16_MAX;
+}
+
+static void list_one(struct partition *part, const list_asked *asked, enum log_isolation isolation,
+                     list_row *row)
+{
+    struct err err;
+    struct log_time_hit hit;
+    int64_t time_ms = asked->Timestamp;
+    if (time_ms == LATEST_TIERED || time_ms == EARLIEST_PENDING)
+        return; /* nothing is tiered: offset -1 */
+    if (time_ms == LATEST || time_ms == EARLIEST || time_ms == EARLIEST_LOCAL) {
+        bool latest = time_ms == LATEST;
+        row->Offset = !latest                           ? log_start_offset(part->log)
+                      : isolation == LOG_READ_COMMITTED ? log_lso(part->log)
+                                                        : log_high_watermark(part->log);
+        row->LeaderEpoch = log_leader_epoch(part->log);
+        return;
+    }
+    if (time_ms == MAX_TIMESTAMP)
+        time_ms = LOG_TIME_MAX;
+    if (!log_offset_for_time(part->log, time_ms, isolation, &hit, &err)) {
+        row->ErrorCode = error_code_of(&err);
+        return;
+    }
+    row->Offset = hit.offset;
+    row->Timestamp = hit.timestamp_ms;
+    row->LeaderEpoch = hit.offset >= 0 ? hit.leader_epoch : -1;
+}
+
+static void list_partition(struct request *req, struct str topic, const list_asked *asked, list_row *row)
+{
+    const struct ListOffsetsRequest *body = req->body;
+    enum log_isolation isolation = body->IsolationLevel == 1 ? LOG_READ_COMMITTED : LOG_UP_TO_HW;
+    row->PartitionIndex = asked->PartitionIndex;
+    if (req->version < first_version_of(asked->Timestamp)) {
+        row->ErrorCode = UNSUPPORTED_VERSION;
+        return;
+    }
+    struct partition *part = topics_partition(req->broker, topic, asked->PartitionIndex);
+    row->ErrorCode = part == NULL ? UNKNOWN_TOPIC : check_epoch(part, asked->CurrentLeaderEpoch);
+    if (row->ErrorCode == 0)
+        list_one(part, asked, isolation, row);
+    broker_partition_unref(part);
+}
+
+void api_list_offsets(struct request *req)
+{
+    const struct ListOffsetsRequest *body = req->body;
+    struct ListOffsetsResponse *res = req->res;
+    WIRE_ALLOC(&req->arena, res->Topics, ListOffsetsResponse_ListOffsetsTopicResponse,
+               MAX(body->Topics.len, 0));
+    for (int32_t i = 0; i < body->Topics.len; i++) {
+        const struct ListOffsetsRequest_ListOffsetsTopic *asked = &body->Topics.at[i];
+        struct ListOffsetsResponse_ListOffsetsTopicResponse *row = &res->Topics.at[i];
+        row->Name = asked->Name;
+        WIRE_ALLOC(&req->arena, row->Partitions, ListOffsetsResponse_ListOffsetsPartitionResponse,
+                   MAX(asked->Partitions.len, 0));
+        for (int32_t j = 0; j < asked->Partitions.len; j++)
+            list_partition(req, asked->Name, &asked->Partitions.at[j], &row->Partitions.at[j]);
+    }
+    request_reply(req);
+}
+
+typedef struct OffsetForLeaderEpochRequest_OffsetForLeaderPartition epoch_asked;
+typedef struct OffsetForLeaderEpochResponse_EpochEndOffset epoch_row;
+
+static void epoch_one(struct request *req, struct str topic, const epoch_asked *asked, epoch_row *row)
+{
+    row->Partition = asked->Partition;
+    struct partition *part = topics_partition(req->broker, topic, asked->Partition);
+    row->ErrorCode = part == NULL ? UNKNOWN_TOPIC : check_epoch(part, asked->CurrentLeaderEpoch);
+    if (row->ErrorCode == 0)
+        log_offset_for_epoch(part->log, asked->LeaderEpoch, &row->LeaderEpoch, &row->EndOffset);
+    broker_partition_unref(part);
+}
+
+void api_offset_for_leader_epoch(struct request *req)
+{
+    const struct OffsetForLeaderEpochRequest *body = req->body;
+    struct OffsetForLeaderEpochResponse *res = req->res;
+    WIRE_ALLOC(&req->arena, res->Topics, OffsetForLeaderEpochResponse_OffsetForLeaderTopicResult,
+               MAX(body->Topics.len, 0));
+    for (int32_t i = 0; i < body->Topics.len; i++) {
+        const struct OffsetForLeaderEpochRequest_OffsetForLeaderTopic *asked = &body->Topics.at[i];
+        struct OffsetForLeaderEpochResponse_OffsetForLeaderTopicResult *row = &res->Topics.at[i];
+        row->Topic = asked->Topic;
+        WIRE_ALLOC(&req->arena, row->Partitions, OffsetForLeaderEpochResponse_EpochEndOffset,
+                   MAX(asked->Partitions.len, 0));
+        for (int32_t j = 0; j < asked->Partitions.len; j++)
+            epoch_one(req, asked->Topic, &asked->Partitions.at[j], &row->Partitions.at[j]);
+    }
+    request_reply(req);
+}
+
+/* On the admin pool: a new block of ids has to be durable first. */
+static void refill_and_answer(struct request *req)
+{
+    struct InitProducerIdResponse *res = req->res;
+    struct err err;
+    if (broker_producer_id(req->broker, &res->ProducerId, &err)) {
+        res->ProducerEpoch = 0;
+    } else {
+        log_warn("broker", "producer_id_failed", "cause=\"%s\"", err.text);
+        res->ErrorCode = error_code_of(&err);
+    }
+    request_reply(req);
+}
+
+void api_init_producer_id(struct request *req)
+{
+    const struct InitProducerIdRequest *body = req->body;
+    struct InitProducerIdResponse *res = req->res;
+    res->ProducerEpoch = -1;
+    if (!str_is_null(body->TransactionalId)) {
+        /* Transactions of clients are not served: AddPartitionsToTxn and EndTxn are not announced. */
+        res->ErrorCode = body->TransactionalId.len == 0 ? INVALID_REQUEST : TRANSACTIONS_UNSUPPORTED;
+        request_reply(req);
+        return;
+    }
+    if (!txns_take_id(req->broker, &res->ProducerId)) {
+        request_on_pool(req, refill_and_answer);
+        return;
+    }
+    res->ProducerEpoch = 0;
+    request_reply(req);
+}

@@ -1,0 +1,207 @@
+/* api_produce.c - Produce: append each partition's batch, answer when all are as durable as asked for.
+ *
+ *   acks=0   no answer; a failure closes the connection, as the only sign there is
+ *   acks=1   answered after the writes
+ *   acks=-1  answered after the syncs that the writes share with all who write to the same partitions
+ *
+ * The batch is appended from the connection's buffer, in place: offsets are patched into it, nothing is copied. What the
+ * answer needs later (topic names) is copied into the request's arena.
+ */
+#include "broker/broker_int.h"
+
+enum {
+    UNKNOWN_TOPIC = 3,
+    INVALID_TOPIC = 17,
+    INVALID_ACKS = 21,
+    INVALID_TXN_STATE = 48,
+    STORAGE = 56,
+    UNSUPPORTED_CODEC = 76,
+    INVALID_RECORD = 87,
+    UNKNOWN_TOPIC_ID = 100,
+    TRANSACTION_ABORTABLE = 120,
+};
+
+enum { ZSTD_VERSION = 7, ABORTABLE_VERSION = 11, TOPIC_ID_VERSION = 13 };
+
+typedef struct ProduceRequest_TopicProduceData topic_data;
+typedef struct ProduceRequest_PartitionProduceData partition_data;
+typedef struct ProduceResponse_TopicProduceResponse topic_response;
+typedef struct ProduceResponse_PartitionProduceResponse partition_response;
+
+/* A partition whose append waits for its sync. */
+struct produce_wait {
+    struct broker_wait wait;
+    struct request *req;
+    partition_response *row;
+};
+
+static void refuse(struct request *req, partition_response *row, int16_t code, const char *text)
+{
+    row->ErrorCode = code;
+    row->BaseOffset = -1;
+    row->LogStartOffset = -1;
+    row->ErrorMessage = text != NULL && text[0] != '\0' ? str_dup(str_from(text), &req->arena) : STR_NULL;
+}
+
+/* Checks that come before the log's own. 0: all is well. */
+static int16_t check_batch(const struct request *req, struct str bytes)
+{
+    struct batch batch;
+    if (str_is_null(bytes) || bytes.len < BATCH_HEADER_BYTES || !batch_open_header(bytes.ptr, &batch, NULL))
+        return INVALID_RECORD;
+    if (batch_codec(&batch) == CODEC_ZSTD && req->version < ZSTD_VERSION)
+        return UNSUPPORTED_CODEC;
+    if (batch_is_transactional(&batch))
+        return req->version >= ABORTABLE_VERSION ? TRANSACTION_ABORTABLE : INVALID_TXN_STATE;
+    return 0;
+}
+
+/* What the log refused, in Produce's terms. */
+static int16_t code_of(const struct err *err)
+{
+    switch (err->code) {
+    case ERR_UNSUPPORTED_FORMAT:
+        return INVALID_RECORD;
+    case ERR_IO:
+    case ERR_DISK_FULL:
+        return STORAGE;
+    default:
+        return error_code_of(err);
+    }
+}
+
+static void refuse_record(struct request *req, partition_response *row, const struct err *err,
+                          int32_t bad_record)
+{
+    refuse(req, row, code_of(err), err->text);
+    if (bad_record < 0)
+        return;
+    WIRE_ALLOC(&req->arena, row->RecordErrors, ProduceResponse_BatchIndexAndErrorMessage, 1);
+    row->RecordErrors.at[0].BatchIndex = bad_record;
+    row->RecordErrors.at[0].BatchIndexErrorMessage = row->ErrorMessage;
+}
+
+/* Appends one partition's batch; *end_offset is what a durable answer waits for, -1 when it was refused. */
+static struct partition *append_one(struct request *req, struct str topic, const partition_data *data,
+                                    partition_response *row, int64_t *end_offset)
+{
+    struct err err;
+    struct log_append_result result;
+    struct str bytes = data->Records.bytes;
+    row->Index = data->Index;
+    *end_offset = -1;
+    struct partition *part = str_is_null(topic) ? NULL : topics_partition(req->broker, topic, data->Index);
+    if (part == NULL) {
+        refuse(req, row, req->version >= TOPIC_ID_VERSION ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC, NULL);
+        return NULL;
+    }
+    int16_t code = is_internal_topic(topic) ? INVALID_TOPIC : check_batch(req, bytes);
+    if (code != 0) {
+        refuse(req, row, code, NULL);
+    } else if (!partition_append(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result, &err)) {
+        refuse_record(req, row, &err, result.bad_record);
+    } else {
+        row->BaseOffset = result.base_offset;
+        row->LogAppendTimeMs = result.append_time_ms;
+        row->LogStartOffset = result.start_offset;
+        *end_offset = result.last_offset + 1;
+    }
+    return part;
+}
+
+static void on_durable(struct broker_wait *wait, const struct err *failure)
+{
+    struct produce_wait *produce = (struct produce_wait *)wait;
+    struct request *req = produce->req;
+    if (failure != NULL) {
+        produce->row->ErrorCode = failure->code == ERR_UNKNOWN_TOPIC ? UNKNOWN_TOPIC : STORAGE;
+        produce->row->BaseOffset = -1;
+        produce->row->LogStartOffset = -1;
+    }
+    if (atomic_fetch_sub_explicit(&req->left, 1, memory_order_acq_rel) == 1)
+        request_reply(req);
+}
+
+static bool any_error(const struct ProduceResponse *res)
+{
+    for (int32_t i = 0; i < res->Responses.len; i++)
+        for (int32_t j = 0; j < res->Responses.at[i].PartitionResponses.len; j++)
+            if (res->Responses.at[i].PartitionResponses.at[j].ErrorCode != 0)
+                return true;
+    return false;
+}
+
+static void finish_unwaited(struct request *req, int16_t acks)
+{
+    if (acks != 0)
+        request_reply(req);
+    else if (any_error(req->res))
+        request_close(req, "produce without acknowledgement failed");
+    else
+        request_no_reply(req);
+}
+
+static struct str topic_name(struct request *req, const topic_data *topic)
+{
+    if (req->version >= TOPIC_ID_VERSION)
+        return topics_name_of(req->broker, topic->TopicId, &req->arena);
+    return str_dup(topic->Name, &req->arena);
+}
+
+/* Appends all partitions of a topic. With acks=-1 each append is waited for; req->left counts the waits. */
+static void append_topic(struct request *req, const topic_data *topic, topic_response *out, bool durable)
+{
+    struct str name = topic_name(req, topic);
+    out->Name = name;
+    out->TopicId = topic->TopicId;
+    WIRE_ALLOC(&req->arena, out->PartitionResponses, ProduceResponse_PartitionProduceResponse,
+               MAX(topic->PartitionData.len, 0));
+    for (int32_t i = 0; i < topic->PartitionData.len; i++) {
+        partition_response *row = &out->PartitionResponses.at[i];
+        int64_t end_offset;
+        struct partition *part = append_one(req, name, &topic->PartitionData.at[i], row, &end_offset);
+        if (durable && end_offset >= 0 && part->fsync) {
+            struct produce_wait *produce = arena_new(&req->arena, struct produce_wait);
+            *produce = (struct produce_wait){.wait.fn = on_durable, .req = req, .row = row};
+            atomic_fetch_add_explicit(&req->left, 1, memory_order_relaxed);
+            broker_partition_when_durable(part, end_offset, &produce->wait);
+        }
+        broker_partition_unref(part);
+    }
+}
+
+static void refuse_all(struct request *req, const struct ProduceRequest *body, int16_t code)
+{
+    struct ProduceResponse *res = req->res;
+    for (int32_t i = 0; i < body->TopicData.len; i++) {
+        const topic_data *topic = &body->TopicData.at[i];
+        topic_response *out = &res->Responses.at[i];
+        out->Name = str_dup(topic->Name, &req->arena);
+        out->TopicId = topic->TopicId;
+        WIRE_ALLOC(&req->arena, out->PartitionResponses, ProduceResponse_PartitionProduceResponse,
+                   MAX(topic->PartitionData.len, 0));
+        for (int32_t j = 0; j < topic->PartitionData.len; j++) {
+            out->PartitionResponses.at[j].Index = topic->PartitionData.at[j].Index;
+            refuse(req, &out->PartitionResponses.at[j], code, NULL);
+        }
+    }
+    request_reply(req);
+}
+
+void api_produce(struct request *req)
+{
+    const struct ProduceRequest *body = req->body;
+    struct ProduceResponse *res = req->res;
+    int16_t acks = body->Acks;
+    WIRE_ALLOC(&req->arena, res->Responses, ProduceResponse_TopicProduceResponse,
+               MAX(body->TopicData.len, 0));
+    if (acks < -1 || acks > 1) {
+        refuse_all(req, body, INVALID_ACKS);
+        return;
+    }
+    atomic_store_explicit(&req->left, 1, memory_order_relaxed); /* ours, until all are appended */
+    for (int32_t i = 0; i < body->TopicData.len; i++)
+        append_topic(req, &body->TopicData.at[i], &res->Responses.at[i], acks == -1);
+    if (atomic_fetch_sub_explicit(&req->left, 1, memory_order_acq_rel) == 1)
+        finish_unwaited(req, acks);
+}

@@ -1,0 +1,206 @@
+/* api_topics.c - CreateTopics, DeleteTopics, CreatePartitions, DescribeConfigs. Changes run on the admin pool, in order. */
+#include "broker/broker_int.h"
+
+enum {
+    UNKNOWN_TOPIC = 3,
+    INVALID_REPLICATION = 38,
+    INVALID_ASSIGNMENT = 39,
+    INVALID_REQUEST = 42,
+    DELETION_DISABLED = 73,
+    UNKNOWN_TOPIC_ID = 100,
+};
+
+typedef struct CreateTopicsRequest_CreatableTopic create_asked;
+typedef struct CreateTopicsResponse_CreatableTopicResult create_row;
+
+/* --- CreateTopics --- */
+
+/* The assignment must name this node for partitions 0 to n - 1. */
+static bool assignment_fits(const create_asked *asked)
+{
+    int32_t count = asked->Assignments.len;
+    for (int32_t i = 0; i < count; i++) {
+        const struct CreateTopicsRequest_CreatableReplicaAssignment *one = &asked->Assignments.at[i];
+        bool seen = one->PartitionIndex < 0 || one->PartitionIndex >= count;
+        for (int32_t j = 0; j < i; j++)
+            seen = seen || asked->Assignments.at[j].PartitionIndex == one->PartitionIndex;
+        if (seen || one->BrokerIds.len != 1 || one->BrokerIds.at[0] != NODE_ID)
+            return false;
+    }
+    return true;
+}
+
+static int16_t check_create(const struct request *req, const create_asked *asked, struct str *text)
+{
+    bool assigned = asked->Assignments.len > 0;
+    if (assigned && (asked->NumPartitions != -1 || asked->ReplicationFactor != -1)) {
+        *text = STR("partition count and replication factor must be -1 when an assignment is given");
+        return INVALID_REQUEST;
+    }
+    if (assigned && !assignment_fits(asked)) {
+        *text = STR("partitions can only be assigned to node 1, from partition 0 on without gaps");
+        return INVALID_ASSIGNMENT;
+    }
+    bool too_many = asked->ReplicationFactor > 1 && !req->broker->config.clamp_replication_factor;
+    if (!assigned && (too_many || asked->ReplicationFactor == 0 || asked->ReplicationFactor < -1)) {
+        *text = STR("there is one node: the replication factor must be 1 (or -1); the option "
+                    "replication.factor.clamp=true "
+                    "takes larger ones as 1");
+        return INVALID_REPLICATION;
+    }
+    return 0;
+}
+
+/* The configs in force, as version 5 and later show them. */
+static void fill_created(struct request *req, create_row *row)
+{
+    struct broker *broker = req->broker;
+    row->ReplicationFactor = 1;
+    WIRE_ALLOC(&req->arena, row->Configs, CreateTopicsResponse_CreatableTopicConfigs, TOPIC_CONFIG_COUNT);
+    replay_lock(broker->topics_replay);
+    const struct topic *topic = topics_find(broker->topics, row->Name);
+    for (int i = 0; i < TOPIC_CONFIG_COUNT; i++) {
+        row->Configs.at[i].Name = str_from(topic_config_defs[i].name);
+        row->Configs.at[i].Value =
+            topic_config_value(broker, topic, i, &row->Configs.at[i].ConfigSource, &req->arena);
+    }
+    if (topic != NULL)
+        row->NumPartitions = topic->partition_count;
+    replay_unlock(broker->topics_replay);
+}
+
+static void create_one(struct request *req, const create_asked *asked, create_row *row)
+{
+    const struct CreateTopicsRequest *body = req->body;
+    struct err err;
+    struct topic_setting *settings = arena_array(&req->arena, struct topic_setting, asked->Configs.len + 1);
+    for (int32_t i = 0; i < asked->Configs.len; i++)
+        settings[i] = (struct topic_setting){asked->Configs.at[i].Name, asked->Configs.at[i].Value};
+    struct topic_create_args args = {
+        .name = asked->Name,
+        .partition_count = asked->Assignments.len > 0 ? asked->Assignments.len : asked->NumPartitions,
+        .settings = settings,
+        .setting_count = (size_t)MAX(asked->Configs.len, 0),
+        .check_only = body->validateOnly,
+    };
+    row->ErrorCode = check_create(req, asked, &row->ErrorMessage);
+    if (row->ErrorCode != 0)
+        return;
+    if (!topics_create(req->broker, &args, &err)) {
+        row->ErrorCode = error_code_of(&err);
+        row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
+        return;
+    }
+    if (!body->validateOnly)
+        row->TopicId = args.id;
+    row->NumPartitions =
+        args.partition_count == -1 ? (int32_t)req->broker->config.num_partitions : args.partition_count;
+    fill_created(req, row);
+}
+
+static bool named_twice(const struct CreateTopicsRequest *body, int32_t at)
+{
+    for (int32_t i = 0; i < body->Topics.len; i++)
+        if (i != at && str_eq(body->Topics.at[i].Name, body->Topics.at[at].Name))
+            return true;
+    return false;
+}
+
+static void create_topics(struct request *req)
+{
+    const struct CreateTopicsRequest *body = req->body;
+    struct CreateTopicsResponse *res = req->res;
+    WIRE_ALLOC(&req->arena, res->Topics, CreateTopicsResponse_CreatableTopicResult, MAX(body->Topics.len, 0));
+    for (int32_t i = 0; i < body->Topics.len; i++) {
+        create_row *row = &res->Topics.at[i];
+        row->Name = body->Topics.at[i].Name;
+        if (named_twice(body, i)) {
+            row->ErrorCode = INVALID_REQUEST;
+            row->ErrorMessage = STR("the request names this topic twice");
+        } else {
+            create_one(req, &body->Topics.at[i], row);
+        }
+    }
+    request_reply(req);
+}
+
+void api_create_topics(struct request *req)
+{
+    request_on_pool(req, create_topics);
+}
+
+/* --- DeleteTopics --- */
+
+static void delete_one(struct request *req, struct str name,
+                       struct DeleteTopicsResponse_DeletableTopicResult *row)
+{
+    struct err err;
+    if (!req->broker->config.delete_topics) {
+        row->ErrorCode = DELETION_DISABLED;
+        row->ErrorMessage = STR("delete.topic.enable is false");
+    } else if (!topics_delete(req->broker, name, &err)) {
+        row->ErrorCode = error_code_of(&err);
+        row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
+    }
+}
+
+static void delete_topics(struct request *req)
+{
+    enum { STRUCT_VERSION = 6 };
+    const struct DeleteTopicsRequest *body = req->body;
+    struct DeleteTopicsResponse *res = req->res;
+    bool structs = req->version >= STRUCT_VERSION;
+    int32_t count = MAX(structs ? body->Topics.len : body->TopicNames.len, 0);
+    WIRE_ALLOC(&req->arena, res->Responses, DeleteTopicsResponse_DeletableTopicResult, count);
+    for (int32_t i = 0; i < count; i++) {
+        struct DeleteTopicsResponse_DeletableTopicResult *row = &res->Responses.at[i];
+        row->Name = structs ? body->Topics.at[i].Name : body->TopicNames.at[i];
+        if (structs && str_is_null(row->Name)) {
+            row->TopicId = body->Topics.at[i].TopicId;
+            row->Name = topics_name_of(req->broker, row->TopicId, &req->arena);
+        }
+        if (str_is_null(row->Name))
+            row->ErrorCode = UNKNOWN_TOPIC_ID;
+        else
+            delete_one(req, row->Name, row);
+    }
+    request_reply(req);
+}
+
+void api_delete_topics(struct request *req)
+{
+    request_on_pool(req, delete_topics);
+}
+
+/* --- CreatePartitions --- */
+
+static void create_partitions(struct request *req)
+{
+    const struct CreatePartitionsRequest *body = req->body;
+    struct CreatePartitionsResponse *res = req->res;
+    WIRE_ALLOC(&req->arena, res->Results, CreatePartitionsResponse_CreatePartitionsTopicResult,
+               MAX(body->Topics.len, 0));
+    for (int32_t i = 0; i < body->Topics.len; i++) {
+        const struct CreatePartitionsRequest_CreatePartitionsTopic *asked = &body->Topics.at[i];
+        struct CreatePartitionsResponse_CreatePartitionsTopicResult *row = &res->Results.at[i];
+        struct err err;
+        bool good = true;
+        row->Name = asked->Name;
+        for (int32_t j = 0; j < asked->Assignments.len && good; j++)
+            good = asked->Assignments.at[j].BrokerIds.len == 1 &&
+                   asked->Assignments.at[j].BrokerIds.at[0] == NODE_ID;
+        if (!good) {
+            row->ErrorCode = INVALID_ASSIGNMENT;
+            row->ErrorMessage = STR("partitions can only be assigned to node 1");
+        } else if (!topics_grow(req->broker, asked->Name, asked->Count, body->ValidateOnly, &err)) {
+            row->ErrorCode = error_code_of(&err);
+            row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
+        }
+    }
+    request_reply(req);
+}
+
+void api_create_partitions(struct request *req)
+{
+    request_on_pool(req, create_partitions);
+}

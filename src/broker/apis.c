@@ -1,0 +1,82 @@
+/* apis.c - the table of APIs that are served, and ApiVersions, which is that table.
+ *
+ * Produce is announced from version 0 because old librdkafka cannot compress otherwise, but 0 to 2 are refused: the connection
+ * is closed. Everything else is answered as announced.
+ */
+#include "broker/broker_int.h"
+
+const struct broker_api broker_apis[] = {
+    /* key, announced, answered from */
+    {0, 0, 13, 3, api_produce},          {1, 4, 18, 4, api_fetch},
+    {2, 1, 11, 1, api_list_offsets},     {3, 0, 13, 0, api_metadata},
+    {8, 2, 10, 2, api_offset_commit},    {9, 1, 10, 1, api_offset_fetch},
+    {10, 0, 6, 0, api_find_coordinator}, {11, 0, 9, 0, api_join_group},
+    {12, 0, 4, 0, api_heartbeat},        {13, 0, 5, 0, api_leave_group},
+    {14, 0, 5, 0, api_sync_group},       {15, 0, 6, 0, api_describe_groups},
+    {16, 0, 5, 0, api_list_groups},      {18, 0, 4, 0, api_versions},
+    {19, 2, 7, 2, api_create_topics},    {20, 1, 6, 1, api_delete_topics},
+    {22, 0, 5, 0, api_init_producer_id}, {23, 2, 4, 2, api_offset_for_leader_epoch},
+    {32, 1, 4, 1, api_describe_configs}, {37, 0, 3, 0, api_create_partitions},
+    {42, 0, 2, 0, api_delete_groups},    {60, 0, 2, 0, api_describe_cluster},
+};
+
+const size_t broker_api_count = COUNT_OF(broker_apis);
+
+const struct broker_api *broker_api_find(int16_t api_key)
+{
+    for (size_t i = 0; i < broker_api_count; i++)
+        if (broker_apis[i].api_key == api_key)
+            return &broker_apis[i];
+    return NULL;
+}
+
+int16_t error_code_of(const struct err *err)
+{
+    return err_kafka_code(err->code);
+}
+
+static void fill_versions(struct ApiVersionsResponse *res, struct arena *arena)
+{
+    WIRE_ALLOC(arena, res->ApiKeys, ApiVersionsResponse_ApiVersion, broker_api_count);
+    for (size_t i = 0; i < broker_api_count; i++)
+        res->ApiKeys.at[i] =
+            (struct ApiVersionsResponse_ApiVersion){broker_apis[i].api_key, broker_apis[i].version_min,
+                                                    broker_apis[i].version_max};
+}
+
+/* [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])? */
+static bool is_software_word(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool inner = c == '-' || c == '.';
+        bool outer = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!outer && !(inner && i != 0 && i + 1 != s.len))
+            return false;
+    }
+    return s.len != 0;
+}
+
+void api_versions(struct request *req)
+{
+    enum { NAMED_VERSION = 3, INVALID_REQUEST = 42 };
+    const struct ApiVersionsRequest *body = req->body;
+    struct ApiVersionsResponse *res = req->res;
+    if (req->version >= NAMED_VERSION &&
+        (!is_software_word(body->ClientSoftwareName) || !is_software_word(body->ClientSoftwareVersion)))
+        res->ErrorCode = INVALID_REQUEST;
+    else
+        fill_versions(res, &req->arena);
+    request_reply(req);
+}
+
+void api_versions_unsupported(struct request *req)
+{
+    enum { UNSUPPORTED_VERSION = 35 };
+    struct ApiVersionsResponse *res = wire_new(&WIRE_ApiVersionsResponse, 1, &req->arena);
+    res->ErrorCode = UNSUPPORTED_VERSION;
+    fill_versions(res, &req->arena);
+    req->version = 0;
+    req->res = res;
+    request_reply(req);
+}

@@ -1,0 +1,310 @@
+/* broker_int.h - private to src/broker: what the broker is made of.
+ *
+ *   struct broker --entries--> struct topic_entry --parts--> struct partition --> struct log
+ *                 --state_logs (metadata, offsets, transactions) --> struct replay --> topics, groups, txns
+ *                 --net--> connections --requests--> struct request
+ *
+ * Locks, in the order in which they may be taken (never the other way round):
+ *   admin_lock     topic changes, one at a time; blocking work happens under it
+ *   replay locks   one a state; groups, txns, topics are never nested
+ *   topics_lock    readers look up entries; a topic change swaps an entry under the write lock
+ *   part->lock     waiters and watches of a partition; watch callbacks run under it
+ *   (locks of log, loop, pool: taken inside their functions)
+ */
+#ifndef RIALTO_BROKER_BROKER_INT_H
+#define RIALTO_BROKER_BROKER_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "broker/broker.h"
+#include "group/group.h"
+#include "io/io.h"
+#include "log/log.h"
+#include "loop/loop.h"
+#include "metric/metric.h"
+#include "net/net.h"
+#include "record/record.h"
+#include "replay/replay.h"
+#include "topic/topic.h"
+#include "txn/txn.h"
+#include "wire/wire.h"
+
+#define METADATA_TOPIC "__cluster_metadata"
+#define OFFSETS_TOPIC  "__consumer_offsets"
+#define TXN_TOPIC      "__transaction_state"
+
+enum { NODE_ID = 1, BROKER_API_KEYS = 96 };
+
+/* --- partitions (partition.c) --- */
+
+/* Counters of a topic, shared by its partitions; series of the metric registry. */
+struct topic_meters {
+    struct metric *appended_bytes, *appended_records, *fetched_bytes;
+};
+
+struct partition {
+    atomic_int refs;
+    struct broker *broker;
+    struct str topic; /* owned */
+    int32_t id;
+    struct log *log;
+    bool fsync; /* readers see what is synced */
+    struct topic_meters meters;
+    atomic_bool deleted;
+    pthread_mutex_t lock;
+    struct list waits;   /* struct broker_wait */
+    struct list watches; /* struct broker_watch */
+    bool syncing;        /* a sync job is queued or running */
+};
+
+struct partition *partition_open(struct broker *broker, struct str topic, int32_t id,
+                                 const struct log_config *config, bool fsync, struct err *err);
+
+/* The config of a topic's logs: what is set on it, else the broker's. */
+struct log_config log_config_of(const struct broker *broker, const struct topic *topic);
+
+/* The value in force of a topic config and where it comes from (Kafka's numbers: 1 topic, 4 broker, 5 default). */
+struct str topic_config_value(const struct broker *broker, const struct topic *topic, int config,
+                              int8_t *source, struct arena *arena);
+
+/* Tells watches. */
+void partition_notify(struct partition *part, int events);
+
+/* Tells everybody that there is nothing more: waits fail, watches hear BROKER_WATCH_STATE. */
+void partition_mark_deleted(struct partition *part);
+
+/* Syncs in the background soon. */
+void partition_kick_sync(struct partition *part);
+
+/* Appends for any caller; wakes whom it concerns. */
+bool partition_append(struct partition *part, char *bytes, size_t size, enum log_origin origin,
+                      struct log_append_result *result, struct err *err);
+bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch, enum marker marker,
+                             struct err *err);
+
+/* --- topics (topics.c) --- */
+
+struct topic_entry {
+    struct str name; /* owned */
+    struct uuid id;
+    bool internal;
+    int32_t partition_count;
+    struct partition **parts; /* a reference each */
+    struct topic_meters meters;
+};
+
+bool is_internal_topic(struct str name);
+
+/* Opens the logs of all topics of the replayed state; makes the internal ones at the first start. */
+bool topics_open(struct broker *broker, struct err *err);
+void topics_close(struct broker *broker);
+
+struct topic_create_args {
+    struct str name;
+    int32_t partition_count; /* -1: the broker's default */
+    const struct topic_setting *settings;
+    size_t setting_count;
+    bool check_only;
+    struct uuid id; /* reply */
+};
+
+/* Topic changes, durable when they return. Blocking: on the admin pool, or a thread of the caller's. */
+bool topics_create(struct broker *broker, struct topic_create_args *args, struct err *err);
+bool topics_delete(struct broker *broker, struct str name, struct err *err);
+bool topics_grow(struct broker *broker, struct str name, int32_t partition_count, bool check_only,
+                 struct err *err);
+
+/* Under topics_lock (read). */
+struct topic_entry *topics_entry(struct broker *broker, struct str name);
+struct topic_entry *topics_entry_by_id(struct broker *broker, struct uuid id);
+
+/* A reference, or NULL. By name, or by id when the name is null (then *name is set, in the arena). */
+struct partition *topics_partition(struct broker *broker, struct str topic, int32_t id);
+struct str topics_name_of(struct broker *broker, struct uuid id, struct arena *arena);
+
+/* Calls fn for every partition, with a reference held. */
+void topics_each_partition(struct broker *broker, void (*fn)(struct partition *part, void *arg), void *arg);
+
+/* --- states (state_log.c) --- */
+
+/* A partition as the log of a replayed state. */
+struct state_log {
+    struct partition *part;
+    struct batch_builder builder;
+};
+
+extern const struct replay_log_ops state_log_ops;
+
+/* --- groups, transactions --- */
+
+/* Prepares the timer; before groups_open. */
+void groups_init_clock(struct broker *broker);
+bool groups_open(struct broker *broker, struct err *err);
+/* Answers what is parked; the sync pool still runs. */
+void groups_stop(struct broker *broker);
+void groups_close(struct broker *broker);
+
+/* Sends the answers of a run: at once, or when the group log is durable up to end_offset (>= 0). */
+void groups_deliver(struct broker *broker, struct group_effects *effects, int64_t end_offset);
+
+/* Runs a decide function and delivers its effects. *end_offset as of replay_run. */
+bool groups_run(struct broker *broker, replay_decide_fn decide, struct group_call *call, int64_t *end_offset,
+                struct err *err);
+
+/* The time of the next tick may have changed. Any thread. */
+void groups_rearm(struct broker *broker);
+void groups_expire(struct broker *broker);
+void groups_topic_deleted(struct broker *broker, struct str topic);
+
+bool txns_open(struct broker *broker, struct err *err);
+void txns_close(struct broker *broker);
+
+/* A producer id from the block in hand, or false: a new block is needed (txns_refill_ids, blocking). */
+bool txns_take_id(struct broker *broker, int64_t *pid);
+bool txns_refill_ids(struct broker *broker, struct err *err);
+
+/* --- the broker --- */
+
+struct broker {
+    struct broker_config config;
+    struct arena arena; /* texts of config and addresses */
+    struct io *io;
+    struct metric_registry *metrics;
+    int lock_fd;
+    struct str cluster_id, host;
+    int port;
+    atomic_bool stopping;
+
+    struct net *net;
+    struct net_listener *listener;
+    struct pool *sync_pool;
+    struct pool *admin_pool; /* one thread: topic changes in order */
+    atomic_llong connection_count;
+
+    pthread_mutex_t admin_lock;
+    struct topics *topics;
+    struct replay *topics_replay;
+    struct state_log topics_log;
+    pthread_rwlock_t topics_lock;
+    struct map entries, entries_by_id;
+    pthread_mutex_t watch_lock;
+    struct list topic_watches;
+    pthread_mutex_t dead_lock; /* partitions of deleted topics that are still referenced */
+    pthread_cond_t dead_cond;
+    struct map dead_topics; /* name -> number of partitions not yet gone */
+
+    struct groups *groups;
+    struct replay *groups_replay;
+    struct state_log groups_log;
+    struct loop_timer group_timer;
+    struct loop_call group_call;
+    struct group_effects tick_effects;
+
+    struct txns *txns;
+    struct replay *txns_replay;
+    struct state_log txns_log;
+    pthread_mutex_t txn_lock;
+    struct map open_txns; /* transactional id -> struct broker_txn */
+    int64_t pid_next, pid_end;
+
+    struct loop_timer sync_timer, retention_timer; /* housekeeping; on network thread 0 */
+    struct loop_call start_call, stop_call;
+    pthread_mutex_t timers_lock;
+    pthread_cond_t timers_cond;
+    bool timers_off;
+    atomic_bool retaining; /* a housekeeping job is queued or running */
+
+    struct metric *request_meters[BROKER_API_KEYS]; /* requests by API key */
+};
+
+/* --- requests (conn.c, apis.c) --- */
+
+struct kafka_conn;
+
+struct request {
+    struct conn_mail mail; /* brings the request back to its connection's thread */
+    struct broker *broker;
+    struct kafka_conn *kc; /* NULL: the connection is gone; only on its thread */
+    struct loop *loop;
+    struct list link; /* kc->requests, in order of arrival */
+    const struct wire_api *api;
+    int16_t version;
+    int32_t correlation_id;
+    struct str client_id, peer; /* in the arena */
+    const void *body;           /* decoded request */
+    void *res;                  /* response struct, at its defaults */
+    struct arena arena;
+    struct wire_out out; /* the encoded response */
+    bool done, no_reply;
+    void *parked;                        /* of the API that parks it */
+    const char *close_why;               /* not NULL: the connection is closed instead of an answer */
+    void (*cancel)(struct request *req); /* parked on the connection's thread: takes it out */
+    struct replay_wait wait;             /* for request_reply_durable */
+    atomic_int left;                     /* waits of a produce request */
+    void (*job)(struct request *req);    /* what the admin pool runs */
+};
+
+/* A row of the API table: announced range, smallest version that is answered. */
+struct broker_api {
+    int16_t api_key, version_min, version_max, answered_min;
+    /* Answers now or later by one of the functions below, exactly once. On the connection's thread. */
+    void (*run)(struct request *req);
+};
+
+extern const struct broker_api broker_apis[];
+extern const size_t broker_api_count;
+const struct broker_api *broker_api_find(int16_t api_key);
+
+/* Encodes req->res and sends it. Any thread; the request is gone after. */
+void request_reply(struct request *req);
+
+/* Encodes now, sends when the state's topic is durable up to end_offset; a failure closes the connection. */
+void request_reply_durable(struct request *req, struct replay *replay, int64_t end_offset);
+
+/* Encodes res (another struct than req->res) without sending; then request_deliver. */
+void request_encode(struct request *req, const void *res);
+void request_deliver(struct request *req);
+
+/* Ends a request that has no answer (acks=0), or closes the connection. */
+void request_no_reply(struct request *req);
+void request_close(struct request *req, const char *why);
+
+/* Runs fn(req) on the admin pool; fn answers. */
+void request_on_pool(struct request *req, void (*fn)(struct request *req));
+
+struct kafka_listener;
+bool kafka_listen(struct broker *broker, struct err *err);
+
+/* Kafka's code of an error; what a produce answers where the general table says otherwise is in api_produce.c. */
+int16_t error_code_of(const struct err *err);
+
+/* Handlers, one file a family. */
+void api_produce(struct request *req);
+void api_fetch(struct request *req);
+void api_list_offsets(struct request *req);
+void api_metadata(struct request *req);
+void api_offset_commit(struct request *req);
+void api_offset_fetch(struct request *req);
+void api_find_coordinator(struct request *req);
+void api_join_group(struct request *req);
+void api_sync_group(struct request *req);
+void api_heartbeat(struct request *req);
+void api_leave_group(struct request *req);
+void api_describe_groups(struct request *req);
+void api_list_groups(struct request *req);
+void api_delete_groups(struct request *req);
+void api_versions(struct request *req);
+void api_create_topics(struct request *req);
+void api_delete_topics(struct request *req);
+void api_create_partitions(struct request *req);
+void api_init_producer_id(struct request *req);
+void api_offset_for_leader_epoch(struct request *req);
+void api_describe_configs(struct request *req);
+void api_describe_cluster(struct request *req);
+
+/* Answer to an ApiVersions request of a version we do not know (reference 1.2): error 35 in version 0. */
+void api_versions_unsupported(struct request *req);
+
+#endif

@@ -1,0 +1,155 @@
+/* config.c - the broker's options, and how topic configs become configs of logs. */
+#include "broker/broker_int.h"
+#include "conf/conf.h"
+
+static const char *const durability_words[] = {"fsync", "os", NULL};
+
+#define OPT(name, type, init, low, high, member, text)                                                      \
+    {                                                                                                       \
+        name, type, init, .min = (low), .max = (high), .doc = (text), CONF_AT(struct broker_config, member) \
+    }
+
+enum { I32_MAX = INT32_MAX };
+
+static const struct conf_option options[] = {
+    OPT("kafka.listen", CONF_STRING, "127.0.0.1:9092", 0, 0, kafka_listen,
+        "Address of the Kafka listener, host:port; port 0 takes a free one; empty: no listener."),
+    OPT("kafka.advertise", CONF_STRING, "", 0, 0, kafka_advertise,
+        "Address that clients are told, host:port; empty: the address listened on."),
+    {"durability", CONF_ENUM, "fsync", .words = durability_words,
+     .doc = "fsync: acks=all is answered after an fdatasync shared by all who wait, and consumers see only "
+            "what is synced. "
+            "os: the page cache is enough, as in Kafka.",
+     CONF_AT(struct broker_config, durability)},
+    OPT("num.network.threads", CONF_INT, "2", 1, 64, net_threads, "Threads that serve connections."),
+    OPT("num.sync.threads", CONF_INT, "2", 1, 64, sync_threads, "Threads that sync partitions."),
+    OPT("num.partitions", CONF_INT, "1", 1, TOPIC_PARTITIONS_MAX, num_partitions,
+        "Partitions of topics that are created without a count."),
+    OPT("auto.create.topics.enable", CONF_BOOL, "true", 0, 0, auto_create_topics,
+        "A metadata request for an unknown topic creates it."),
+    OPT("delete.topic.enable", CONF_BOOL, "true", 0, 0, delete_topics, "Clients may delete topics."),
+    OPT("replication.factor.clamp", CONF_BOOL, "false", 0, 0, clamp_replication_factor,
+        "A replication factor above 1 counts as 1 instead of being refused."),
+    OPT("log.retention.ms", CONF_DURATION_MS, "7d", -1, INT64_MAX, retention_ms,
+        "Time that records are kept; -1: for ever. Topics: retention.ms."),
+    OPT("log.retention.bytes", CONF_SIZE, "-1", -1, INT64_MAX, retention_bytes,
+        "Bytes kept of a partition; -1: all. Topics: retention.bytes."),
+    OPT("log.retention.check.interval.ms", CONF_DURATION_MS, "5m", 100, INT64_MAX,
+        retention_check_interval_ms, "How often retention is looked after."),
+    OPT("log.segment.bytes", CONF_SIZE, "1GiB", 1024, I32_MAX, segment_bytes,
+        "Largest segment file. Topics: segment.bytes."),
+    OPT("log.roll.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, segment_ms,
+        "Age at which a new segment is begun. Topics: segment.ms."),
+    OPT("message.max.bytes", CONF_SIZE, "1048588", 1024, 100 << 20, message_bytes_max,
+        "Largest record batch. Topics: max.message.bytes."),
+    OPT("socket.request.max.bytes", CONF_SIZE, "100MiB", 1024, I32_MAX, request_bytes_max,
+        "Largest request."),
+    OPT("fetch.max.bytes", CONF_SIZE, "55MiB", 1024, I32_MAX, fetch_bytes_max, "Largest fetch response."),
+    OPT("max.connections", CONF_INT, "20000", 1, 10000000, connections_max,
+        "Connections on the Kafka listener."),
+    OPT("connections.max.idle.ms", CONF_DURATION_MS, "10m", 1000, INT64_MAX, connections_idle_ms_max,
+        "Time after which an idle connection is closed."),
+    OPT("group.initial.rebalance.delay.ms", CONF_DURATION_MS, "0", 0, 3600000,
+        group_initial_rebalance_delay_ms,
+        "How long a new group waits for more members before its first assignment."),
+    OPT("group.min.session.timeout.ms", CONF_DURATION_MS, "6s", 1, I32_MAX, group_session_timeout_ms_min,
+        "Smallest session timeout of group members."),
+    OPT("group.max.session.timeout.ms", CONF_DURATION_MS, "30m", 1, I32_MAX, group_session_timeout_ms_max,
+        "Largest session timeout of group members."),
+    OPT("group.max.size", CONF_INT, "10000", 1, 1000000, group_members_max, "Members of a group."),
+    OPT("offsets.retention.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, offsets_retention_ms,
+        "How long committed offsets of a group without members are kept."),
+    OPT("offset.metadata.max.bytes", CONF_SIZE, "4096", 0, 1 << 20, offset_metadata_bytes_max,
+        "Largest metadata text of a committed offset."),
+};
+
+const struct conf_table broker_conf_table = {"kafka", options, COUNT_OF(options),
+                                             sizeof(struct broker_config)};
+
+void broker_config_init(struct broker_config *config)
+{
+    struct err err;
+    struct arena arena = {0}; /* every default text is a literal or empty */
+    struct conf *conf = conf_new();
+    memset(config, 0, sizeof *config);
+    bool good = conf_read(conf, &broker_conf_table, config, &arena, &err);
+    ASSERT(good);
+    conf_free(conf);
+    arena_fini(&arena);
+    config->kafka_listen = STR("127.0.0.1:9092");
+    config->kafka_advertise = STR("");
+}
+
+/* The broker's own value for a topic config, or a null slice. */
+static struct str broker_value(const struct broker *broker, int config, struct arena *arena)
+{
+    const struct broker_config *c = &broker->config;
+    switch (config) {
+    case TOPIC_RETENTION_MS:
+        return str_printf(arena, "%lld", (long long)c->retention_ms);
+    case TOPIC_RETENTION_BYTES:
+        return str_printf(arena, "%lld", (long long)c->retention_bytes);
+    case TOPIC_SEGMENT_BYTES:
+        return str_printf(arena, "%lld", (long long)c->segment_bytes);
+    case TOPIC_SEGMENT_MS:
+        return str_printf(arena, "%lld", (long long)c->segment_ms);
+    case TOPIC_MAX_MESSAGE_BYTES:
+        return str_printf(arena, "%lld", (long long)c->message_bytes_max);
+    default:
+        return STR_NULL;
+    }
+}
+
+struct str topic_config_value(const struct broker *broker, const struct topic *topic, int config,
+                              int8_t *source, struct arena *arena)
+{
+    enum { SOURCE_TOPIC = 1, SOURCE_BROKER = 4, SOURCE_DEFAULT = 5 };
+    struct str init = str_from(topic_config_defs[config].init);
+    if (topic != NULL && !str_is_null(topic->settings[config])) {
+        *source = SOURCE_TOPIC;
+        return str_dup(topic->settings[config], arena);
+    }
+    struct str value = broker_value(broker, config, arena);
+    *source = str_is_null(value) || str_eq(value, init) ? SOURCE_DEFAULT : SOURCE_BROKER;
+    return str_is_null(value) ? init : value;
+}
+
+static int64_t number(const struct broker *broker, const struct topic *topic, int config, struct arena *arena)
+{
+    int8_t source;
+    int64_t out = 0;
+    bool good = str_to_i64(topic_config_value(broker, topic, config, &source, arena), &out);
+    ASSERT(good); /* checked when it was set */
+    return out;
+}
+
+static bool has_word(const struct broker *broker, const struct topic *topic, int config, struct str word,
+                     struct arena *arena)
+{
+    int8_t source;
+    struct str rest = topic_config_value(broker, topic, config, &source, arena), part;
+    while (str_split(&rest, ',', &part))
+        if (str_eq(str_trim(part), word))
+            return true;
+    return false;
+}
+
+struct log_config log_config_of(const struct broker *broker, const struct topic *topic)
+{
+    struct arena arena = {0};
+    struct log_config config = log_config_default();
+    config.durability = broker->config.durability == BROKER_FSYNC ? LOG_FSYNC : LOG_OS;
+    config.segment_bytes = (uint32_t)number(broker, topic, TOPIC_SEGMENT_BYTES, &arena);
+    config.segment_ms = number(broker, topic, TOPIC_SEGMENT_MS, &arena);
+    config.index_interval_bytes = (uint32_t)number(broker, topic, TOPIC_INDEX_INTERVAL_BYTES, &arena);
+    config.message_bytes_max = (uint32_t)number(broker, topic, TOPIC_MAX_MESSAGE_BYTES, &arena);
+    config.retention_ms = number(broker, topic, TOPIC_RETENTION_MS, &arena);
+    config.retention_bytes = number(broker, topic, TOPIC_RETENTION_BYTES, &arena);
+    config.retention_on = has_word(broker, topic, TOPIC_CLEANUP_POLICY, STR("delete"), &arena);
+    config.key_required = has_word(broker, topic, TOPIC_CLEANUP_POLICY, STR("compact"), &arena);
+    config.append_time = has_word(broker, topic, TOPIC_TIMESTAMP_TYPE, STR("LogAppendTime"), &arena);
+    config.timestamp_before_max_ms = number(broker, topic, TOPIC_TIMESTAMP_BEFORE_MAX_MS, &arena);
+    config.timestamp_after_max_ms = number(broker, topic, TOPIC_TIMESTAMP_AFTER_MAX_MS, &arena);
+    arena_fini(&arena);
+    return config;
+}

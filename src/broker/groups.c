@@ -1,0 +1,322 @@
+/* groups.c - consumer groups at work: runs decide functions, sends their answers, keeps the clock.
+ *
+ * Answers are encoded at once, in the thread that ran the decision, and leave when the group log is durable up to the
+ * records of the run. One timer on network thread 0 runs group_decide_tick when something is due.
+ */
+#include "broker/broker_int.h"
+
+/* --- answers --- */
+
+/* Requests whose answers wait for the same records. */
+struct held_answers {
+    struct replay_wait wait;
+    vec(struct request *) reqs;
+};
+
+static void on_durable(struct replay_wait *wait, const struct err *failure)
+{
+    struct held_answers *held = (struct held_answers *)wait;
+    for (size_t i = 0; i < held->reqs.len; i++) {
+        if (failure != NULL)
+            request_close(held->reqs.at[i], "the group's log failed");
+        else
+            request_deliver(held->reqs.at[i]);
+    }
+    vec_fini(&held->reqs);
+    free(held);
+}
+
+void groups_deliver(struct broker *broker, struct group_effects *effects, int64_t end_offset)
+{
+    struct held_answers *held = NULL;
+    for (size_t i = 0; i < effects->replies.len; i++) {
+        struct group_reply *reply = &effects->replies.at[i];
+        request_encode(reply->token, reply->is_sync ? (const void *)&reply->sync : &reply->join);
+        if (end_offset < 0) {
+            request_deliver(reply->token);
+            continue;
+        }
+        if (held == NULL) {
+            held = mem_new(struct held_answers);
+            held->wait.fn = on_durable;
+        }
+        vec_push(&held->reqs, (struct request *)reply->token);
+    }
+    if (held != NULL)
+        replay_when_durable(broker->groups_replay, end_offset, &held->wait);
+}
+
+bool groups_run(struct broker *broker, replay_decide_fn decide, struct group_call *call, int64_t *end_offset,
+                struct err *err)
+{
+    int64_t end;
+    bool good = replay_run(broker->groups_replay, decide, call, &end, err);
+    if (good)
+        groups_deliver(broker, call->effects, end);
+    if (end_offset != NULL)
+        *end_offset = end;
+    return good;
+}
+
+/* --- the clock --- */
+
+static void arm(struct broker *broker)
+{
+    replay_lock(broker->groups_replay);
+    int64_t next_ms = groups_next_ms(broker->groups);
+    replay_unlock(broker->groups_replay);
+    if (next_ms == INT64_MAX)
+        loop_timer_stop(&broker->group_timer);
+    else
+        loop_timer_start(&broker->group_timer, MAX(next_ms - io_now_ms(broker->io), 0));
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct broker *broker = LIST_ENTRY(timer, struct broker, group_timer);
+    struct err err;
+    struct group_call call = {.now_ms = io_now_ms(broker->io), .effects = &broker->tick_effects};
+    group_effects_reset(&broker->tick_effects);
+    if (!groups_run(broker, group_decide_tick, &call, NULL, &err))
+        log_warn("broker", "group_tick_failed", "cause=\"%s\"", err.text);
+    arm(broker);
+}
+
+static void on_rearm(struct loop_call *call)
+{
+    struct broker *broker = LIST_ENTRY(call, struct broker, group_call);
+    if (!atomic_load(&broker->stopping) && broker->groups_replay != NULL)
+        arm(broker);
+}
+
+void groups_rearm(struct broker *broker)
+{
+    loop_post(net_loop(broker->net, 0), &broker->group_call);
+}
+
+static void run_quietly(struct broker *broker, replay_decide_fn decide, const void *req, const char *what)
+{
+    struct group_effects effects = {0};
+    struct err err;
+    struct group_call call = {.now_ms = io_now_ms(broker->io), .req = req, .effects = &effects};
+    if (!groups_run(broker, decide, &call, NULL, &err))
+        log_warn("broker", what, "cause=\"%s\"", err.text);
+    group_effects_fini(&effects);
+}
+
+void groups_expire(struct broker *broker)
+{
+    enum { HISTORY_RECORDS = 20000 };
+    struct err err;
+    run_quietly(broker, group_decide_expire, NULL, "offsets_expire_failed");
+    if (!replay_rewrite(broker->groups_replay, HISTORY_RECORDS, &err) ||
+        !replay_rewrite(broker->txns_replay, HISTORY_RECORDS, &err) ||
+        !replay_rewrite(broker->topics_replay, HISTORY_RECORDS, &err))
+        log_warn("broker", "rewrite_failed", "cause=\"%s\"", err.text);
+}
+
+void groups_topic_deleted(struct broker *broker, struct str topic)
+{
+    if (broker->groups_replay != NULL)
+        run_quietly(broker, group_decide_topic_deleted, &topic, "offsets_of_topic_failed");
+}
+
+/* --- start and stop --- */
+
+void groups_init_clock(struct broker *broker)
+{
+    loop_timer_init(&broker->group_timer, net_loop(broker->net, 0), on_timer);
+    loop_call_init(&broker->group_call, on_rearm);
+}
+
+bool groups_open(struct broker *broker, struct err *err)
+{
+    const struct broker_config *config = &broker->config;
+    struct group_options options = {
+        .session_timeout_ms_min = config->group_session_timeout_ms_min,
+        .session_timeout_ms_max = config->group_session_timeout_ms_max,
+        .initial_rebalance_delay_ms = config->group_initial_rebalance_delay_ms,
+        .members_max = config->group_members_max,
+        .offset_metadata_bytes_max = config->offset_metadata_bytes_max,
+        .offsets_retention_ms = config->offsets_retention_ms,
+    };
+    broker->groups = groups_new(&options);
+    broker->groups_log.part = broker_partition_get(broker, STR(OFFSETS_TOPIC), 0, err);
+    if (broker->groups_log.part == NULL ||
+        !replay_open(&broker->groups_replay, &state_log_ops, &broker->groups_log, &groups_class,
+                     broker->groups, err))
+        return false;
+    groups_loaded(broker->groups, io_now_ms(broker->io));
+    groups_rearm(broker);
+    return true;
+}
+
+void groups_stop(struct broker *broker)
+{
+    if (broker->groups_replay != NULL)
+        run_quietly(broker, group_decide_stop, NULL, "group_stop_failed");
+}
+
+void groups_close(struct broker *broker)
+{
+    replay_close(broker->groups_replay);
+    groups_free(broker->groups);
+    group_effects_fini(&broker->tick_effects);
+    batch_builder_fini(&broker->groups_log.builder);
+    broker_partition_unref(broker->groups_log.part);
+}
+
+/* --- the in-process door --- */
+
+typedef struct OffsetCommitRequest_OffsetCommitRequestTopic commit_topic;
+typedef struct OffsetCommitRequest_OffsetCommitRequestPartition commit_partition;
+
+/* One row an offset: the coordinator does not mind a topic that comes twice. */
+static void fill_commit(struct OffsetCommitRequest *req, struct str group,
+                        const struct broker_group_offset *offsets, size_t count, struct arena *arena)
+{
+    wire_init(&WIRE_OffsetCommitRequest, req);
+    req->GroupId = group;
+    WIRE_ALLOC(arena, req->Topics, OffsetCommitRequest_OffsetCommitRequestTopic, count);
+    for (size_t i = 0; i < count; i++) {
+        commit_topic *topic = &req->Topics.at[i];
+        topic->Name = offsets[i].topic;
+        WIRE_ALLOC(arena, topic->Partitions, OffsetCommitRequest_OffsetCommitRequestPartition, 1);
+        commit_partition *part = topic->Partitions.at;
+        part->PartitionIndex = offsets[i].partition;
+        part->CommittedOffset = offsets[i].offset;
+        part->CommittedMetadata = offsets[i].metadata;
+    }
+}
+
+/* The first error of the answer. */
+static bool check_commit(const struct OffsetCommitResponse *res, struct str group, struct err *err)
+{
+    for (int32_t i = 0; i < res->Topics.len; i++)
+        for (int32_t j = 0; j < res->Topics.at[i].Partitions.len; j++) {
+            int16_t code = res->Topics.at[i].Partitions.at[j].ErrorCode;
+            if (code != 0)
+                return err_set(err, err_from_kafka(code),
+                               "group '%.*s' did not take the offset of %.*s-%d: %s", STR_ARG(group),
+                               STR_ARG(res->Topics.at[i].Name),
+                               res->Topics.at[i].Partitions.at[j].PartitionIndex,
+                               err_default_text(err_from_kafka(code)));
+        }
+    return true;
+}
+
+bool broker_group_commit(struct broker *broker, struct str group, const struct broker_group_offset *offsets,
+                         size_t count, struct err *err)
+{
+    enum { VERSION = 8 };
+    struct arena arena = {0};
+    struct group_effects effects = {0};
+    struct OffsetCommitRequest req;
+    struct OffsetCommitResponse res = {0};
+    struct group_call call = {.now_ms = io_now_ms(broker->io),
+                              .version = VERSION,
+                              .req = &req,
+                              .res = &res,
+                              .arena = &arena,
+                              .effects = &effects};
+    fill_commit(&req, group, offsets, count, &arena);
+    bool good = replay_run_durable(broker->groups_replay, group_decide_commit, &call, err) &&
+                check_commit(&res, group, err);
+    group_effects_fini(&effects);
+    arena_fini(&arena);
+    return good;
+}
+
+/* All offsets of a group as OffsetFetch gives them. */
+static void fetch_response(struct broker *broker, struct str group, struct OffsetFetchResponse *res,
+                           struct arena *arena)
+{
+    enum { VERSION = 8 };
+    struct OffsetFetchRequest req;
+    struct group_effects effects = {0};
+    struct group_call call = {
+        .version = VERSION, .req = &req, .res = res, .arena = arena, .effects = &effects};
+    wire_init(&WIRE_OffsetFetchRequest, &req);
+    wire_init(&WIRE_OffsetFetchResponse, res);
+    WIRE_ALLOC(arena, req.Groups, OffsetFetchRequest_OffsetFetchRequestGroup, 1);
+    req.Groups.at[0].GroupId = group;
+    req.Groups.at[0].Topics.len = -1;
+    replay_lock(broker->groups_replay);
+    group_fetch(broker->groups, &call);
+    replay_unlock(broker->groups_replay);
+    group_effects_fini(&effects);
+}
+
+struct broker_group_offset *broker_group_fetch_all(struct broker *broker, struct str group, size_t *count,
+                                                   struct arena *arena)
+{
+    struct OffsetFetchResponse res;
+    vec(struct broker_group_offset) list = {0};
+    fetch_response(broker, group, &res, arena);
+    struct OffsetFetchResponse_OffsetFetchResponseGroup *row = &res.Groups.at[0];
+    for (int32_t i = 0; i < row->Topics.len; i++)
+        for (int32_t j = 0; j < row->Topics.at[i].Partitions.len; j++) {
+            struct OffsetFetchResponse_OffsetFetchResponsePartitions *part =
+                &row->Topics.at[i].Partitions.at[j];
+            vec_push(&list, (struct broker_group_offset){.topic = row->Topics.at[i].Name,
+                                                         .partition = part->PartitionIndex,
+                                                         .offset = part->CommittedOffset,
+                                                         .metadata = part->Metadata});
+        }
+    *count = list.len;
+    struct broker_group_offset *out = arena_dup(arena, list.at, list.len * sizeof *list.at);
+    vec_fini(&list);
+    return out;
+}
+
+void broker_group_fetch(struct broker *broker, struct str group, struct broker_group_offset *offsets,
+                        size_t count, struct arena *arena)
+{
+    size_t all_count;
+    struct broker_group_offset *all = broker_group_fetch_all(broker, group, &all_count, arena);
+    for (size_t i = 0; i < count; i++) {
+        offsets[i].offset = -1;
+        offsets[i].metadata = STR("");
+        for (size_t j = 0; j < all_count; j++)
+            if (all[j].partition == offsets[i].partition && str_eq(all[j].topic, offsets[i].topic)) {
+                offsets[i].offset = all[j].offset;
+                offsets[i].metadata = all[j].metadata;
+            }
+    }
+}
+
+struct broker_group_info *broker_group_list(struct broker *broker, size_t *count, struct arena *arena)
+{
+    vec(struct broker_group_info) list = {0};
+    struct group_info info;
+    replay_lock(broker->groups_replay);
+    for (size_t i = 0; group_info_next(broker->groups, &i, &info);)
+        vec_push(&list, (struct broker_group_info){.name = str_dup(info.name, arena),
+                                                   .state = info.state,
+                                                   .protocol_type = str_dup(info.protocol_type, arena),
+                                                   .generation = info.generation,
+                                                   .member_count = info.member_count});
+    replay_unlock(broker->groups_replay);
+    *count = list.len;
+    struct broker_group_info *out = arena_dup(arena, list.at, list.len * sizeof *list.at);
+    vec_fini(&list);
+    return out;
+}
+
+bool broker_group_delete(struct broker *broker, struct str group, struct err *err)
+{
+    struct arena arena = {0};
+    struct group_effects effects = {0};
+    struct DeleteGroupsRequest req = {.GroupsNames = {.at = &group, .len = 1}};
+    struct DeleteGroupsResponse res = {0};
+    struct group_call call = {
+        .now_ms = io_now_ms(broker->io), .req = &req, .res = &res, .arena = &arena, .effects = &effects};
+    bool good = replay_run_durable(broker->groups_replay, group_decide_delete, &call, err);
+    int16_t code = good ? res.Results.at[0].ErrorCode : 0;
+    if (code != 0)
+        good = err_set(err, err_from_kafka(code), "group '%.*s': %s", STR_ARG(group),
+                       err_default_text(err_from_kafka(code)));
+    group_effects_fini(&effects);
+    arena_fini(&arena);
+    return good;
+}

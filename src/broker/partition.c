@@ -1,0 +1,365 @@
+/* partition.c - a partition at work: appends, the shared sync, who waits, who watches.
+ *
+ *   append -> written, not durable --+
+ *   append -> written, not durable --+--> one fdatasync on the pool --> waits up to the synced offset are told,
+ *   append -> ...                    |                                  watches hear that there is more to see
+ *                                    +--> came meanwhile: the next round takes them
+ *
+ * (P1) At most one sync job a partition is queued or running (`syncing`). A job that finds more to do at its end queues the
+ *      next one: partitions take turns in the pool.
+ * (P2) A wait is told exactly once, outside the lock. A watch is told under the lock, so that none is told after its
+ *      removal.
+ * (P3) A failed sync fails all waits; the log is offline from then on and says so to the next append.
+ * (P4) References: handles given out, entries of topics, jobs. The last one closes the log, or deletes it when the topic is
+ *      gone.
+ */
+#include "broker/broker_int.h"
+
+struct partition *partition_open(struct broker *broker, struct str topic, int32_t id,
+                                 const struct log_config *config, bool fsync, struct err *err)
+{
+    struct arena arena = {0};
+    struct log_config own = *config;
+    own.durability = fsync ? LOG_FSYNC : LOG_OS;
+    struct str name = str_printf(&arena, "%.*s-%d", STR_ARG(topic), id);
+    struct str dir = str_printf(&arena, "%.*s/log/%.*s", STR_ARG(broker->config.data_dir), STR_ARG(name));
+    struct log *log = log_open(dir.ptr, name.ptr, &own, broker->io, err);
+    arena_fini(&arena);
+    if (log == NULL)
+        return NULL;
+    struct partition *part = mem_new(struct partition);
+    atomic_init(&part->refs, 1);
+    part->broker = broker;
+    part->topic = str_of(mem_dup(topic.ptr, topic.len), topic.len);
+    part->id = id;
+    part->log = log;
+    part->fsync = fsync;
+    pthread_mutex_init(&part->lock, NULL);
+    list_init(&part->waits);
+    list_init(&part->watches);
+    return part;
+}
+
+struct partition *broker_partition_ref(struct partition *part)
+{
+    int before = atomic_fetch_add_explicit(&part->refs, 1, memory_order_relaxed);
+    ASSERT_CMP(before, >, 0);
+    return part;
+}
+
+static void drop_meters(struct broker *broker, const struct topic_meters *meters)
+{
+    metric_remove(broker->metrics, meters->appended_bytes);
+    metric_remove(broker->metrics, meters->appended_records);
+    metric_remove(broker->metrics, meters->fetched_bytes);
+}
+
+/* One partition less of a deleted topic; after the last its name may be taken again (topics_create waits for that). */
+static void leave_dead(struct partition *part)
+{
+    struct broker *broker = part->broker;
+    pthread_mutex_lock(&broker->dead_lock);
+    size_t left = (size_t)(uintptr_t)map_get(&broker->dead_topics, part->topic);
+    if (left <= 1) {
+        map_remove(&broker->dead_topics, part->topic);
+        drop_meters(broker, &part->meters);
+    } else {
+        map_put(&broker->dead_topics, part->topic, (void *)(uintptr_t)(left - 1));
+    }
+    pthread_cond_broadcast(&broker->dead_cond);
+    pthread_mutex_unlock(&broker->dead_lock);
+}
+
+void broker_partition_unref(struct partition *part)
+{
+    struct err err;
+    if (part == NULL || atomic_fetch_sub_explicit(&part->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    ASSERT(list_empty(&part->waits));
+    if (!atomic_load(&part->deleted)) {
+        log_close(part->log);
+    } else {
+        if (!log_delete(part->log, &err))
+            log_warn("broker", "partition_delete_failed", "topic=%.*s partition=%d cause=\"%s\"",
+                     STR_ARG(part->topic), part->id, err.text);
+        leave_dead(part);
+    }
+    pthread_mutex_destroy(&part->lock);
+    free((char *)part->topic.ptr);
+    free(part);
+}
+
+struct str broker_partition_topic(const struct partition *part)
+{
+    return part->topic;
+}
+
+int32_t broker_partition_id(const struct partition *part)
+{
+    return part->id;
+}
+
+struct log *broker_partition_log(struct partition *part)
+{
+    return part->log;
+}
+
+int64_t broker_partition_start(struct partition *part)
+{
+    return log_start_offset(part->log);
+}
+
+int64_t broker_partition_end(struct partition *part)
+{
+    return log_end_offset(part->log);
+}
+
+int64_t broker_partition_hw(struct partition *part)
+{
+    return log_high_watermark(part->log);
+}
+
+int64_t broker_partition_lso(struct partition *part)
+{
+    return log_lso(part->log);
+}
+
+bool broker_partition_is_deleted(struct partition *part)
+{
+    return atomic_load_explicit(&part->deleted, memory_order_acquire);
+}
+
+/* --- watches --- */
+
+void broker_partition_watch_add(struct partition *part, struct broker_watch *watch)
+{
+    pthread_mutex_lock(&part->lock);
+    list_push_back(&part->watches, &watch->link);
+    pthread_mutex_unlock(&part->lock);
+}
+
+void broker_partition_watch_remove(struct partition *part, struct broker_watch *watch)
+{
+    pthread_mutex_lock(&part->lock);
+    list_remove(&watch->link);
+    pthread_mutex_unlock(&part->lock);
+}
+
+static void notify_locked(struct partition *part, int events)
+{
+    list_each (struct broker_watch, watch, &part->watches, link)
+        if ((watch->events | BROKER_WATCH_STATE) & events)
+            watch->fn(watch);
+}
+
+void partition_notify(struct partition *part, int events)
+{
+    pthread_mutex_lock(&part->lock);
+    notify_locked(part, events);
+    pthread_mutex_unlock(&part->lock);
+}
+
+/* --- the shared sync --- */
+
+static void sync_job(void *arg);
+
+/* Under the lock. */
+static void queue_sync(struct partition *part)
+{
+    if (part->syncing)
+        return;
+    part->syncing = true;
+    pool_submit(part->broker->sync_pool, sync_job, broker_partition_ref(part), NULL, NULL);
+}
+
+void partition_kick_sync(struct partition *part)
+{
+    pthread_mutex_lock(&part->lock);
+    queue_sync(part);
+    pthread_mutex_unlock(&part->lock);
+}
+
+/* Moves the waits that are over into *over: those up to `durable`, or all. Under the lock. */
+static void take_waits(struct partition *part, int64_t durable, struct list *over)
+{
+    list_init(over);
+    list_each_safe (struct broker_wait, wait, &part->waits, link) {
+        if (wait->offset <= durable) {
+            list_remove(&wait->link);
+            list_push_back(over, &wait->link);
+        }
+    }
+}
+
+static void tell_waits(struct list *over, const struct err *failure)
+{
+    list_each_safe (struct broker_wait, wait, over, link) {
+        list_remove(&wait->link);
+        wait->fn(wait, failure);
+    }
+}
+
+/* One round: syncs what is there and tells whom it concerns. True: more came meanwhile. */
+static bool sync_round(struct partition *part)
+{
+    struct err err;
+    struct list over;
+    bool good = log_sync(part->log, &err);
+    pthread_mutex_lock(&part->lock);
+    take_waits(part, good ? log_durable_offset(part->log) : INT64_MAX, &over);
+    bool more = good && (!list_empty(&part->waits) || log_is_dirty(part->log));
+    part->syncing = more;
+    notify_locked(part, BROKER_WATCH_VISIBLE);
+    pthread_mutex_unlock(&part->lock);
+    if (!good)
+        log_error("broker", "sync_failed", "topic=%.*s partition=%d cause=\"%s\"", STR_ARG(part->topic),
+                  part->id, err.text);
+    tell_waits(&over, good ? NULL : &err);
+    return more;
+}
+
+static void sync_job(void *arg)
+{
+    struct partition *part = arg;
+    while (sync_round(part)) {
+        if (!atomic_load(
+                &part->broker
+                     ->stopping)) { /* P1: partitions take turns; a pool that closes takes no new jobs */
+            pool_submit(part->broker->sync_pool, sync_job, part, NULL, NULL);
+            return;
+        }
+    }
+    broker_partition_unref(part);
+}
+
+void broker_partition_when_durable(struct partition *part, int64_t offset, struct broker_wait *wait)
+{
+    struct err err;
+    wait->offset = offset;
+    if (!part->fsync || log_durable_offset(part->log) >= offset) {
+        wait->fn(wait, NULL);
+        return;
+    }
+    pthread_mutex_lock(&part->lock);
+    bool deleted = broker_partition_is_deleted(part);
+    const char *offline = deleted ? "the topic was deleted" : log_offline_reason(part->log);
+    if (offline == NULL) {
+        list_push_back(&part->waits, &wait->link);
+        queue_sync(part);
+    }
+    pthread_mutex_unlock(&part->lock);
+    if (offline != NULL) {
+        err_set(&err, deleted ? ERR_UNKNOWN_TOPIC : ERR_STORAGE, "partition %.*s-%d: %s",
+                STR_ARG(part->topic), part->id, offline);
+        wait->fn(wait, &err);
+    }
+}
+
+struct blocking_wait {
+    struct broker_wait wait;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done, failed;
+    struct err failure;
+};
+
+static void wake_blocked(struct broker_wait *wait, const struct err *failure)
+{
+    struct blocking_wait *blocked = (struct blocking_wait *)wait;
+    pthread_mutex_lock(&blocked->lock);
+    blocked->done = true;
+    blocked->failed = failure != NULL;
+    if (failure != NULL)
+        blocked->failure = *failure;
+    pthread_cond_signal(&blocked->cond);
+    pthread_mutex_unlock(&blocked->lock);
+}
+
+bool broker_partition_wait_durable(struct partition *part, int64_t offset, struct err *err)
+{
+    struct blocking_wait blocked = {.wait.fn = wake_blocked};
+    pthread_mutex_init(&blocked.lock, NULL);
+    pthread_cond_init(&blocked.cond, NULL);
+    broker_partition_when_durable(part, offset, &blocked.wait);
+    pthread_mutex_lock(&blocked.lock);
+    while (!blocked.done)
+        pthread_cond_wait(&blocked.cond, &blocked.lock);
+    pthread_mutex_unlock(&blocked.lock);
+    pthread_cond_destroy(&blocked.cond);
+    pthread_mutex_destroy(&blocked.lock);
+    if (blocked.failed && err != NULL)
+        *err = blocked.failure;
+    return !blocked.failed;
+}
+
+void partition_mark_deleted(struct partition *part)
+{
+    struct err err;
+    struct list over;
+    pthread_mutex_lock(&part->lock);
+    atomic_store_explicit(&part->deleted, true, memory_order_release);
+    take_waits(part, INT64_MAX, &over);
+    notify_locked(part, BROKER_WATCH_STATE);
+    pthread_mutex_unlock(&part->lock);
+    err_set(&err, ERR_UNKNOWN_TOPIC, "topic '%.*s' was deleted", STR_ARG(part->topic));
+    tell_waits(&over, &err);
+}
+
+/* --- appending --- */
+
+/* After an append: whoever may read now hears of it; with fsync that is after the sync. */
+static void after_append(struct partition *part)
+{
+    pthread_mutex_lock(&part->lock);
+    notify_locked(part, part->fsync ? BROKER_WATCH_END : BROKER_WATCH_END | BROKER_WATCH_VISIBLE);
+    if (part->fsync)
+        queue_sync(part);
+    pthread_mutex_unlock(&part->lock);
+}
+
+static bool check_alive(const struct partition *part, struct err *err)
+{
+    if (!atomic_load_explicit(&part->deleted, memory_order_acquire))
+        return true;
+    return err_set(err, ERR_UNKNOWN_TOPIC, "topic '%.*s' was deleted", STR_ARG(part->topic));
+}
+
+bool partition_append(struct partition *part, char *bytes, size_t size, enum log_origin origin,
+                      struct log_append_result *result, struct err *err)
+{
+    if (!check_alive(part, err))
+        return false;
+    if (!log_append(part->log, bytes, size, origin, result, err))
+        return false;
+    if (!result->duplicate) {
+        metric_add(part->meters.appended_bytes, (int64_t)size);
+        metric_add(part->meters.appended_records, result->last_offset - result->base_offset + 1);
+        after_append(part);
+    }
+    return true;
+}
+
+bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch, enum marker marker,
+                             struct err *err)
+{
+    struct log_append_result result;
+    if (!check_alive(part, err) || !log_append_marker(part->log, pid, epoch, marker, 0, &result, err))
+        return false;
+    after_append(part);
+    return true;
+}
+
+bool broker_partition_append(struct partition *part, char *batch, size_t size, struct broker_appended *out,
+                             struct err *err)
+{
+    struct log_append_result result;
+    if (!partition_append(part, batch, size, LOG_INTERNAL, &result, err))
+        return false;
+    *out = (struct broker_appended){
+        .base_offset = result.base_offset,
+        .end_offset = result.last_offset + 1,
+        .append_ms = result.append_time_ms,
+        .duplicate = result.duplicate,
+    };
+    return true;
+}

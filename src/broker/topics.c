@@ -1,0 +1,534 @@
+/* topics.c - the topics of the broker at work: the replayed state of `topic` plus open partitions.
+ *
+ *   topics_create:  admin_lock | record durable in __cluster_metadata | logs opened | entry visible | watches told
+ *   topics_delete:  admin_lock | record durable | entry gone, partitions marked | directories go with the last reference
+ *   start:          replay, then open what is there; directories of topics that are not there any more are removed
+ *
+ * (C1) The record decides: a crash between record and logs is made good by the next start (missing logs are made, logs of
+ *      deleted topics removed).
+ * (C2) Names in __cluster_metadata's log directory are taken again only when the old directories are gone: a create waits
+ *      for the last reference to partitions of a deleted namesake.
+ * (C3) An entry is immutable except for growth, which adds to `parts` under the write lock.
+ */
+#include "broker/broker_int.h"
+
+#include <errno.h>
+#include <time.h>
+
+enum { NAMESAKE_WAIT_S = 10 };
+
+bool is_internal_topic(struct str name)
+{
+    return str_eq(name, STR(OFFSETS_TOPIC)) || str_eq(name, STR(TXN_TOPIC)) ||
+           str_eq(name, STR(METADATA_TOPIC));
+}
+
+static struct str id_key(const struct uuid *id)
+{
+    return str_of((const char *)id->bytes, sizeof id->bytes);
+}
+
+struct topic_entry *topics_entry(struct broker *broker, struct str name)
+{
+    return map_get(&broker->entries, name);
+}
+
+struct topic_entry *topics_entry_by_id(struct broker *broker, struct uuid id)
+{
+    return map_get(&broker->entries_by_id, id_key(&id));
+}
+
+struct partition *topics_partition(struct broker *broker, struct str topic, int32_t id)
+{
+    struct partition *part = NULL;
+    pthread_rwlock_rdlock(&broker->topics_lock);
+    struct topic_entry *entry = topics_entry(broker, topic);
+    if (entry != NULL && id >= 0 && id < entry->partition_count)
+        part = broker_partition_ref(entry->parts[id]);
+    pthread_rwlock_unlock(&broker->topics_lock);
+    return part;
+}
+
+struct str topics_name_of(struct broker *broker, struct uuid id, struct arena *arena)
+{
+    pthread_rwlock_rdlock(&broker->topics_lock);
+    struct topic_entry *entry = topics_entry_by_id(broker, id);
+    struct str name = entry ? str_dup(entry->name, arena) : STR_NULL;
+    pthread_rwlock_unlock(&broker->topics_lock);
+    return name;
+}
+
+struct partition *broker_partition_get(struct broker *broker, struct str topic, int32_t partition,
+                                       struct err *err)
+{
+    struct partition *part = topics_partition(broker, topic, partition);
+    if (part == NULL)
+        err_set(err, ERR_UNKNOWN_TOPIC, "partition %.*s-%d does not exist", STR_ARG(topic), partition);
+    return part;
+}
+
+void topics_each_partition(struct broker *broker, void (*fn)(struct partition *part, void *arg), void *arg)
+{
+    vec(struct partition *) parts = {0};
+    void *entry_ptr;
+    pthread_rwlock_rdlock(&broker->topics_lock);
+    for (size_t i = 0; map_next(&broker->entries, &i, NULL, &entry_ptr);) {
+        struct topic_entry *entry = entry_ptr;
+        for (int32_t j = 0; j < entry->partition_count; j++)
+            vec_push(&parts, broker_partition_ref(entry->parts[j]));
+    }
+    pthread_rwlock_unlock(&broker->topics_lock);
+    for (size_t i = 0; i < parts.len; i++) {
+        fn(parts.at[i], arg);
+        broker_partition_unref(parts.at[i]);
+    }
+    vec_fini(&parts);
+}
+
+/* --- entries --- */
+
+static void make_meters(struct broker *broker, struct topic_entry *entry)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%.*s", STR_ARG(entry->name));
+    entry->meters = (struct topic_meters){
+        metric_counter(broker->metrics, "rialto_topic_appended_bytes_total", "Bytes appended to a topic.",
+                       LABELS({"topic", name})),
+        metric_counter(broker->metrics, "rialto_topic_appended_records_total", "Records appended to a topic.",
+                       LABELS({"topic", name})),
+        metric_counter(broker->metrics, "rialto_topic_fetched_bytes_total",
+                       "Bytes fetched from a topic by Kafka clients.", LABELS({"topic", name})),
+    };
+}
+
+static void entry_free(struct topic_entry *entry)
+{
+    for (int32_t i = 0; i < entry->partition_count; i++)
+        broker_partition_unref(entry->parts[i]);
+    free(entry->parts);
+    free((char *)entry->name.ptr);
+    free(entry);
+}
+
+/* Opens partitions [from, to) of a topic into parts. On failure those opened are closed again. */
+static bool open_partitions(struct broker *broker, const struct topic *topic,
+                            const struct topic_meters *meters, int32_t from, int32_t to,
+                            struct partition **parts, struct err *err)
+{
+    struct log_config config = log_config_of(broker, topic);
+    /* Decisions are the promise of transactions: they are synced whatever `durability` says of records. */
+    bool fsync = broker->config.durability == BROKER_FSYNC || str_eq(topic->name, STR(TXN_TOPIC));
+    if (is_internal_topic(topic->name)) { /* the state decides what goes, by rewriting */
+        config.retention_on = false;
+        config.message_bytes_max = INT32_MAX;
+    }
+    for (int32_t i = from; i < to; i++) {
+        parts[i] = partition_open(broker, topic->name, i, &config, fsync, err);
+        if (parts[i] == NULL) {
+            err_context(err, "topic '%.*s'", STR_ARG(topic->name));
+            while (i-- > from)
+                broker_partition_unref(parts[i]);
+            return false;
+        }
+        parts[i]->meters = *meters;
+    }
+    return true;
+}
+
+static struct topic_entry *entry_open(struct broker *broker, const struct topic *topic, struct err *err)
+{
+    struct topic_entry *entry = mem_new(struct topic_entry);
+    entry->name = str_of(mem_dup(topic->name.ptr, topic->name.len), topic->name.len);
+    entry->id = topic->id;
+    entry->internal = is_internal_topic(topic->name);
+    entry->parts = mem_zalloc((size_t)topic->partition_count, sizeof(struct partition *));
+    make_meters(broker, entry);
+    if (!open_partitions(broker, topic, &entry->meters, 0, topic->partition_count, entry->parts, err)) {
+        entry_free(entry);
+        return NULL;
+    }
+    entry->partition_count = topic->partition_count;
+    return entry;
+}
+
+static void show_entry(struct broker *broker, struct topic_entry *entry)
+{
+    pthread_rwlock_wrlock(&broker->topics_lock);
+    map_put(&broker->entries, entry->name, entry);
+    map_put(&broker->entries_by_id, id_key(&entry->id), entry);
+    pthread_rwlock_unlock(&broker->topics_lock);
+}
+
+static void tell_topic_watches(struct broker *broker)
+{
+    pthread_mutex_lock(&broker->watch_lock);
+    list_each (struct broker_topic_watch, watch, &broker->topic_watches, link)
+        watch->fn(watch);
+    pthread_mutex_unlock(&broker->watch_lock);
+}
+
+void broker_topic_watch_add(struct broker *broker, struct broker_topic_watch *watch)
+{
+    pthread_mutex_lock(&broker->watch_lock);
+    list_push_back(&broker->topic_watches, &watch->link);
+    pthread_mutex_unlock(&broker->watch_lock);
+}
+
+void broker_topic_watch_remove(struct broker *broker, struct broker_topic_watch *watch)
+{
+    pthread_mutex_lock(&broker->watch_lock);
+    list_remove(&watch->link);
+    pthread_mutex_unlock(&broker->watch_lock);
+}
+
+/* --- changes --- */
+
+/* C2 */
+static bool wait_namesake(struct broker *broker, struct str name, struct err *err)
+{
+    struct timespec until;
+    bool gone;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += NAMESAKE_WAIT_S;
+    pthread_mutex_lock(&broker->dead_lock);
+    while (!(gone = !map_has(&broker->dead_topics, name)))
+        if (pthread_cond_timedwait(&broker->dead_cond, &broker->dead_lock, &until) == ETIMEDOUT)
+            break;
+    pthread_mutex_unlock(&broker->dead_lock);
+    return gone || err_set(err, ERR_TIMED_OUT, "the deleted topic '%.*s' is still being read; try again",
+                           STR_ARG(name));
+}
+
+/* The topic's present state, with its own memory: valid after the lock is given back. */
+static bool copy_topic(struct broker *broker, struct str name, struct topic *out, struct arena *arena)
+{
+    replay_lock(broker->topics_replay);
+    const struct topic *topic = topics_find(broker->topics, name);
+    if (topic != NULL) {
+        *out = *topic;
+        out->arena = (struct arena){0};
+        out->name = str_dup(topic->name, arena);
+        for (int i = 0; i < TOPIC_CONFIG_COUNT; i++)
+            out->settings[i] = str_dup(topic->settings[i], arena);
+    }
+    replay_unlock(broker->topics_replay);
+    return topic != NULL;
+}
+
+/* Logs of a topic whose record is there already. If they cannot be opened the record is taken back. */
+static bool open_created(struct broker *broker, struct str name, struct err *err)
+{
+    struct arena arena = {0};
+    struct topic topic;
+    bool found = copy_topic(broker, name, &topic, &arena);
+    ASSERT(found);
+    struct topic_entry *entry = entry_open(broker, &topic, err);
+    if (entry != NULL) {
+        show_entry(broker, entry);
+    } else {
+        struct topic_delete back = {.name = name, .now_ms = io_now_ms(broker->io)};
+        struct err second;
+        if (!replay_run_durable(broker->topics_replay, topics_decide_delete, &back, &second))
+            log_warn("broker", "topic_take_back_failed", "topic=%.*s cause=\"%s\"", STR_ARG(name),
+                     second.text);
+    }
+    arena_fini(&arena);
+    return entry != NULL;
+}
+
+bool topics_create(struct broker *broker, struct topic_create_args *args, struct err *err)
+{
+    int64_t now_ms = io_now_ms(broker->io);
+    struct topic_create req = {
+        .name = args->name,
+        .partition_count =
+            args->partition_count == -1 ? (int32_t)broker->config.num_partitions : args->partition_count,
+        .settings = args->settings,
+        .setting_count = args->setting_count,
+        .now_ms = now_ms,
+        .check_only = args->check_only,
+    };
+    io_random(broker->io, req.id.bytes, sizeof req.id.bytes);
+    req.id.bytes[6] = (uint8_t)((req.id.bytes[6] & 0x0f) | 0x40); /* a random UUID, version 4 */
+    req.id.bytes[8] = (uint8_t)((req.id.bytes[8] & 0x3f) | 0x80);
+    args->id = req.id;
+    pthread_mutex_lock(&broker->admin_lock);
+    bool good = wait_namesake(broker, args->name, err) &&
+                replay_run_durable(broker->topics_replay, topics_decide_create, &req, err);
+    if (good && !args->check_only)
+        good = open_created(broker, args->name, err);
+    pthread_mutex_unlock(&broker->admin_lock);
+    if (good && !args->check_only) {
+        log_info("broker", "topic_created", "topic=%.*s partitions=%d", STR_ARG(args->name),
+                 req.partition_count);
+        tell_topic_watches(broker);
+    }
+    return good;
+}
+
+/* Takes the entry out of sight and lets its partitions die. */
+static void drop_entry(struct broker *broker, struct str name)
+{
+    pthread_rwlock_wrlock(&broker->topics_lock);
+    struct topic_entry *entry = map_remove(&broker->entries, name);
+    if (entry != NULL)
+        map_remove(&broker->entries_by_id, id_key(&entry->id));
+    pthread_rwlock_unlock(&broker->topics_lock);
+    if (entry == NULL)
+        return;
+    pthread_mutex_lock(&broker->dead_lock);
+    map_put(&broker->dead_topics, entry->name, (void *)(uintptr_t)entry->partition_count);
+    pthread_mutex_unlock(&broker->dead_lock);
+    for (int32_t i = 0; i < entry->partition_count; i++)
+        partition_mark_deleted(entry->parts[i]);
+    entry_free(entry);
+}
+
+bool topics_delete(struct broker *broker, struct str name, struct err *err)
+{
+    struct topic_delete req = {.name = name, .now_ms = io_now_ms(broker->io)};
+    if (is_internal_topic(name))
+        return err_set(err, ERR_INVALID_TOPIC, "'%.*s' is internal and cannot be deleted", STR_ARG(name));
+    pthread_mutex_lock(&broker->admin_lock);
+    bool good = replay_run_durable(broker->topics_replay, topics_decide_delete, &req, err);
+    if (good)
+        drop_entry(broker, name);
+    pthread_mutex_unlock(&broker->admin_lock);
+    if (good) {
+        log_info("broker", "topic_deleted", "topic=%.*s", STR_ARG(name));
+        groups_topic_deleted(broker, name);
+        tell_topic_watches(broker);
+    }
+    return good;
+}
+
+/* Opens the added partitions and shows them. */
+static bool open_grown(struct broker *broker, struct str name, struct err *err)
+{
+    struct arena arena = {0};
+    struct topic topic;
+    bool found = copy_topic(broker, name, &topic, &arena);
+    ASSERT(found);
+    struct topic_entry *entry =
+        topics_entry(broker, name); /* admin_lock is held: nobody else changes entries */
+    int32_t before = entry->partition_count, after = topic.partition_count;
+    struct partition **parts = mem_zalloc((size_t)after, sizeof *parts);
+    memcpy(parts, entry->parts, (size_t)before * sizeof *parts);
+    bool good = open_partitions(broker, &topic, &entry->meters, before, after, parts, err);
+    struct partition **unused = parts;
+    if (good) {
+        pthread_rwlock_wrlock(&broker->topics_lock);
+        unused = entry->parts;
+        entry->parts = parts;
+        entry->partition_count = after;
+        pthread_rwlock_unlock(&broker->topics_lock);
+    }
+    free(unused);
+    arena_fini(&arena);
+    return good;
+}
+
+bool topics_grow(struct broker *broker, struct str name, int32_t partition_count, bool check_only,
+                 struct err *err)
+{
+    struct topic_grow req = {.name = name,
+                             .partition_count = partition_count,
+                             .now_ms = io_now_ms(broker->io),
+                             .check_only = check_only};
+    if (is_internal_topic(name))
+        return err_set(err, ERR_INVALID_TOPIC, "'%.*s' is internal and has one partition", STR_ARG(name));
+    pthread_mutex_lock(&broker->admin_lock);
+    bool good = replay_run_durable(broker->topics_replay, topics_decide_grow, &req, err) &&
+                (check_only || open_grown(broker, name, err));
+    pthread_mutex_unlock(&broker->admin_lock);
+    if (good && !check_only)
+        tell_topic_watches(broker);
+    return good;
+}
+
+/* --- start and stop --- */
+
+struct stray_search {
+    struct broker *broker;
+    struct arena arena;
+    vec(struct str) names;
+};
+
+/* Directories of the log folder that no topic has any more. */
+static void find_stray(void *arg, const char *name)
+{
+    struct stray_search *search = arg;
+    struct str dir = str_from(name);
+    ptrdiff_t dash = str_rfind_char(dir, '-');
+    int32_t id;
+    if (dash <= 0 || !str_to_i32(str_sub(dir, (size_t)dash + 1, dir.len), &id))
+        return;
+    struct str topic = str_sub(dir, 0, (size_t)dash);
+    const struct topic *found = topics_find(search->broker->topics, topic);
+    if (str_eq(topic, STR(METADATA_TOPIC)) || (found != NULL && id < found->partition_count))
+        return;
+    vec_push(&search->names, str_dup(dir, &search->arena));
+}
+
+static bool remove_strays(struct broker *broker, struct str logs_dir, struct err *err)
+{
+    struct stray_search search = {.broker = broker};
+    struct arena *arena = &search.arena;
+    bool good = true;
+    int failed = io_list(broker->io, str_cstr(logs_dir, arena), find_stray, &search);
+    if (failed != 0)
+        good = err_set_errno(err, -failed, "cannot list %.*s", STR_ARG(logs_dir));
+    for (size_t i = 0; good && i < search.names.len; i++) {
+        struct str path = str_printf(arena, "%.*s/%.*s", STR_ARG(logs_dir), STR_ARG(search.names.at[i]));
+        log_info("broker", "stray_log_removed", "path=%s", path.ptr);
+        good = io_remove_tree(broker->io, path.ptr, err);
+    }
+    vec_fini(&search.names);
+    arena_fini(&search.arena);
+    return good;
+}
+
+/* The topics that the broker's own states live in. */
+static bool make_internal(struct broker *broker, struct str name, struct err *err)
+{
+    static const struct topic_setting settings[] = {{STR_INIT("cleanup.policy"), STR_INIT("compact")}};
+    struct topic_create_args args = {.name = name,
+                                     .partition_count = 1,
+                                     .settings = settings,
+                                     .setting_count = COUNT_OF(settings)};
+    return topics_find(broker->topics, name) != NULL || topics_create(broker, &args, err);
+}
+
+static bool open_all(struct broker *broker, struct err *err)
+{
+    size_t pos = 0;
+    for (const struct topic *topic; (topic = topics_next(broker->topics, &pos)) != NULL;) {
+        struct topic_entry *entry = entry_open(broker, topic, err);
+        if (entry == NULL)
+            return false;
+        show_entry(broker, entry);
+    }
+    return true;
+}
+
+bool topics_open(struct broker *broker, struct err *err)
+{
+    struct arena arena = {0};
+    struct log_config config = log_config_default();
+    struct str dir = str_printf(&arena, "%.*s/log", STR_ARG(broker->config.data_dir));
+    config.retention_on = false;
+    bool good = io_make_dirs(broker->io, dir.ptr, err) && log_purge(dir.ptr, broker->io, err);
+    if (good) {
+        broker->topics_log.part = partition_open(broker, STR(METADATA_TOPIC), 0, &config, true, err);
+        good = broker->topics_log.part != NULL;
+    }
+    broker->topics = topics_new();
+    good = good &&
+           replay_open(&broker->topics_replay, &state_log_ops, &broker->topics_log, &topics_class,
+                       broker->topics, err) &&
+           remove_strays(broker, dir, err) && open_all(broker, err) &&
+           make_internal(broker, STR(OFFSETS_TOPIC), err) && make_internal(broker, STR(TXN_TOPIC), err);
+    arena_fini(&arena);
+    return good;
+}
+
+void topics_close(struct broker *broker)
+{
+    void *entry;
+    for (size_t i = 0; map_next(&broker->entries, &i, NULL, &entry);)
+        entry_free(entry);
+    map_fini(&broker->entries);
+    map_fini(&broker->entries_by_id);
+    replay_close(broker->topics_replay);
+    topics_free(broker->topics);
+    batch_builder_fini(&broker->topics_log.builder);
+    broker_partition_unref(broker->topics_log.part);
+}
+
+/* --- the in-process door --- */
+
+bool broker_topic_create(struct broker *broker, struct str name, int32_t partition_count,
+                         const struct broker_topic_config *configs, size_t config_count, struct err *err)
+{
+    struct topic_setting settings[TOPIC_CONFIG_COUNT];
+    if (config_count > TOPIC_CONFIG_COUNT)
+        return err_set(err, ERR_INVALID_CONFIG, "a topic has at most %d configs", TOPIC_CONFIG_COUNT);
+    for (size_t i = 0; i < config_count; i++)
+        settings[i] = (struct topic_setting){configs[i].name, configs[i].value};
+    struct topic_create_args args = {.name = name,
+                                     .partition_count = partition_count,
+                                     .settings = settings,
+                                     .setting_count = config_count};
+    return topics_create(broker, &args, err);
+}
+
+bool broker_topic_delete(struct broker *broker, struct str name, struct err *err)
+{
+    return topics_delete(broker, name, err);
+}
+
+bool broker_topic_grow(struct broker *broker, struct str name, int32_t partition_count, struct err *err)
+{
+    return topics_grow(broker, name, partition_count, false, err);
+}
+
+static void fill_topic(const struct topic *topic, struct broker_topic *out, struct arena *arena)
+{
+    *out = (struct broker_topic){
+        .name = str_dup(topic->name, arena),
+        .partition_count = topic->partition_count,
+        .internal = is_internal_topic(topic->name),
+        .configs = arena_array(arena, struct broker_topic_config, TOPIC_CONFIG_COUNT),
+    };
+    memcpy(out->id, topic->id.bytes, sizeof out->id);
+    for (int i = 0; i < TOPIC_CONFIG_COUNT; i++)
+        if (!str_is_null(topic->settings[i]))
+            out->configs[out->config_count++] =
+                (struct broker_topic_config){str_from(topic_config_defs[i].name),
+                                             str_dup(topic->settings[i], arena)};
+}
+
+bool broker_topic_describe(struct broker *broker, struct str name, struct broker_topic *out,
+                           struct arena *arena, struct err *err)
+{
+    replay_lock(broker->topics_replay);
+    const struct topic *topic = topics_find(broker->topics, name);
+    if (topic != NULL)
+        fill_topic(topic, out, arena);
+    replay_unlock(broker->topics_replay);
+    return topic != NULL || err_set(err, ERR_UNKNOWN_TOPIC, "topic '%.*s' does not exist", STR_ARG(name));
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return str_cmp(((const struct broker_topic *)a)->name, ((const struct broker_topic *)b)->name);
+}
+
+struct broker_topic *broker_topic_list(struct broker *broker, size_t *count, struct arena *arena)
+{
+    vec(struct broker_topic) list = {0};
+    size_t pos = 0;
+    replay_lock(broker->topics_replay);
+    for (const struct topic *topic; (topic = topics_next(broker->topics, &pos)) != NULL;)
+        fill_topic(topic, vec_push_zero(&list), arena);
+    replay_unlock(broker->topics_replay);
+    struct broker_topic *out = arena_dup(arena, list.at, list.len * sizeof *list.at);
+    *count = list.len;
+    vec_fini(&list);
+    qsort(out, *count, sizeof *out, by_name);
+    return out;
+}
+
+struct str broker_topic_config_get(struct broker *broker, struct str topic, struct str config,
+                                   struct arena *arena)
+{
+    struct str value = STR_NULL;
+    int8_t source;
+    int id = topic_config_find(config);
+    replay_lock(broker->topics_replay);
+    const struct topic *found = topics_find(broker->topics, topic);
+    if (found != NULL && id >= 0)
+        value = topic_config_value(broker, found, id, &source, arena);
+    replay_unlock(broker->topics_replay);
+    return value;
+}

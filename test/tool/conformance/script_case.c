@@ -237,7 +237,7 @@ static bool run_all(struct script *script, const struct json_value *statements, 
     for (uint32_t i = 0; i < statements->len; i++) {
         const struct ast_stmt *const *stmts;
         uint32_t count;
-        if (!sql_parse(statements->elems[i].str, NULL, &stmts, &count, &script->machine.arena, err))
+        if (!sql_parse_script(statements->elems[i].str, NULL, &stmts, &count, &script->machine.arena, err))
             return false;
         for (uint32_t s = 0; s < count; s++)
             if (!run_stmt(script, stmts[s], err))

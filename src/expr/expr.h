@@ -20,18 +20,40 @@
 /* What names mean: filled by analyze. A column is known by its index in the input columns of a run. */
 struct expr_scope {
     /* Resolves [qualifier.]name to an input column; false with *err set when unknown or ambiguous. */
-    bool (*column)(void *state, struct str qualifier, struct str name, struct sql_place place, uint32_t *index,
-                   const struct sql_type **type, struct err *err);
+    bool (*column)(void *state, struct str qualifier, struct str name, struct sql_place place,
+                   uint32_t *index, const struct sql_type **type, struct err *err);
     /* Resolves a custom type name of CAST; NULL with *err set when unknown. May be NULL: only built-in types. */
     const struct sql_type *(*type_name)(void *state, struct str name, struct arena *arena, struct err *err);
     void *state;
-    bool aggregates_allowed; /* a call of an aggregate is an error unless set; then it becomes EXPR_AGGREGATE */
+    bool
+        aggregates_allowed; /* a call of an aggregate is an error unless set; then it becomes EXPR_AGGREGATE */
 };
 
 enum expr_kind {
-    EXPR_LITERAL, EXPR_COLUMN, EXPR_LAMBDA_PARAM, EXPR_CALL, EXPR_AGGREGATE, EXPR_LAMBDA, EXPR_ARITHMETIC, EXPR_NEGATE,
-    EXPR_CONCAT, EXPR_COMPARE, EXPR_AND, EXPR_OR, EXPR_NOT, EXPR_IS_NULL, EXPR_LIKE, EXPR_IN, EXPR_CASE, EXPR_CAST,
-    EXPR_COERCE, EXPR_FIELD, EXPR_SUBSCRIPT, EXPR_ARRAY, EXPR_MAP, EXPR_STRUCT
+    EXPR_LITERAL,
+    EXPR_COLUMN,
+    EXPR_LAMBDA_PARAM,
+    EXPR_CALL,
+    EXPR_AGGREGATE,
+    EXPR_LAMBDA,
+    EXPR_ARITHMETIC,
+    EXPR_NEGATE,
+    EXPR_CONCAT,
+    EXPR_COMPARE,
+    EXPR_AND,
+    EXPR_OR,
+    EXPR_NOT,
+    EXPR_IS_NULL,
+    EXPR_LIKE,
+    EXPR_IN,
+    EXPR_CASE,
+    EXPR_CAST,
+    EXPR_COERCE,
+    EXPR_FIELD,
+    EXPR_SUBSCRIPT,
+    EXPR_ARRAY,
+    EXPR_MAP,
+    EXPR_STRUCT
 };
 
 struct expr {
@@ -48,8 +70,8 @@ struct expr {
 };
 
 /* Converts a written type to a type. */
-const struct sql_type *expr_type_of(const struct ast_type *type, const struct expr_scope *scope, struct arena *arena,
-                                    struct err *err);
+const struct sql_type *expr_type_of(const struct ast_type *type, const struct expr_scope *scope,
+                                    struct arena *arena, struct err *err);
 
 /* Resolves names, functions and types; NULL with *err set (ksqlDB's words). */
 const struct expr *expr_check(const struct ast_expr *ast, const struct expr_scope *scope, struct arena *arena,
@@ -75,14 +97,15 @@ void expr_program_print(const struct expr_program *program, struct buf *out);
 /* Evaluation context of a task: registers are kept between runs. */
 struct expr_ctx;
 struct expr_ctx *expr_ctx_new(const struct func_settings *settings,
-                              void (*on_error)(void *state, uint32_t row, const struct err *err), void *state);
+                              void (*on_error)(void *state, uint32_t row, const struct err *err),
+                              void *state);
 void expr_ctx_free(struct expr_ctx *ctx);
 void expr_ctx_set_now(struct expr_ctx *ctx, int64_t now_ms);
 
 /* Evaluates over `count` rows: cols[c][row] are the inputs, out[row] the results (in `arena` where they need memory,
  * borrowed from the inputs where they do not). `failed`, when not NULL, gets true for rows whose evaluation failed. */
-void expr_eval(struct expr_ctx *ctx, const struct expr_program *program, const struct value *const *cols, uint32_t count,
-               struct value *out, bool *failed, struct arena *arena);
+void expr_eval(struct expr_ctx *ctx, const struct expr_program *program, const struct value *const *cols,
+               uint32_t count, struct value *out, bool *failed, struct arena *arena);
 
 /* Evaluates a constant expression; false with *err set when it fails. */
 bool expr_eval_constant(const struct expr *expr, const struct func_settings *settings, struct value *out,

@@ -32,7 +32,8 @@ struct func_ctx;
 /* One call of a scalar function for one row. Arguments have been coerced to the signature's types. A NULL argument
  * reaches the function; most return NULL for it (func_row.null_in_null_out says so and spares them the test).
  * An evaluation error: func_fail(ctx, ...) and return; the caller logs it and takes NULL. */
-typedef void (*func_scalar_fn)(struct func_ctx *ctx, const struct value *args, uint32_t arg_count, struct value *out);
+typedef void (*func_scalar_fn)(struct func_ctx *ctx, const struct value *args, uint32_t arg_count,
+                               struct value *out);
 
 /* A table function: rows of its single result column, in order. */
 typedef void (*func_table_fn)(struct func_ctx *ctx, const struct value *args, uint32_t arg_count,
@@ -59,8 +60,10 @@ struct func_call {
     const struct func *func;
     struct str name;
     enum func_kind kind;
-    const struct sql_type **params; /* what each argument is coerced to, one per argument; NULL for lambda and unit */
-    const struct sql_type **lambda_param_types; /* flat: for lambda arguments in order, their parameters' types */
+    const struct sql_type *
+        *params; /* what each argument is coerced to, one per argument; NULL for lambda and unit */
+    const struct sql_type *
+        *lambda_param_types; /* flat: for lambda arguments in order, their parameters' types */
     uint32_t arg_count;
     const struct sql_type *result;
     bool null_in_null_out;
@@ -68,25 +71,27 @@ struct func_call {
     func_table_fn table;
     const struct func_agg *agg;
     const struct sql_type *state_type; /* aggregates */
-    const void *constant;              /* per call-site data made by the row's `bind` from literal arguments, or NULL */
-    uint32_t constant_args;            /* aggregates: number of trailing literal arguments (TOPK's k), not passed to add */
-    bool is_volatile;                  /* may give another result for the same arguments: never folded */
+    const void *constant; /* per call-site data made by the row's `bind` from literal arguments, or NULL */
+    uint32_t
+        constant_args; /* aggregates: number of trailing literal arguments (TOPK's k), not passed to add */
+    bool is_volatile;  /* may give another result for the same arguments: never folded */
 };
 
 /* Per-task evaluation context, embedded by `expr`. */
 struct func_ctx {
-    struct arena *arena;            /* where results live */
+    struct arena *arena; /* where results live */
     const struct func_call *call;
     const struct func_settings *settings;
     bool failed;
-    struct err *err;                /* set by func_fail; the processing log reads it */
+    struct err *err; /* set by func_fail; the processing log reads it */
     /* Calls lambda number `index` of this call site with params; the result is in *out; false when it failed. */
-    bool (*lambda)(struct func_ctx *ctx, uint32_t index, const struct value *params, uint32_t count, struct value *out);
+    bool (*lambda)(struct func_ctx *ctx, uint32_t index, const struct value *params, uint32_t count,
+                   struct value *out);
     void *lambda_state;
-    int64_t now_ms;                 /* wall clock of the run, for UNIX_TIMESTAMP() */
-    struct time_formats *formats;   /* compiled patterns and zones of the task */
-    uint64_t call_count;            /* calls at this site so far, counted by the functions that need it */
-    uint64_t sequence;              /* grows over the life of a site and over restarts: orders LATEST_BY_OFFSET's states */
+    int64_t now_ms;               /* wall clock of the run, for UNIX_TIMESTAMP() */
+    struct time_formats *formats; /* compiled patterns and zones of the task */
+    uint64_t call_count;          /* calls at this site so far, counted by the functions that need it */
+    uint64_t sequence; /* grows over the life of a site and over restarts: orders LATEST_BY_OFFSET's states */
 };
 
 void func_fail(struct func_ctx *ctx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -100,8 +105,9 @@ bool func_is_table_capable(const struct func *func); /* aggregate that can undo 
  * two steps for lambda calls. `lambda_result(state, lambda index, param types, count)` is called back by func_resolve
  * to get a lambda's body type; it returns NULL with *err set when the body does not type-check.
  * Errors: "Function 'F' does not accept parameters (T, ..)...", as ksqlDB words them. */
-typedef const struct sql_type *(*func_lambda_type_fn)(void *state, uint32_t index, const struct sql_type *const *params,
-                                                      uint32_t count, struct err *err);
+typedef const struct sql_type *(*func_lambda_type_fn)(void *state, uint32_t index,
+                                                      const struct sql_type *const *params, uint32_t count,
+                                                      struct err *err);
 const struct func_call *func_resolve(const struct func *func, const struct func_arg *args, uint32_t arg_count,
                                      func_lambda_type_fn lambda_type, void *lambda_state, struct arena *arena,
                                      struct err *err);
@@ -115,7 +121,8 @@ struct func_doc {
 const struct func *func_at(uint32_t i);
 void func_describe(const struct func *func, struct func_doc *doc);
 /* Signature i as DESCRIBE FUNCTION shows it, and its pieces. */
-void func_print_signature(const struct func *func, uint32_t i, struct buf *arguments, struct buf *return_type);
+void func_print_signature(const struct func *func, uint32_t i, struct buf *arguments,
+                          struct buf *return_type);
 
 /* Parameter k of signature i, for DESCRIBE FUNCTION's argument list; false behind the last one. Texts are const. */
 struct func_param_doc {

@@ -1,0 +1,108 @@
+/* map_fn.c - functions of maps: made of arrays, their keys, values, entries, union. */
+#include <stdlib.h>
+
+#include "func/func_int.h"
+
+#define SCALAR(name) \
+    static void name(struct func_ctx *ctx, const struct value *args, uint32_t arg_count, struct value *out)
+
+/* Sets the value of a key: the last one counts, the first place is kept. Returns the new count. */
+static uint32_t put(struct value *entries, uint32_t count, struct value key, struct value value)
+{
+    uint32_t at = 0;
+    while (at < count && !value_eq(entries[2 * at], key))
+        at++;
+    entries[2 * at] = key;
+    entries[2 * at + 1] = value;
+    return MAX(count, at + 1);
+}
+
+SCALAR(fn_as_map)
+{
+    struct value *entries = func_values(ctx, 2 * (size_t)args[0].len);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < args[0].len; i++)
+        count = put(entries, count, args[0].elems[i], i < args[1].len ? args[1].elems[i] : VALUE_NULL);
+    *out = value_nested(SQL_MAP, entries, count);
+}
+
+static void every_second(struct func_ctx *ctx, struct value map, uint32_t first, struct value *out)
+{
+    struct value *elems = func_values(ctx, map.len);
+    for (uint32_t i = 0; i < map.len; i++)
+        elems[i] = map.elems[2 * i + first];
+    *out = value_nested(SQL_ARRAY, elems, map.len);
+}
+
+SCALAR(fn_map_keys)
+{
+    every_second(ctx, args[0], 0, out);
+}
+
+SCALAR(fn_map_values)
+{
+    every_second(ctx, args[0], 1, out);
+}
+
+SCALAR(fn_map_union)
+{
+    if (value_is_null(args[0]) || value_is_null(args[1])) {
+        *out = value_is_null(args[0]) ? args[1] : args[0];
+        return;
+    }
+    struct value *entries = func_values(ctx, 2 * ((size_t)args[0].len + args[1].len));
+    uint32_t count = 0;
+    for (uint32_t m = 0; m < 2; m++)
+        for (uint32_t i = 0; i < args[m].len; i++)
+            count = put(entries, count, args[m].elems[2 * i], args[m].elems[2 * i + 1]);
+    *out = value_nested(SQL_MAP, entries, count);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct value *x = a, *y = b;
+    if (value_is_null(x->elems[0]) || value_is_null(y->elems[0]))
+        return (int)value_is_null(x->elems[0]) - (int)value_is_null(y->elems[0]);
+    return value_cmp(x->elems[0], y->elems[0]);
+}
+
+SCALAR(fn_entries)
+{
+    struct value *structs = func_values(ctx, args[0].len);
+    for (uint32_t i = 0; i < args[0].len; i++)
+        structs[i] = value_nested(SQL_STRUCT, &args[0].elems[2 * i], 2);
+    if (args[1].b && args[0].len > 1)
+        qsort(structs, args[0].len, sizeof *structs, compare_entries);
+    *out = value_nested(SQL_ARRAY, structs, args[0].len);
+}
+
+static const struct func_sig as_map_sigs[] = {
+    {"(keys ARRAY<STRING>, values ARRAY<T>) MAP<STRING, T>", fn_as_map, .strict = true}};
+static const struct func_sig keys_sigs[] = {
+    {"(input MAP<STRING, T>) ARRAY<STRING>", fn_map_keys, .strict = true}};
+static const struct func_sig values_sigs[] = {
+    {"(input MAP<STRING, T>) ARRAY<T>", fn_map_values, .strict = true}};
+static const struct func_sig union_sigs[] = {
+    {"(map1 MAP<STRING, T>, map2 MAP<STRING, T>) MAP<STRING, T>", fn_map_union}};
+
+#define ENTRIES_SIG(type)                                                                              \
+    {                                                                                                  \
+        "(map MAP<STRING, " type ">, sorted BOOLEAN) ARRAY<STRUCT<K STRING, V " type ">>", fn_entries, \
+            .strict = true                                                                             \
+    }
+
+static const struct func_sig entries_sigs[] = {ENTRIES_SIG("INTEGER"), ENTRIES_SIG("BIGINT"),
+                                               ENTRIES_SIG("DOUBLE"), ENTRIES_SIG("BOOLEAN"),
+                                               ENTRIES_SIG("STRING")};
+
+static const struct func funcs[] = {
+    FUNC("AS_MAP", "MAP", FUNC_SCALAR, as_map_sigs, "A map of an array of keys and an array of values."),
+    FUNC("entries", "MAP", FUNC_SCALAR, entries_sigs,
+         "The entries of a map as an array of K and V, sorted by key if asked."),
+    FUNC("map_keys", "MAP", FUNC_SCALAR, keys_sigs, "The keys of a map."),
+    FUNC("map_union", "MAP", FUNC_SCALAR, union_sigs,
+         "The entries of both maps; the second one's count where both have a key."),
+    FUNC("map_values", "MAP", FUNC_SCALAR, values_sigs, "The values of a map."),
+};
+
+const struct func_family family_map = {funcs, COUNT_OF(funcs)};

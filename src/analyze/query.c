@@ -34,7 +34,8 @@ static bool check_statement(struct query_build *qb)
         return check_persistent(qb);
     case ANALYSIS_PULL:
         return check_pull(qb);
-    case ANALYSIS_PUSH: return true;
+    case ANALYSIS_PUSH:
+        return true;
     }
     UNREACHABLE();
 }

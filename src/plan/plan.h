@@ -111,6 +111,8 @@ struct step {
             /* GROUP_BY with key_count 0 is one group of all rows (a push query that aggregates without GROUP BY). */
             /* The non-key columns of this step are the input's columns `carried[i]`. */
             const uint32_t *carried;
+            /* How the new key is written where rows move: both sides of a join, and the sink, must agree on it. */
+            struct source_format key_format;
         } key; /* PARTITION_BY, GROUP_BY */
         struct {
             struct plan_window window; /* kind WINDOW_NONE when not windowed */
@@ -122,6 +124,9 @@ struct step {
             uint32_t aggregate_count;
             bool window_columns;
             bool undo; /* the input is a table: old rows are subtracted */
+            const struct str
+                *required; /* columns that ksqlDB would carry here; only plan_can_replace reads them */
+            uint32_t required_count;
         } aggregate;
         struct {
             enum ast_join_kind kind;

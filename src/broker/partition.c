@@ -331,11 +331,13 @@ bool partition_append(struct partition *part, char *bytes, size_t size, enum log
         return false;
     if (!log_append(part->log, bytes, size, origin, result, err))
         return false;
-    if (!result->duplicate) {
+    if (result->duplicate)
+        return true;
+    if (part->meters.appended_bytes != NULL) { /* __cluster_metadata is not counted */
         metric_add(part->meters.appended_bytes, (int64_t)size);
         metric_add(part->meters.appended_records, result->last_offset - result->base_offset + 1);
-        after_append(part);
     }
+    after_append(part);
     return true;
 }
 

@@ -173,7 +173,7 @@ static bool cut_segment(struct log *log, struct log_segment *seg, uint64_t size,
 }
 
 /* Publishes whole batches from `pos` on. *cut: the segment ended before its file did; it has been cut there. `strict`: offsets
- * must continue without a gap (behind a checkpoint); otherwise they must only grow (compacted or imported logs). */
+ * must continue without a gap; otherwise they must only grow, as in the closed segments of a compacted log. */
 static bool scan_segment(struct log *log, struct log_segment *seg, uint64_t pos, bool strict, bool *cut,
                          struct err *err)
 {
@@ -232,7 +232,10 @@ static bool scan_tail(struct log *log, size_t first, uint64_t pos, bool strict, 
             log->end.offset = MAX(log->end.offset, seg->base_offset);
         }
         *scanned |= seg->end_pos > pos;
-        if (!scan_segment(log, seg, i == first ? pos : 0, strict, &cut, err))
+        bool last =
+            i + 1 ==
+            log->segs.len; /* written by appends alone: compaction leaves the active segment as it is */
+        if (!scan_segment(log, seg, i == first ? pos : 0, strict || last, &cut, err))
             return false;
         if (i + 1 < log->segs.len)
             index_finish(seg);

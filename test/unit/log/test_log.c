@@ -429,6 +429,114 @@ static void test_torn_tails(void **state)
     world_fini(&w);
 }
 
+/* Appends bytes behind the end of a file, without a sync. */
+static void append_raw(struct world *w, const char *path, struct str bytes)
+{
+    struct io_stat st;
+    int fd = io_open(w->io, path, IO_WRITE | IO_CREATE);
+    assert_true(fd >= 0);
+    assert_int_equal(io_fstat(w->io, fd, &st), 0);
+    struct iovec part = {(void *)bytes.ptr, bytes.len};
+    assert_true(io_write_all(w->io, fd, &part, 1, st.size, path, NULL));
+    io_close(w->io, fd);
+}
+
+/* Syncs write checkpoints by themselves: damage far below the end is not even looked at by a start after a crash. */
+static void test_start_reads_the_tail_only(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    w.config.checkpoint_bytes = 300;
+    world_open(&w);
+    for (int i = 0; i < 10; i++) {
+        world_append(&w, i, 1, 1000);
+        world_sync(&w);
+    }
+    log_abandon(w.log);
+    io_memory_flip(w.mem, "logs/t-0/00000000000000000000.log", 65);
+    world_open(&w);
+    assert_int_equal(log_end_offset(w.log), 10);
+    assert_records(&w, 5, LOG_UP_TO_HW, "5=5 6=6 7=7 8=8 9=9");
+    world_fini(&w);
+}
+
+/* A whole batch with the wrong offset, as a write that could not be taken back leaves it, does not belong to the log. */
+static void test_alien_batch(void **state)
+{
+    struct world w;
+    struct batch_spec plain = BATCH_SPEC_PLAIN;
+    world_init(&w, 1);
+    world_open(&w);
+    world_append(&w, 0, 2, 1000);
+    world_sync(&w);
+    log_abandon(w.log);
+    struct str bytes = world_batch(&w, &plain, 7, 1, 1000);
+    batch_set_place((char *)bytes.ptr, 9, 0);
+    append_raw(&w, "logs/t-0/00000000000000000000.log", bytes);
+    w.log = NULL;
+    world_open(&w);
+    assert_int_equal(log_end_offset(w.log),
+                     2); /* without a checkpoint offsets need only grow: compacted logs have gaps */
+    world_fini(&w);
+}
+
+/* Entries in an index file behind those that the checkpoint knows are of a life that never became durable. */
+static void test_stale_index(void **state)
+{
+    struct world w;
+    struct buf stale = {0};
+    world_init(&w, 1);
+    w.config.index_interval_bytes = 100;
+    w.config.segment_bytes = 700;
+    world_open(&w);
+    for (int i = 0; i < 5; i++)
+        world_append(&w, i, 1, 1000 + i);
+    assert_true(log_checkpoint(w.log, NULL));
+    log_abandon(w.log);
+    for (uint32_t i = 0; i < 3; i++) {
+        store_be32(buf_extend(&stale, 4), 5 + i);
+        store_be32(buf_extend(&stale, 4), 400 + i);
+    }
+    append_raw(&w, "logs/t-0/00000000000000000000.index", buf_str(&stale));
+    world_open(&w);
+    for (int i = 5; i < 20; i++)
+        world_append(&w, i, 1, 1000 + i);
+    world_sync(&w);
+    check_all_readable(&w, 20);
+    world_reopen(&w); /* the segment is closed now: its index counts by size */
+    for (int64_t offset = 0; offset < 20; offset++) {
+        struct log_slice slice;
+        assert_true(log_read(w.log, offset, 1, LOG_UP_TO_HW, &slice, NULL));
+        assert_int_equal(slice.base_offset, offset);
+        log_slice_release(&slice);
+    }
+    buf_fini(&stale);
+    world_fini(&w);
+}
+
+/* What a failed write left behind is cut off at once. */
+static void test_cut_back(void **state)
+{
+    struct world w;
+    struct io_stat st;
+    struct log_append_result result;
+    struct err err;
+    struct batch_spec plain = BATCH_SPEC_PLAIN;
+    world_init(&w, 1);
+    world_open(&w);
+    world_append(&w, 0, 1, 1000);
+    io_faulty_script(w.faulty, IO_FAULT_TORN, 1, 1);
+    struct str bytes = world_batch(&w, &plain, 1, 1, 1000);
+    assert_false(log_append(w.log, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result, &err));
+    assert_int_equal(err.code, ERR_IO);
+    assert_int_equal(io_stat(w.io, "logs/t-0/00000000000000000000.log", &st), 0);
+    assert_int_equal(st.size, 70);
+    assert_true(log_append(w.log, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result,
+                           &err)); /* the same bytes again */
+    assert_int_equal(result.base_offset, 1);
+    world_fini(&w);
+}
+
 /* Segments lost or cut from outside: what is left is served, later offsets never come back. */
 static void test_missing_files(void **state)
 {
@@ -556,15 +664,28 @@ int main(void)
 {
     log_level_set(LOG_OFF);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_append_and_read), cmocka_unit_test(test_os_durability),
-        cmocka_unit_test(test_unused),          cmocka_unit_test(test_bytes_kept),
-        cmocka_unit_test(test_refusals),        cmocka_unit_test(test_topic_options),
-        cmocka_unit_test(test_segments),        cmocka_unit_test(test_index_files),
-        cmocka_unit_test(test_times),           cmocka_unit_test(test_retention),
-        cmocka_unit_test(test_delete_before),   cmocka_unit_test(test_roll_by_time),
-        cmocka_unit_test(test_torn_tails),      cmocka_unit_test(test_missing_files),
-        cmocka_unit_test(test_delete),          cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_readable_bytes),  cmocka_unit_test(test_dump),
+        cmocka_unit_test(test_append_and_read),
+        cmocka_unit_test(test_os_durability),
+        cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_bytes_kept),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_topic_options),
+        cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_index_files),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_delete_before),
+        cmocka_unit_test(test_roll_by_time),
+        cmocka_unit_test(test_start_reads_the_tail_only),
+        cmocka_unit_test(test_alien_batch),
+        cmocka_unit_test(test_stale_index),
+        cmocka_unit_test(test_cut_back),
+        cmocka_unit_test(test_torn_tails),
+        cmocka_unit_test(test_missing_files),
+        cmocka_unit_test(test_delete),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_readable_bytes),
+        cmocka_unit_test(test_dump),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,8 @@ static bool read_object(struct tree_stack *stack, struct json_value *out)
         vec_push(&stack->parts, part);
     }
     size_t count = stack->parts.len - first;
-    out->members = arena_dup(scan->arena, stack->parts.at + first, count * sizeof *out->members);
+    out->members =
+        count == 0 ? NULL : arena_dup(scan->arena, &stack->parts.at[first], count * sizeof *out->members);
     out->len = (uint32_t)count;
     stack->parts.len = first;
     return true;

@@ -105,7 +105,7 @@ static bool read_value(struct str text, const struct sql_type *type, struct valu
         *out = value_bool(str_eq_nocase(text, STR("true")));
         return true;
     case SQL_DOUBLE:
-        if (!str_to_double(text, &d))
+        if (!serde_read_double(text, &d))
             return bad_input(text, err);
         *out = value_double(d);
         return true;

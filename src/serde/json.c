@@ -94,16 +94,9 @@ static bool read_integer(struct json_field field, enum sql_kind kind, struct val
 static bool read_double(struct json_field field, struct value *out)
 {
     double d;
-    if ((field.kind != JSON_FIELD_NUMBER && field.kind != JSON_FIELD_STRING))
+    if ((field.kind != JSON_FIELD_NUMBER && field.kind != JSON_FIELD_STRING) ||
+        !serde_read_double(field.text, &d))
         return false;
-    if (!str_to_double(field.text, &d)) {
-        if (str_eq_cstr(field.text, "NaN"))
-            d = __builtin_nan("");
-        else if (str_eq_cstr(field.text, "Infinity") || str_eq_cstr(field.text, "-Infinity"))
-            d = field.text.ptr[0] == '-' ? -__builtin_inf() : __builtin_inf();
-        else
-            return false;
-    }
     *out = value_double(d);
     return true;
 }

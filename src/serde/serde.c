@@ -1,6 +1,8 @@
 /* serde.c - making serdes, and what all formats share: null records, error frames, windowed keys. */
 #include "serde/serde_int.h"
 
+#include <math.h>
+
 static const struct {
     struct str name;
     const struct serde_class *class; /* NULL: NONE, which has no bytes */
@@ -122,6 +124,21 @@ bool serde_encode(struct serde *serde, const struct value *const *cols, uint32_t
     out->len = start;
     out->ptr[start] = '\0';
     return false;
+}
+
+bool serde_read_double(struct str text, double *out)
+{
+    if (str_to_double(text, out))
+        return true;
+    bool negative = text.len != 0 && text.ptr[0] == '-';
+    struct str word = str_sub(text, negative, text.len);
+    if (str_eq_cstr(word, "Infinity"))
+        *out = negative ? -INFINITY : INFINITY;
+    else if (str_eq_cstr(text, "NaN"))
+        *out = NAN;
+    else
+        return false;
+    return true;
 }
 
 enum { WINDOW_BYTES = 8 };

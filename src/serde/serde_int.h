@@ -36,6 +36,9 @@ struct serde {
 
 extern const struct serde_class serde_class_kafka, serde_class_delimited, serde_class_json;
 
+/* A number, or NaN, Infinity, -Infinity: the texts that doubles are written as. */
+bool serde_read_double(struct str text, double *out);
+
 /* Where a value stands in its record, for error texts: $.A[2].B */
 struct serde_path {
     const struct serde_path *parent; /* NULL: the root, whose name is "$" or "$.A" */

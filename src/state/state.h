@@ -39,7 +39,8 @@ struct state_options {
     size_t block_cache_bytes;  /* RocksDB's; 0: 8 MiB */
     size_t write_buffer_bytes; /* RocksDB's; 0: 16 MiB */
     size_t journal_bytes_max;  /* the journal is started anew when it is larger; 0: 64 MiB */
-    /* Was the transaction that names the last journal entry committed? Asked by state_open at most once. */
+    /* Was the transaction that names the last journal entry committed? True also when a later one has begun: an entry
+     * whose transaction was aborted is cut before that. Asked by state_open at most once. */
     bool (*txn_committed)(void *arg, int64_t pid, int16_t epoch);
     void *arg;
 };
@@ -97,6 +98,8 @@ struct store_options {
     enum store_kind kind;
     const struct sql_type *const *types; /* of the cells; borrowed until store_close */
     uint32_t cell_count;
+    int64_t
+        retention_ms; /* rows are dropped by store_expire; 0: never. Expiry is done in steps of a part of it */
 };
 
 /* Opens the store of this name (unique: query, operator, partition). state NULL: in memory only, nothing is kept.
@@ -109,14 +112,15 @@ void store_close(struct store *store);
 
 struct store_entry {
     int64_t t0, t1;
-    bool present; /* false: there is no such row (yet) */
-    bool dirty;
+    bool present;   /* false: there is no such row (yet) */
     bool mark;      /* free for the operator; false at first */
     uint8_t pins;   /* pinned entries stay in the cache */
-    uint32_t index; /* free for the operator */
-    uint64_t seq;   /* of the batch that took it last */
-    struct bucket *bucket;
-    void *heap; /* what the cells point to */
+    uint32_t index; /* free for the operator; 0 at first */
+
+    bool dirty, stored, linked; /* the store's: in its dirty list, known to RocksDB, found through its key */
+    uint64_t seq;               /* the store's: of the batch that took it last */
+    struct bucket *bucket;      /* the store's: all rows of this key */
+    char *heap;                 /* the store's: what the cells point to */
     struct value cells[];
 };
 

@@ -5,11 +5,12 @@
  * and current ones send Sec-Fetch-Site with everything. Programs send no Origin and no Sec-Fetch-Site and are
  * not hindered.
  *
- *   Host             on a loopback connection: a loopback name, the local address or a configured name, else 421;
- *                    on others only if names are configured (a LAN name cannot be guessed here)
- *   Origin           absent, or the scheme, host and port that the request itself went to, or configured, else 403;
- *                    "null" is foreign
- *   Sec-Fetch-Site   same-origin or none; or a configured Origin; or a top-level navigation to a page that allows it
+ *   Host             on a loopback connection: a loopback name, the local address or a configured name, else
+ *                    421; on others only if names are configured (a LAN name cannot be guessed here)
+ *   Origin           absent, or the scheme, host and port that the request itself went to, or configured, else
+ *                    403; "null" is foreign
+ *   Sec-Fetch-Site   same-origin or none; or a configured Origin; or a top-level navigation to a page that
+ *                    allows it; else 403
  */
 #include "http/http_int.h"
 

@@ -1,7 +1,7 @@
 /* h2.c - a connection that speaks HTTP/2 (RFC 9113) by nghttp2, cleartext: by prior knowledge or by upgrade.
  *
  *   bytes -> nghttp2_session_mem_recv -> callbacks -> exchange_head, exchange_body, exchange_body_end
- *   exchange -> pump -> submit_response | resume_data -> nghttp2_session_mem_send -> read callback -> conn_write
+ *   exchange -> pump -> submit_response | resume_data -> nghttp2_session_mem_send (on_read) -> conn_write
  *
  * (F1) A stream is an exchange; nghttp2 keeps it as the stream's user data until on_stream_close detaches it.
  * (F2) DATA is pulled only while the connection's output queue has room, and a frame holds bytes of one write

@@ -114,6 +114,7 @@ struct chunk_decoder {
     } state;
     uint64_t left;
     unsigned digits, line_bytes, trailer_bytes;
+    bool spaced; /* white space after the digits */
 };
 
 /* Takes bytes from the front of *in; gives the next piece of data in *data (empty when there is none in these

@@ -258,14 +258,21 @@ static bool chunk_size_char(struct chunk_decoder *decoder, char c)
     if (++decoder->line_bytes > CHUNK_LINE_MAX)
         return false;
     if (digit >= 0) {
-        if (++decoder->digits > 15)
+        if (decoder->spaced || ++decoder->digits > 15)
             return false;
         decoder->left = decoder->left * 16 + (unsigned)digit;
         return true;
     }
-    if (decoder->digits == 0 || (c != ';' && c != '\r' && c != ' ' && c != '\t'))
+    if (decoder->digits == 0)
         return false;
-    decoder->state = c == '\r' ? CHUNK_SIZE_LF : CHUNK_EXTENSION;
+    if (c == ' ' || c == '\t')
+        decoder->spaced = true;
+    else if (c == ';')
+        decoder->state = CHUNK_EXTENSION;
+    else if (c == '\r')
+        decoder->state = CHUNK_SIZE_LF;
+    else
+        return false;
     return true;
 }
 
@@ -313,6 +320,7 @@ static bool chunk_char(struct chunk_decoder *decoder, char c)
     case CHUNK_DATA_LF:
         decoder->state = CHUNK_SIZE;
         decoder->digits = decoder->line_bytes = 0;
+        decoder->spaced = false;
         return c == '\n';
     case CHUNK_TRAILER:
         return chunk_trailer_char(decoder, c);

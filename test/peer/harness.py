@@ -1,0 +1,115 @@
+"""What the client tests share: a broker to start, kill and start again, and the check of what was read.
+
+A test produces COUNT records with a client, has the broker killed (SIGKILL) and restarted in the middle, consumes them in a
+group with another kill in the middle, and checks that every record came once and each partition in order. Python's
+standard library only; clients bring their own.
+"""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+COUNT = 3000
+PARTITIONS = 3
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Broker:
+    """A broker on a port of its own and a temporary directory; `with Broker() as broker:`."""
+
+    def __init__(self, *options):
+        self.program = os.environ.get("RIALTO_BROKER")
+        if not self.program:
+            sys.exit("RIALTO_BROKER must name the broker program (build/rialto_broker)")
+        self.port = free_port()
+        self.directory = tempfile.mkdtemp(prefix="rialto-peer-")
+        self.options = [f"kafka.listen=127.0.0.1:{self.port}", f"num.partitions={PARTITIONS}", *options]
+        self.process = None
+        self.log = open(os.path.join(self.directory, "stderr"), "ab")
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def start(self):
+        data = os.path.join(self.directory, "data")
+        self.process = subprocess.Popen([self.program, data, *self.options], stdout=subprocess.PIPE, stderr=self.log)
+        line = self.process.stdout.readline().decode()
+        if not re.match(r"ready \d+", line):
+            self.fail("the broker did not start")
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def restart(self, pause=0.2):
+        """Kills it as a crash would, and starts it again on the same port."""
+        self.kill()
+        time.sleep(pause)
+        self.start()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        if self.process.wait(timeout=30) != 0:
+            self.fail("the broker did not stop cleanly")
+
+    def stderr(self):
+        self.log.flush()
+        with open(self.log.name, "rb") as log:
+            return log.read().decode(errors="replace")
+
+    def fail(self, text):
+        sys.stderr.write(self.stderr())
+        sys.exit(f"FAILED: {text}")
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            self.stop()
+            shutil.rmtree(self.directory)
+        elif self.process.poll() is None:
+            self.kill()
+            sys.stderr.write(self.stderr())
+
+
+def record(number):
+    """Key and value of a record: the key decides the partition, the number its place."""
+    return f"key-{number % 17}", f"value-{number:06d}"
+
+
+def check_once_in_order(seen, count=COUNT):
+    """`seen`: (partition, offset, key, value) in order of arrival."""
+    by_value = {}
+    last_offset, last_number = {}, {}
+    for partition, offset, key, value in seen:
+        number = int(value.split("-")[1])
+        if (key, value) != record(number):
+            sys.exit(f"FAILED: offset {offset} of partition {partition} holds {key}={value}")
+        if value in by_value:
+            sys.exit(f"FAILED: {value} came twice: {by_value[value]} and {(partition, offset)}")
+        by_value[value] = (partition, offset)
+        if offset != last_offset.get(partition, -1) + 1:
+            sys.exit(f"FAILED: partition {partition}: offset {offset} after {last_offset.get(partition)}")
+        if number <= last_number.get(partition, -1):
+            sys.exit(f"FAILED: partition {partition}: record {number} after {last_number[partition]}")
+        last_offset[partition], last_number[partition] = offset, number
+    if len(by_value) != count:
+        missing = [n for n in range(count) if record(n)[1] not in by_value]
+        sys.exit(f"FAILED: {len(by_value)} of {count} records came, the first missing is {missing[0]}")
+
+
+def passed(name, detail):
+    print(f"passed: {name}: {detail}")

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""confluent-kafka (a current librdkafka): idempotent producer and group over kills, admin calls."""
+import time
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
+
+from harness import COUNT, PARTITIONS, Broker, check_once_in_order, passed, record
+
+TOPIC, GROUP = "plain", "confluent-group"
+
+
+def produce(broker):
+    failures = []
+    producer = Producer({"bootstrap.servers": broker.address, "enable.idempotence": True, "linger.ms": 2,
+                         "compression.type": "lz4", "reconnect.backoff.max.ms": 300, "log_level": 2})
+    for number in range(COUNT):
+        key, value = record(number)
+        producer.produce(TOPIC, key=key, value=value, headers={"n": str(number)},
+                         on_delivery=lambda error, _: failures.append(error) if error else None)
+        producer.poll(0)
+        if number in (COUNT // 3, COUNT // 2):
+            broker.restart()
+    left = producer.flush(60)
+    if left or failures:
+        broker.fail(f"{left} records were not acknowledged, failures: {failures[:3]}")
+
+
+def make_consumer(broker, client_id):
+    return Consumer({"bootstrap.servers": broker.address, "group.id": GROUP, "client.id": client_id,
+                     "auto.offset.reset": "earliest", "enable.auto.commit": False, "session.timeout.ms": 6000,
+                     "heartbeat.interval.ms": 500, "check.crcs": True, "reconnect.backoff.max.ms": 300, "log_level": 2})
+
+
+def take(consumer, seen, count, seconds=60):
+    end = time.monotonic() + seconds
+    while len(seen) < count and time.monotonic() < end:
+        message = consumer.poll(0.2)
+        if message is None or message.error():
+            continue
+        seen.append((message.partition(), message.offset(), message.key().decode(), message.value().decode()))
+
+
+def consume(broker):
+    seen = []
+    consumer = make_consumer(broker, "first")
+    consumer.subscribe([TOPIC])
+    take(consumer, seen, COUNT // 2)
+    consumer.commit(asynchronous=False)
+    broker.restart()
+    take(consumer, seen, COUNT)
+    consumer.commit(asynchronous=False)
+    consumer.close()
+    check_once_in_order(seen)
+
+
+def check_resume(broker):
+    """After one more kill a new member of the group finds nothing left."""
+    broker.restart()
+    consumer = make_consumer(broker, "second")
+    consumer.subscribe([TOPIC])
+    extra = []
+    take(consumer, extra, 1, seconds=4)
+    committed = consumer.committed([TopicPartition(TOPIC, p) for p in range(PARTITIONS)], timeout=10)
+    ends = [consumer.get_watermark_offsets(TopicPartition(TOPIC, p), timeout=10)[1] for p in range(PARTITIONS)]
+    consumer.close()
+    if extra or [place.offset for place in committed] != ends or sum(ends) != COUNT:
+        broker.fail(f"extra {extra}, committed {committed}, ends {ends}")
+
+
+def check_sharing(broker):
+    """Two members share the partitions; when one leaves, the other takes all."""
+    one, two = make_consumer(broker, "one"), make_consumer(broker, "two")
+    for consumer in (one, two):
+        consumer.subscribe([TOPIC])
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        one.poll(0.1)
+        two.poll(0.1)
+        if one.assignment() and two.assignment() and len(one.assignment() + two.assignment()) == PARTITIONS:
+            break
+    else:
+        broker.fail(f"two members share {one.assignment()} and {two.assignment()}")
+    two.close()
+    while time.monotonic() < end and len(one.assignment()) != PARTITIONS:
+        one.poll(0.1)
+    if len(one.assignment()) != PARTITIONS:
+        broker.fail("the member that stayed did not get all partitions")
+    one.close()
+
+
+def check_admin(broker):
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    admin.create_topics([NewTopic("made", 2, 1, config={"retention.ms": "1000"})])["made"].result(20)
+    try:
+        admin.create_topics([NewTopic("made", 2, 1)])["made"].result(20)
+        broker.fail("a topic was created twice")
+    except KafkaException as error:
+        assert error.args[0].name() == "TOPIC_ALREADY_EXISTS", error
+    try:
+        admin.create_topics([NewTopic("three", 1, 3)])["three"].result(20)
+        broker.fail("a replication factor of 3 was accepted")
+    except KafkaException as error:
+        assert error.args[0].name() == "INVALID_REPLICATION_FACTOR", error
+    admin.create_partitions([NewPartitions("made", 5)])["made"].result(20)
+    assert len(admin.list_topics("made", timeout=20).topics["made"].partitions) == 5
+    resource = ConfigResource(ConfigResource.Type.TOPIC, "made")
+    configs = admin.describe_configs([resource])[resource].result(20)
+    assert configs["retention.ms"].value == "1000" and configs["cleanup.policy"].value == "delete", configs
+    groups = admin.list_consumer_groups().result(20)
+    assert GROUP in [group.group_id for group in groups.valid], groups.valid
+    described = admin.describe_consumer_groups([GROUP])[GROUP].result(20)
+    assert described.state.name == "EMPTY", described.state
+    offsets = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)])[GROUP].result(20)
+    assert sum(place.offset for place in offsets.topic_partitions) == COUNT
+    place = TopicPartition(TOPIC, 0)
+    latest = admin.list_offsets({place: OffsetSpec.latest()})[place].result(20)
+    assert 0 < latest.offset < COUNT, latest.offset
+    admin.delete_consumer_groups([GROUP])[GROUP].result(20)
+    admin.delete_topics(["made"])["made"].result(20)
+    assert "made" not in admin.list_topics(timeout=20).topics
+    admin.create_topics([NewTopic("made", 1, 1)])["made"].result(20)
+    assert len(admin.describe_cluster().result(20).nodes) == 1
+
+
+def main():
+    with Broker() as broker:
+        admin = AdminClient({"bootstrap.servers": broker.address})
+        admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])[TOPIC].result(20)
+        produce(broker)
+        consume(broker)
+        check_resume(broker)
+        check_sharing(broker)
+        check_admin(broker)
+    passed("confluent-kafka", f"{COUNT} records, four kills, two members, admin calls")
+
+
+main()

@@ -284,8 +284,7 @@ static bool append_locked(struct log *log, struct append *app, struct log_append
     struct log_segment *seg = segs_active(log);
     if (!make_files(log, seg, err))
         return false;
-    if (!seg->loaded)
-        ignore(!index_load(log, seg, NULL), "the index stays short until it can be read");
+    ignore(!index_load(log, seg, NULL), "the index stays short until it can be read");
     app->offset = log->end.offset;
     app->pos = seg->end_pos;
     number_batches(app);

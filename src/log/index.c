@@ -123,10 +123,11 @@ static bool index_rebuild(struct log *log, struct log_segment *into, struct log_
         into->max_timestamp_offset = into->base_offset + vec_last(&into->times).offset_delta;
     }
     into->indexed_pos = from;
+    uint32_t interval_bytes = log_get_config(log).index_interval_bytes;
     if (!scan_open(&scan, log, seg, from, into->end_pos, false, err))
         return false;
     while (scan_next(&scan, &batch, &why)) {
-        note_place(into, log->config.index_interval_bytes, scan.batch_pos, &batch);
+        note_place(into, interval_bytes, scan.batch_pos, &batch);
         note_batch_time(into, &batch);
     }
     scan_close(&scan);
@@ -142,14 +143,15 @@ static bool index_rebuild(struct log *log, struct log_segment *into, struct log_
 }
 
 /* True when the files hold all that they should. */
-static bool index_is_whole(const struct log *log, const struct log_segment *expect,
-                           const struct log_segment *fresh, bool files_missing)
+static bool index_is_whole(struct log *log, const struct log_segment *expect, const struct log_segment *fresh,
+                           bool files_missing)
 {
     if (fresh->end_pos - fresh->indexed_pos > INDEX_GAP_BYTES_MAX)
         return false;
     if (expect->counts_known)
         return fresh->index.len == expect->index_saved && fresh->times.len == expect->times_saved;
-    return !files_missing && (fresh->index.len != 0 || fresh->end_pos <= log->config.index_interval_bytes);
+    return !files_missing &&
+           (fresh->index.len != 0 || fresh->end_pos <= log_get_config(log).index_interval_bytes);
 }
 
 /* Fills `fresh`, which holds what is expected of the files, from them. */
@@ -198,8 +200,18 @@ static void index_adopt(struct log_segment *seg, struct log_segment *fresh)
     }
 }
 
+static bool index_is_loaded(struct log *log, const struct log_segment *seg)
+{
+    pthread_mutex_lock(&log->lock);
+    bool loaded = seg->loaded;
+    pthread_mutex_unlock(&log->lock);
+    return loaded;
+}
+
 bool index_load(struct log *log, struct log_segment *seg, struct err *err)
 {
+    if (index_is_loaded(log, seg))
+        return true;
     pthread_mutex_lock(&log->load_lock);
     pthread_mutex_lock(&log->lock);
     bool loaded = seg->loaded;
@@ -251,15 +263,11 @@ static bool times_peek(struct log *log, struct log_segment *seg, struct time_ent
     return ok;
 }
 
-bool segment_times(struct log *log, struct log_segment *seg, struct err *err)
+/* Makes the segment's largest timestamp known. */
+static bool times_learn(struct log *log, struct log_segment *seg, struct err *err)
 {
     struct time_entry entry;
-    pthread_mutex_lock(&log->lock);
-    bool known = seg->times_known || seg->end_pos == 0, active = seg == segs_active(log);
-    pthread_mutex_unlock(&log->lock);
-    if (known)
-        return true;
-    if (active || !times_peek(log, seg, &entry))
+    if (!times_peek(log, seg, &entry))
         return index_load(log, seg, err);
     pthread_mutex_lock(&log->lock);
     if (!seg->times_known) {
@@ -267,6 +275,19 @@ bool segment_times(struct log *log, struct log_segment *seg, struct err *err)
         seg->max_timestamp_offset = seg->base_offset + (int64_t)entry.offset_delta;
         seg->times_known = true;
     }
+    pthread_mutex_unlock(&log->lock);
+    return true;
+}
+
+bool segment_max_time(struct log *log, struct log_segment *seg, int64_t *out, struct err *err)
+{
+    pthread_mutex_lock(&log->lock);
+    bool known = seg->times_known || seg->end_pos == 0;
+    pthread_mutex_unlock(&log->lock);
+    if (!known && !times_learn(log, seg, err))
+        return false;
+    pthread_mutex_lock(&log->lock);
+    *out = seg->max_timestamp_ms;
     pthread_mutex_unlock(&log->lock);
     return true;
 }

@@ -137,6 +137,8 @@ ptrdiff_t segs_find(const struct log *log, int64_t offset);
 struct log_segment *segs_active(const struct log *log);
 /* Base of the segment behind this one; -1: it is the active one. Takes `lock`. */
 int64_t segment_next_base(struct log *log, const struct log_segment *seg);
+/* Bytes that are published. Takes `lock`. */
+uint64_t segment_bytes(struct log *log, const struct log_segment *seg);
 /* Bytes of the segment that lie below the point. Under `lock`. */
 uint64_t segment_limit(const struct log_segment *seg, const struct log_point *point);
 
@@ -151,8 +153,8 @@ bool index_load(struct log *log, struct log_segment *seg, struct err *err);
 bool index_save(struct log *log, struct log_segment *seg, struct err *err);
 /* Position to start a search for `offset` from. Under `lock`; 0 when not loaded. */
 uint64_t index_floor(const struct log_segment *seg, int64_t offset);
-/* Largest timestamp of a segment, from memory or the last entry of its time index. Without `lock`. */
-bool segment_times(struct log *log, struct log_segment *seg, struct err *err);
+/* Largest timestamp of a segment, from memory or the last entry of its time index; -1: none. Without `lock`. */
+bool segment_max_time(struct log *log, struct log_segment *seg, int64_t *out, struct err *err);
 /* Reads the abort index of a segment: its first `count_max` entries. */
 bool aborted_load(struct log *log, struct log_segment *seg, uint32_t count_max, struct err *err);
 

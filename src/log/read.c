@@ -17,6 +17,7 @@ struct view {
     struct log_segment *seg; /* reference, or NULL: nothing at or after the offset yet */
     uint64_t seg_limit;      /* bytes of it that may be seen */
     uint64_t floor;
+    uint32_t interval_bytes;
     bool loaded;
     int fd;
 };
@@ -51,6 +52,7 @@ static bool view_take(struct log *log, int64_t offset, enum log_isolation isolat
         view->seg_limit = seg_limit;
         view->floor = index_floor(seg, offset);
         view->loaded = seg->loaded;
+        view->interval_bytes = log->config.index_interval_bytes;
         ok = segment_open(log, seg, false, &view->fd, err);
         if (ok)
             view->seg = segment_ref(seg);
@@ -63,7 +65,7 @@ static bool view_take(struct log *log, int64_t offset, enum log_isolation isolat
 /* Loads the index when this is the segment's first search, and looks again. */
 static bool view_load_index(struct log *log, int64_t offset, struct view *view, struct err *err)
 {
-    if (view->loaded || view->seg_limit <= log->config.index_interval_bytes)
+    if (view->loaded || view->seg_limit <= view->interval_bytes)
         return true;
     if (!index_load(log, view->seg, err))
         return false;

@@ -15,9 +15,8 @@
 /* How old the newest record is; segments without timestamps go by the file's time. */
 static bool segment_newest(struct log *log, struct log_segment *seg, int64_t *newest_ms, struct err *err)
 {
-    if (!segment_times(log, seg, err))
+    if (!segment_max_time(log, seg, newest_ms, err))
         return false;
-    *newest_ms = seg->max_timestamp_ms;
     if (*newest_ms < 0) {
         char path[LOG_PATH_BYTES];
         struct io_stat st;
@@ -29,12 +28,12 @@ static bool segment_newest(struct log *log, struct log_segment *seg, int64_t *ne
 
 /* May this segment go? */
 static bool is_due(struct log *log, struct log_segment *seg, const struct log_config *config, int64_t now_ms,
-                   uint64_t bytes_left, int64_t next_base, bool *due, struct err *err)
+                   uint64_t seg_bytes, uint64_t bytes_left, int64_t next_base, bool *due, struct err *err)
 {
     *due = next_base <= log_start_offset(log);
     if (*due || !config->retention_on)
         return true;
-    if (config->retention_bytes >= 0 && bytes_left >= seg->end_pos + (uint64_t)config->retention_bytes) {
+    if (config->retention_bytes >= 0 && bytes_left >= seg_bytes + (uint64_t)config->retention_bytes) {
         *due = true;
         return true;
     }
@@ -96,8 +95,10 @@ static bool find_start(struct log *log, int64_t now_ms, int64_t *start_offset, s
         if (seg == NULL)
             return true;
         bool due = false;
-        bool ok = seg->end_pos == 0 || is_due(log, seg, &config, now_ms, bytes_left, next_base, &due, err);
-        bytes_left -= MIN(bytes_left, seg->end_pos);
+        uint64_t seg_bytes = segment_bytes(log, seg);
+        bool ok =
+            seg_bytes == 0 || is_due(log, seg, &config, now_ms, seg_bytes, bytes_left, next_base, &due, err);
+        bytes_left -= MIN(bytes_left, seg_bytes);
         segment_unref(seg);
         if (!ok || !due)
             return ok;

@@ -117,6 +117,14 @@ int64_t segment_next_base(struct log *log, const struct log_segment *seg)
     return base;
 }
 
+uint64_t segment_bytes(struct log *log, const struct log_segment *seg)
+{
+    pthread_mutex_lock(&log->lock);
+    uint64_t bytes = seg->end_pos;
+    pthread_mutex_unlock(&log->lock);
+    return bytes;
+}
+
 uint64_t segment_limit(const struct log_segment *seg, const struct log_point *point)
 {
     if (point->seg_base < seg->base_offset)

@@ -185,7 +185,7 @@ bool log_sync_all(struct log *log, bool checkpoint, int64_t start_offset, struct
     struct err why = {0};
     if (!log_sync_files(log, &why)) {
         log_set_offline(log, &why);
-        if (log->config.durability == LOG_FSYNC)
+        if (log_get_config(log).durability == LOG_FSYNC)
             cut_to_durable(log);
         if (err != NULL)
             *err = why;

@@ -91,8 +91,9 @@ static bool find_time(struct log *log, int64_t time_ms, enum log_isolation isola
         struct log_segment *seg = segment_at(log, i, isolation, &limit);
         if (seg == NULL)
             break;
-        ok = segment_times(log, seg, err);
-        if (ok && limit != 0 && seg->max_timestamp_ms >= time_ms)
+        int64_t max_ms;
+        ok = segment_max_time(log, seg, &max_ms, err);
+        if (ok && limit != 0 && max_ms >= time_ms)
             ok = find_in_segment(log, seg, limit, time_ms, out, err);
         segment_unref(seg);
     }
@@ -107,9 +108,10 @@ static bool max_timestamp(struct log *log, int64_t *out, struct err *err)
     struct log_segment *seg;
     *out = -1;
     for (size_t i = 0; ok && (seg = segment_at(log, i, LOG_APPENDED, &limit)) != NULL; i++) {
-        ok = segment_times(log, seg, err);
+        int64_t max_ms;
+        ok = segment_max_time(log, seg, &max_ms, err);
         if (ok && limit != 0)
-            *out = MAX(*out, seg->max_timestamp_ms);
+            *out = MAX(*out, max_ms);
         segment_unref(seg);
     }
     return ok;

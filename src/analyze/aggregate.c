@@ -27,8 +27,8 @@ static bool window_duration(struct query_build *qb, struct ast_duration duration
 {
     *out = ast_duration_ms(duration);
     if (*out < 0 || (*out == 0 && !zero))
-        return refuse(qb->err, "%s must be %s and less than 2^63 milliseconds.", what,
-                      zero ? "zero or more" : "larger than zero");
+        return deny(qb->err, "%s must be %s and less than 2^63 milliseconds.", what,
+                    zero ? "zero or more" : "larger than zero");
     return true;
 }
 
@@ -43,7 +43,7 @@ static bool read_window_sizes(struct query_build *qb, struct analysis_window *wi
         if (!window_duration(qb, ast->advance, "Window advance", false, &win->advance_ms))
             return false;
         if (win->advance_ms > win->size_ms)
-            return refuse(
+            return deny(
                 qb->err,
                 "Window advance interval should be more than zero and less than window duration %lldms.",
                 (long long)win->size_ms);
@@ -59,16 +59,16 @@ static bool read_window_sizes(struct query_build *qb, struct analysis_window *wi
     if (!window_duration(qb, ast->retention, "Retention", false, &win->retention_ms))
         return false;
     if (win->retention_ms < least && ast->grace.present)
-        return refuse(qb->err,
-                      "The retention period of the window store %lldms must be no smaller than its window "
-                      "size plus the "
-                      "grace period, %lldms.",
-                      (long long)win->retention_ms, (long long)least);
+        return deny(qb->err,
+                    "The retention period of the window store %lldms must be no smaller than its window "
+                    "size plus the "
+                    "grace period, %lldms.",
+                    (long long)win->retention_ms, (long long)least);
     if (win->retention_ms < win->size_ms)
-        return refuse(qb->err,
-                      "The retention period of the window store %lldms must be no smaller than its window "
-                      "size, %lldms.",
-                      (long long)win->retention_ms, (long long)win->size_ms);
+        return deny(qb->err,
+                    "The retention period of the window store %lldms must be no smaller than its window "
+                    "size, %lldms.",
+                    (long long)win->retention_ms, (long long)win->size_ms);
     if (!ast->grace.present)
         win->grace_ms = MIN(win->grace_ms, win->retention_ms - win->size_ms);
     return true;
@@ -80,15 +80,15 @@ bool analyze_window(struct query_build *qb)
     win->kind = qb->query->window.kind;
     if (win->kind == WINDOW_NONE) {
         if (qb->query->emit == EMIT_FINAL)
-            return refuse(qb->err, "EMIT FINAL is only supported for windowed aggregations.");
+            return deny(qb->err, "EMIT FINAL is only supported for windowed aggregations.");
         return true;
     }
     if (qb->query->group_by == NULL)
-        return refuse(qb->err, "WINDOW clause requires a GROUP BY clause.");
+        return deny(qb->err, "WINDOW clause requires a GROUP BY clause.");
     if (qb->out->result_kind == SOURCE_TABLE)
-        return refuse(qb->err,
-                      "WINDOW clause is only supported for streams: windowing is not supported for table "
-                      "aggregations.");
+        return deny(qb->err,
+                    "WINDOW clause is only supported for streams: windowing is not supported for table "
+                    "aggregations.");
     add_bound_fields(qb);
     return read_window_sizes(qb, win);
 }
@@ -143,21 +143,21 @@ bool analyze_groups(struct query_build *qb)
     if (query->group_by == NULL)
         return true;
     if (query->group_by_count == 0)
-        return refuse(qb->err, "GROUP BY requires at least one expression");
+        return deny(qb->err, "GROUP BY requires at least one expression");
     const struct expr **groups = arena_array(qb->arena, const struct expr *, query->group_by_count);
     for (uint32_t i = 0; i < query->group_by_count; i++) {
         struct str name;
         if (!ast_walk(query->group_by[i], find_aggregate, &name))
-            return refuse(qb->err,
-                          "GROUP BY does not support aggregate functions: %.*s is an aggregate function.",
-                          STR_ARG(name));
+            return deny(qb->err,
+                        "GROUP BY does not support aggregate functions: %.*s is an aggregate function.",
+                        STR_ARG(name));
         const struct ast_expr *ast = canonical_expr(qb, query->group_by[i], CLAUSE_GROUP_BY);
         groups[i] = ast ? typed_expr(qb, ast, CLAUSE_GROUP_BY) : NULL;
         if (groups[i] == NULL)
             return false;
         for (uint32_t k = 0; k < i; k++)
             if (analysis_expr_eq(groups[i], groups[k]))
-                return refuse(qb->err, "Duplicate GROUP BY expression: %s", qualified_text(qb, ast));
+                return deny(qb->err, "Duplicate GROUP BY expression: %s", qualified_text(qb, ast));
     }
     qb->out->groups = groups;
     qb->out->group_count = query->group_by_count;
@@ -222,11 +222,11 @@ static bool check_select_grouped(struct query_build *qb)
             buf_append_cstr(&loose, loose.len ? ", " : "");
             sql_print_expr(qb->items.at[i].ast, &loose);
         }
-    bool ok = loose.len == 0 ||
-              refuse(qb->err,
-                     "Non-aggregate SELECT expression(s) not part of GROUP BY: %s\nEither add the "
-                     "column(s) to the GROUP BY or remove them from the SELECT.",
-                     loose.ptr);
+    bool ok =
+        loose.len == 0 || deny(qb->err,
+                               "Non-aggregate SELECT expression(s) not part of GROUP BY: %s\nEither add the "
+                               "column(s) to the GROUP BY or remove them from the SELECT.",
+                               loose.ptr);
     buf_fini(&loose);
     return ok;
 }
@@ -243,7 +243,7 @@ static bool check_aggregate(struct query_build *qb, const struct expr *aggregate
     for (uint32_t i = 0; i < aggregate->arg_count; i++) {
         const struct expr *bound = analysis_expr_find(aggregate->args[i], bound_in_args, qb);
         if (bound != NULL)
-            return refuse(
+            return deny(
                 qb->err,
                 "Window bounds column %s can only be used in the SELECT clause of windowed aggregations and "
                 "can not "
@@ -258,7 +258,7 @@ static bool check_aggregate(struct query_build *qb, const struct expr *aggregate
     struct serde_options options = {0};
     if (state.type != NULL &&
         !serde_check(serde_format_find(source->value_format.name), SERDE_VALUE, &state, 1, &options, NULL))
-        return refuse(
+        return deny(
             qb->err,
             "One of the functions used in the statement has an intermediate type that the value format can "
             "not handle. Please remove the function or change the format.");
@@ -282,10 +282,9 @@ static bool check_undo(struct query_build *qb)
     }
     if (count == 0)
         return true;
-    return refuse(
-        qb->err,
-        "The aggregation function%s %s cannot be applied to a table source, only to a stream source.",
-        count > 1 ? "s" : "", names);
+    return deny(qb->err,
+                "The aggregation function%s %s cannot be applied to a table source, only to a stream source.",
+                count > 1 ? "s" : "", names);
 }
 
 /* The source's value format must be able to hold rows that are grouped. */
@@ -295,7 +294,7 @@ static bool check_group_format(struct query_build *qb)
     const struct serde_format *format = serde_format_find(source->value_format.name);
     if (format->joins_and_groups)
         return true;
-    return refuse(
+    return deny(
         qb->err,
         "Source(s) %.*s are using the '%.*s' value format. This format does not yet support GROUP BY.",
         STR_ARG(source->name), STR_ARG(format->name));
@@ -343,8 +342,8 @@ static bool check_no_groups(struct query_build *qb)
     const char *text = text_of_expr(aggregate->ast, qb->arena);
     if (aggregate->arg_count == 0)
         text = str_printf(qb->arena, "%.*s(ROWTIME)", STR_ARG(aggregate->ast->name)).ptr;
-    return refuse(qb->err, "%s statement does not support aggregate function [%s] without a GROUP BY clause.",
-                  sql_stmt_words(qb->stmt->kind), text);
+    return deny(qb->err, "%s statement does not support aggregate function [%s] without a GROUP BY clause.",
+                sql_stmt_words(qb->stmt->kind), text);
 }
 
 static bool analyze_having(struct query_build *qb)
@@ -353,15 +352,15 @@ static bool analyze_having(struct query_build *qb)
     if (ast == NULL)
         return true;
     if (qb->query->group_by == NULL)
-        return refuse(qb->err, "HAVING clause requires a GROUP BY clause.");
+        return deny(qb->err, "HAVING clause requires a GROUP BY clause.");
     ast = canonical_expr(qb, ast, CLAUSE_HAVING);
     qb->out->having = ast ? typed_expr(qb, ast, CLAUSE_HAVING) : NULL;
     if (qb->out->having == NULL)
         return false;
     if (qb->out->having->type->kind != SQL_BOOLEAN)
-        return refuse(qb->err,
-                      "Type error in HAVING expression: Should evaluate to boolean but is %s (%s) instead.",
-                      text_of_expr(ast, qb->arena), text_of_type(qb->out->having->type, qb->arena));
+        return deny(qb->err,
+                    "Type error in HAVING expression: Should evaluate to boolean but is %s (%s) instead.",
+                    text_of_expr(ast, qb->arena), text_of_type(qb->out->having->type, qb->arena));
     return true;
 }
 
@@ -376,20 +375,19 @@ bool analyze_aggregation(struct query_build *qb)
     if (!qb->out->aggregated)
         return true;
     if (qb->tables.len > 0)
-        return refuse(qb->err, "Table functions cannot be used with aggregations.");
+        return deny(qb->err, "Table functions cannot be used with aggregations.");
     if (qb->aggregates.len == 0)
-        return refuse(qb->err,
-                      "GROUP BY requires aggregate functions in either the SELECT or HAVING clause.");
+        return deny(qb->err, "GROUP BY requires aggregate functions in either the SELECT or HAVING clause.");
     if (qb->query->partition_by != NULL)
-        return refuse(qb->err, "Only one of PARTITION BY or GROUP BY can be used in a query.");
+        return deny(qb->err, "Only one of PARTITION BY or GROUP BY can be used in a query.");
     if (!check_group_format(qb) || (qb->query->group_by == NULL && !check_no_groups(qb)))
         return false;
     if (qb->query->group_by != NULL && !check_select_grouped(qb))
         return false;
     const struct expr *loose = qb->out->having ? loose_column(qb, qb->out->having) : NULL;
     if (loose != NULL)
-        return refuse(qb->err, "Non-aggregate HAVING expression not part of GROUP BY: %s",
-                      text_of_expr(loose->ast, qb->arena));
+        return deny(qb->err, "Non-aggregate HAVING expression not part of GROUP BY: %s",
+                    text_of_expr(loose->ast, qb->arena));
     for (size_t i = 0; i < qb->aggregates.len; i++)
         if (!check_aggregate(qb, qb->aggregates.at[i]))
             return false;

@@ -50,8 +50,8 @@ struct query_build {
 
 /* Refusals --------------------------------------------------------------------------------------------------------- */
 
-/* ERR_STATEMENT with this text; false, so that one can write `return refuse(qb, ...)`. Long texts are not cut. */
-bool refuse(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* ERR_STATEMENT with this text; false, so that one can write `return deny(qb, ...)`. Long texts are not cut. */
+bool deny(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Texts in the arena, terminated. */
 const char *text_of_expr(const struct ast_expr *ast, struct arena *arena);
@@ -69,8 +69,8 @@ bool is_bound_name(struct str name);    /* WINDOWSTART, WINDOWEND */
 bool is_reserved_name(struct str name); /* any of them */
 
 /* A session property, or null. */
-struct str property(const struct analyze_env *env, const char *name);
-bool property_is(const struct analyze_env *env, const char *name, bool fallback);
+struct str session_property(const struct analyze_env *env, const char *name);
+bool session_flag(const struct analyze_env *env, const char *name, bool fallback);
 
 /* Trees (tree.c) --------------------------------------------------------------------------------------------------- */
 

@@ -29,8 +29,8 @@ static bool check_name(struct creation *cr)
     const char *kind = kind_word(cr->proto.kind);
     const struct source *present = catalog_source(cr->env->catalog, stmt->name);
     if (stmt->or_replace && (stmt->source_only || (present != NULL && present->read_only)))
-        return refuse(cr->err, "Cannot add %s '%.*s': CREATE OR REPLACE is not supported on source %ss.",
-                      kind, STR_ARG(stmt->name), kind);
+        return deny(cr->err, "Cannot add %s '%.*s': CREATE OR REPLACE is not supported on source %ss.", kind,
+                    STR_ARG(stmt->name), kind);
     if (present == NULL || (stmt->or_replace && present->kind == cr->proto.kind))
         return true;
     return err_set(cr->err, ERR_DUPLICATE_RESOURCE,
@@ -45,7 +45,7 @@ static const struct sql_type *scope_type(void *state, struct str name, struct ar
     const struct analyze_env *env = state;
     const struct sql_type *type = catalog_type(env->catalog, name);
     if (type == NULL)
-        refuse(err, "Cannot resolve unknown type: %.*s", STR_ARG(name));
+        deny(err, "Cannot resolve unknown type: %.*s", STR_ARG(name));
     return type ? type_dup(type, arena) : NULL;
 }
 
@@ -62,13 +62,13 @@ static bool check_header_column(struct creation *cr, const struct ast_column_def
                                 const struct sql_type *type)
 {
     if (def->mark == MARK_HEADERS && !is_headers_type(type))
-        return refuse(
+        return deny(
             cr->err,
             "Invalid type for HEADERS column: expected ARRAY<STRUCT<`KEY` STRING, `VALUE` BYTES>>, got %s",
             text_of_type(type, cr->arena));
     if (def->mark == MARK_HEADER && type->kind != SQL_BYTES)
-        return refuse(cr->err, "Invalid type for HEADER('%.*s') column: expected BYTES, got %s",
-                      STR_ARG(def->header_key), text_of_type(type, cr->arena));
+        return deny(cr->err, "Invalid type for HEADER('%.*s') column: expected BYTES, got %s",
+                    STR_ARG(def->header_key), text_of_type(type, cr->arena));
     return true;
 }
 
@@ -81,10 +81,10 @@ static bool check_header_columns(struct creation *cr, const struct schema *schem
             if (a->role != COLUMN_HEADERS || b->role != COLUMN_HEADERS)
                 continue;
             if (str_is_null(a->header_key) || str_is_null(b->header_key))
-                return refuse(cr->err, "Schema already contains a HEADERS column.");
+                return deny(cr->err, "Schema already contains a HEADERS column.");
             if (str_eq(a->header_key, b->header_key))
-                return refuse(cr->err, "Schema already contains a HEADER('%.*s') column.",
-                              STR_ARG(a->header_key));
+                return deny(cr->err, "Schema already contains a HEADER('%.*s') column.",
+                            STR_ARG(a->header_key));
         }
     return true;
 }
@@ -93,8 +93,8 @@ static bool read_column(struct creation *cr, const struct ast_column_def *def, s
 {
     struct expr_scope scope = {.type_name = scope_type, .state = (void *)cr->env};
     if (is_reserved_name(def->name))
-        return refuse(cr->err, "'%.*s' is a reserved column name. You cannot use it as a name for a column.",
-                      STR_ARG(def->name));
+        return deny(cr->err, "'%.*s' is a reserved column name. You cannot use it as a name for a column.",
+                    STR_ARG(def->name));
     const struct sql_type *type = expr_type_of(def->type, &scope, cr->arena, cr->err);
     if (type == NULL || !check_header_column(cr, def, type))
         return false;
@@ -111,7 +111,7 @@ static bool check_column_names(struct creation *cr, const struct column *columns
     for (uint32_t i = 1; i < count; i++)
         for (uint32_t k = 0; k < i; k++)
             if (str_eq(columns[i].name, columns[k].name))
-                return refuse(cr->err, "Duplicate column names: `%.*s`", STR_ARG(columns[i].name));
+                return deny(cr->err, "Duplicate column names: `%.*s`", STR_ARG(columns[i].name));
     return true;
 }
 
@@ -152,11 +152,11 @@ static bool check_declared(struct creation *cr)
     const struct serde_format *value = serde_format_find(cr->proto.value_format.name);
     bool key_inferred = schema->key_count == 0 && key->infers, value_inferred = !values && value->infers;
     if (schema->key_count > 0 && cr->props.key_schema_id >= 0)
-        return refuse(cr->err, "Table elements and KEY_SCHEMA_ID cannot both exist for create statement.");
+        return deny(cr->err, "Table elements and KEY_SCHEMA_ID cannot both exist for create statement.");
     if (values && cr->props.value_schema_id >= 0)
-        return refuse(cr->err, "Table elements and VALUE_SCHEMA_ID cannot both exist for create statement.");
+        return deny(cr->err, "Table elements and VALUE_SCHEMA_ID cannot both exist for create statement.");
     if (cr->proto.kind == SOURCE_TABLE && schema->key_count == 0 && !key_inferred)
-        return refuse(cr->err, "Tables require a PRIMARY KEY. Please define the PRIMARY KEY.");
+        return deny(cr->err, "Tables require a PRIMARY KEY. Please define the PRIMARY KEY.");
     if (key_inferred || value_inferred)
         return err_set(
             cr->err, ERR_UNSUPPORTED,
@@ -164,7 +164,7 @@ static bool check_declared(struct creation *cr)
             "yet. Declare them in the statement, or choose a format that does not use a schema registry.",
             key_inferred ? "key" : "value", STR_ARG(cr->stmt->name));
     if (schema->column_count == 0)
-        return refuse(cr->err, "No columns supplied.");
+        return deny(cr->err, "No columns supplied.");
     return true;
 }
 
@@ -208,34 +208,33 @@ static bool read_window(struct creation *cr)
     const struct with_props *props = &cr->props;
     if (str_is_null(props->window_type)) {
         if (!str_is_null(props->window_size))
-            return refuse(cr->err,
-                          "Failed to prepare statement: 'WINDOW_SIZE' is given without 'WINDOW_TYPE'.");
+            return deny(cr->err,
+                        "Failed to prepare statement: 'WINDOW_SIZE' is given without 'WINDOW_TYPE'.");
         return true;
     }
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
         if (str_eq_nocase(kinds[i].word, str_trim(props->window_type)))
             cr->proto.window_kind = kinds[i].kind;
     if (cr->proto.window_kind == WINDOW_NONE)
-        return refuse(cr->err,
-                      "Failed to prepare statement: Invalid value %.*s for configuration WINDOW_TYPE: String "
-                      "must be one "
-                      "of: SESSION, HOPPING, TUMBLING, null",
-                      STR_ARG(props->window_type));
+        return deny(cr->err,
+                    "Failed to prepare statement: Invalid value %.*s for configuration WINDOW_TYPE: String "
+                    "must be one "
+                    "of: SESSION, HOPPING, TUMBLING, null",
+                    STR_ARG(props->window_type));
     if (cr->proto.window_kind == WINDOW_SESSION) {
         if (!str_is_null(props->window_size))
-            return refuse(
-                cr->err, "Failed to prepare statement: 'WINDOW_SIZE' should not be set for SESSION windows.");
+            return deny(cr->err,
+                        "Failed to prepare statement: 'WINDOW_SIZE' should not be set for SESSION windows.");
         return true;
     }
     if (str_is_null(props->window_size))
-        return refuse(
-            cr->err,
-            "Failed to prepare statement: %s windows should be provided with window size. Please set "
-            "'WINDOW_SIZE'.",
-            cr->proto.window_kind == WINDOW_HOPPING ? "HOPPING" : "TUMBLING");
+        return deny(cr->err,
+                    "Failed to prepare statement: %s windows should be provided with window size. Please set "
+                    "'WINDOW_SIZE'.",
+                    cr->proto.window_kind == WINDOW_HOPPING ? "HOPPING" : "TUMBLING");
     cr->proto.window_size_ms = parse_duration(props->window_size);
     if (cr->proto.window_size_ms <= 0)
-        return refuse(
+        return deny(
             cr->err,
             "Failed to prepare statement: Configuration WINDOW_SIZE is invalid: Invalid duration: '%.*s'. "
             "Example valid value: '10 SECONDS'",
@@ -252,14 +251,14 @@ static bool read_topic(struct creation *cr)
     cr->proto.replicas = props->replicas > 0 ? (int16_t)props->replicas : 0;
     cr->proto.retention_ms = props->retention_ms;
     if (cr->proto.kind == SOURCE_TABLE && cr->proto.window_kind == WINDOW_NONE && props->retention_ms >= 0)
-        return refuse(
+        return deny(
             cr->err,
             "Invalid config variable in the WITH clause: RETENTION_MS. Non-windowed tables do not support "
             "retention.");
     int32_t partitions = cr->env->topic_partitions(cr->env->state, props->topic);
     cr->proto.create_topic = partitions < 0;
     if (partitions < 0 && props->partitions < 0)
-        return refuse(
+        return deny(
             cr->err,
             "Topic '%.*s' does not exist. If you want to create a new topic for the stream/table please "
             "re-run the "
@@ -268,11 +267,11 @@ static bool read_topic(struct creation *cr)
             STR_ARG(props->topic), cr->proto.kind == SOURCE_STREAM ? "STREAM" : "TABLE",
             STR_ARG(cr->stmt->name), STR_ARG(props->topic));
     if (partitions >= 0 && props->partitions >= 0 && props->partitions != partitions)
-        return refuse(cr->err,
-                      "A Kafka topic with the name '%.*s' already exists, with different partition/replica "
-                      "configuration than "
-                      "required. KSQL expects %lld partitions (topic has %d)",
-                      STR_ARG(props->topic), (long long)props->partitions, partitions);
+        return deny(cr->err,
+                    "A Kafka topic with the name '%.*s' already exists, with different partition/replica "
+                    "configuration than "
+                    "required. KSQL expects %lld partitions (topic has %d)",
+                    STR_ARG(props->topic), (long long)props->partitions, partitions);
     cr->proto.partition_count = partitions >= 0 ? partitions : (int32_t)props->partitions;
     return true;
 }
@@ -282,7 +281,7 @@ static bool read_source(struct creation *cr)
     if (!with_read(cr->stmt, WITH_CREATE, &cr->props, cr->arena, cr->err) || !read_columns(cr))
         return false;
     if (str_is_null(cr->props.topic) || cr->props.topic.len == 0)
-        return refuse(
+        return deny(
             cr->err,
             "Failed to prepare statement: Missing required property \"KAFKA_TOPIC\" which has no default "
             "value.");
@@ -318,16 +317,16 @@ static bool check_alterable(const struct ast_stmt *stmt, const struct source *pr
 {
     enum source_kind kind = stmt->kind == STMT_ALTER_STREAM ? SOURCE_STREAM : SOURCE_TABLE;
     if (present == NULL)
-        return refuse(err, "Source %.*s does not exist", STR_ARG(stmt->name));
+        return deny(err, "Source %.*s does not exist", STR_ARG(stmt->name));
     if (present->kind != kind)
-        return refuse(err, "Incompatible data source type is %s, but statement was ALTER %s",
-                      present->kind == SOURCE_STREAM ? "STREAM" : "TABLE",
-                      kind == SOURCE_STREAM ? "STREAM" : "TABLE");
+        return deny(err, "Incompatible data source type is %s, but statement was ALTER %s",
+                    present->kind == SOURCE_STREAM ? "STREAM" : "TABLE",
+                    kind == SOURCE_STREAM ? "STREAM" : "TABLE");
     if (!str_is_null(present->query_id))
-        return refuse(err, "ALTER command is not supported for CREATE ... AS statements.");
+        return deny(err, "ALTER command is not supported for CREATE ... AS statements.");
     if (present->read_only)
-        return refuse(err, "Cannot alter %s '%.*s': ALTER operations are not supported on source %ss.",
-                      kind_word(present->kind), STR_ARG(present->name), kind_word(present->kind));
+        return deny(err, "Cannot alter %s '%.*s': ALTER operations are not supported on source %ss.",
+                    kind_word(present->kind), STR_ARG(present->name), kind_word(present->kind));
     return true;
 }
 
@@ -345,9 +344,9 @@ bool analyze_alter_source(const struct analyze_env *env, const struct ast_stmt *
     for (uint32_t i = 0; i < stmt->column_count; i++) {
         const struct ast_column_def *def = &stmt->columns[i];
         if (schema_find(before, def->name) >= 0)
-            return refuse(err,
-                          "Cannot add column `%.*s` to schema. A column with the same name already exists.",
-                          STR_ARG(def->name));
+            return deny(err,
+                        "Cannot add column `%.*s` to schema. A column with the same name already exists.",
+                        STR_ARG(def->name));
         if (!read_column(&cr, def, &columns[before->column_count + i]))
             return false;
     }

@@ -22,7 +22,7 @@ static struct str first_of(struct str a, struct str b)
 
 static bool refuse_option(struct str format, const char *option, struct err *err)
 {
-    return refuse(err, "%.*s does not support the following configs: [%s]", STR_ARG(format), option);
+    return deny(err, "%.*s does not support the following configs: [%s]", STR_ARG(format), option);
 }
 
 static bool set_options(const struct side *side, const struct serde_format *format, struct source_format *out,
@@ -34,7 +34,7 @@ static bool set_options(const struct side *side, const struct serde_format *form
         if (!format->registry)
             return refuse_option(format->name, "fullSchemaName", err);
         if (name.len == 0)
-            return refuse(err, "fullSchemaName cannot be empty. Format configuration: {fullSchemaName=}");
+            return deny(err, "fullSchemaName cannot be empty. Format configuration: {fullSchemaName=}");
         out->schema_full_name = name;
     }
     if (!str_is_null(side->delimiter)) {
@@ -48,13 +48,13 @@ static bool set_options(const struct side *side, const struct serde_format *form
             return refuse_option(format->name, "nullableRepresentation", err);
         out->nullable_as = str_upper(side->nullable, arena);
         if (!str_eq_cstr(out->nullable_as, "OPTIONAL") && !str_eq_cstr(out->nullable_as, "WRAPPER"))
-            return refuse(err,
-                          "Invalid value %.*s for nullableRepresentation: must be one of OPTIONAL, WRAPPER",
-                          STR_ARG(side->nullable));
+            return deny(err,
+                        "Invalid value %.*s for nullableRepresentation: must be one of OPTIONAL, WRAPPER",
+                        STR_ARG(side->nullable));
     }
     if (side->schema_id >= 0) {
         if (!format->infers)
-            return refuse(
+            return deny(
                 err,
                 "%s_FORMAT should support schema inference when %s_SCHEMA_ID is provided. Current format is "
                 "%.*s.",
@@ -71,7 +71,7 @@ static bool resolve_side(const struct side *side, struct str named, const struct
     struct str name = first_of(named, fallback->name);
     const struct serde_format *format = serde_format_find(str_trim(name));
     if (format == NULL)
-        return refuse(err, "Unknown format: %.*s", STR_ARG(str_upper(name, arena)));
+        return deny(err, "Unknown format: %.*s", STR_ARG(str_upper(name, arena)));
     *out = (struct source_format){.name = format->name};
     if (str_eq(format->name, fallback->name)) {
         out->delimiter = fallback->delimiter;
@@ -95,8 +95,10 @@ bool formats_resolve(const struct analyze_env *env, const struct with_props *pro
                               first_of(props->value_schema_name, props->value_avro_name),
                               props->value_nullable,
                               props->value_schema_id};
-    struct source_format key_fallback = {.name = property(env, "ksql.persistence.default.format.key")};
-    struct source_format value_fallback = {.name = property(env, "ksql.persistence.default.format.value")};
+    struct source_format key_fallback = {.name =
+                                             session_property(env, "ksql.persistence.default.format.key")};
+    struct source_format value_fallback = {
+        .name = session_property(env, "ksql.persistence.default.format.value")};
     if (str_is_null(key_fallback.name))
         key_fallback.name = STR("KAFKA");
     if (key_default == NULL)
@@ -105,9 +107,9 @@ bool formats_resolve(const struct analyze_env *env, const struct with_props *pro
         value_default = &value_fallback;
     struct str value_named = first_of(props->value_format, props->format);
     if (str_is_null(value_named) && str_is_null(value_default->name))
-        return refuse(err, "Statement is missing the 'VALUE_FORMAT' property from the WITH clause. Either "
-                           "provide one or set "
-                           "a default via the 'ksql.persistence.default.format.value' config.");
+        return deny(err, "Statement is missing the 'VALUE_FORMAT' property from the WITH clause. Either "
+                         "provide one or set "
+                         "a default via the 'ksql.persistence.default.format.value' config.");
     return resolve_side(&key_side, first_of(props->key_format, props->format), key_default, key, arena,
                         err) &&
            resolve_side(&value_side, value_named, value_default, value, arena, err);
@@ -128,17 +130,17 @@ static bool set_value_wrap(const struct analyze_env *env, const struct with_prop
                            struct source_format *value, struct err *err)
 {
     bool single = value_count(schema) == 1;
-    struct str setting = property(env, "ksql.persistence.wrap.single.values");
+    struct str setting = session_property(env, "ksql.persistence.wrap.single.values");
     bool wrap = props->wrap >= 0 ? props->wrap == 1 : str_eq_nocase(setting, STR("true"));
     bool can = wrap ? format->wraps : format->unwraps;
     if (!single)
         value->wrap = WRAP_DEFAULT;
     if (props->wrap >= 0) {
         if (!single)
-            return refuse(err, "'WRAP_SINGLE_VALUE' is only valid for single-field value schemas");
+            return deny(err, "'WRAP_SINGLE_VALUE' is only valid for single-field value schemas");
         if (!can)
-            return refuse(err, "Format '%.*s' does not support 'WRAP_SINGLE_VALUE' set to '%s'.",
-                          STR_ARG(format->name), wrap ? "true" : "false");
+            return deny(err, "Format '%.*s' does not support 'WRAP_SINGLE_VALUE' set to '%s'.",
+                        STR_ARG(format->name), wrap ? "true" : "false");
     } else if (str_is_null(setting) || setting.len == 0 || !single || !can) {
         return true;
     }
@@ -167,12 +169,12 @@ bool check_key_types(const struct schema *schema, struct err *err)
         const struct column *column = &schema->columns[i];
         if (!holds_map(column->type))
             continue;
-        refuse(err,
-               "Map keys, including types that contain maps, are not supported as they may lead to "
-               "unexpected behavior due "
-               "to inconsistent serialization. Key column name: `%.*s`. Column type: %s. See "
-               "https://github.com/confluentinc/ksql/issues/6621 for more.",
-               STR_ARG(column->name), text_of_type(column->type, &arena));
+        deny(err,
+             "Map keys, including types that contain maps, are not supported as they may lead to "
+             "unexpected behavior due "
+             "to inconsistent serialization. Key column name: `%.*s`. Column type: %s. See "
+             "https://github.com/confluentinc/ksql/issues/6621 for more.",
+             STR_ARG(column->name), text_of_type(column->type, &arena));
         arena_fini(&arena);
         return false;
     }
@@ -229,24 +231,24 @@ bool check_timestamp(const struct with_props *props, const struct schema *schema
     *column = STR_NULL;
     if (str_is_null(props->timestamp)) {
         if (!str_is_null(props->timestamp_format))
-            return refuse(err, "Failed to prepare statement: TIMESTAMP_FORMAT is given without TIMESTAMP.");
+            return deny(err, "Failed to prepare statement: TIMESTAMP_FORMAT is given without TIMESTAMP.");
         return true;
     }
     struct str name = property_name(props->timestamp, arena);
     int i = schema_find(schema, name);
     if (i < 0)
-        return refuse(err, "The TIMESTAMP column set in the WITH clause does not exist in the schema: '%.*s'",
-                      STR_ARG(name));
+        return deny(err, "The TIMESTAMP column set in the WITH clause does not exist in the schema: '%.*s'",
+                    STR_ARG(name));
     enum sql_kind kind = schema->columns[i].type->kind;
     bool format = !str_is_null(props->timestamp_format);
     if (kind == SQL_STRING ? !format : kind != SQL_BIGINT && kind != SQL_TIMESTAMP)
-        return refuse(
+        return deny(
             err,
             "Timestamp column, `%.*s`, should be LONG(INT64), TIMESTAMP, or a String with a timestamp_format "
             "specified",
             STR_ARG(name));
     if (kind != SQL_STRING && format)
-        return refuse(
+        return deny(
             err,
             "Timestamp column, `%.*s`, should be STRING when a timestamp_format is specified; its type is %s",
             STR_ARG(name), text_of_type(schema->columns[i].type, arena));
@@ -264,7 +266,7 @@ bool check_duplicates(const struct schema *schema, struct err *err)
                 type_print(schema->columns[i].type, &text);
                 break;
             }
-    bool ok = text.len == 0 || refuse(err, "Duplicate value columns found in schema: %s", text.ptr);
+    bool ok = text.len == 0 || deny(err, "Duplicate value columns found in schema: %s", text.ptr);
     buf_fini(&text);
     return ok;
 }

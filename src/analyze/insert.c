@@ -27,11 +27,11 @@ static bool find_target(struct insertion *in)
     }
     const char *kind = in->source->kind == SOURCE_STREAM ? "stream" : "table";
     if (in->source->read_only)
-        return refuse(in->err, "Cannot insert values into read-only %s: %.*s", kind, STR_ARG(name));
+        return deny(in->err, "Cannot insert values into read-only %s: %.*s", kind, STR_ARG(name));
     if (in->source->window_kind != WINDOW_NONE)
-        return refuse(in->err, "Cannot insert values into windowed stream/table!");
-    if (!property_is(in->env, "ksql.insert.into.values.enabled", true))
-        return refuse(
+        return deny(in->err, "Cannot insert values into windowed stream/table!");
+    if (!session_flag(in->env, "ksql.insert.into.values.enabled", true))
+        return deny(
             in->err,
             "The server has disabled INSERT INTO ... VALUES functionality. To enable it, restart your KSQL "
             "server with 'ksql.insert.into.values.enabled'=true");
@@ -48,12 +48,12 @@ static int find_column(struct insertion *in, struct str name)
     if (str_eq_cstr(name, "ROWTIME"))
         return COLUMN_IS_ROWTIME;
     if (is_reserved_name(name)) {
-        refuse(in->err, "Inserting into column `%.*s` is not allowed.", STR_ARG(name));
+        deny(in->err, "Inserting into column `%.*s` is not allowed.", STR_ARG(name));
         return -1;
     }
     int column = schema_find(in->source->schema, name);
     if (column < 0)
-        refuse(in->err, "Column name `%.*s` does not exist.", STR_ARG(name));
+        deny(in->err, "Column name `%.*s` does not exist.", STR_ARG(name));
     return column;
 }
 
@@ -70,14 +70,13 @@ static bool read_columns(struct insertion *in, int *columns)
             else if (schema->columns[i].role != COLUMN_HEADERS)
                 count++;
         if (count != stmt->value_count)
-            return refuse(in->err, "Expected a value for each column. Expected Columns: %s. Got %u values",
-                          text_of_columns(schema->columns, schema->column_count, in->arena),
-                          stmt->value_count);
+            return deny(in->err, "Expected a value for each column. Expected Columns: %s. Got %u values",
+                        text_of_columns(schema->columns, schema->column_count, in->arena), stmt->value_count);
         return true;
     }
     if (stmt->insert_column_count != stmt->value_count)
-        return refuse(in->err, "Expected number columns and values to match: %u columns, %u values",
-                      stmt->insert_column_count, stmt->value_count);
+        return deny(in->err, "Expected number columns and values to match: %u columns, %u values",
+                    stmt->insert_column_count, stmt->value_count);
     struct buf headers = {0};
     for (uint32_t i = 0; i < stmt->value_count; i++) {
         columns[i] = find_column(in, stmt->insert_columns[i]);
@@ -85,11 +84,11 @@ static bool read_columns(struct insertion *in, int *columns)
             return false;
         for (uint32_t k = 0; k < i; k++)
             if (columns[k] == columns[i])
-                return refuse(in->err, "Duplicate column: `%.*s`", STR_ARG(stmt->insert_columns[i]));
+                return deny(in->err, "Duplicate column: `%.*s`", STR_ARG(stmt->insert_columns[i]));
         if (columns[i] >= 0 && schema->columns[columns[i]].role == COLUMN_HEADERS)
             buf_printf(&headers, "%s%.*s", headers.len ? ", " : "", STR_ARG(stmt->insert_columns[i]));
     }
-    bool ok = headers.len == 0 || refuse(in->err, "Cannot insert into HEADER columns: %s", headers.ptr);
+    bool ok = headers.len == 0 || deny(in->err, "Cannot insert into HEADER columns: %s", headers.ptr);
     buf_fini(&headers);
     return ok;
 }
@@ -104,7 +103,7 @@ static bool check_keys(struct insertion *in, const int *columns)
         for (uint32_t i = 0; i < in->stmt->value_count; i++)
             given |= columns[i] == (int)key;
         if (!given)
-            return refuse(
+            return deny(
                 in->err,
                 "Failed to insert values into '%.*s'. Value for primary key column(s) %s is required for "
                 "tables",
@@ -119,9 +118,9 @@ static bool no_column(void *state, struct str qualifier, struct str name, struct
                       uint32_t *index, const struct sql_type **type, struct err *err)
 {
     if (!str_is_null(qualifier))
-        return refuse(err, "Failed to prepare statement: '%.*s' is not a valid stream/table name or alias.",
-                      STR_ARG(qualifier));
-    return refuse(
+        return deny(err, "Failed to prepare statement: '%.*s' is not a valid stream/table name or alias.",
+                    STR_ARG(qualifier));
+    return deny(
         err, "Failed to prepare statement: Line: %d, Col: %d: INSERT VALUES cannot reference columns: `%.*s`",
         place.line, place.column, STR_ARG(name));
 }
@@ -131,7 +130,7 @@ static const struct sql_type *custom_type(void *state, struct str name, struct a
     const struct insertion *in = state;
     const struct sql_type *type = catalog_type(in->env->catalog, name);
     if (type == NULL)
-        refuse(err, "Cannot resolve unknown type: %.*s", STR_ARG(name));
+        deny(err, "Cannot resolve unknown type: %.*s", STR_ARG(name));
     return type ? type_dup(type, arena) : NULL;
 }
 
@@ -164,7 +163,7 @@ static bool read_rowtime(struct insertion *in, uint32_t i, int64_t *out)
     if (expr == NULL || !expr_eval_constant(expr, in->env->func_settings, &value, in->arena, in->err))
         return false;
     if (value_is_null(value) || value.l < 0)
-        return refuse(
+        return deny(
             in->err,
             "Failed to insert values into '%.*s'. ROWTIME must be a time since 1970, not negative and not "
             "NULL",

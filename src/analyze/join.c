@@ -57,23 +57,22 @@ static bool check_kinds(struct query_build *qb, const struct running *left, uint
     const struct analysis_source *right = &qb->sources[i + 1];
     struct str left_name = qb->sources[0].alias;
     if (left->kind == SOURCE_TABLE && right->source->kind == SOURCE_STREAM)
-        return refuse(qb->err,
-                      "Invalid join order: table-stream joins are not supported; only stream-table joins. "
-                      "Got %.*s %s %.*s.",
-                      STR_ARG(left_name), join_words(kind), STR_ARG(right->alias));
+        return deny(qb->err,
+                    "Invalid join order: table-stream joins are not supported; only stream-table joins. "
+                    "Got %.*s %s %.*s.",
+                    STR_ARG(left_name), join_words(kind), STR_ARG(right->alias));
     bool stream_table = left->kind == SOURCE_STREAM && right->source->kind == SOURCE_TABLE;
     if (stream_table && (kind == JOIN_FULL || kind == JOIN_RIGHT))
-        return refuse(qb->err,
-                      "Invalid join type: %s join not supported for stream-table join. Got %.*s %s %.*s.",
-                      kind == JOIN_FULL ? "full-outer" : "right-outer", STR_ARG(left_name), join_words(kind),
-                      STR_ARG(right->alias));
+        return deny(qb->err,
+                    "Invalid join type: %s join not supported for stream-table join. Got %.*s %s %.*s.",
+                    kind == JOIN_FULL ? "full-outer" : "right-outer", STR_ARG(left_name), join_words(kind),
+                    STR_ARG(right->alias));
     bool tables = left->kind == SOURCE_TABLE && right->source->kind == SOURCE_TABLE;
     if (tables && kind == JOIN_FULL && qb->query->join_count > 1)
-        return refuse(
-            qb->err,
-            "Invalid join type: full-outer join not supported for joins of more than two tables. Got "
-            "%.*s %s %.*s.",
-            STR_ARG(left_name), join_words(kind), STR_ARG(right->alias));
+        return deny(qb->err,
+                    "Invalid join type: full-outer join not supported for joins of more than two tables. Got "
+                    "%.*s %s %.*s.",
+                    STR_ARG(left_name), join_words(kind), STR_ARG(right->alias));
     return true;
 }
 
@@ -83,17 +82,17 @@ static bool read_within(struct query_build *qb, const struct running *left, uint
     const struct ast_join *ast = &qb->query->joins[i];
     bool streams = left->kind == SOURCE_STREAM && qb->sources[i + 1].source->kind == SOURCE_STREAM;
     if (streams && !ast->within)
-        return refuse(
+        return deny(
             qb->err,
             "Stream-Stream joins must have a WITHIN clause specified. None was provided. To learn about how "
             "to specify a WITHIN clause with a stream-stream join, please visit: "
             "https://docs.confluent.io/current/ksql/docs/syntax-reference.html#create-stream-as-select");
     if (!streams && ast->within)
-        return refuse(qb->err,
-                      "A window definition was provided for a %s join. These joins are not windowed. Please "
-                      "drop the window "
-                      "definition (ie. the WITHIN clause) and try to execute your join again.",
-                      left->kind == SOURCE_STREAM ? "Stream-Table" : "Table-Table");
+        return deny(qb->err,
+                    "A window definition was provided for a %s join. These joins are not windowed. Please "
+                    "drop the window "
+                    "definition (ie. the WITHIN clause) and try to execute your join again.",
+                    left->kind == SOURCE_STREAM ? "Stream-Table" : "Table-Table");
     join->kind = ast->kind;
     join->within = ast->within;
     join->grace_ms = -1;
@@ -104,7 +103,7 @@ static bool read_within(struct query_build *qb, const struct running *left, uint
     if (ast->grace.present)
         join->grace_ms = ast_duration_ms(ast->grace);
     if (join->before_ms < 0 || join->after_ms < 0 || (ast->grace.present && join->grace_ms < 0))
-        return refuse(qb->err, "The WITHIN clause's duration is out of range.");
+        return deny(qb->err, "The WITHIN clause's duration is out of range.");
     return true;
 }
 
@@ -133,11 +132,11 @@ static int32_t side_source(struct query_build *qb, const struct ast_expr *side,
     struct reference_count count = {qb, -1};
     ast_walk(side, count_reference, &count);
     if (count.source < 0)
-        refuse(qb->err,
-               "Invalid comparison expression '%s' in join '%s'. Each side of the join comparision must "
-               "contain references "
-               "from exactly one source.",
-               text_of_expr(side, qb->arena), text_of_expr(criterion, qb->arena));
+        deny(qb->err,
+             "Invalid comparison expression '%s' in join '%s'. Each side of the join comparision must "
+             "contain references "
+             "from exactly one source.",
+             text_of_expr(side, qb->arena), text_of_expr(criterion, qb->arena));
     return count.source;
 }
 
@@ -147,36 +146,35 @@ static bool read_criterion(struct query_build *qb, uint32_t i, struct criterion 
     if (on == NULL)
         return false;
     if (on->kind == AST_BINARY && (on->op == OP_AND || on->op == OP_OR))
-        return refuse(qb->err,
-                      "Invalid join condition: joins on multiple conditions are not yet supported. Got %s.",
-                      text_of_expr(on, qb->arena));
+        return deny(qb->err,
+                    "Invalid join condition: joins on multiple conditions are not yet supported. Got %s.",
+                    text_of_expr(on, qb->arena));
     if (on->kind != AST_BINARY || on->op != OP_EQ)
-        return refuse(qb->err, "Unsupported join expression: %s. Only equality join criteria is supported.",
-                      text_of_expr(on, qb->arena));
+        return deny(qb->err, "Unsupported join expression: %s. Only equality join criteria is supported.",
+                    text_of_expr(on, qb->arena));
     int32_t left = side_source(qb, on->left, on);
     int32_t right = left < 0 ? -1 : side_source(qb, on->right, on);
     if (right < 0)
         return false;
     int32_t joined = (int32_t)i + 1;
     if (left != joined && right != joined)
-        return refuse(qb->err,
-                      "A join criteria is expected to reference the source (`%.*s`) in the FROM clause, "
-                      "instead the right "
-                      "source references `%.*s` and the left source references `%.*s`",
-                      STR_ARG(qb->sources[joined].alias), STR_ARG(qb->sources[right].alias),
-                      STR_ARG(qb->sources[left].alias));
+        return deny(qb->err,
+                    "A join criteria is expected to reference the source (`%.*s`) in the FROM clause, "
+                    "instead the right "
+                    "source references `%.*s` and the left source references `%.*s`",
+                    STR_ARG(qb->sources[joined].alias), STR_ARG(qb->sources[right].alias),
+                    STR_ARG(qb->sources[left].alias));
     if (left == right)
-        return refuse(qb->err,
-                      "Each side of the join must reference exactly one source and not the same source. Left "
-                      "side references "
-                      "`%.*s` and right references `%.*s`",
-                      STR_ARG(qb->sources[left].alias), STR_ARG(qb->sources[right].alias));
+        return deny(qb->err,
+                    "Each side of the join must reference exactly one source and not the same source. Left "
+                    "side references "
+                    "`%.*s` and right references `%.*s`",
+                    STR_ARG(qb->sources[left].alias), STR_ARG(qb->sources[right].alias));
     *out =
         (struct criterion){on, left == joined ? on->right : on->left, left == joined ? on->left : on->right};
     if (left > joined || right > joined)
-        return refuse(qb->err,
-                      "A join criteria may only reference sources that are joined before it. Got %s.",
-                      criterion_text(qb, out));
+        return deny(qb->err, "A join criteria may only reference sources that are joined before it. Got %s.",
+                    criterion_text(qb, out));
     return true;
 }
 
@@ -188,9 +186,9 @@ static bool type_criterion(struct query_build *qb, const struct criterion *on, s
         return false;
     if (type_eq(join->left->type, join->right->type))
         return true;
-    return refuse(qb->err, "Invalid join condition: types don't match. Got %s{%s} = %s{%s}.",
-                  text_of_expr(on->left, qb->arena), text_of_type(join->left->type, qb->arena),
-                  text_of_expr(on->right, qb->arena), text_of_type(join->right->type, qb->arena));
+    return deny(qb->err, "Invalid join condition: types don't match. Got %s{%s} = %s{%s}.",
+                text_of_expr(on->left, qb->arena), text_of_type(join->left->type, qb->arena),
+                text_of_expr(on->right, qb->arena), text_of_type(join->right->type, qb->arena));
 }
 
 /* Keys ------------------------------------------------------------------------------------------------------------- */
@@ -216,21 +214,21 @@ static bool check_table_keys(struct query_build *qb, const struct running *left,
                              struct analysis_join *join)
 {
     if (!join->right_keyed)
-        return refuse(qb->err, "Invalid join condition: %s Got %s.",
-                      left->kind == SOURCE_STREAM
-                          ? "stream-table joins require to join on the table's primary key."
-                          : "table-table joins require to join on the primary key of the right input table.",
-                      criterion_text(qb, on));
+        return deny(qb->err, "Invalid join condition: %s Got %s.",
+                    left->kind == SOURCE_STREAM
+                        ? "stream-table joins require to join on the table's primary key."
+                        : "table-table joins require to join on the primary key of the right input table.",
+                    criterion_text(qb, on));
     if (left->kind == SOURCE_STREAM || join->left_keyed)
         return true;
     if (qb->query->join_count > 1)
-        return refuse(qb->err,
-                      "Invalid join condition: foreign-key table-table joins are not supported as part of "
-                      "n-way joins. Got %s.",
-                      criterion_text(qb, on));
+        return deny(qb->err,
+                    "Invalid join condition: foreign-key table-table joins are not supported as part of "
+                    "n-way joins. Got %s.",
+                    criterion_text(qb, on));
     if (join->kind == JOIN_RIGHT || join->kind == JOIN_FULL)
-        return refuse(qb->err, "Invalid join type: %s OUTER JOIN on a foreign key is not supported. Got %s.",
-                      join->kind == JOIN_RIGHT ? "RIGHT" : "FULL", criterion_text(qb, on));
+        return deny(qb->err, "Invalid join type: %s OUTER JOIN on a foreign key is not supported. Got %s.",
+                    join->kind == JOIN_RIGHT ? "RIGHT" : "FULL", criterion_text(qb, on));
     join->foreign_key = true;
     return true;
 }
@@ -276,15 +274,15 @@ static bool check_windows(struct query_build *qb, uint32_t i, const struct analy
         struct buf text = {0};
         describe_window(&qb->sources[0], &text);
         describe_window(&qb->sources[i + 1], &text);
-        refuse(qb->err, "Can not join windowed source to non-windowed source.%s", text.ptr);
+        deny(qb->err, "Can not join windowed source to non-windowed source.%s", text.ptr);
         buf_fini(&text);
         return false;
     }
     bool alike = (left->window_kind == WINDOW_SESSION) == (right->window_kind == WINDOW_SESSION) &&
                  left->window_size_ms == right->window_size_ms;
     if (!alike || !join->left_keyed || !join->right_keyed)
-        return refuse(qb->err, "Implicit repartitioning of windowed sources is not supported. See "
-                               "https://github.com/confluentinc/ksql/issues/4385.");
+        return deny(qb->err, "Implicit repartitioning of windowed sources is not supported. See "
+                             "https://github.com/confluentinc/ksql/issues/4385.");
     return true;
 }
 
@@ -294,12 +292,12 @@ static bool check_partitions(struct query_build *qb, uint32_t i)
     int32_t left_count = left->source->partition_count, right_count = right->source->partition_count;
     if (left_count == right_count)
         return true;
-    return refuse(qb->err,
-                  "Can't join `%.*s` with `%.*s` since the number of partitions don't match. `%.*s` "
-                  "partitions = %d; `%.*s` "
-                  "partitions = %d. Please repartition either one so that the number of partitions match.",
-                  STR_ARG(left->alias), STR_ARG(right->alias), STR_ARG(left->alias), left_count,
-                  STR_ARG(right->alias), right_count);
+    return deny(qb->err,
+                "Can't join `%.*s` with `%.*s` since the number of partitions don't match. `%.*s` "
+                "partitions = %d; `%.*s` "
+                "partitions = %d. Please repartition either one so that the number of partitions match.",
+                STR_ARG(left->alias), STR_ARG(right->alias), STR_ARG(left->alias), left_count,
+                STR_ARG(right->alias), right_count);
 }
 
 /* All together ----------------------------------------------------------------------------------------------------- */

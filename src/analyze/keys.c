@@ -49,15 +49,15 @@ static bool refuse_missing(struct query_build *qb, const struct key_words *words
                          STR_ARG(qb->fields.at[qb->join_key_field].name))
                   .ptr
             : "";
-    return refuse(qb->err,
-                  "Key missing from projection (ie, SELECT). See https://cnfl.io/2LV7ouS.\nThe query used to "
-                  "build `%.*s` "
-                  "must include the %s %s in its projection (eg, SELECT %s...).%s",
-                  STR_ARG(qb->sink_name), count == 1 ? words->one : words->many,
-                  join_names(names, count, words->last, qb->arena),
-                  alternatives ? join_names(names, 1, "", qb->arena)
-                               : join_names(names, count, ", ", qb->arena),
-                  synthetic);
+    return deny(qb->err,
+                "Key missing from projection (ie, SELECT). See https://cnfl.io/2LV7ouS.\nThe query used to "
+                "build `%.*s` "
+                "must include the %s %s in its projection (eg, SELECT %s...).%s",
+                STR_ARG(qb->sink_name), count == 1 ? words->one : words->many,
+                join_names(names, count, words->last, qb->arena),
+                alternatives ? join_names(names, 1, "", qb->arena)
+                             : join_names(names, count, ", ", qb->arena),
+                synthetic);
 }
 
 static bool refuse_foreign_missing(struct query_build *qb, const struct expr *const *keys, uint32_t count)
@@ -68,12 +68,12 @@ static bool refuse_foreign_missing(struct query_build *qb, const struct expr *co
         if (items_of(qb, keys[i], &item) == 0)
             buf_printf(&missing, "%s`%.*s`", missing_count++ ? ", " : "",
                        STR_ARG(qb->fields.at[keys[i]->index].name));
-    refuse(qb->err,
-           "Primary key column%s missing in projection. For foreign-key table-table joins, the projection "
-           "must include all "
-           "primary key columns from the left input table (`%.*s`). Missing column%s: %s.",
-           missing_count > 1 ? "s" : "", STR_ARG(qb->sources[0].alias), missing_count > 1 ? "s" : "",
-           missing.ptr);
+    deny(qb->err,
+         "Primary key column%s missing in projection. For foreign-key table-table joins, the projection "
+         "must include all "
+         "primary key columns from the left input table (`%.*s`). Missing column%s: %s.",
+         missing_count > 1 ? "s" : "", STR_ARG(qb->sources[0].alias), missing_count > 1 ? "s" : "",
+         missing.ptr);
     buf_fini(&missing);
     return false;
 }
@@ -97,7 +97,7 @@ static bool refuse_twice(struct query_build *qb, const struct expr *key)
     qsort(names, count, sizeof *names, by_name);
     const char *list = join_names(names, count, " and ", qb->arena);
     if (grouped)
-        return refuse(
+        return deny(
             qb->err,
             "The projection contains a key column more than once: %s.\nEach key column must only be in the "
             "projection once. If you intended to copy the key into the value, then consider using the "
@@ -106,13 +106,13 @@ static bool refuse_twice(struct query_build *qb, const struct expr *key)
             list);
     struct str name = key->kind == EXPR_COLUMN ? qb->fields.at[key->index].internal
                                                : str_from(text_of_expr(key->ast, qb->arena));
-    return refuse(qb->err,
-                  "The projection contains a key column (`%.*s`) more than once, aliased as: %s.\nEach key "
-                  "column must only be "
-                  "in the projection once. If you intended to copy the key into the value, then consider "
-                  "using the AS_VALUE "
-                  "function to indicate which key reference should be copied.",
-                  STR_ARG(name), list);
+    return deny(qb->err,
+                "The projection contains a key column (`%.*s`) more than once, aliased as: %s.\nEach key "
+                "column must only be "
+                "in the projection once. If you intended to copy the key into the value, then consider "
+                "using the AS_VALUE "
+                "function to indicate which key reference should be copied.",
+                STR_ARG(name), list);
 }
 
 /* Choosing ----------------------------------------------------------------------------------------------------------- */
@@ -234,5 +234,5 @@ bool analyze_keys(struct query_build *qb)
     for (size_t i = 0; i < qb->items.len; i++)
         if (qb->items.at[i].key < 0)
             return true;
-    return refuse(qb->err, "The projection contains no value columns.");
+    return deny(qb->err, "The projection contains no value columns.");
 }

@@ -73,8 +73,8 @@ static bool check_alias(struct query_build *qb, const struct ast_select_item *it
         return true;
     if (ast->kind == AST_COLUMN && str_eq(ast->name, item->alias))
         return true; /* its own name: refused below where results may not have it */
-    return refuse(qb->err, "`%.*s` is a reserved column name. You cannot use it as an alias for a column.",
-                  STR_ARG(item->alias));
+    return deny(qb->err, "`%.*s` is a reserved column name. You cannot use it as an alias for a column.",
+                STR_ARG(item->alias));
 }
 
 /* Items ------------------------------------------------------------------------------------------------------------ */
@@ -109,7 +109,7 @@ static const struct expr *item_expr(struct query_build *qb, const struct ast_exp
     const struct ast_expr *nested = NULL;
     ast_walk(ast, find_nested, &nested);
     if (nested != NULL) {
-        refuse(qb->err, "Aggregate functions can not be nested: %s", text_of_expr(nested, qb->arena));
+        deny(qb->err, "Aggregate functions can not be nested: %s", text_of_expr(nested, qb->arena));
         return NULL;
     }
     const struct expr *expr = typed_expr(qb, ast, CLAUSE_SELECT);
@@ -126,8 +126,8 @@ static bool add_struct_items(struct query_build *qb, const struct ast_expr *star
     if (whole == NULL)
         return false;
     if (whole->type->kind != SQL_STRUCT)
-        return refuse(qb->err, "Cannot get fields of %s: expected STRUCT type, got %s",
-                      text_of_expr(left, qb->arena), text_of_type(whole->type, qb->arena));
+        return deny(qb->err, "Cannot get fields of %s: expected STRUCT type, got %s",
+                    text_of_expr(left, qb->arena), text_of_type(whole->type, qb->arena));
     for (uint32_t i = 0; i < whole->type->field_count; i++) {
         struct ast_expr *ast = ast_new(qb->arena, AST_FIELD, star->place);
         ast->left = left;
@@ -221,8 +221,8 @@ static bool add_star_item(struct query_build *qb, const struct ast_select_item *
         found |= meant;
     }
     return found ||
-           refuse(qb->err, "Failed to prepare statement: '%.*s' is not a valid stream/table name or alias.",
-                  STR_ARG(item->qualifier));
+           deny(qb->err, "Failed to prepare statement: '%.*s' is not a valid stream/table name or alias.",
+                STR_ARG(item->qualifier));
 }
 
 /* Table functions -------------------------------------------------------------------------------------------------- */
@@ -235,11 +235,10 @@ static bool is_table_call(const struct expr *expr, void *state)
 static bool check_table_call(struct query_build *qb, const struct expr *call)
 {
     if (qb->out->result_kind == SOURCE_TABLE)
-        return refuse(qb->err, "Table source is not supported with table functions");
+        return deny(qb->err, "Table source is not supported with table functions");
     for (uint32_t i = 0; i < call->arg_count; i++)
         if (analysis_expr_find(call->args[i], is_table_call, NULL) != NULL)
-            return refuse(qb->err, "Table functions cannot be nested: %s",
-                          text_of_expr(call->ast, qb->arena));
+            return deny(qb->err, "Table functions cannot be nested: %s", text_of_expr(call->ast, qb->arena));
     return true;
 }
 
@@ -260,10 +259,10 @@ static const struct expr *replace_table_call(const struct expr *expr, void *stat
     struct query_build *qb = walk->qb;
     bool barrier = expr->kind == EXPR_CASE || expr->kind == EXPR_AGGREGATE;
     if (barrier && !walk->failed && analysis_expr_find(expr, is_table_call, NULL) != NULL) {
-        refuse(qb->err,
-               expr->kind == EXPR_CASE ? "Table functions cannot be used in CASE: %s"
-                                       : "Table functions cannot be used with aggregations. Got %s",
-               text_of_expr(expr->ast, qb->arena));
+        deny(qb->err,
+             expr->kind == EXPR_CASE ? "Table functions cannot be used in CASE: %s"
+                                     : "Table functions cannot be used with aggregations. Got %s",
+             text_of_expr(expr->ast, qb->arena));
         walk->failed = true;
     }
     if (walk->failed || !is_table_call(expr, NULL))
@@ -292,7 +291,7 @@ static bool take_table_calls(struct query_build *qb)
         aggregates |= analysis_expr_find(qb->items.at[i].expr, holds_aggregate, NULL) != NULL;
     }
     if (tables && (aggregates || qb->query->group_by != NULL))
-        return refuse(qb->err, "Table functions cannot be used with aggregations.");
+        return deny(qb->err, "Table functions cannot be used with aggregations.");
     for (size_t i = 0; i < qb->items.len && !walk.failed; i++)
         qb->items.at[i].expr = expr_replace(qb->items.at[i].expr, replace_table_call, &walk, qb->arena);
     qb->out->table_calls = arena_dup(qb->arena, qb->tables.at, qb->tables.len * sizeof *qb->tables.at);
@@ -311,9 +310,8 @@ static bool check_reserved(struct query_build *qb)
         bool rekeyed =
             qb->out->rekeyed && item->expr->kind == EXPR_COLUMN && is_partition_key(qb, item->expr->index);
         if (is_reserved_name(item->name) && !rekeyed)
-            return refuse(qb->err,
-                          "Reserved column name in select: `%.*s`. Please remove or alias the column.",
-                          STR_ARG(item->name));
+            return deny(qb->err, "Reserved column name in select: `%.*s`. Please remove or alias the column.",
+                        STR_ARG(item->name));
     }
     return true;
 }

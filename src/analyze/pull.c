@@ -17,12 +17,12 @@ static bool check_clauses(struct query_build *qb)
     };
     for (size_t i = 0; i < COUNT_OF(clauses); i++)
         if (clauses[i].present)
-            return refuse(qb->err, "Pull queries don't support %s clauses.%s", clauses[i].words, help);
-    if (query->limit >= 0 && !property_is(qb->env, "ksql.query.pull.limit.clause.enabled", true))
-        return refuse(qb->err,
-                      "LIMIT clause in pull queries is currently disabled. You can enable them by setting "
-                      "ksql.query.pull.limit.clause.enabled=true.%s",
-                      help);
+            return deny(qb->err, "Pull queries don't support %s clauses.%s", clauses[i].words, help);
+    if (query->limit >= 0 && !session_flag(qb->env, "ksql.query.pull.limit.clause.enabled", true))
+        return deny(qb->err,
+                    "LIMIT clause in pull queries is currently disabled. You can enable them by setting "
+                    "ksql.query.pull.limit.clause.enabled=true.%s",
+                    help);
     return true;
 }
 
@@ -30,8 +30,8 @@ static bool check_source(struct query_build *qb)
 {
     const struct source *source = qb->sources[0].source;
     if (source->kind == SOURCE_STREAM) {
-        if (!property_is(qb->env, "ksql.query.pull.stream.enabled", true))
-            return refuse(
+        if (!session_flag(qb->env, "ksql.query.pull.stream.enabled", true))
+            return deny(
                 qb->err,
                 "Pull queries on streams are disabled. To create a push query on the stream, add EMIT "
                 "CHANGES to the end. To enable pull queries on streams, set the "
@@ -40,11 +40,11 @@ static bool check_source(struct query_build *qb)
     }
     if (source->materialized)
         return true;
-    return refuse(qb->err,
-                  "The `%.*s` table isn't queryable. To derive a queryable table, you can do 'CREATE TABLE "
-                  "QUERYABLE_%.*s AS "
-                  "SELECT * FROM %.*s'.%s",
-                  STR_ARG(source->name), STR_ARG(source->name), STR_ARG(source->name), help);
+    return deny(qb->err,
+                "The `%.*s` table isn't queryable. To derive a queryable table, you can do 'CREATE TABLE "
+                "QUERYABLE_%.*s AS "
+                "SELECT * FROM %.*s'.%s",
+                STR_ARG(source->name), STR_ARG(source->name), STR_ARG(source->name), help);
 }
 
 struct pseudo_search {
@@ -66,8 +66,8 @@ static bool refuse_gathered(struct query_build *qb, struct pseudo_search *search
 {
     bool none = search->names.len == 0;
     if (!none)
-        refuse(qb->err, "Pull queries don't support the following columns in %s clauses: %s.%s", clause,
-               search->names.ptr, help);
+        deny(qb->err, "Pull queries don't support the following columns in %s clauses: %s.%s", clause,
+             search->names.ptr, help);
     buf_fini(&search->names);
     return none;
 }

@@ -17,12 +17,12 @@
 static bool check_persistent(struct query_build *qb)
 {
     if (qb->query->limit != -1)
-        return refuse(qb->err, "%s statements don't support LIMIT clause.",
-                      qb->out->insert ? "INSERT INTO" : sql_stmt_words(qb->stmt->kind));
+        return deny(qb->err, "%s statements don't support LIMIT clause.",
+                    qb->out->insert ? "INSERT INTO" : sql_stmt_words(qb->stmt->kind));
     for (uint32_t i = 0; i < qb->out->source_count; i++) {
         const struct source *source = qb->sources[i].source;
         if (source->kind == SOURCE_TABLE && source->window_kind != WINDOW_NONE)
-            return refuse(qb->err, "KSQL does not support persistent queries on windowed tables.");
+            return deny(qb->err, "KSQL does not support persistent queries on windowed tables.");
     }
     return true;
 }
@@ -54,9 +54,9 @@ static bool check_join_formats(struct query_build *qb)
         buf_printf(&names, "%s%.*s", names.len ? ", " : "", STR_ARG(source->name));
     }
     bool ok = names.len == 0 ||
-              refuse(qb->err,
-                     "Source(s) %s are using the '%.*s' value format. This format does not yet support JOIN.",
-                     names.ptr, STR_ARG(format));
+              deny(qb->err,
+                   "Source(s) %s are using the '%.*s' value format. This format does not yet support JOIN.",
+                   names.ptr, STR_ARG(format));
     buf_fini(&names);
     return ok;
 }
@@ -66,8 +66,8 @@ static bool analyze_where(struct query_build *qb)
     if (qb->query->where == NULL)
         return true;
     if (calls_aggregate(qb->query->where))
-        return refuse(qb->err, "WHERE does not support aggregate functions: use HAVING. Got %s",
-                      text_of_expr(qb->query->where, qb->arena));
+        return deny(qb->err, "WHERE does not support aggregate functions: use HAVING. Got %s",
+                    text_of_expr(qb->query->where, qb->arena));
     const struct ast_expr *ast = canonical_expr(qb, qb->query->where, CLAUSE_WHERE);
     if (ast == NULL)
         return false;
@@ -78,9 +78,8 @@ static bool analyze_where(struct query_build *qb)
     }
     if (qb->out->where->type->kind == SQL_BOOLEAN)
         return true;
-    return refuse(qb->err,
-                  "Type error in WHERE expression: Should evaluate to boolean but is %s (%s) instead.",
-                  text_of_expr(ast, qb->arena), text_of_type(qb->out->where->type, qb->arena));
+    return deny(qb->err, "Type error in WHERE expression: Should evaluate to boolean but is %s (%s) instead.",
+                text_of_expr(ast, qb->arena), text_of_type(qb->out->where->type, qb->arena));
 }
 
 static bool analyze_parts(struct query_build *qb)

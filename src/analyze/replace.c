@@ -14,10 +14,9 @@ struct comparison {
 static bool differ(struct comparison *cmp, const char *what, const char *before, const char *after,
                    const char *reason)
 {
-    return refuse(
-        cmp->err,
-        "Cannot upgrade data source: DataSource '%.*s' has %s = %s which is not upgradeable to %s%s",
-        STR_ARG(cmp->before->name), what, before, after, reason);
+    return deny(cmp->err,
+                "Cannot upgrade data source: DataSource '%.*s' has %s = %s which is not upgradeable to %s%s",
+                STR_ARG(cmp->before->name), what, before, after, reason);
 }
 
 static bool check_text(struct comparison *cmp, const char *what, struct str before, struct str after)
@@ -84,10 +83,9 @@ static bool check_windows(struct comparison *cmp)
     if (cmp->before->window_kind == cmp->after->window_kind &&
         cmp->before->window_size_ms == cmp->after->window_size_ms)
         return true;
-    return refuse(
-        cmp->err,
-        "Cannot upgrade data source: DataSource '%.*s' has another window, which is not upgradeable",
-        STR_ARG(cmp->before->name));
+    return deny(cmp->err,
+                "Cannot upgrade data source: DataSource '%.*s' has another window, which is not upgradeable",
+                STR_ARG(cmp->before->name));
 }
 
 static bool check_all(struct comparison *cmp)

@@ -62,15 +62,14 @@ static bool collect_source(struct query_build *qb, uint32_t i, const struct ast_
     for (uint32_t k = 0; k < i; k++) {
         if (str_eq(qb->sources[k].source->name, source->name)) {
             if (qb->query->join_count == 1)
-                return refuse(qb->err, "Can not join '%.*s' to '%.*s': self joins are not yet supported.",
-                              STR_ARG(source->name), STR_ARG(source->name));
-            return refuse(
-                qb->err,
-                "N-way joins do not support multiple occurrences of the same source. Source: '%.*s'.",
-                STR_ARG(source->name));
+                return deny(qb->err, "Can not join '%.*s' to '%.*s': self joins are not yet supported.",
+                            STR_ARG(source->name), STR_ARG(source->name));
+            return deny(qb->err,
+                        "N-way joins do not support multiple occurrences of the same source. Source: '%.*s'.",
+                        STR_ARG(source->name));
         }
         if (str_eq(qb->sources[k].alias, alias))
-            return refuse(qb->err, "The alias '%.*s' is used for more than one source.", STR_ARG(alias));
+            return deny(qb->err, "The alias '%.*s' is used for more than one source.", STR_ARG(alias));
     }
     qb->sources[i].source = source_ref(source);
     qb->sources[i].alias = str_dup(alias, qb->arena);
@@ -127,12 +126,12 @@ static bool refuse_unknown_column(struct query_build *qb, const struct ast_expr 
     const char *text = text_of_expr(ast, qb->arena);
     const char *words = clause_words[clause];
     if (clause == CLAUSE_GROUP_BY || clause == CLAUSE_PARTITION_BY)
-        return refuse(qb->err,
-                      "%s column '%s' cannot be resolved. '%s' must be a column in the source schema since "
-                      "%s is applied "
-                      "on the input.",
-                      words, text, text, words);
-    return refuse(qb->err, "%s column '%s' cannot be resolved.", words, text);
+        return deny(qb->err,
+                    "%s column '%s' cannot be resolved. '%s' must be a column in the source schema since "
+                    "%s is applied "
+                    "on the input.",
+                    words, text, text, words);
+    return deny(qb->err, "%s column '%s' cannot be resolved.", words, text);
 }
 
 static bool refuse_ambiguous(struct query_build *qb, const struct ast_expr *ast)
@@ -142,9 +141,9 @@ static bool refuse_ambiguous(struct query_build *qb, const struct ast_expr *ast)
         if (source_field(qb, i, ast->name) >= 0)
             buf_printf(&options, "%s%.*s.%.*s", options.len ? " or " : "", STR_ARG(qb->sources[i].alias),
                        STR_ARG(ast->name));
-    refuse(qb->err,
-           "Exception while preparing statement: Line: %d, Col: %d: Column '%.*s' is ambiguous. Could be %s.",
-           ast->place.line, ast->place.column, STR_ARG(ast->name), options.ptr);
+    deny(qb->err,
+         "Exception while preparing statement: Line: %d, Col: %d: Column '%.*s' is ambiguous. Could be %s.",
+         ast->place.line, ast->place.column, STR_ARG(ast->name), options.ptr);
     buf_fini(&options);
     return false;
 }
@@ -155,8 +154,8 @@ static int32_t find_field(struct query_build *qb, const struct ast_expr *ast, en
     if (!str_is_null(ast->qualifier)) {
         int32_t source = source_of_alias(qb, ast->qualifier);
         if (source < 0) {
-            refuse(qb->err, "Failed to prepare statement: '%.*s' is not a valid stream/table name or alias.",
-                   STR_ARG(ast->qualifier));
+            deny(qb->err, "Failed to prepare statement: '%.*s' is not a valid stream/table name or alias.",
+                 STR_ARG(ast->qualifier));
             return -1;
         }
         int32_t field = source_field(qb, (uint32_t)source, ast->name);
@@ -267,8 +266,8 @@ static bool scope_column(void *state, struct str qualifier, struct str name, str
     if ((kind == FIELD_BOUND_START || kind == FIELD_BOUND_END) && typing->clause != CLAUSE_SELECT &&
         typing->clause != CLAUSE_HAVING) {
         qb->name_refused = true;
-        return refuse(err, "Error in %s expression: Unknown column %.*s.", clause_words[typing->clause],
-                      STR_ARG(name));
+        return deny(err, "Error in %s expression: Unknown column %.*s.", clause_words[typing->clause],
+                    STR_ARG(name));
     }
     *index = (uint32_t)field;
     *type = qb->fields.at[field].type;
@@ -280,7 +279,7 @@ static const struct sql_type *scope_type(void *state, struct str name, struct ar
     struct typing *typing = state;
     const struct sql_type *type = catalog_type(typing->qb->env->catalog, name);
     if (type == NULL)
-        refuse(err, "Cannot resolve unknown type: %.*s", STR_ARG(name));
+        deny(err, "Cannot resolve unknown type: %.*s", STR_ARG(name));
     return type ? type_dup(type, arena) : NULL;
 }
 
@@ -316,7 +315,7 @@ void word_refusal(struct query_build *qb, const struct ast_expr *ast, enum claus
     } else if (clause == CLAUSE_WHERE) {
         const char *text = str_cstr(str_from(qb->err->text), qb->arena);
         int line = qb->err->line, column = qb->err->column;
-        refuse(qb->err, "Error in WHERE expression: %s\nStatement: %s", text, text_of_expr(ast, qb->arena));
+        deny(qb->err, "Error in WHERE expression: %s\nStatement: %s", text, text_of_expr(ast, qb->arena));
         qb->err->line = line;
         qb->err->column = column;
     }

@@ -30,9 +30,9 @@ static bool check_types(struct query_build *qb, const struct schema *schema)
 {
     for (uint32_t i = 0; i < schema->column_count; i++)
         if (schema->columns[i].type->kind == SQL_NULL)
-            return refuse(qb->err,
-                          "The type of column `%.*s` cannot be told from NULL: use CAST(NULL AS type).",
-                          STR_ARG(schema->columns[i].name));
+            return deny(qb->err,
+                        "The type of column `%.*s` cannot be told from NULL: use CAST(NULL AS type).",
+                        STR_ARG(schema->columns[i].name));
     return true;
 }
 
@@ -48,7 +48,7 @@ static bool check_result_kind(struct query_build *qb)
     enum source_kind wanted = qb->stmt->kind == STMT_CREATE_STREAM_AS ? SOURCE_STREAM : SOURCE_TABLE;
     if (wanted == qb->out->result_kind)
         return true;
-    return refuse(
+    return deny(
         qb->err,
         "Invalid result type. Your SELECT query produces a %s. Please use CREATE %s AS SELECT statement "
         "instead.",
@@ -63,8 +63,8 @@ static bool check_free_name(struct query_build *qb)
         return true;
     const char *present_kind = present->kind == SOURCE_STREAM ? "stream" : "table";
     if (qb->stmt->or_replace && present->read_only)
-        return refuse(qb->err, "Cannot add %s '%.*s': CREATE OR REPLACE is not supported on source %ss.",
-                      kind, STR_ARG(qb->stmt->name), present_kind);
+        return deny(qb->err, "Cannot add %s '%.*s': CREATE OR REPLACE is not supported on source %ss.", kind,
+                    STR_ARG(qb->stmt->name), present_kind);
     if (qb->stmt->or_replace && present->kind == qb->out->result_kind)
         return true;
     return err_set(qb->err, ERR_DUPLICATE_RESOURCE,
@@ -82,7 +82,7 @@ static bool set_formats(struct query_build *qb, const struct with_props *props, 
         key_default = NULL;
     if (!keyed && qb->out->partition != NULL && qb->out->partition_count == 0) {
         if (!str_is_null(props->key_format))
-            return refuse(qb->err, "Key format specified for stream without key columns.");
+            return deny(qb->err, "Key format specified for stream without key columns.");
         key_default = &none;
     }
     return formats_resolve(qb->env, props, key_default, &first->value_format, &proto->key_format,
@@ -94,19 +94,19 @@ static bool set_formats(struct query_build *qb, const struct with_props *props, 
 static bool set_topic(struct query_build *qb, const struct with_props *props, struct source *proto)
 {
     const struct source *first = qb->sources[0].source;
-    struct str prefix = property(qb->env, "ksql.output.topic.name.prefix");
+    struct str prefix = session_property(qb->env, "ksql.output.topic.name.prefix");
     proto->topic = props->topic;
     if (str_is_null(proto->topic))
         proto->topic = str_printf(qb->arena, "%.*s%.*s", STR_ARG(prefix), STR_ARG(proto->name));
     if (proto->topic.len == 0)
-        return refuse(qb->err, "Failed to prepare statement: Configuration KAFKA_TOPIC must not be empty.");
+        return deny(qb->err, "Failed to prepare statement: Configuration KAFKA_TOPIC must not be empty.");
     int32_t present = qb->env->topic_partitions(qb->env->state, proto->topic);
     if (present >= 0 && props->partitions >= 0 && props->partitions != present)
-        return refuse(qb->err,
-                      "A Kafka topic with the name '%.*s' already exists, with different partition/replica "
-                      "configuration than "
-                      "required. KSQL expects %lld partitions (topic has %d)",
-                      STR_ARG(proto->topic), (long long)props->partitions, present);
+        return deny(qb->err,
+                    "A Kafka topic with the name '%.*s' already exists, with different partition/replica "
+                    "configuration than "
+                    "required. KSQL expects %lld partitions (topic has %d)",
+                    STR_ARG(proto->topic), (long long)props->partitions, present);
     proto->partition_count = present >= 0             ? present
                              : props->partitions >= 0 ? (int32_t)props->partitions
                                                       : first->partition_count;
@@ -120,7 +120,7 @@ static bool set_retention(struct query_build *qb, const struct with_props *props
     struct analysis *out = qb->out;
     bool windowed = proto->window_kind != WINDOW_NONE;
     if (proto->kind == SOURCE_TABLE && !windowed && props->retention_ms >= 0)
-        return refuse(
+        return deny(
             qb->err,
             "Invalid config variable in the WITH clause: RETENTION_MS. Non-windowed tables do not support "
             "retention.");
@@ -201,18 +201,18 @@ static bool check_target(struct query_build *qb, const struct source **out)
     *out = target;
     if (target == NULL) {
         struct sql_place place = target_place(qb->stmt);
-        return refuse(qb->err, "Line: %d, Col: %d: Source `%.*s` does not exist.", place.line, place.column,
-                      STR_ARG(qb->stmt->name));
+        return deny(qb->err, "Line: %d, Col: %d: Source `%.*s` does not exist.", place.line, place.column,
+                    STR_ARG(qb->stmt->name));
     }
     if (target->kind != SOURCE_STREAM)
-        return refuse(qb->err, "INSERT INTO can only be used to insert into a stream. %.*s is a table.",
-                      STR_ARG(target->name));
+        return deny(qb->err, "INSERT INTO can only be used to insert into a stream. %.*s is a table.",
+                    STR_ARG(target->name));
     if (target->read_only)
-        return refuse(qb->err, "Cannot insert into read-only stream: %.*s", STR_ARG(target->name));
+        return deny(qb->err, "Cannot insert into read-only stream: %.*s", STR_ARG(target->name));
     for (uint32_t i = 0; i < target->schema->column_count; i++)
         if (target->schema->columns[i].role == COLUMN_HEADERS)
-            return refuse(qb->err, "Cannot insert into %.*s because it has header columns",
-                          STR_ARG(target->name));
+            return deny(qb->err, "Cannot insert into %.*s because it has header columns",
+                        STR_ARG(target->name));
     return true;
 }
 
@@ -227,9 +227,9 @@ static bool check_insert_schema(struct query_build *qb, const struct schema *sch
                 type_can_coerce(schema->columns[i].type, into->columns[i].type));
     if (fits)
         return true;
-    return refuse(qb->err,
-                  "Incompatible schema between results and sink.\nResult schema is %s\nSink schema is %s",
-                  text_of_schema(schema, qb->arena), text_of_schema(into, qb->arena));
+    return deny(qb->err,
+                "Incompatible schema between results and sink.\nResult schema is %s\nSink schema is %s",
+                text_of_schema(schema, qb->arena), text_of_schema(into, qb->arena));
 }
 
 static const struct expr *coerced(const struct expr *expr, const struct sql_type *type, struct arena *arena)
@@ -250,8 +250,8 @@ static bool insert_sink(struct query_build *qb, const struct schema *schema)
     if (!check_target(qb, &target) || !with_read(qb->stmt, WITH_INSERT, &props, qb->arena, qb->err))
         return false;
     if (qb->out->result_kind != SOURCE_STREAM)
-        return refuse(qb->err,
-                      "INSERT INTO can only be used to insert into a stream. The query produces a table.");
+        return deny(qb->err,
+                    "INSERT INTO can only be used to insert into a stream. The query produces a table.");
     if (!check_insert_schema(qb, schema, target))
         return false;
     uint32_t value = schema->key_count;

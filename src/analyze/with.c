@@ -88,16 +88,16 @@ static bool read_number(const struct with_row *row, struct str text, int64_t *ou
 {
     int64_t number;
     if (!str_to_i64(text, &number))
-        return refuse(
+        return deny(
             err,
             "Failed to prepare statement: Invalid value %.*s for configuration %.*s: Not a number of type %s",
             STR_ARG(text), STR_ARG(row->name), row->max == INT64_MAX ? "LONG" : "INT");
     if (number < row->min || number > row->max)
-        return refuse(err,
-                      "Failed to prepare statement: Invalid value %lld for configuration %.*s: must be "
-                      "between %lld and "
-                      "%lld",
-                      (long long)number, STR_ARG(row->name), (long long)row->min, (long long)row->max);
+        return deny(err,
+                    "Failed to prepare statement: Invalid value %lld for configuration %.*s: must be "
+                    "between %lld and "
+                    "%lld",
+                    (long long)number, STR_ARG(row->name), (long long)row->min, (long long)row->max);
     *out = number;
     return true;
 }
@@ -106,11 +106,11 @@ static bool read_boolean(const struct with_row *row, struct str text, int64_t *o
 {
     bool yes = str_eq_nocase(text, STR("true"));
     if (!yes && !str_eq_nocase(text, STR("false")))
-        return refuse(err,
-                      "Failed to prepare statement: Invalid value %.*s for configuration %.*s: Expected "
-                      "value to be either "
-                      "true or false",
-                      STR_ARG(text), STR_ARG(row->name));
+        return deny(err,
+                    "Failed to prepare statement: Invalid value %.*s for configuration %.*s: Expected "
+                    "value to be either "
+                    "true or false",
+                    STR_ARG(text), STR_ARG(row->name));
     *out = yes;
     return true;
 }
@@ -120,9 +120,9 @@ static bool read_property(const struct with_row *row, const struct ast_property 
 {
     struct str text = literal_text(prop->value, arena);
     if (str_is_null(text))
-        return refuse(err,
-                      "Failed to prepare statement: The value of %.*s in the WITH clause must be a literal.",
-                      STR_ARG(row->name));
+        return deny(err,
+                    "Failed to prepare statement: The value of %.*s in the WITH clause must be a literal.",
+                    STR_ARG(row->name));
     char *at = (char *)props + row->offset;
     switch (row->type) {
     case WITH_TEXT:
@@ -154,11 +154,11 @@ static bool check_formats(const struct with_props *props, struct err *err)
     } sides[] = {{"KEY_FORMAT", props->key_format}, {"VALUE_FORMAT", props->value_format}};
     for (size_t i = 0; i < COUNT_OF(sides); i++)
         if (!str_is_null(props->format) && !str_is_null(sides[i].value))
-            return refuse(err,
-                          "Cannot supply both '%s' and 'FORMAT' properties, as 'FORMAT' sets both key and "
-                          "value formats. "
-                          "Either use just 'FORMAT', or use 'KEY_FORMAT' and 'VALUE_FORMAT'.",
-                          sides[i].name);
+            return deny(err,
+                        "Cannot supply both '%s' and 'FORMAT' properties, as 'FORMAT' sets both key and "
+                        "value formats. "
+                        "Either use just 'FORMAT', or use 'KEY_FORMAT' and 'VALUE_FORMAT'.",
+                        sides[i].name);
     return true;
 }
 
@@ -175,14 +175,14 @@ bool with_read(const struct ast_stmt *stmt, enum with_place place, struct with_p
         const struct ast_property *prop = &stmt->properties[i];
         const struct with_row *row = find_row(prop->name, place);
         if (row == NULL)
-            return refuse(err,
-                          "Failed to prepare statement: Invalid config variable(s) in the WITH clause: %.*s",
-                          STR_ARG(str_upper(prop->name, arena)));
+            return deny(err,
+                        "Failed to prepare statement: Invalid config variable(s) in the WITH clause: %.*s",
+                        STR_ARG(str_upper(prop->name, arena)));
         if (!read_property(row, prop, props, arena, err))
             return false;
     }
     if (!str_is_null(props->cleanup_policy))
-        return refuse(
+        return deny(
             err, "Failed to prepare statement: Invalid config variable in the WITH clause: CLEANUP_POLICY.\n"
                  "The CLEANUP_POLICY config is automatically inferred based on the type of source (STREAM or "
                  "TABLE).\nUsers can't set the CLEANUP_POLICY config manually.");

@@ -3,7 +3,7 @@
 
 #include <stdarg.h>
 
-bool refuse(struct err *err, const char *fmt, ...)
+bool deny(struct err *err, const char *fmt, ...)
 {
     struct buf text = {0};
     va_list args;
@@ -71,18 +71,18 @@ bool refuse_unknown_source(const struct analyze_env *env, struct str name, const
 {
     const struct source *near = near_name(env->catalog, name);
     if (near == NULL)
-        return refuse(err, "%s%.*s%s", prefix, STR_ARG(name), suffix);
+        return deny(err, "%s%.*s%s", prefix, STR_ARG(name), suffix);
     struct arena arena = {0};
     bool folded = str_eq(near->name, str_upper(near->name, &arena));
     arena_fini(&arena);
     if (folded)
-        return refuse(err,
-                      "%s%.*s%s\nDid you mean %.*s? Hint: try removing double quotes from the source name.",
-                      prefix, STR_ARG(name), suffix, STR_ARG(near->name));
-    return refuse(err,
-                  "%s%.*s%s\nDid you mean \"%.*s\"? Hint: wrap the source name in double quotes to make it "
-                  "case-sensitive.",
-                  prefix, STR_ARG(name), suffix, STR_ARG(near->name));
+        return deny(err,
+                    "%s%.*s%s\nDid you mean %.*s? Hint: try removing double quotes from the source name.",
+                    prefix, STR_ARG(name), suffix, STR_ARG(near->name));
+    return deny(err,
+                "%s%.*s%s\nDid you mean \"%.*s\"? Hint: wrap the source name in double quotes to make it "
+                "case-sensitive.",
+                prefix, STR_ARG(name), suffix, STR_ARG(near->name));
 }
 
 bool is_pseudo_name(struct str name)
@@ -101,14 +101,14 @@ bool is_reserved_name(struct str name)
     return is_pseudo_name(name) || is_bound_name(name);
 }
 
-struct str property(const struct analyze_env *env, const char *name)
+struct str session_property(const struct analyze_env *env, const char *name)
 {
     const struct str *value = env->properties ? map_get(env->properties, str_from(name)) : NULL;
     return value ? *value : STR_NULL;
 }
 
-bool property_is(const struct analyze_env *env, const char *name, bool fallback)
+bool session_flag(const struct analyze_env *env, const char *name, bool fallback)
 {
-    struct str value = property(env, name);
+    struct str value = session_property(env, name);
     return str_is_null(value) ? fallback : str_eq_nocase(value, STR("true"));
 }

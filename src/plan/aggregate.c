@@ -11,9 +11,9 @@ static bool bounds_used(struct builder *b)
     const struct analysis *ask = b->ask;
     bool *used = arena_array(b->arena, bool, ask->field_count);
     for (uint32_t i = 0; i < ask->item_count; i++)
-        mark_fields(ask->items[i].expr, used);
+        plan_mark_fields(ask->items[i].expr, used);
     if (ask->having != NULL)
-        mark_fields(ask->having, used);
+        plan_mark_fields(ask->having, used);
     for (uint32_t f = 0; f < ask->field_count; f++)
         if (used[f] && (ask->fields[f].kind == FIELD_BOUND_START || ask->fields[f].kind == FIELD_BOUND_END))
             return true;
@@ -39,16 +39,16 @@ static void add_group_columns(struct builder *b, struct step *step, struct colum
 static void build_group_by(struct builder *b, struct stage *stage)
 {
     const struct analysis *ask = b->ask;
-    struct step *step = new_step(b, STEP_GROUP_BY, STR("GroupBy"), stage->step);
+    struct step *step = plan_new_step(b, STEP_GROUP_BY, STR("GroupBy"), stage->step);
     struct column *columns = arena_array(b->arena, struct column, ask->group_count + ask->field_count);
     const struct expr **keys = arena_array(b->arena, const struct expr *, ask->group_count);
     uint32_t *carried = arena_array(b->arena, uint32_t, ask->field_count);
     int32_t *field_column = arena_array(b->arena, int32_t, ask->field_count);
     bool *used = arena_array(b->arena, bool, ask->field_count);
     for (uint32_t i = 0; i < ask->group_count; i++)
-        keys[i] = stage_expr(b, stage, ask->groups[i]);
+        keys[i] = plan_stage_expr(b, stage, ask->groups[i]);
     for (uint32_t i = 0; i < ask->aggregate_count; i++)
-        mark_fields(ask->aggregates[i], used);
+        plan_mark_fields(ask->aggregates[i], used);
     add_group_columns(b, step, columns);
     uint32_t count = 0;
     for (uint32_t f = 0; f < ask->field_count; f++) {
@@ -57,7 +57,7 @@ static void build_group_by(struct builder *b, struct stage *stage)
             continue;
         field_column[f] = (int32_t)step->column_count;
         carried[count++] = (uint32_t)stage->field_column[f];
-        columns[step->column_count++] = column_of(&ask->fields[f], COLUMN_VALUE);
+        columns[step->column_count++] = plan_column_of(&ask->fields[f], COLUMN_VALUE);
     }
     step->result_kind = stage->step->result_kind;
     step->key.keys = keys;
@@ -77,7 +77,7 @@ static const struct plan_aggregate *build_calls(struct builder *b, const struct 
         uint32_t count = expr->arg_count - expr->call->constant_args;
         const struct expr **args = arena_array(b->arena, const struct expr *, count);
         for (uint32_t k = 0; k < count; k++)
-            args[k] = stage_expr(b, stage, expr->args[k]);
+            args[k] = plan_stage_expr(b, stage, expr->args[k]);
         calls[i] = (struct plan_aggregate){.call = expr->call, .args = args, .arg_count = count};
     }
     return calls;
@@ -91,15 +91,15 @@ static void add_bounds(struct builder *b, struct stage *stage, struct column *co
         if (kind != FIELD_BOUND_START && kind != FIELD_BOUND_END)
             continue;
         stage->field_column[f] = (int32_t)stage->step->column_count;
-        columns[stage->step->column_count++] = column_of(&b->ask->fields[f], COLUMN_VALUE);
+        columns[stage->step->column_count++] = plan_column_of(&b->ask->fields[f], COLUMN_VALUE);
     }
 }
 
-void build_aggregate(struct builder *b, struct stage *stage)
+void plan_build_aggregate(struct builder *b, struct stage *stage)
 {
     const struct analysis *ask = b->ask;
     build_group_by(b, stage);
-    struct step *step = new_step(b, STEP_AGGREGATE, STR("Aggregate"), stage->step);
+    struct step *step = plan_new_step(b, STEP_AGGREGATE, STR("Aggregate"), stage->step);
     struct column *columns =
         arena_array(b->arena, struct column, ask->group_count + ask->aggregate_count + 2);
     struct known_expr *known =

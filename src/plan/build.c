@@ -4,13 +4,13 @@
  *            -> FILTER having -> SELECT -> SINK
  *
  * A stage is a step and where the analysis's fields are among its columns; expressions over fields become expressions
- * over the step's columns by stage_expr. What no later step reads is left out at the first step that can leave it out.
+ * over the step's columns by plan_stage_expr. What no later step reads is left out at the first step that can leave it out.
  *
  * Memory: the plan takes the analysis's arena and lives in it beside what it was built of.
  */
 #include "plan/plan_int.h"
 
-struct step *new_step(struct builder *b, enum step_kind kind, struct str name, const struct step *input)
+struct step *plan_new_step(struct builder *b, enum step_kind kind, struct str name, const struct step *input)
 {
     struct step *step = arena_new(b->arena, struct step);
     step->kind = kind;
@@ -21,14 +21,14 @@ struct step *new_step(struct builder *b, enum step_kind kind, struct str name, c
     return step;
 }
 
-void mark_fields(const struct expr *expr, bool *used)
+void plan_mark_fields(const struct expr *expr, bool *used)
 {
     if (expr == NULL)
         return;
     if (expr->kind == EXPR_COLUMN)
         used[expr->index] = true;
     for (uint32_t i = 0; i < expr->arg_count; i++)
-        mark_fields(expr->args[i], used);
+        plan_mark_fields(expr->args[i], used);
 }
 
 /* Expressions ------------------------------------------------------------------------------------------------------ */
@@ -43,7 +43,7 @@ static const struct expr *column_expr(struct builder *b, const struct expr *like
     return expr;
 }
 
-const struct expr *stage_expr(struct builder *b, const struct stage *stage, const struct expr *expr)
+const struct expr *plan_stage_expr(struct builder *b, const struct stage *stage, const struct expr *expr)
 {
     if (expr == NULL)
         return NULL;
@@ -60,8 +60,8 @@ const struct expr *stage_expr(struct builder *b, const struct stage *stage, cons
     struct expr *copy = arena_dup(b->arena, expr, sizeof *expr);
     const struct expr **args = arena_array(b->arena, const struct expr *, expr->arg_count);
     for (uint32_t i = 0; i < expr->arg_count; i++)
-        args[i] =
-            i > 0 && expr->args[i] == expr->args[i - 1] ? args[i - 1] : stage_expr(b, stage, expr->args[i]);
+        args[i] = i > 0 && expr->args[i] == expr->args[i - 1] ? args[i - 1]
+                                                              : plan_stage_expr(b, stage, expr->args[i]);
     copy->args = args;
     return copy;
 }
@@ -71,7 +71,7 @@ const struct expr *stage_expr(struct builder *b, const struct stage *stage, cons
 static struct step *pass_step(struct builder *b, enum step_kind kind, struct str name, struct stage *stage)
 {
     const struct step *input = stage->step;
-    struct step *step = new_step(b, kind, name, input);
+    struct step *step = plan_new_step(b, kind, name, input);
     step->result_kind = input->result_kind;
     step->columns = input->columns;
     step->column_count = input->column_count;
@@ -85,17 +85,18 @@ static struct step *pass_step(struct builder *b, enum step_kind kind, struct str
 static void build_filter(struct builder *b, struct stage *stage, const struct expr *condition,
                          struct str name)
 {
-    const struct expr *over_columns = stage_expr(b, stage, condition);
+    const struct expr *over_columns = plan_stage_expr(b, stage, condition);
     pass_step(b, STEP_FILTER, name, stage)->filter.condition = over_columns;
 }
 
 /* Re-keying ---------------------------------------------------------------------------------------------------------- */
 
-void build_rekey(struct builder *b, struct stage *stage, const struct expr *const *keys, uint32_t key_count,
-                 const bool *needed, const struct source_format *format, struct str name)
+void plan_build_rekey(struct builder *b, struct stage *stage, const struct expr *const *keys,
+                      uint32_t key_count, const bool *needed, const struct source_format *format,
+                      struct str name)
 {
     const struct analysis *ask = b->ask;
-    struct step *step = new_step(b, STEP_PARTITION_BY, name, stage->step);
+    struct step *step = plan_new_step(b, STEP_PARTITION_BY, name, stage->step);
     struct column *columns = arena_array(b->arena, struct column, key_count + ask->field_count);
     const struct expr **exprs = arena_array(b->arena, const struct expr *, key_count);
     uint32_t *carried = arena_array(b->arena, uint32_t, ask->field_count);
@@ -103,7 +104,7 @@ void build_rekey(struct builder *b, struct stage *stage, const struct expr *cons
     struct known_expr *known = arena_array(b->arena, struct known_expr, key_count);
     memset(next.field_column, -1, ask->field_count * sizeof *next.field_column);
     for (uint32_t i = 0; i < key_count; i++) {
-        exprs[i] = stage_expr(b, stage, keys[i]);
+        exprs[i] = plan_stage_expr(b, stage, keys[i]);
         struct str key_name = keys[i]->kind == EXPR_COLUMN ? ask->fields[keys[i]->index].internal
                                                            : str_printf(b->arena, "KSQL_KEY_%u", i);
         columns[i] = (struct column){key_name, keys[i]->type, COLUMN_KEY, STR_NULL};
@@ -119,7 +120,7 @@ void build_rekey(struct builder *b, struct stage *stage, const struct expr *cons
             continue;
         next.field_column[f] = (int32_t)step->column_count;
         carried[count++] = (uint32_t)stage->field_column[f];
-        columns[step->column_count++] = column_of(&ask->fields[f], COLUMN_VALUE);
+        columns[step->column_count++] = plan_column_of(&ask->fields[f], COLUMN_VALUE);
     }
     step->columns = columns;
     step->result_kind = stage->step->result_kind;
@@ -138,7 +139,7 @@ static const struct expr *const *table_args(struct builder *b, const struct stag
 {
     const struct expr **args = arena_array(b->arena, const struct expr *, call->arg_count);
     for (uint32_t i = 0; i < call->arg_count; i++)
-        args[i] = stage_expr(b, stage, call->args[i]);
+        args[i] = plan_stage_expr(b, stage, call->args[i]);
     return args;
 }
 
@@ -165,7 +166,7 @@ static void build_flat_map(struct builder *b, struct stage *stage)
             continue;
         uint32_t i = ask->fields[f].index, column = input->column_count + i;
         stage->field_column[f] = (int32_t)column;
-        columns[column] = column_of(&ask->fields[f], COLUMN_VALUE);
+        columns[column] = plan_column_of(&ask->fields[f], COLUMN_VALUE);
         calls[column] = ask->table_calls[i]->call;
         args[column] = table_args(b, &before, ask->table_calls[i]);
     }
@@ -192,7 +193,7 @@ static uint32_t *build_select(struct builder *b, struct stage *stage)
     for (uint32_t i = 0; i < ask->key_count; i++) {
         const struct analysis_key *key = &ask->keys[i];
         const struct expr *expr = key->item >= 0 ? ask->items[key->item].expr : key->expr;
-        exprs[i] = stage_expr(b, &before, expr);
+        exprs[i] = plan_stage_expr(b, &before, expr);
         columns[i] = (struct column){key->name, expr->type, COLUMN_KEY, STR_NULL};
     }
     for (uint32_t i = 0; i < ask->item_count; i++) {
@@ -200,7 +201,7 @@ static uint32_t *build_select(struct builder *b, struct stage *stage)
         places[i] = item->key >= 0 ? (uint32_t)item->key : count;
         if (item->key >= 0)
             continue;
-        exprs[count] = stage_expr(b, &before, item->expr);
+        exprs[count] = plan_stage_expr(b, &before, item->expr);
         columns[count++] = (struct column){item->name, item->expr->type, COLUMN_VALUE, STR_NULL};
     }
     step->columns = columns;
@@ -232,14 +233,14 @@ static bool *needed_behind_where(struct builder *b)
     const struct analysis *ask = b->ask;
     bool *needed = arena_array(b->arena, bool, ask->field_count);
     for (uint32_t i = 0; i < ask->item_count; i++)
-        mark_fields(ask->items[i].expr, needed);
+        plan_mark_fields(ask->items[i].expr, needed);
     for (uint32_t i = 0; i < ask->table_call_count; i++)
-        mark_fields(ask->table_calls[i], needed);
+        plan_mark_fields(ask->table_calls[i], needed);
     for (uint32_t i = 0; i < ask->group_count; i++)
-        mark_fields(ask->groups[i], needed);
+        plan_mark_fields(ask->groups[i], needed);
     for (uint32_t i = 0; i < ask->key_count && !ask->aggregated && !ask->rekeyed; i++)
-        mark_fields(ask->keys[i].expr, needed);
-    mark_fields(ask->having, needed);
+        plan_mark_fields(ask->keys[i].expr, needed);
+    plan_mark_fields(ask->having, needed);
     return needed;
 }
 
@@ -248,12 +249,12 @@ static bool build_inputs(struct builder *b, const bool *behind, struct stage *st
     const struct analysis *ask = b->ask;
     bool *needed = arena_dup(b->arena, behind, ask->field_count * sizeof *behind);
     for (uint32_t i = 0; i < ask->partition_count; i++)
-        mark_fields(ask->partition[i], needed);
-    mark_fields(ask->where, needed);
+        plan_mark_fields(ask->partition[i], needed);
+    plan_mark_fields(ask->where, needed);
     if (ask->source_count > 1)
-        return build_joins(b, needed, stage);
+        return plan_build_joins(b, needed, stage);
     bool keyed = !ask->rekeyed && !(ask->aggregated && (ask->regrouped || ask->groups == NULL));
-    build_source(b, 0, needed, keyed, stage);
+    plan_build_source(b, 0, needed, keyed, stage);
     return true;
 }
 
@@ -266,13 +267,13 @@ static bool build_steps(struct builder *b, struct stage *stage, uint32_t **place
     if (ask->where != NULL)
         build_filter(b, stage, ask->where, STR("WhereFilter"));
     if (ask->rekeyed)
-        build_rekey(b, stage, ask->partition, ask->partition_count, behind,
-                    ask->sink ? &ask->sink->key_format : &ask->sources[0].source->key_format,
-                    STR("PartitionBy"));
+        plan_build_rekey(b, stage, ask->partition, ask->partition_count, behind,
+                         ask->sink ? &ask->sink->key_format : &ask->sources[0].source->key_format,
+                         STR("PartitionBy"));
     if (ask->table_call_count > 0)
         build_flat_map(b, stage);
     if (ask->aggregated)
-        build_aggregate(b, stage);
+        plan_build_aggregate(b, stage);
     if (ask->aggregated && ask->emit == EMIT_FINAL)
         pass_step(b, STEP_SUPPRESS, STR("Suppress"), stage);
     if (ask->having != NULL)
@@ -309,7 +310,7 @@ static bool build(struct builder *b, struct plan *plan)
     plan->output_count = b->ask->item_count;
     for (uint32_t i = 0; i < b->ask->key_count; i++)
         plan->internal_key |= b->ask->keys[i].item < 0;
-    return plan->kind != QUERY_PULL || build_access(b, plan);
+    return plan->kind != QUERY_PULL || plan_build_access(b, plan);
 }
 
 bool plan_build(const struct analysis *analysis, const struct analyze_env *env, struct plan **out,

@@ -12,7 +12,7 @@ static bool *needed_after(struct builder *b, uint32_t i, const bool *needed)
 {
     bool *after = arena_dup(b->arena, needed, b->ask->field_count * sizeof *needed);
     for (uint32_t k = i + 1; k + 1 < b->ask->source_count; k++)
-        mark_fields(b->ask->joins[k].left, after);
+        plan_mark_fields(b->ask->joins[k].left, after);
     return after;
 }
 
@@ -45,9 +45,9 @@ static void meet(struct builder *b, const struct analysis_join *join, uint32_t i
         move_right = !move_left;
     const struct source_format *format = move_left && !move_right ? right_format : left_format;
     if (move_left)
-        build_rekey(b, left, &join->left, 1, after, format, STR("LeftSourceKeyed"));
+        plan_build_rekey(b, left, &join->left, 1, after, format, STR("LeftSourceKeyed"));
     if (move_right)
-        build_rekey(b, right, &join->right, 1, after, format, STR("RightSourceKeyed"));
+        plan_build_rekey(b, right, &join->right, 1, after, format, STR("RightSourceKeyed"));
 }
 
 /* Adds the columns of one side that are read later and are not the key; the result counts them. */
@@ -60,7 +60,7 @@ static uint32_t carry_side(struct builder *b, struct stage *out, struct column *
         if (side->field_column[f] < 0 || !after[f] || out->field_column[f] >= 0)
             continue;
         out->field_column[f] = (int32_t)out->step->column_count;
-        columns[out->step->column_count++] = column_of(&b->ask->fields[f], COLUMN_VALUE);
+        columns[out->step->column_count++] = plan_column_of(&b->ask->fields[f], COLUMN_VALUE);
         list[count++] = (uint32_t)side->field_column[f];
     }
     *carried = list;
@@ -75,19 +75,19 @@ static void set_keys(struct builder *b, const struct analysis_join *join, bool l
         for (uint32_t k = 0; k < left->step->key_count; k++) {
             uint32_t field = b->ask->sources[0].first_field + k;
             out->field_column[field] = (int32_t)k;
-            columns[k] = column_of(&b->ask->fields[field], COLUMN_KEY);
+            columns[k] = plan_column_of(&b->ask->fields[field], COLUMN_KEY);
         }
         step->column_count = step->key_count = left->step->key_count;
         return;
     }
     columns[0] = (struct column){.name = STR("ROWKEY"), .type = join->left->type, .role = COLUMN_KEY};
     if (join->key_field >= 0) {
-        columns[0] = column_of(&b->ask->fields[join->key_field], COLUMN_KEY);
+        columns[0] = plan_column_of(&b->ask->fields[join->key_field], COLUMN_KEY);
         out->field_column[join->key_field] = 0;
     }
     for (uint32_t f = 0; last && f < b->ask->field_count; f++)
         if (b->ask->fields[f].kind == FIELD_JOIN_KEY) {
-            columns[0] = column_of(&b->ask->fields[f], COLUMN_KEY);
+            columns[0] = plan_column_of(&b->ask->fields[f], COLUMN_KEY);
             out->field_column[f] = 0;
         }
     step->column_count = step->key_count = 1;
@@ -101,7 +101,8 @@ static void build_join(struct builder *b, uint32_t i, struct stage *left, struct
     if (!join->foreign_key)
         meet(b, join, i, left, right, after);
     enum step_kind kind = join_step_kind(join, left->step, right->step);
-    struct step *step = new_step(b, kind, last ? STR("Join") : str_printf(b->arena, "L_Join"), left->step);
+    struct step *step =
+        plan_new_step(b, kind, last ? STR("Join") : str_printf(b->arena, "L_Join"), left->step);
     step->right = right->step;
     step->result_kind = left->step->result_kind;
     step->key_window = left->step->key_window;
@@ -118,24 +119,24 @@ static void build_join(struct builder *b, uint32_t i, struct stage *left, struct
     step->join.after_ms = join->after_ms;
     step->join.grace_ms = join->grace_ms;
     step->join.synthetic_key = join->synthetic;
-    step->join.foreign_key = join->foreign_key ? stage_expr(b, left, join->left) : NULL;
+    step->join.foreign_key = join->foreign_key ? plan_stage_expr(b, left, join->left) : NULL;
     step->join.left_count = carry_side(b, out, columns, left, after, &step->join.left_columns);
     step->join.right_count = carry_side(b, out, columns, right, after, &step->join.right_columns);
     step->columns = columns;
 }
 
-bool build_joins(struct builder *b, const bool *needed, struct stage *out)
+bool plan_build_joins(struct builder *b, const bool *needed, struct stage *out)
 {
     const struct analysis *ask = b->ask;
     bool *first = needed_after(b, 0, needed);
-    mark_fields(ask->joins[0].left, first);
-    build_source(b, 0, first, ask->joins[0].left_keyed, out);
+    plan_mark_fields(ask->joins[0].left, first);
+    plan_build_source(b, 0, first, ask->joins[0].left_keyed, out);
     for (uint32_t i = 0; i + 1 < ask->source_count; i++) {
         struct stage left = *out, right = {0};
         bool *after = needed_after(b, i, needed);
         bool *right_needs = arena_dup(b->arena, after, ask->field_count * sizeof *after);
-        mark_fields(ask->joins[i].right, right_needs);
-        build_source(b, i + 1, right_needs, ask->joins[i].right_keyed, &right);
+        plan_mark_fields(ask->joins[i].right, right_needs);
+        plan_build_source(b, i + 1, right_needs, ask->joins[i].right_keyed, &right);
         build_join(b, i, &left, &right, after, out);
     }
     return true;

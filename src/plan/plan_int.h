@@ -32,21 +32,22 @@ struct builder {
 };
 
 /* build.c */
-struct step *new_step(struct builder *b, enum step_kind kind, struct str name, const struct step *input);
-void mark_fields(const struct expr *expr, bool *used);
-const struct expr *stage_expr(struct builder *b, const struct stage *stage, const struct expr *expr);
-struct column column_of(const struct analysis_field *field, enum column_role role);
+struct step *plan_new_step(struct builder *b, enum step_kind kind, struct str name, const struct step *input);
+void plan_mark_fields(const struct expr *expr, bool *used);
+const struct expr *plan_stage_expr(struct builder *b, const struct stage *stage, const struct expr *expr);
+struct column plan_column_of(const struct analysis_field *field, enum column_role role);
 
 /* join.c: the joined sources; `needed` are the fields that are read after the last join. */
-bool build_joins(struct builder *b, const bool *needed, struct stage *out);
+bool plan_build_joins(struct builder *b, const bool *needed, struct stage *out);
 /* source.c: one source with the fields that are needed of it. */
-void build_source(struct builder *b, uint32_t source, const bool *needed, bool keyed, struct stage *out);
+void plan_build_source(struct builder *b, uint32_t source, const bool *needed, bool keyed, struct stage *out);
 /* PARTITION BY and the re-keying of a side of a join. */
-void build_rekey(struct builder *b, struct stage *stage, const struct expr *const *keys, uint32_t key_count,
-                 const bool *needed, const struct source_format *format, struct str name);
+void plan_build_rekey(struct builder *b, struct stage *stage, const struct expr *const *keys,
+                      uint32_t key_count, const bool *needed, const struct source_format *format,
+                      struct str name);
 /* aggregate.c */
-void build_aggregate(struct builder *b, struct stage *stage);
+void plan_build_aggregate(struct builder *b, struct stage *stage);
 /* pull.c: how a pull query reaches its rows. */
-bool build_access(struct builder *b, struct plan *plan);
+bool plan_build_access(struct builder *b, struct plan *plan);
 
 #endif

@@ -462,7 +462,7 @@ static bool enabled(const struct builder *b, const char *name)
     return value == NULL || str_eq_nocase(*value, STR("true"));
 }
 
-bool build_access(struct builder *b, struct plan *plan)
+bool plan_build_access(struct builder *b, struct plan *plan)
 {
     struct access ac = {.b = b,
                         .source = b->ask->sources[0].source,

@@ -9,7 +9,7 @@ _Static_assert((int)FIELD_KEY == (int)ORIGIN_KEY && (int)FIELD_VALUE == (int)ORI
                    (int)FIELD_WINDOWEND == (int)ORIGIN_WINDOWEND,
                "the first fields of an analysis are the origins of source columns");
 
-struct column column_of(const struct analysis_field *field, enum column_role role)
+struct column plan_column_of(const struct analysis_field *field, enum column_role role)
 {
     return (struct column){.name = field->internal, .type = field->type, .role = role};
 }
@@ -28,11 +28,11 @@ static struct str source_name(const struct analysis *ask, uint32_t source)
     return source == 0 ? STR("KafkaTopic_Left") : STR("KafkaTopic_Right");
 }
 
-void build_source(struct builder *b, uint32_t i, const bool *needed, bool keyed, struct stage *out)
+void plan_build_source(struct builder *b, uint32_t i, const bool *needed, bool keyed, struct stage *out)
 {
     const struct analysis_source *from = &b->ask->sources[i];
     const struct source *source = from->source;
-    struct step *step = new_step(b, STEP_SOURCE, source_name(b->ask, i), NULL);
+    struct step *step = plan_new_step(b, STEP_SOURCE, source_name(b->ask, i), NULL);
     struct column *columns = arena_array(b->arena, struct column, from->field_count);
     struct source_column *origins = arena_array(b->arena, struct source_column, from->field_count);
     out->step = step;
@@ -48,7 +48,7 @@ void build_source(struct builder *b, uint32_t i, const bool *needed, bool keyed,
         out->field_column[f] = (int32_t)step->column_count;
         origins[step->column_count] =
             (struct source_column){(enum source_column_origin)field->kind, field->index};
-        columns[step->column_count++] = column_of(field, key ? COLUMN_KEY : COLUMN_VALUE);
+        columns[step->column_count++] = plan_column_of(field, key ? COLUMN_KEY : COLUMN_VALUE);
         keys += key;
     }
     if (keys == source->schema->key_count)

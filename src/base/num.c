@@ -15,6 +15,16 @@ bool str_to_i64(struct str s, int64_t *out)
     if (i == s.len)
         return false;
     int64_t value = 0;
+    if (s.len - i <= 18) { /* cannot overflow */
+        for (; i < s.len; i++) {
+            unsigned digit = (unsigned char)s.ptr[i] - (unsigned)'0';
+            if (digit > 9)
+                return false;
+            value = value * 10 + digit;
+        }
+        *out = negative ? -value : value;
+        return true;
+    }
     for (; i < s.len; i++) {
         if (s.ptr[i] < '0' || s.ptr[i] > '9')
             return false;

@@ -517,6 +517,8 @@ static void json_close(struct serde *serde)
 static bool json_is_null(struct str bytes)
 {
     enum json_kind kind;
+    if (bytes.len != 0 && bytes.ptr[0] == '{') /* the usual case, for the record path */
+        return false;
     if (!json_peek_kind(bytes, &kind))
         return true;
     return kind == JSON_NULL && str_eq_cstr(str_trim(bytes), "null");
@@ -554,7 +556,7 @@ static bool json_decode(struct serde *serde, struct str bytes, struct value *con
 {
     if (serde->wrapped) {
         enum json_kind kind;
-        if (json_peek_kind(bytes, &kind) && kind != JSON_OBJECT)
+        if (bytes.ptr[0] != '{' && json_peek_kind(bytes, &kind) && kind != JSON_OBJECT)
             return refuse_record(serde, bytes, arena, err);
         return decode_wrapped(serde, bytes, cols, row, wanted, arena, err);
     }

@@ -1,0 +1,125 @@
+import java.time.Duration;
+import java.util.*;
+import java.util.concurrent.Future;
+import org.apache.kafka.clients.admin.*;
+import org.apache.kafka.clients.consumer.*;
+import org.apache.kafka.clients.producer.*;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.serialization.*;
+
+/**
+ * The Java client's part of test_java.py. Prints lines for it: "pause" wants the broker killed and restarted, and goes on when a
+ * line comes back; "record PARTITION OFFSET KEY VALUE" is a record that was read; "fact NAME VALUE" is something to check.
+ */
+public class PeerClient {
+    static final String TOPIC = "plain", GROUP = "java-group";
+    static final Scanner in = new Scanner(System.in);
+    static String address;
+    static int count, partitions;
+
+    static void pause() {
+        System.out.println("pause");
+        System.out.flush();
+        in.nextLine();
+    }
+
+    static Map<String, Object> common() {
+        return new HashMap<>(Map.of("bootstrap.servers", address, "reconnect.backoff.max.ms", 300, "request.timeout.ms", 8000));
+    }
+
+    static void produce() throws Exception {
+        Map<String, Object> props = common();
+        props.putAll(Map.of("acks", "all", "compression.type", "zstd", "linger.ms", 2, "delivery.timeout.ms", 60000));
+        List<Future<RecordMetadata>> sent = new ArrayList<>();
+        try (var producer = new KafkaProducer<>(props, new StringSerializer(), new StringSerializer())) {
+            for (int i = 0; i < count; i++) {
+                sent.add(producer.send(new ProducerRecord<>(TOPIC, "key-" + i % 17, String.format("value-%06d", i))));
+                if (i == count / 3 || i == count / 2)
+                    pause();
+            }
+            producer.flush();
+            for (var future : sent)
+                future.get();
+        }
+    }
+
+    static KafkaConsumer<String, String> makeConsumer(String instance) {
+        Map<String, Object> props = common();
+        props.putAll(Map.of("group.id", GROUP, "auto.offset.reset", "earliest", "enable.auto.commit", false,
+                            "session.timeout.ms", 6000, "heartbeat.interval.ms", 500, "isolation.level", "read_committed"));
+        if (instance != null)
+            props.put("group.instance.id", instance);
+        return new KafkaConsumer<>(props, new StringDeserializer(), new StringDeserializer());
+    }
+
+    static int take(KafkaConsumer<String, String> consumer, int seen, int wanted, int seconds) {
+        long end = System.nanoTime() + seconds * 1_000_000_000L;
+        while (seen < wanted && System.nanoTime() < end)
+            for (var record : consumer.poll(Duration.ofMillis(200))) {
+                System.out.println("record " + record.partition() + " " + record.offset() + " " + record.key() + " " + record.value());
+                seen++;
+            }
+        return seen;
+    }
+
+    static void consume() {
+        try (var consumer = makeConsumer(null)) {
+            consumer.subscribe(List.of(TOPIC));
+            int seen = take(consumer, 0, count / 2, 60);
+            consumer.commitSync();
+            pause();
+            take(consumer, seen, count, 60);
+            consumer.commitSync();
+        }
+    }
+
+    static void resume() {
+        pause();
+        try (var consumer = makeConsumer("static-1")) {
+            consumer.subscribe(List.of(TOPIC));
+            System.out.println("fact extra " + take(consumer, 0, 1, 4));
+            Set<TopicPartition> places = new HashSet<>();
+            for (int p = 0; p < partitions; p++)
+                places.add(new TopicPartition(TOPIC, p));
+            long committed = consumer.committed(places).values().stream().mapToLong(OffsetAndMetadata::offset).sum();
+            System.out.println("fact committed " + committed);
+            System.out.println("fact end " + consumer.endOffsets(places).values().stream().mapToLong(x -> x).sum());
+            System.out.println("fact byTime " + consumer.offsetsForTimes(Map.of(new TopicPartition(TOPIC, 0), 0L))
+                .get(new TopicPartition(TOPIC, 0)).offset());
+        }
+    }
+
+    static void admin() throws Exception {
+        try (var admin = Admin.create(common())) {
+            admin.createTopics(List.of(new NewTopic("made", 2, (short) 1).configs(Map.of("cleanup.policy", "compact")))).all().get();
+            var resource = new ConfigResource(ConfigResource.Type.TOPIC, "made");
+            System.out.println("fact policy " + admin.describeConfigs(List.of(resource)).all().get().get(resource).get("cleanup.policy").value());
+            System.out.println("fact partitions " + admin.describeTopics(List.of("made")).allTopicNames().get().get("made").partitions().size());
+            System.out.println("fact nodes " + admin.describeCluster().nodes().get().size());
+            System.out.println("fact state " + admin.describeConsumerGroups(List.of(GROUP)).all().get().get(GROUP).groupState());
+            System.out.println("fact groups " + admin.listGroups().all().get().size());
+            System.out.println("fact offsets " + admin.listConsumerGroupOffsets(GROUP).partitionsToOffsetAndMetadata().get()
+                .values().stream().mapToLong(OffsetAndMetadata::offset).sum());
+            admin.removeMembersFromConsumerGroup(GROUP, new RemoveMembersFromConsumerGroupOptions(
+                List.of(new MemberToRemove("static-1")))).all().get();
+            admin.deleteConsumerGroups(List.of(GROUP)).all().get();
+            admin.deleteTopics(List.of("made")).all().get();
+            System.out.println("fact topics " + admin.listTopics().names().get());
+        }
+    }
+
+    public static void main(String[] args) throws Exception {
+        address = args[0];
+        count = Integer.parseInt(args[1]);
+        partitions = Integer.parseInt(args[2]);
+        try (var admin = Admin.create(common())) {
+            admin.createTopics(List.of(new NewTopic(TOPIC, partitions, (short) 1))).all().get();
+        }
+        produce();
+        consume();
+        resume();
+        admin();
+        System.out.println("end");
+    }
+}

@@ -1,8 +1,10 @@
 /* codec.c - the table of codecs and what they share: limits, error texts, the thread's contexts.
  *
- * Library contexts cost up to a few hundred KiB and some microseconds to make, so each thread keeps its own. They hang on a
- * pthread key whose destructor releases them at the end of the thread; a _Thread_local variable alone would leak them.
- * Decided against: a context argument. It would travel through record and log to every caller for no gain but purity.
+ * Library contexts cost up to a few hundred KiB and some microseconds to make, so each thread keeps its
+ * own. They hang on a pthread key whose destructor releases them at the end of the thread; a _Thread_local
+ * variable alone would leak them.
+ * Decided against: a context argument. It would travel through record and log to every caller for no gain
+ * but purity.
  */
 #include "codec/codec_int.h"
 

@@ -1,7 +1,8 @@
-/* codec_int.h - private to codec: one file a library, each with the same pair of functions; the thread's contexts.
+/* codec_int.h - private to codec: one file a library, each with the same pair of functions; the thread's
+ * contexts.
  *
- * compress appends to `out`; decompress appends at most `bytes_max` plain bytes. On failure both may leave `out` longer: the
- * callers in codec.c cut it back.
+ * compress appends to `out`; decompress appends at most `bytes_max` plain bytes. On failure both may leave
+ * `out` longer: the callers in codec.c cut it back.
  */
 #ifndef RIALTO_CODEC_CODEC_INT_H
 #define RIALTO_CODEC_CODEC_INT_H
@@ -35,8 +36,8 @@ void zstd_thread_end(struct codec_thread *thread);
 bool codec_set_damaged(struct err *err, enum codec codec, const char *why);
 bool codec_set_too_large(struct err *err, enum codec codec, size_t bytes_max);
 
-/* Makes room for more output: `*room` free bytes at the end of `out`, at most until bytes_max bytes after `start`. False when
- * the limit is reached. Used by the decoders that produce output piece by piece. */
+/* Makes room for more output: `*room` free bytes at the end of `out`, at most until bytes_max bytes after
+ * `start`. False when the limit is reached. Used by the decoders that produce output piece by piece. */
 bool codec_make_room(struct buf *out, size_t start, size_t bytes_max, size_t *room);
 
 #endif

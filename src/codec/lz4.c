@@ -1,4 +1,5 @@
-/* lz4.c - LZ4 frames: independent 64 KiB blocks, no content size, as Kafka's Java client writes them; any frame is read. */
+/* lz4.c - LZ4 frames: independent 64 KiB blocks, no content size, as Kafka's Java client writes them; any
+ * frame is read. */
 #include "codec/codec_int.h"
 
 #include <lz4frame.h>

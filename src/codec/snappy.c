@@ -1,9 +1,10 @@
 /* snappy.c - snappy blocks, raw or in the framing of the xerial library, which Kafka's Java client uses.
  *
- *   82 'S' 'N' 'A' 'P' 'P' 'Y' 00 | version 1 | compatible 1 | {size of block, block}...      numbers: i32, big-endian
+ *   82 'S' 'N' 'A' 'P' 'P' 'Y' 00 | version 1 | compatible 1 | {size of block, block}...   i32, big-endian
  *
- * A raw block starts with its plain size as a varint, so the first byte 0x82 followed by 'S' could only be a block of
- * 10,626 bytes whose next element is impossible at this place: eight bytes of magic never collide with a valid block.
+ * A raw block starts with its plain size as a varint, so the first byte 0x82 followed by 'S' could only be
+ * a block of 10,626 bytes whose next element is impossible at this place: eight bytes of magic never
+ * collide with a valid block.
  */
 #include "codec/codec_int.h"
 
@@ -39,7 +40,8 @@ static bool block_decompress(struct str block, size_t start, size_t bytes_max, s
         return codec_set_damaged(err, CODEC_SNAPPY, "no size");
     if (size > bytes_max - (out->len - start))
         return codec_set_too_large(err, CODEC_SNAPPY, bytes_max);
-    /* A block can make at most 64 bytes of 3 (a copy element): a larger claim is a lie, seen before room is made for it. */
+    /* A block can make at most 64 bytes of 3 (a copy element): a larger claim is a lie, seen before room is
+     * made for it. */
     if (size / 64 > block.len)
         return codec_set_damaged(err, CODEC_SNAPPY, "size cannot be true");
     buf_reserve(out, size);

@@ -1,4 +1,5 @@
-/* zstd.c - zstd frames, level 1: the best exchange of time for size on records, and what is read does not depend on it. */
+/* zstd.c - zstd frames, level 1: the best exchange of time for size on records, and what is read does not
+ * depend on it. */
 #include "codec/codec_int.h"
 
 #include <zstd.h>

@@ -1,7 +1,8 @@
-/* io.c - what most users of `struct io` want to do: whole reads and writes, safe replacement, directories, the lock.
+/* io.c - what most users of `struct io` want to do: whole reads and writes, safe replacement, directories,
+ * the lock.
  *
- * Replacing a file durably takes four steps, each needed: the new bytes are synced before the rename (else the name may
- * lead to an empty file), the directory after it (else the old file may come back).
+ * Replacing a file durably takes four steps, each needed: the new bytes are synced before the rename (else
+ * the name may lead to an empty file), the directory after it (else the old file may come back).
  */
 #include "io/io.h"
 

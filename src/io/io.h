@@ -7,11 +7,12 @@
  *      io_real     io_faulty      io_memory      the system / fails at the N-th operation / a disk in memory
  *
  * (I1) Every call that can fail returns a negative errno; the helpers in the second half turn it into a
- * `struct err`. (I2) A file is an int: the system's descriptor in io_real (so that net may give it to
- * sendfile), a number of its own elsewhere. Paths are terminated strings; directories are named without a
- * trailing slash. (I3) What was written survives a power cut only after io_fdatasync of the file *and*
- * io_sync_dir of the directory that names it. io_memory keeps exactly this contract, so tests find code that
- * trusts more. All operations may be called from any thread.
+ *      `struct err`.
+ * (I2) A file is an int: the system's descriptor in io_real (so that net may give it to sendfile), a number
+ *      of its own elsewhere. Paths are terminated strings; directories are named without a trailing slash.
+ * (I3) What was written survives a power cut only after io_fdatasync of the file *and* io_sync_dir of the
+ *      directory that names it. io_memory keeps exactly this contract, so tests find code that trusts more.
+ * All operations may be called from any thread.
  */
 #ifndef RIALTO_IO_IO_H
 #define RIALTO_IO_IO_H
@@ -154,8 +155,8 @@ static inline int io_lock(struct io *io, int fd)
     return io->ops->lock(io, fd);
 }
 
-/* Sends bytes of a file into a socket (a system descriptor always); bytes sent or -errno (-EAGAIN: socket is
- * full). */
+/* Sends bytes of a file into a socket (a system descriptor always); bytes sent or -errno (-EAGAIN: socket
+ * is full). */
 static inline ssize_t io_sendfile(struct io *io, int socket, int fd, uint64_t pos, size_t size)
 {
     return io->ops->sendfile(io, socket, fd, pos, size);
@@ -184,8 +185,8 @@ struct io *io_real(void);
 
 /* Helpers. Errors: ERR_DISK_FULL for ENOSPC and EDQUOT, else ERR_IO; the text names the file. */
 
-/* Writes all parts at `pos`, continuing after short writes; `parts` is used up. On failure some bytes may be
- * there. */
+/* Writes all parts at `pos`, continuing after short writes; `parts` is used up. On failure some bytes may
+ * be there. */
 bool io_write_all(struct io *io, int fd, struct iovec *parts, int part_count, uint64_t pos, const char *path,
                   struct err *err);
 
@@ -252,8 +253,8 @@ struct io_faulty *io_faulty_new(struct io *inner);
 void io_faulty_free(struct io_faulty *faulty);
 struct io *io_faulty_io(struct io_faulty *faulty);
 
-/* From now on the `at`-th operation (from 1) and the `count - 1` after it fail. Resets the counter. count 0:
- * never. */
+/* From now on the `at`-th operation (from 1) and the `count - 1` after it fail. Resets the counter. count
+ * 0: never. */
 void io_faulty_script(struct io_faulty *faulty, enum io_fault_kind kind, uint64_t at, uint64_t count);
 
 /* True when the script has struck. */

@@ -1,9 +1,10 @@
 /* io_faulty.c - another io whose N-th operation fails.
  *
- * A test runs its work with the fault at operation 1, 2, 3, ... until a run passes untouched (io_faulty_struck is false):
- * then every place where the system can fail has failed once. Counted are all operations that can fail; IO_FAULT_ENOSPC
- * counts only those that need room and IO_FAULT_SHORT only transfers, so that no number is wasted. close, clocks and
- * random numbers never fail. Counting is atomic: any thread.
+ * A test runs its work with the fault at operation 1, 2, 3, ... until a run passes untouched
+ * (io_faulty_struck is false): then every place where the system can fail has failed once. Counted are all
+ * operations that can fail; IO_FAULT_ENOSPC counts only those that need room and IO_FAULT_SHORT only
+ * transfers, so that no number is wasted. close, clocks and random numbers never fail. Counting is atomic:
+ * any thread.
  */
 #include "io/io.h"
 

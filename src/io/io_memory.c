@@ -3,12 +3,14 @@
  *   struct node (file)   now:  bytes as written       safe: bytes at the last fdatasync
  *   struct node (dir)    now:  names -> nodes         safe: names at the last sync_dir
  *
- * A power cut makes `now` equal to `safe` (IO_CUT_LOSE), or mixes the two by the seed (IO_CUT_RANDOM): a file has any size
- * between the two and each of its 512-byte sectors is from one or the other image; a name is there or not. A rename is two
- * independent name changes here: harsher than journalling file systems, so that nobody builds on their kindness.
+ * A power cut makes `now` equal to `safe` (IO_CUT_LOSE), or mixes the two by the seed (IO_CUT_RANDOM): a
+ * file has any size between the two and each of its 512-byte sectors is from one or the other image; a name
+ * is there or not. A rename is two independent name changes here: harsher than journalling file systems, so
+ * that nobody builds on their kindness.
  *
  * (M1) Nodes live until io_memory_free: no reference counts; tests are short.
- * (M2) A new directory entry is not safe before sync_dir of its directory, even if the file itself was synced.
+ * (M2) A new directory entry is not safe before sync_dir of its directory, even if the file itself was
+ *      synced.
  * One mutex guards all.
  */
 #include "io/io.h"

@@ -1,8 +1,9 @@
 /* io_real.c - the system's files, clocks and random source behind `struct io`.
  *
- * Thin: one system call each, repeated when a signal interrupts it, errno returned as a negative number. There is no state
- * but the constant instance, so any thread may call. Locks are flock(2): they belong to the open file, are dropped by the
- * kernel when the process dies, and work between two opens of the same process too (fcntl locks would not).
+ * Thin: one system call each, repeated when a signal interrupts it, errno returned as a negative number.
+ * There is no state but the constant instance, so any thread may call. Locks are flock(2): they belong to
+ * the open file, are dropped by the kernel when the process dies, and work between two opens of the same
+ * process too (fcntl locks would not).
  */
 #include "io/io.h"
 

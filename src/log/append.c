@@ -9,9 +9,10 @@
  *       one pwrite               at the end of the active segment
  *       lock: log_publish        end, index entries, producer state, all at once
  *
- * (A1) Nothing is published before it is written whole: readers, syncs and checkpoints only know published batches.
- * (A2) When a write fails, the file is cut back to the published end. If even that fails the log goes offline: what lies
- *      behind the end is cut or taken by the next recovery, and was never acknowledged.
+ * (A1) Nothing is published before it is written whole: readers, syncs and checkpoints only know published
+ *      batches.
+ * (A2) When a write fails, the file is cut back to the published end. If even that fails the log goes
+ *      offline: what lies behind the end is cut or taken by the next recovery, and was never acknowledged.
  * (A3) No allocation per append, but for a new producer, a new transaction or a growing index.
  */
 #include "log/log_int.h"
@@ -300,7 +301,8 @@ static bool append_locked(struct log *log, struct append *app, struct log_append
     return true;
 }
 
-/* A full disk took the log offline at a sync; when there is room again, the log starts anew from what is on the disk. */
+/* A full disk took the log offline at a sync; when there is room again, the log starts anew from what is on
+ * the disk. */
 static bool try_heal(struct log *log, struct err *err)
 {
     bool ok = true;

@@ -1,15 +1,16 @@
 /* checkpoint.c - the file that lets a start skip what was there before: DIR/<topic>-<partition>/checkpoint.
  *
- *   "rlck" | version 1 | flags | crc32c of what follows                                        u32 u16 u16 u32
- *   log start | end offset | segment's base | position in it                                   i64 i64 i64 u64
- *   first timestamp | largest timestamp | its offset                of that segment            i64 i64 i64
- *   entries of .index | of .timeindex | of .txnindex                of that segment            u32 u32 u32
+ *   "rlck" | version 1 | flags | crc32c of what follows                                u32 u16 u16 u32
+ *   log start | end offset | segment's base | position in it                           i64 i64 i64 u64
+ *   first timestamp | largest timestamp | its offset                of that segment    i64 i64 i64
+ *   entries of .index | of .timeindex | of .txnindex                of that segment    u32 u32 u32
  *   producer count, { pid epoch coordinator-epoch seen-ms last-timestamp n, n x batch }        u32 ...
- *   batch: base sequence | last sequence | base offset | last offset | timestamp               i32 i32 i64 i64 i64
- *   transaction count, { pid first-offset segment's-base position }   open ones                u32 ...
+ *   batch: base sequence | last sequence | base offset | last offset | timestamp       i32 i32 i64 i64 i64
+ *   transaction count, { pid first-offset segment's-base position }   open ones        u32 ...
  *
- * Numbers are big-endian. Everything below the end offset was durable when the file was written, the index entries included.
- * A file that is missing or damaged means: scan the whole log. It is replaced as a whole, so it is never torn.
+ * Numbers are big-endian. Everything below the end offset was durable when the file was written, the index
+ * entries included. A file that is missing or damaged means: scan the whole log. It is replaced as a whole,
+ * so it is never torn.
  */
 #include "log/log_int.h"
 

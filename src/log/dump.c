@@ -1,5 +1,5 @@
-/* dump.c - segments, indexes and checkpoints as text, in the manner of Kafka's DumpLogSegments. Reads only; any file may be
- * damaged, and the text says where. */
+/* dump.c - segments, indexes and checkpoints as text, in the manner of Kafka's DumpLogSegments. Reads only;
+ * any file may be damaged, and the text says where. */
 #include "log/log_int.h"
 
 #include <stdio.h>

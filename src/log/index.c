@@ -3,19 +3,21 @@
  *   memory   e e e e e e e e e e e      all entries, once loaded
  *   file     e e e e e e e              the first *_saved of them: written and synced by checkpoints only
  *
- * (X1) Entries grow strictly; a position in the index lies before the segment's end. What a file holds beyond that is cut.
- * (X2) A missing or short index only costs time: searches walk headers from the last entry before their target. When a file
- *      is missing or far too short, loading makes it anew by one walk over the headers.
- * (X3) Entries in memory are added by the appending thread only once the index is loaded, so a loader never misses any.
- * An index is loaded at first use and dropped again by log_retain when nobody used the segment (2 MiB per full GiB of log).
+ * (X1) Entries grow strictly; a position in the index lies before the segment's end. What a file holds
+ *      beyond that is cut.
+ * (X2) A missing or short index only costs time: searches walk headers from the last entry before their
+ *      target. When a file is missing or far too short, loading makes it anew by one walk over the headers.
+ * (X3) Entries in memory are added by the appending thread only once the index is loaded, so a loader never
+ *      misses any.
+ * An index is loaded at first use and dropped again by log_retain when nobody used the segment (2 MiB per
+ * full GiB of log).
  */
 #include "log/log_int.h"
 
 #include <errno.h>
 
-enum {
-    INDEX_GAP_BYTES_MAX = 4 << 20
-}; /* more log than this behind the last entry: the index is taken as short */
+/* More log than this behind the last entry: the index is taken as short. */
+enum { INDEX_GAP_BYTES_MAX = 4 << 20 };
 
 static void note_time(struct log_segment *seg)
 {
@@ -106,7 +108,8 @@ static void decode_times(struct str bytes, uint32_t count_max, struct log_segmen
     }
 }
 
-/* Adds the entries that the files lack by a walk over the headers; the batch of the last entry is known already. */
+/* Adds the entries that the files lack by a walk over the headers; the batch of the last entry is known
+ * already. */
 static bool index_rebuild(struct log *log, struct log_segment *into, struct log_segment *seg, struct err *err)
 {
     struct scan scan;
@@ -134,7 +137,7 @@ static bool index_rebuild(struct log *log, struct log_segment *into, struct log_
     if (why.code != ERR_NONE) {
         log_warn("log", "index_short", "log=%s segment=%lld cause=%s", log->name, (long long)seg->base_offset,
                  why.text);
-        return true; /* searches walk from the last good entry, and say so themselves when they meet the damage */
+        return true; /* searches walk from the last good entry and meet the damage themselves */
     }
     note_time(into);
     log_info("log", "index_rebuilt", "log=%s segment=%lld entries=%zu", log->name,

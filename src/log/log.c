@@ -4,8 +4,8 @@
  *   log_close   -> log_checkpoint -> log_free
  *   log_delete  -> rename to <dir>.<random>-delete -> remove the files -> log_free
  *
- * The rename is the moment of deletion: a crash after it leaves a directory that log_purge removes, a crash before it leaves the
- * log whole; a new log of the same name never meets files of the old one.
+ * The rename is the moment of deletion: a crash after it leaves a directory that log_purge removes, a crash
+ * before it leaves the log whole; a new log of the same name never meets files of the old one.
  */
 #include "log/log_int.h"
 

@@ -5,11 +5,12 @@
  *      |----- segment ----|------- segment -------|--- active segment ---|
  *
  * (L1) Appends are ordered by one lock inside; any thread may append. Offsets are consecutive.
- * (L2) A record below the high watermark survives `kill -9` and, with LOG_FSYNC, a power cut. With LOG_OS the
- * high watermark is the log end. (L3) Readers take a lock for a few instructions only and never wait for a
- * write or a sync. (L4) What was handed out by log_read stays readable until log_slice_release, whatever is
- * deleted meanwhile. (L5) Opening never fails because of a torn tail, a missing index or a missing
- * checkpoint.
+ * (L2) A record below the high watermark survives `kill -9` and, with LOG_FSYNC, a power cut. With LOG_OS
+ *      the high watermark is the log end.
+ * (L3) Readers take a lock for a few instructions only and never wait for a write or a sync.
+ * (L4) What was handed out by log_read stays readable until log_slice_release, whatever is deleted
+ *      meanwhile.
+ * (L5) Opening never fails because of a torn tail, a missing index or a missing checkpoint.
  *
  * An idle log holds no open file and some hundred bytes of memory. Files: doc/disk.md.
  */
@@ -88,9 +89,9 @@ struct log_append_result {
     int32_t bad_record;   /* on failure: index of the record at fault, or -1 */
 };
 
-/* Checks, numbers and writes batches by one write; `bytes` are patched in place (offset, leader epoch, time)
- * and, on failure, have base offset 0 again. Readers see the records after log_sync (LOG_FSYNC) or at once
- * (LOG_OS). *result is filled on failure too. Errors: ERR_INVALID_RECORD, ERR_CORRUPT, ERR_TOO_LARGE,
+/* Checks, numbers and writes batches by one write; `bytes` are patched in place (offset, leader epoch,
+ * time) and, on failure, have base offset 0 again. Readers see the records after log_sync (LOG_FSYNC) or at
+ * once (LOG_OS). *result is filled on failure too. Errors: ERR_INVALID_RECORD, ERR_CORRUPT, ERR_TOO_LARGE,
  * ERR_INVALID_TIMESTAMP, ERR_UNSUPPORTED_FORMAT, ERR_OUT_OF_ORDER_SEQUENCE, ERR_INVALID_PRODUCER_EPOCH,
  * ERR_INVALID_TXN_STATE: nothing was written; ERR_DISK_FULL: nothing was kept, works again when there is
  * room; ERR_IO: nothing was kept; ERR_STORAGE: the log is offline. */
@@ -103,21 +104,22 @@ bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origi
 bool log_append_marker(struct log *log, int64_t pid, int16_t epoch, enum marker marker,
                        int32_t coordinator_epoch, struct log_append_result *result, struct err *err);
 
-/* Makes all that was appended before the call durable and publishes it to readers. Any number of threads; who
- * comes while another syncs is served by the next round. On failure the log goes offline for writing
+/* Makes all that was appended before the call durable and publishes it to readers. Any number of threads;
+ * who comes while another syncs is served by the next round. On failure the log goes offline for writing
  * (ERR_STORAGE from then on) and, with LOG_FSYNC, what was not durable is dropped; the next log_open starts
  * from the durable end. */
 bool log_sync(struct log *log, struct err *err);
 
-/* True when what this append wrote is durable. After a successful log_sync this is false only when, in between, a failed sync has
- * dropped the records and the log has recovered from it: whoever acknowledges asks this, not the return value of a sync that
- * somebody else may have called. */
+/* True when what this append wrote is durable. After a successful log_sync this is false only when, in
+ * between, a failed sync has dropped the records and the log has recovered from it: whoever acknowledges
+ * asks this, not the return value of a sync that somebody else may have called. */
 bool log_is_durable(const struct log *log, const struct log_append_result *result);
 
 /* True when something was appended since the last sync. */
 bool log_is_dirty(const struct log *log);
 
-/* log_sync, and a checkpoint if anything has changed since the last: the next start reads nothing before it.
+/* log_sync, and a checkpoint if anything has changed since the last: the next start reads nothing before
+ * it.
  */
 bool log_checkpoint(struct log *log, struct err *err);
 
@@ -152,9 +154,9 @@ struct log_slice {
     int64_t start, end, hw, lso; /* as they were at the read */
 };
 
-/* Finds what to read from `offset`: at most bytes_max, but the first batch whole. len 0: nothing yet. A slice
- * ends at the latest where its segment ends; read again from there. ERR_OFFSET_OUT_OF_RANGE below the start
- * or past the end (the slice then still has start, end, hw, lso). Release every slice. */
+/* Finds what to read from `offset`: at most bytes_max, but the first batch whole. len 0: nothing yet. A
+ * slice ends at the latest where its segment ends; read again from there. ERR_OFFSET_OUT_OF_RANGE below the
+ * start or past the end (the slice then still has start, end, hw, lso). Release every slice. */
 bool log_read(struct log *log, int64_t offset, size_t bytes_max, enum log_isolation isolation,
               struct log_slice *out, struct err *err);
 
@@ -234,9 +236,9 @@ enum log_dump_flags {
     LOG_DUMP_CHECK = 1 << 2,   /* checksums and order */
 };
 
-/* Prints a file (.log, .index, .timeindex, .txnindex, checkpoint) or all files of a partition's directory as
- * text, read-only; damage is part of the text. `out` is emptied through `flush` (may be NULL) whenever it
- * grows large. */
+/* Prints a file (.log, .index, .timeindex, .txnindex, checkpoint) or all files of a partition's directory
+ * as text, read-only; damage is part of the text. `out` is emptied through `flush` (may be NULL) whenever
+ * it grows large. */
 bool log_dump(const char *path, int flags, struct io *io, struct buf *out,
               void (*flush)(struct buf *out, void *arg), void *arg, struct err *err);
 

@@ -7,12 +7,12 @@
  *     end, durable                                         struct log_point: offset, segment, position
  *
  * Locks, always taken in this order:
- *   sync_lock     one sync, checkpoint, retention or reload at a time: the only writers of indexes and checkpoint, and the
- *                 only ones that remove segments from the front
- *   append_lock   one append or roll at a time: the only writer of .log files, and the only one that adds segments
+ *   sync_lock     one sync, checkpoint, retention or reload at a time: the only writers of indexes and
+ *                 checkpoint, and the only ones that remove segments from the front
+ *   append_lock   one append or roll at a time: the only writer of .log files, the only one to add segments
  *   load_lock     one thread reads index files from disk at a time
- *   lock          a few instructions: everything in the structs that several threads see. It is held to change them, so that
- *                 whoever holds it sees end, segments, indexes and producers fit together
+ *   lock          a few instructions: everything in the structs that several threads see. It is held to
+ *                 change them, so that whoever holds it sees end, segments, indexes and producers fit
  * What one of the upper locks' holders alone changes, that holder may read without `lock`.
  */
 #ifndef RIALTO_LOG_LOG_INT_H
@@ -132,7 +132,8 @@ void segment_unref(struct log_segment *seg);
 bool segment_open(struct log *log, struct log_segment *seg, bool create, int *out, struct err *err);
 /* Removes the segment's files; failures are logged. False: the .log file is still there. */
 bool segment_remove_files(struct log *log, int64_t base_offset);
-/* The segment that holds `offset` (the last one whose base is not above it), and its place; -1: below all. Under `lock`. */
+/* The segment that holds `offset` (the last one whose base is not above it), and its place; -1: below all.
+ * Under `lock`. */
 ptrdiff_t segs_find(const struct log *log, int64_t offset);
 struct log_segment *segs_active(const struct log *log);
 /* Base of the segment behind this one; -1: it is the active one. Takes `lock`. */
@@ -153,7 +154,8 @@ bool index_load(struct log *log, struct log_segment *seg, struct err *err);
 bool index_save(struct log *log, struct log_segment *seg, struct err *err);
 /* Position to start a search for `offset` from. Under `lock`; 0 when not loaded. */
 uint64_t index_floor(const struct log_segment *seg, int64_t offset);
-/* Largest timestamp of a segment, from memory or the last entry of its time index; -1: none. Without `lock`. */
+/* Largest timestamp of a segment, from memory or the last entry of its time index; -1: none. Without
+ * `lock`. */
 bool segment_max_time(struct log *log, struct log_segment *seg, int64_t *out, struct err *err);
 /* Reads the abort index of a segment: its first `count_max` entries. */
 bool aborted_load(struct log *log, struct log_segment *seg, uint32_t count_max, struct err *err);
@@ -172,7 +174,8 @@ struct scan {
 };
 bool scan_open(struct scan *scan, struct log *log, struct log_segment *seg, uint64_t pos, uint64_t end,
                bool whole, struct err *err);
-/* False at the end (*err untouched) or on bytes that are no batch (ERR_CORRUPT, ...) or cannot be read (ERR_IO). */
+/* False at the end (*err untouched) or on bytes that are no batch (ERR_CORRUPT, ...) or cannot be read
+ * (ERR_IO). */
 bool scan_next(struct scan *scan, struct batch *batch, struct err *err);
 void scan_close(struct scan *scan);
 

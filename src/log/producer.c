@@ -1,12 +1,14 @@
-/* producer.c - who wrote what last: sequences of idempotent producers, open transactions, the last stable offset.
+/* producer.c - who wrote what last: sequences of idempotent producers, open transactions, the last stable
+ * offset.
  *
  *   producers: pid -> { epoch, last 5 batches, open transaction }
  *   txns:      first offset order   [open] [decided, marker not yet durable] [open] ...
- *                                     ^ its first offset is the last stable offset, or the high watermark if there is none
+ *                                     ^ its first offset is the last stable offset; none: the high watermark
  *
- * (P1) A batch is accepted once: the same (epoch, first, last sequence) again is answered with the earlier offsets.
- * (P2) A transaction leaves the list only when its marker is below the high watermark: read_committed readers never see
- *      data whose decision a power cut could still undo.
+ * (P1) A batch is accepted once: the same (epoch, first, last sequence) again is answered with the earlier
+ *      offsets.
+ * (P2) A transaction leaves the list only when its marker is below the high watermark: read_committed
+ *      readers never see data whose decision a power cut could still undo.
  * (P3) The state is a function of the batches of the log (and expiry): recovery applies the same function.
  * The cases are those of the reference, "Idempotent producer state".
  */

@@ -2,11 +2,13 @@
  *
  *   log_read(offset)
  *     lock: segment by base offset, limit by isolation, floor of the index, reference
- *     walk batch headers from the floor to the batch that contains the offset           usually one read of 8 KiB
+ *     walk batch headers from the floor to the batch that contains the offset      usually one read of 8 KiB
  *     slice = [that batch's position, + bytes_max, at most the limit)
  *
- * (D1) A slice never passes the limit that was in force at the read: what lies below never changes any more.
- * (D2) The first batch is whole even when it is larger than bytes_max; the last one may be cut, readers drop it.
+ * (D1) A slice never passes the limit that was in force at the read: what lies below never changes any
+ *      more.
+ * (D2) The first batch is whole even when it is larger than bytes_max; the last one may be cut, readers
+ *      drop it.
  * (D3) An offset in a gap (compaction) gives the next batch.
  */
 #include "log/log_int.h"

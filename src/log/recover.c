@@ -2,16 +2,17 @@
  *
  *   log_recover
  *     list the directory                       segments by base offset; leftovers of replacements are removed
- *     checkpoint_read                          usable: trust all below its point        not: scan everything, forget producers
+ *     checkpoint_read                          usable: trust all below its point; not: scan everything
  *     drop segments below the log start        a removal was interrupted
  *     for each segment from the point on
- *       scan                                   whole batches, checksum, the expected offset: published as an append would
+ *       scan                                   whole batches, checksum, expected offset: published
  *       at the first bad byte                  cut the file there, remove the segments behind it
  *     sync what was scanned, write a checkpoint
  *
- * (V1) What was durable is below the first bad byte: bytes are synced in order before anything is acknowledged.
- * (V2) Scanned bytes are synced before they are published as durable: they may sit in the page cache only, if the
- *      process died and the system lived.
+ * (V1) What was durable is below the first bad byte: bytes are synced in order before anything is
+ *      acknowledged.
+ * (V2) Scanned bytes are synced before they are published as durable: they may sit in the page cache only,
+ *      if the process died and the system lived.
  * (V3) Damage never refuses the start. Only files that cannot be read or written do.
  */
 #include "log/log_int.h"
@@ -140,8 +141,8 @@ static void drop_below_start(struct log *log, int64_t start_offset)
     log->segs.len -= drop;
 }
 
-/* Removes the segments from index `first` on. One that cannot be removed ends the start: left there, it would one day lie
- * between newer segments and look like one of them. */
+/* Removes the segments from index `first` on. One that cannot be removed ends the start: left there, it
+ * would one day lie between newer segments and look like one of them. */
 static bool drop_from(struct log *log, size_t first, struct err *err)
 {
     bool ok = true;
@@ -172,8 +173,9 @@ static bool cut_segment(struct log *log, struct log_segment *seg, uint64_t size,
                                     (long long)seg->base_offset);
 }
 
-/* Publishes whole batches from `pos` on. *cut: the segment ended before its file did; it has been cut there. `strict`: offsets
- * must continue without a gap; otherwise they must only grow, as in the closed segments of a compacted log. */
+/* Publishes whole batches from `pos` on. *cut: the segment ended before its file did; it has been cut
+ * there. `strict`: offsets must continue without a gap; otherwise they must only grow, as in the closed
+ * segments of a compacted log. */
 static bool scan_segment(struct log *log, struct log_segment *seg, uint64_t pos, bool strict, bool *cut,
                          struct err *err)
 {
@@ -270,7 +272,8 @@ static bool trust_segment(struct log *log, struct log_segment *seg, const struct
     return ok;
 }
 
-/* The index of the segment that holds the point; -1 when the files do not reach it, and so cannot be trusted. */
+/* The index of the segment that holds the point; -1 when the files do not reach it, and so cannot be
+ * trusted. */
 static ptrdiff_t find_point(const struct log *log, const struct log_point *point)
 {
     ptrdiff_t i = segs_find(log, point->seg_base);

@@ -5,9 +5,10 @@
  *   3 publish the new start, take the segments off the list
  *   4 remove the files
  *
- * (N1) The new start is durable before the first file goes: a crash in between leaves files below the start, which the next
- *      recovery removes, never a hole.
- * (N2) Only durable bytes go, and an open transaction does not hold them: its age does not make it immortal.
+ * (N1) The new start is durable before the first file goes: a crash in between leaves files below the
+ *      start, which the next recovery removes, never a hole.
+ * (N2) Only durable bytes go, and an open transaction does not hold them: its age does not make it
+ *      immortal.
  * (N3) Readers keep the segments they hold references to.
  */
 #include "log/log_int.h"
@@ -46,7 +47,8 @@ static bool is_due(struct log *log, struct log_segment *seg, const struct log_co
     return true;
 }
 
-/* Takes segments that end at or below the new start off the list and removes their files. Holder of sync_lock. */
+/* Takes segments that end at or below the new start off the list and removes their files. Holder of
+ * sync_lock. */
 static void remove_below(struct log *log, int64_t start_offset, struct log_retained *out)
 {
     for (;;) {

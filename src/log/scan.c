@@ -3,8 +3,9 @@
  *      buf_pos            pos
  *         |... done ...|batch|batch|ba     buf: a window over the file, refilled LOG_SCAN_BYTES at a time
  *
- * Header walks (whole = false) read only what holds the headers: with large batches they jump from one to the next. Used by
- * recovery and index rebuilding, which read on, and by searches, which stop early and start with a small window.
+ * Header walks (whole = false) read only what holds the headers: with large batches they jump from one to
+ * the next. Used by recovery and index rebuilding, which read on, and by searches, which stop early and
+ * start with a small window.
  */
 #include "log/log_int.h"
 

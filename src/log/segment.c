@@ -3,16 +3,18 @@
  *   base offset            next offset
  *      |  batch | batch | batch |       .log         batches as they came over the wire
  *      |  e     |       e       |       .index       every index.interval.bytes: relative offset -> position
- *      |  t     |       t       |       .timeindex   with it, where it grew: largest timestamp -> relative offset
+ *      |  t     |       t       |       .timeindex   with it: largest timestamp -> relative offset
  *                                       .txnindex    aborted transactions whose marker lies in this segment
  *
- * (S1) Batches are contiguous: each starts where the one before ended. Offsets continue from segment to segment.
- * (S2) Only the holder of append_lock writes a .log file; readers see bytes below a published position only.
- * (S3) An index entry is written after its batch: an index may be short, never ahead of the checkpoint. Recovery makes
- *      anew what lies behind it.
+ * (S1) Batches are contiguous: each starts where the one before ended. Offsets continue from segment to
+ *      segment.
+ * (S2) Only the holder of append_lock writes a .log file; readers see bytes below a published position
+ *      only.
+ * (S3) An index entry is written after its batch: an index may be short, never ahead of the checkpoint.
+ *      Recovery makes anew what lies behind it.
  * (S4) A file removed from the list stays open, and so readable, until the last reference goes.
- * Decided against: preallocation. It would save fdatasync the change of the file's size, but every reader, tool and copy
- * of the directory would have to know where the data end.
+ * Decided against: preallocation. It would save fdatasync the change of the file's size, but every reader,
+ * tool and copy of the directory would have to know where the data end.
  */
 #include "log/log_int.h"
 

@@ -1,15 +1,17 @@
 /* sync.c - makes what was appended durable, publishes it, writes checkpoints; what happens when that fails.
  *
- *   log_sync (any thread)       sync_lock: who waits for it finds its records durable already, or is the next round
+ *   log_sync (any thread)       sync_lock: who waited finds its records durable, or is the next round
  *     target = published end
  *     fdatasync of each segment from the durable end to the target, of the directory when files are new
  *     durable = target, high watermark moves
  *     checkpoint, when enough was written since the last: indexes, then the checkpoint file
  *
  * (Y1) The durable end moves only after everything below it is synced, directory entries included.
- * (Y2) A failed fdatasync is not repeated: the kernel may have dropped what it could not write. With LOG_FSYNC the files
- *      are cut back to the durable end, which readers have never passed, so that nothing half-written is found later.
- * (Y3) The checkpoint file is written after all it speaks of is durable; losing it only costs a longer scan.
+ * (Y2) A failed fdatasync is not repeated: the kernel may have dropped what it could not write. With
+ *      LOG_FSYNC the files are cut back to the durable end, which readers have never passed, so that
+ *      nothing half-written is found later.
+ * (Y3) The checkpoint file is written after all it speaks of is durable; losing it only costs a longer
+ *      scan.
  */
 #include "log/log_int.h"
 
@@ -50,7 +52,8 @@ const char *log_offline_reason(const struct log *log)
     return atomic_load(&((struct log *)log)->offline) ? log->offline_reason : NULL;
 }
 
-/* After a failed sync: forgets everything behind the durable end, in memory and in the files. Holder of sync_lock. */
+/* After a failed sync: forgets everything behind the durable end, in memory and in the files. Holder of
+ * sync_lock. */
 static void cut_to_durable(struct log *log)
 {
     pthread_mutex_lock(&log->append_lock);
@@ -154,7 +157,8 @@ static bool save_indexes(struct log *log, struct err *err)
     return ok;
 }
 
-/* Appends go on meanwhile: the state is taken first, then everything it speaks of is made durable, then it is written. */
+/* Appends go on meanwhile: the state is taken first, then everything it speaks of is made durable, then it
+ * is written. */
 static bool write_checkpoint(struct log *log, int64_t start_offset, struct err *err)
 {
     struct buf bytes = {0};

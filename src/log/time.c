@@ -1,15 +1,17 @@
 /* time.c - offsets by time.
  *
  *   segments  [max 10] [max 25] [max 31]      the first whose largest timestamp reaches the time
- *   time index   (t 12 -> 103) (t 18 -> 140)  the last entry below the time: nothing up to its offset reaches it
+ *   time index   (t 12 -> 103) (t 18 -> 140)  last entry below the time: nothing up to its offset reaches it
  *   batches      walk from there to the first whose largest timestamp reaches it
  *   records      the first in it that does
  *
- * Timestamps need not grow in a log: only "first record with timestamp >= t" is asked for, and largest-so-far grows.
+ * Timestamps need not grow in a log: only "first record with timestamp >= t" is asked for, and
+ * largest-so-far grows.
  */
 #include "log/log_int.h"
 
-/* Last offset of which the time index knows that nothing up to it reaches `time_ms`; -1: none. Under `lock`. */
+/* Last offset of which the time index knows that nothing up to it reaches `time_ms`; -1: none. Under
+ * `lock`. */
 static int64_t times_floor(const struct log_segment *seg, int64_t time_ms)
 {
     size_t low = 0, high = seg->loaded ? seg->times.len : 0;
@@ -117,8 +119,8 @@ static bool max_timestamp(struct log *log, int64_t *out, struct err *err)
     return ok;
 }
 
-/* The largest timestamp may lie behind the limit (not durable, not decided): then the largest one before it is asked for, and
- * every batch up to the limit is looked at. */
+/* The largest timestamp may lie behind the limit (not durable, not decided): then the largest one before it
+ * is asked for, and every batch up to the limit is looked at. */
 static bool find_max(struct log *log, enum log_isolation isolation, struct log_time_hit *out, struct err *err)
 {
     int64_t largest;

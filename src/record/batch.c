@@ -1,6 +1,8 @@
-/* batch.c - a batch as a whole: its header, checksum, walk over batches, changes in place, transaction markers.
+/* batch.c - a batch as a whole: its header, checksum, walk over batches, changes in place, transaction
+ * markers.
  *
- * The layout is drawn in record.h. Everything here works on the 61 header bytes; records are opened by iter.c.
+ * The layout is drawn in record.h. Everything here works on the 61 header bytes; records are opened by
+ * iter.c.
  */
 #include "record/record_int.h"
 
@@ -140,7 +142,8 @@ void batch_set_producer(void *bytes, int64_t pid, int16_t epoch, int32_t base_se
 void batch_make_marker(uint8_t out[BATCH_MARKER_BYTES], int64_t pid, int16_t epoch, enum marker marker,
                        int32_t coordinator_epoch, int64_t timestamp_ms)
 {
-    /* length 16 | attributes | time delta | offset delta | key 4: version, type | value 6: version, epoch | no headers */
+    /* length 16 | attributes | time delta | offset delta | key 4: version, type | value 6: version, epoch |
+     * no headers */
     static const uint8_t record[] = {32, 0, 0, 0, 8, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0};
     enum { AT_TYPE = BATCH_HEADER_BYTES + 7, AT_COORDINATOR = BATCH_HEADER_BYTES + 12 };
     _Static_assert(BATCH_HEADER_BYTES + sizeof record == BATCH_MARKER_BYTES, "marker layout");

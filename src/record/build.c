@@ -1,4 +1,5 @@
-/* build.c - makes a batch: records are encoded as they come, the header at the end, compression in between if asked for.
+/* build.c - makes a batch: records are encoded as they come, the header at the end, compression in between
+ * if asked for.
  *
  *   records: [61 bytes for the header][record][record]...      packed: [61 bytes][compressed records]
  *

@@ -1,10 +1,11 @@
 /* iter.c - the records of a batch, one after the other, and the check that walks them all.
  *
- *   length | attributes | time delta | offset delta | key length, key | value length, value | header count | headers
- *   varint   i8           varlong      varint         varint            varint                varint
+ *   length | attributes | time delta | offset delta | key size, key | value size, value | headers: count, them
+ *   varint   i8           varlong      varint         varint          varint              varint
  *
- * The walk trusts nothing: every length is compared with what is left of the record, the record with what is left of the
- * batch. Slices point into the batch, or into the buffer that holds the plain records. Null has the length -1.
+ * The walk trusts nothing: every length is compared with what is left of the record, the record with what
+ * is left of the batch. Slices point into the batch, or into the buffer that holds the plain records. Null
+ * has the length -1.
  */
 #include "record/record_int.h"
 

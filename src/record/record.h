@@ -2,15 +2,16 @@
  *
  *   0        8       12      16    17   21     23        27       35       43   51    53    57      61
  *   |base    |length |leader |magic|crc |attri-|last off-|base    |max     |pid |epoch|base |record |records
- * ... |offset  |       |epoch  | = 2 |    |butes |set delta|time    |time    |    |     |seq  |count  |
+ * ... |offset | |epoch | = 2 | |butes |set delta|time |time | | |seq |count |
  *                                       |<---------------- covered by crc (CRC-32C) ------------------->|
  *
  * Numbers are big-endian. Records are varint-framed and, when a codec is set, compressed as one block.
  *
- * (R1) `struct batch` and `struct record` are views: slices of the batch's bytes, or of the buffer into which
- * the records were decompressed. Nothing is allocated per record. (R2) Base offset, length and leader epoch
- * lie outside the CRC: the log sets them in place. (R3) Bytes come from outside: every function here checks,
- * none asserts them. Any thread; a view, iterator or builder belongs to one at a time.
+ * (R1) `struct batch` and `struct record` are views: slices of the batch's bytes, or of the buffer into
+ *      which the records were decompressed. Nothing is allocated per record.
+ * (R2) Base offset, length and leader epoch lie outside the CRC: the log sets them in place.
+ * (R3) Bytes come from outside: every function here checks, none asserts them. Any thread; a view, iterator
+ *      or builder belongs to one at a time.
  */
 #ifndef RIALTO_RECORD_RECORD_H
 #define RIALTO_RECORD_RECORD_H

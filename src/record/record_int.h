@@ -1,4 +1,5 @@
-/* record_int.h - private to record: places of the header's fields, and varints fast enough for every record. */
+/* record_int.h - private to record: places of the header's fields, and varints fast enough for every
+ * record. */
 #ifndef RIALTO_RECORD_RECORD_INT_H
 #define RIALTO_RECORD_RECORD_INT_H
 
@@ -22,7 +23,8 @@ enum batch_place {
 
 enum { BATCH_MAGIC = 2, VARINT_BYTES_MAX = 10 };
 
-/* Reads a zigzag varint; false when the bytes end early or exceed 64 bits. One byte, the usual case, is inline. */
+/* Reads a zigzag varint; false when the bytes end early or exceed 64 bits. One byte, the usual case, is
+ * inline. */
 static inline bool read_varint(const uint8_t **at, const uint8_t *end, int64_t *out)
 {
     const uint8_t *p = *at;

@@ -1,5 +1,5 @@
-/* fuzz_codec_decompress.c - any bytes through every decoder: the first byte picks the codec. What was read is packed and read
- * again and must be the same. */
+/* fuzz_codec_decompress.c - any bytes through every decoder: the first byte picks the codec. What was read
+ * is packed and read again and must be the same. */
 #include <stdint.h>
 
 #include "codec/codec.h"

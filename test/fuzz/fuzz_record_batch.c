@@ -1,5 +1,5 @@
-/* fuzz_record_batch.c - any bytes as a run of batches: opened, walked, checked, printed, patched. The checksum is made right
- * first where the bytes allow it, so that the walk behind it is reached. */
+/* fuzz_record_batch.c - any bytes as a run of batches: opened, walked, checked, printed, patched. The
+ * checksum is made right first where the bytes allow it, so that the walk behind it is reached. */
 #include <stdint.h>
 
 #include "record/record.h"

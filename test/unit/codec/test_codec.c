@@ -1,7 +1,7 @@
 /* test_codec.c - round trips, bytes made by other programs, limits and damage for every codec.
  *
- * The golden bytes hold the same 52 plain bytes, packed by kafka-python 3.0 with Python's gzip, python-snappy (raw and in
- * the xerial framing), python-lz4 and python-zstandard.
+ * The golden bytes hold the same 52 plain bytes, packed by kafka-python 3.0 with Python's gzip,
+ * python-snappy (raw and in the xerial framing), python-lz4 and python-zstandard.
  */
 #include <setjmp.h>
 #include <stdarg.h>

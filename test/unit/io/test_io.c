@@ -1,4 +1,5 @@
-/* test_io.c - the contract of `struct io`, asked of the real one and the one in memory; power cuts; faults; the lock. */
+/* test_io.c - the contract of `struct io`, asked of the real one and the one in memory; power cuts; faults;
+ * the lock. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* log_test.h - what the tests of the log share: a log on a disk in memory, batches to append, reading back. */
+/* log_test.h - what the tests of the log share: a log on a disk in memory, batches to append, reading back.
+ * */
 #ifndef RIALTO_TEST_LOG_TEST_H
 #define RIALTO_TEST_LOG_TEST_H
 

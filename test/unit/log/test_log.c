@@ -1,4 +1,5 @@
-/* test_log.c - a partition's life: append and read, visibility, rolls, indexes, times, retention, restart, deletion, limits. */
+/* test_log.c - a partition's life: append and read, visibility, rolls, indexes, times, retention, restart,
+ * deletion, limits. */
 #include "log_test.h"
 
 #include <errno.h>
@@ -179,7 +180,8 @@ static void test_topic_options(void **state)
     world_fini(&w);
 }
 
-/* Many small segments: everything readable from any offset, by any size, before and after restarts and lost indexes. */
+/* Many small segments: everything readable from any offset, by any size, before and after restarts and lost
+ * indexes. */
 static void check_all_readable(struct world *w, int count)
 {
     for (int64_t offset = 0; offset < count; offset += 7) {
@@ -441,7 +443,8 @@ static void append_raw(struct world *w, const char *path, struct str bytes)
     io_close(w->io, fd);
 }
 
-/* Syncs write checkpoints by themselves: damage far below the end is not even looked at by a start after a crash. */
+/* Syncs write checkpoints by themselves: damage far below the end is not even looked at by a start after a
+ * crash. */
 static void test_start_reads_the_tail_only(void **state)
 {
     struct world w;
@@ -460,7 +463,8 @@ static void test_start_reads_the_tail_only(void **state)
     world_fini(&w);
 }
 
-/* A whole batch with the wrong offset, as a write that could not be taken back leaves it, does not belong to the log. */
+/* A whole batch with the wrong offset, as a write that could not be taken back leaves it, does not belong
+ * to the log. */
 static void test_alien_batch(void **state)
 {
     struct world w;

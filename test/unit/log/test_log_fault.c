@@ -1,8 +1,10 @@
-/* test_log_fault.c - every operation on the disk fails once, in every way; the power goes at every operation.
+/* test_log_fault.c - every operation on the disk fails once, in every way; the power goes at every
+ * operation.
  *
- * The workload is an idempotent producer that sends 0, 1, 2, ... one or two records a batch and repeats what was not
- * acknowledged, and beside it a transactional one; segments are small, so that rolls, checkpoints and retention happen
- * all the time. For N = 1, 2, ... the fault strikes at the N-th operation, then the log is opened again and must hold:
+ * The workload is an idempotent producer that sends 0, 1, 2, ... one or two records a batch and repeats
+ * what was not acknowledged, and beside it a transactional one; segments are small, so that rolls,
+ * checkpoints and retention happen all the time. For N = 1, 2, ... the fault strikes at the N-th operation,
+ * then the log is opened again and must hold:
  *
  *   - every acknowledged record, once, in order, without a gap; nothing that was never sent
  *   - the producer may repeat its last batch and go on: a duplicate is recognised
@@ -76,7 +78,8 @@ static void run_rounds(struct work *work, int attempts)
     }
 }
 
-/* The records of the producer: consecutive up to at least what is acknowledged; the offset order is theirs. */
+/* The records of the producer: consecutive up to at least what is acknowledged; the offset order is theirs.
+ * */
 static void check_records(struct work *work)
 {
     struct buf bytes = {0};
@@ -108,7 +111,8 @@ static void check_after(struct work *work, enum io_cut cut)
     assert_int_equal(log_durable_offset(work->w.log), log_end_offset(work->w.log));
     check_records(work);
     work->strict = true;
-    /* What was in flight is repeated in the same form, as a client does; the count of a batch depends on the round only. */
+    /* What was in flight is repeated in the same form, as a client does; the count of a batch depends on
+     * the round only. */
     if (work->seq != 0 || log_end_offset(work->w.log) != 0) {
         struct log_producer_info info;
         if (log_producer(work->w.log, PID, &info) && info.last_seq >= work->seq) {

@@ -1,5 +1,5 @@
-/* test_log_producer.c - idempotent producers and transactions: the cases of the reference's tables, before and after
- * restarts with and without a checkpoint in between. */
+/* test_log_producer.c - idempotent producers and transactions: the cases of the reference's tables, before
+ * and after restarts with and without a checkpoint in between. */
 #include "log_test.h"
 
 static struct batch_spec seq_spec(int64_t pid, int16_t epoch, int32_t seq)
@@ -105,7 +105,8 @@ static void assert_aborted(struct world *w, int64_t from, int64_t to, const char
     buf_fini(&text);
 }
 
-/* Two interleaved transactions and a plain producer; the last stable offset and the abort index at each step. */
+/* Two interleaved transactions and a plain producer; the last stable offset and the abort index at each
+ * step. */
 static void test_transactions(void **state)
 {
     for (enum restart how = RESTART_NONE; how < RESTART_COUNT; how++) {

@@ -1,7 +1,9 @@
-/* test_log_threads.c - appenders, syncers, readers, retention and configuration at the same time, on real files.
+/* test_log_threads.c - appenders, syncers, readers, retention and configuration at the same time, on real
+ * files.
  *
- * Under the thread sanitizer this finds unguarded state; everywhere it checks what a reader may rely on: offsets without
- * a gap, values in the order of their producer, nothing above the high watermark, slices that outlive their segment.
+ * Under the thread sanitizer this finds unguarded state; everywhere it checks what a reader may rely on:
+ * offsets without a gap, values in the order of their producer, nothing above the high watermark, slices
+ * that outlive their segment.
  */
 #include "log_test.h"
 

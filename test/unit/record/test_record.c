@@ -1,7 +1,8 @@
 /* test_record.c - batches of another program, batches by hand, round trips, every kind of damage.
  *
- * The golden batches were built by kafka-python 3.0: producer 4000, epoch 3, base sequence 17, and eight records; one batch
- * for each codec. The marker bytes follow the layout of the reference, with the checksum by python's crc32c.
+ * The golden batches were built by kafka-python 3.0: producer 4000, epoch 3, base sequence 17, and eight
+ * records; one batch for each codec. The marker bytes follow the layout of the reference, with the checksum
+ * by python's crc32c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -122,7 +123,8 @@ static void test_golden(void **state)
     buf_fini(&bytes);
 }
 
-/* The same records from our builder, without codec, are the same bytes but for the leader epoch (-1 here, 0 there). */
+/* The same records from our builder, without codec, are the same bytes but for the leader epoch (-1 here, 0
+ * there). */
 static void test_builder_equals_golden(void **state)
 {
     struct buf bytes = {0};
@@ -257,8 +259,8 @@ static bool accepts(struct str bytes, struct err *err)
            batch_check_records(&batch, &facts, err);
 }
 
-/* A flipped bit is found: by the checksum, or because place, length or magic stop making sense. Base offset and leader
- * epoch are the log's and not covered. */
+/* A flipped bit is found: by the checksum, or because place, length or magic stop making sense. Base offset
+ * and leader epoch are the log's and not covered. */
 static void test_every_bit(void **state)
 {
     struct buf bytes = {0};
@@ -280,7 +282,8 @@ static void test_every_bit(void **state)
     buf_fini(&bytes);
 }
 
-/* The same with the checksum made right again: the walk must not read outside (the sanitizer tells) nor end elsewhere. */
+/* The same with the checksum made right again: the walk must not read outside (the sanitizer tells) nor end
+ * elsewhere. */
 static void test_damage_under_checksum(void **state)
 {
     struct buf bytes = {0};

@@ -380,9 +380,8 @@ bool analyze_aggregation(struct query_build *qb)
         return deny(qb->err, "GROUP BY requires aggregate functions in either the SELECT or HAVING clause.");
     if (qb->query->partition_by != NULL)
         return deny(qb->err, "Only one of PARTITION BY or GROUP BY can be used in a query.");
-    if (!check_group_format(qb) || (qb->query->group_by == NULL && !check_no_groups(qb)))
-        return false;
-    if (qb->query->group_by != NULL && !check_select_grouped(qb))
+    if (!check_group_format(qb) || !check_select_grouped(qb) ||
+        (qb->query->group_by == NULL && !check_no_groups(qb)))
         return false;
     const struct expr *loose = qb->out->having ? loose_column(qb, qb->out->having) : NULL;
     if (loose != NULL)

@@ -27,6 +27,26 @@ typedef vec(struct analysis_field) field_vec;
 typedef vec(struct analysis_item) item_vec;
 typedef vec(const struct expr *) expr_vec;
 
+/* WITH clauses (with.c) -------------------------------------------------------------------------------------------- */
+
+enum with_place { WITH_CREATE = 1, WITH_CREATE_AS = 2, WITH_INSERT = 4 };
+
+struct with_props {
+    struct str topic, format, key_format, value_format, timestamp, timestamp_format, window_type, window_size,
+        query_id;
+    struct str key_delimiter, value_delimiter;
+    struct str key_schema_name, value_schema_name, value_avro_name, key_nullable, value_nullable, connector,
+        by_connector;
+    struct str cleanup_policy;
+    int64_t partitions, replicas, retention_ms, key_schema_id, value_schema_id; /* -1: absent */
+    int64_t wrap;                                                               /* -1: absent, 0, 1 */
+};
+
+bool with_read(const struct ast_stmt *stmt, enum with_place place, struct with_props *props,
+               struct arena *arena, struct err *err);
+
+/* Queries ---------------------------------------------------------------------------------------------------------- */
+
 struct query_build {
     const struct analyze_env *env;
     const struct ast_stmt *stmt;
@@ -45,7 +65,8 @@ struct query_build {
     int32_t join_key_field;     /* FIELD_JOIN_KEY, or -1 */
     const int32_t *viable_keys; /* joins: fields that may stand for the result's key, left to right */
     uint32_t viable_key_count;
-    bool name_refused; /* the last typed_expr failed because of a name */
+    struct with_props props; /* persistent queries */
+    bool name_refused;       /* the last typed_expr failed because of a name */
 };
 
 /* Refusals --------------------------------------------------------------------------------------------------------- */
@@ -124,36 +145,21 @@ const struct expr *expr_replace(const struct expr *expr,
 
 /* Parts of a query ------------------------------------------------------------------------------------------------- */
 
-bool analyze_joins(struct query_build *qb);                                              /* join.c */
-bool analyze_window(struct query_build *qb);                                             /* aggregate.c */
-bool analyze_groups(struct query_build *qb);                                             /* aggregate.c */
-bool analyze_aggregation(struct query_build *qb);                                        /* aggregate.c */
-bool analyze_partition(struct query_build *qb);                                          /* partition.c */
-bool analyze_select(struct query_build *qb);                                             /* project.c */
-bool analyze_keys(struct query_build *qb);                                               /* keys.c */
-bool analyze_sink(struct query_build *qb);                                               /* sink.c */
+bool analyze_joins(struct query_build *qb);        /* join.c */
+bool analyze_window(struct query_build *qb);       /* aggregate.c */
+bool analyze_groups(struct query_build *qb);       /* aggregate.c */
+bool analyze_aggregation(struct query_build *qb);  /* aggregate.c */
+bool analyze_partition(struct query_build *qb);    /* partition.c */
+bool analyze_select(struct query_build *qb);       /* project.c */
+bool analyze_keys(struct query_build *qb);         /* keys.c */
+bool analyze_sink(struct query_build *qb);         /* sink.c */
+bool read_sink_properties(struct query_build *qb); /* sink.c */
+bool check_sink_timestamp(struct query_build *qb);
+bool check_pull_source(struct query_build *qb);
 bool check_pull(struct query_build *qb);                                                 /* pull.c */
 struct str alias_next(struct alias_gen *gen, struct arena *arena);                       /* project.c */
 struct str alias_of_field(struct alias_gen *gen, struct str field, struct arena *arena); /* project.c */
 bool calls_aggregate(const struct ast_expr *ast);                                        /* aggregate.c */
-
-/* WITH clauses (with.c) -------------------------------------------------------------------------------------------- */
-
-enum with_place { WITH_CREATE = 1, WITH_CREATE_AS = 2, WITH_INSERT = 4 };
-
-struct with_props {
-    struct str topic, format, key_format, value_format, timestamp, timestamp_format, window_type, window_size,
-        query_id;
-    struct str key_delimiter, value_delimiter;
-    struct str key_schema_name, value_schema_name, value_avro_name, key_nullable, value_nullable, connector,
-        by_connector;
-    struct str cleanup_policy;
-    int64_t partitions, replicas, retention_ms, key_schema_id, value_schema_id; /* -1: absent */
-    int64_t wrap;                                                               /* -1: absent, 0, 1 */
-};
-
-bool with_read(const struct ast_stmt *stmt, enum with_place place, struct with_props *props,
-               struct arena *arena, struct err *err);
 
 /* Formats of a source or sink (format.c) --------------------------------------------------------------------------- */
 

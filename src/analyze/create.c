@@ -170,8 +170,17 @@ static bool check_declared(struct creation *cr)
 
 /* Windows ------------------------------------------------------------------------------------------------------------ */
 
-/* "20 SECONDS" to milliseconds; -1 when it is no duration. */
-static int64_t parse_duration(struct str text)
+static bool deny_duration(struct creation *cr, struct str text, const char *why)
+{
+    return deny(cr->err,
+                "Failed to prepare statement: Configuration WINDOW_SIZE is invalid: Invalid duration: "
+                "'%.*s'. %s\nExample valid "
+                "value: '10 SECONDS'",
+                STR_ARG(text), why);
+}
+
+/* "20 SECONDS" to milliseconds. */
+static bool parse_duration(struct creation *cr, struct str text, int64_t *out)
 {
     static const struct {
         struct str word;
@@ -181,20 +190,22 @@ static int64_t parse_duration(struct str text)
                  {STR_INIT("MINUTE"), UNIT_MINUTES},
                  {STR_INIT("HOUR"), UNIT_HOURS},
                  {STR_INIT("DAY"), UNIT_DAYS}};
-    text = str_trim(text);
-    ptrdiff_t space = str_find_char(text, ' ');
+    struct str trimmed = str_trim(text);
+    ptrdiff_t space = str_find_char(trimmed, ' ');
     struct ast_duration duration = {.present = true};
-    if (space < 0 || !str_to_i64(str_sub(text, 0, (size_t)space), &duration.count) || duration.count <= 0)
-        return -1;
-    struct str word = str_trim(str_sub(text, (size_t)space, text.len));
-    if (word.len > 1 && (word.ptr[word.len - 1] | 0x20) == 's')
-        word.len--;
+    if (space < 0)
+        return deny_duration(cr, text, "Expected 2 parts: the size, and the unit.");
+    if (!str_to_i64(str_sub(trimmed, 0, (size_t)space), &duration.count) || duration.count <= 0)
+        return deny_duration(cr, text, "The size must be a number above zero.");
+    struct str word = str_upper(str_trim(str_sub(trimmed, (size_t)space, trimmed.len)), cr->arena);
+    struct str single = str_ends_with(word, STR("S")) ? str_sub(word, 0, word.len - 1) : word;
     for (size_t i = 0; i < COUNT_OF(units); i++)
-        if (str_eq_nocase(units[i].word, word)) {
+        if (str_eq(units[i].word, single)) {
             duration.unit = units[i].unit;
-            return ast_duration_ms(duration);
+            *out = ast_duration_ms(duration);
+            return *out > 0 || deny_duration(cr, text, "It is longer than 2^63 milliseconds.");
         }
-    return -1;
+    return deny_duration(cr, text, str_printf(cr->arena, "Unknown time unit: '%.*s'", STR_ARG(word)).ptr);
 }
 
 static bool read_window(struct creation *cr)
@@ -232,14 +243,7 @@ static bool read_window(struct creation *cr)
                     "Failed to prepare statement: %s windows should be provided with window size. Please set "
                     "'WINDOW_SIZE'.",
                     cr->proto.window_kind == WINDOW_HOPPING ? "HOPPING" : "TUMBLING");
-    cr->proto.window_size_ms = parse_duration(props->window_size);
-    if (cr->proto.window_size_ms <= 0)
-        return deny(
-            cr->err,
-            "Failed to prepare statement: Configuration WINDOW_SIZE is invalid: Invalid duration: '%.*s'. "
-            "Example valid value: '10 SECONDS'",
-            STR_ARG(props->window_size));
-    return true;
+    return parse_duration(cr, props->window_size, &cr->proto.window_size_ms);
 }
 
 /* Topic -------------------------------------------------------------------------------------------------------------- */

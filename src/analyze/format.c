@@ -182,6 +182,34 @@ bool check_key_types(const struct schema *schema, struct err *err)
     return true;
 }
 
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* Avro's names: a letter, then letters and digits; in structs too. */
+static bool check_avro_name(struct str name, const struct sql_type *type, struct err *err)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!is_letter(name.ptr[i]) && (i == 0 || name.ptr[i] < '0' || name.ptr[i] > '9'))
+            return deny(err, "Schema is not compatible with Avro: Illegal %s: %.*s",
+                        i == 0 ? "initial character" : "character in", STR_ARG(name));
+    while (type->kind == SQL_ARRAY || type->kind == SQL_MAP)
+        type = type->elem;
+    for (uint32_t i = 0; type->kind == SQL_STRUCT && i < type->field_count; i++)
+        if (!check_avro_name(type->fields[i].name, type->fields[i].type, err))
+            return false;
+    return true;
+}
+
+static bool check_avro_names(const struct column *columns, uint32_t count, struct err *err)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (!check_avro_name(columns[i].name, columns[i].type, err))
+            return false;
+    return true;
+}
+
 static bool check_side(enum serde_side side, const struct serde_format *format,
                        const struct source_format *named, const struct column *columns, uint32_t count,
                        struct err *err)
@@ -189,6 +217,9 @@ static bool check_side(enum serde_side side, const struct serde_format *format,
     static const enum serde_wrap wraps[] = {
         [WRAP_DEFAULT] = SERDE_WRAP_DEFAULT, [WRAP_SINGLES] = SERDE_WRAP, [UNWRAP_SINGLES] = SERDE_UNWRAP};
     struct serde_options options = {.delimiter = named->delimiter, .wrap = wraps[named->wrap]};
+    bool record = side == SERDE_VALUE || count > 1;
+    if (record && str_eq_cstr(format->name, "AVRO") && !check_avro_names(columns, count, err))
+        return false;
     return serde_check(format, side, columns, count, &options, err);
 }
 

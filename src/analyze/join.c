@@ -67,12 +67,6 @@ static bool check_kinds(struct query_build *qb, const struct running *left, uint
                     "Invalid join type: %s join not supported for stream-table join. Got %.*s %s %.*s.",
                     kind == JOIN_FULL ? "full-outer" : "right-outer", STR_ARG(left_name), join_words(kind),
                     STR_ARG(right->alias));
-    bool tables = left->kind == SOURCE_TABLE && right->source->kind == SOURCE_TABLE;
-    if (tables && kind == JOIN_FULL && qb->query->join_count > 1)
-        return deny(qb->err,
-                    "Invalid join type: full-outer join not supported for joins of more than two tables. Got "
-                    "%.*s %s %.*s.",
-                    STR_ARG(left_name), join_words(kind), STR_ARG(right->alias));
     return true;
 }
 
@@ -193,6 +187,15 @@ static bool type_criterion(struct query_build *qb, const struct criterion *on, s
 
 /* Keys ------------------------------------------------------------------------------------------------------------- */
 
+/* Both sides become keys, which must not hold maps. */
+static bool check_key_side(struct query_build *qb, const struct expr *side)
+{
+    struct str name = side->kind == EXPR_COLUMN ? qb->fields.at[side->index].internal : STR("ROWKEY");
+    struct column column = {.name = name, .type = side->type, .role = COLUMN_KEY};
+    struct schema schema = {.columns = &column, .column_count = 1, .key_count = 1};
+    return check_key_types(&schema, qb->err);
+}
+
 /* The expression is the only key column of its source. */
 static bool is_source_key(const struct query_build *qb, const struct expr *expr)
 {
@@ -308,6 +311,8 @@ static bool analyze_join(struct query_build *qb, uint32_t i, struct running *lef
     struct criterion on;
     if (!read_criterion(qb, i, &on) || !check_kinds(qb, left, i, qb->query->joins[i].kind) ||
         !read_within(qb, left, i, join) || !type_criterion(qb, &on, join))
+        return false;
+    if (!check_key_side(qb, join->left) || !check_key_side(qb, join->right))
         return false;
     join->left_keyed = is_running_key(left, join->left);
     join->right_keyed = is_source_key(qb, join->right);

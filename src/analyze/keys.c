@@ -167,7 +167,10 @@ static bool expr_keys(struct query_build *qb, const struct expr *const *keys, ui
 
 static bool source_keys(struct query_build *qb, bool foreign)
 {
-    static const struct key_words words = {"key column", "key columns", " and "};
+    const struct key_words words =
+        qb->out->partition
+            ? (struct key_words){"partitioning expression", "partitioning expressions", " and "}
+            : (struct key_words){"key column", "key columns", " and "};
     uint32_t count = qb->sources[0].source->schema->key_count, item;
     const struct expr **keys = arena_array(qb->arena, const struct expr *, count);
     for (uint32_t i = 0; i < count; i++)

@@ -3,7 +3,7 @@
  *   a              NAME of the column; ALIAS_NAME in a join where more than one source has it
  *   s->f           F, or F_1, F_2 ... when taken
  *   e              KSQL_COL_0, KSQL_COL_1 ... in order, names in use left out
- *   *              keys, bounds of a windowed source, values; in joins always ALIAS_NAME
+ *   *              keys, bounds of a windowed source (not into sinks), values; in joins always ALIAS_NAME
  *   * PARTITION BY new keys first, columns that were keys last
  */
 #include "analyze/analyze_int.h"
@@ -104,6 +104,26 @@ static bool find_nested(const struct ast_expr *ast, void *state)
     return *nested == NULL;
 }
 
+static bool find_table_call(const struct ast_expr *ast, void *state)
+{
+    const struct func *func = ast->kind == AST_CALL ? func_find(ast->name) : NULL;
+    return func == NULL || func_kind_of(func) != FUNC_TABLE;
+}
+
+/* Rows cannot be multiplied and grouped in one query; said before types are looked at. */
+static bool check_tables_alone(struct query_build *qb)
+{
+    bool tables = false, aggregates = qb->query->group_by != NULL;
+    for (uint32_t i = 0; i < qb->query->item_count; i++) {
+        const struct ast_select_item *item = &qb->query->items[i];
+        if (item->kind != SELECT_EXPR)
+            continue;
+        tables |= !ast_walk(item->expr, find_table_call, NULL);
+        aggregates |= calls_aggregate(item->expr);
+    }
+    return !tables || !aggregates || deny(qb->err, "Table functions cannot be used with aggregations.");
+}
+
 static const struct expr *item_expr(struct query_build *qb, const struct ast_expr *ast)
 {
     const struct ast_expr *nested = NULL;
@@ -175,13 +195,20 @@ static void add_fields_of_kind(struct query_build *qb, const struct analysis_sou
     }
 }
 
+static struct str partition_name(struct query_build *qb, const struct expr *key)
+{
+    if (key->kind == EXPR_COLUMN)
+        return qb->fields.at[key->index].internal;
+    if (key->kind == EXPR_FIELD)
+        return alias_of_field(&qb->aliases, key->ast->name, qb->arena);
+    return alias_next(&qb->aliases, qb->arena);
+}
+
 static void add_partition_items(struct query_build *qb)
 {
     for (uint32_t i = 0; i < qb->out->partition_count; i++) {
         const struct expr *key = qb->out->partition[i];
-        struct str name = key->kind == EXPR_COLUMN ? qb->fields.at[key->index].internal
-                                                   : alias_next(&qb->aliases, qb->arena);
-        add_item(qb, name, key->ast, key);
+        add_item(qb, partition_name(qb, key), key->ast, key);
     }
 }
 
@@ -189,7 +216,8 @@ static void add_partition_items(struct query_build *qb)
  * under names that nobody takes for pseudo columns any more. */
 static void add_rekeyed_star(struct query_build *qb, const struct analysis_source *from)
 {
-    add_fields_of_kind(qb, from, FIELD_WINDOWSTART, FIELD_WINDOWEND);
+    if (qb->out->kind != ANALYSIS_PERSISTENT)
+        add_fields_of_kind(qb, from, FIELD_WINDOWSTART, FIELD_WINDOWEND);
     add_fields_of_kind(qb, from, FIELD_VALUE, FIELD_VALUE);
     if (qb->join)
         add_fields_of_kind(qb, from, FIELD_ROWTIME, FIELD_ROWOFFSET);
@@ -203,7 +231,8 @@ static void add_star(struct query_build *qb, const struct analysis_source *from)
         return;
     }
     add_fields_of_kind(qb, from, FIELD_KEY, FIELD_KEY);
-    add_fields_of_kind(qb, from, FIELD_WINDOWSTART, FIELD_WINDOWEND);
+    if (qb->out->kind != ANALYSIS_PERSISTENT) /* a sink could not have columns of these names */
+        add_fields_of_kind(qb, from, FIELD_WINDOWSTART, FIELD_WINDOWEND);
     add_fields_of_kind(qb, from, FIELD_VALUE, FIELD_VALUE);
 }
 
@@ -247,11 +276,6 @@ struct table_walk {
     bool failed;
 };
 
-static bool holds_aggregate(const struct expr *expr, void *state)
-{
-    return expr->kind == EXPR_AGGREGATE;
-}
-
 /* Puts the column that a FLAT_MAP step will make in place of a call. */
 static const struct expr *replace_table_call(const struct expr *expr, void *state)
 {
@@ -285,13 +309,6 @@ static const struct expr *replace_table_call(const struct expr *expr, void *stat
 static bool take_table_calls(struct query_build *qb)
 {
     struct table_walk walk = {.qb = qb};
-    bool tables = false, aggregates = false;
-    for (size_t i = 0; i < qb->items.len; i++) {
-        tables |= analysis_expr_find(qb->items.at[i].expr, is_table_call, NULL) != NULL;
-        aggregates |= analysis_expr_find(qb->items.at[i].expr, holds_aggregate, NULL) != NULL;
-    }
-    if (tables && (aggregates || qb->query->group_by != NULL))
-        return deny(qb->err, "Table functions cannot be used with aggregations.");
     for (size_t i = 0; i < qb->items.len && !walk.failed; i++)
         qb->items.at[i].expr = expr_replace(qb->items.at[i].expr, replace_table_call, &walk, qb->arena);
     qb->out->table_calls = arena_dup(qb->arena, qb->tables.at, qb->tables.len * sizeof *qb->tables.at);
@@ -318,6 +335,8 @@ static bool check_reserved(struct query_build *qb)
 
 bool analyze_select(struct query_build *qb)
 {
+    if (!check_tables_alone(qb))
+        return false;
     for (size_t i = 0; i < qb->fields.len; i++)
         take_name(&qb->aliases, qb->fields.at[i].name);
     for (uint32_t i = 0; i < qb->query->item_count; i++) {

@@ -26,7 +26,7 @@ static bool check_clauses(struct query_build *qb)
     return true;
 }
 
-static bool check_source(struct query_build *qb)
+bool check_pull_source(struct query_build *qb)
 {
     const struct source *source = qb->sources[0].source;
     if (source->kind == SOURCE_STREAM) {
@@ -87,5 +87,5 @@ static bool check_pseudo(struct query_build *qb)
 
 bool check_pull(struct query_build *qb)
 {
-    return check_clauses(qb) && check_source(qb) && check_pseudo(qb);
+    return check_clauses(qb) && check_pseudo(qb);
 }

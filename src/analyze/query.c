@@ -2,7 +2,7 @@
  *
  *     analyze_query
  *       collect_sources      FROM and JOIN: fields
- *       check_statement      LIMIT, EMIT and sources that this kind of statement does not take; check_pull
+ *       check_qualifiers, check_statement, check_reserved_items, read_sink_properties
  *       analyze_joins        criteria, kinds, keys
  *       analyze_window, analyze_where, analyze_groups, analyze_partition
  *       analyze_select       items
@@ -38,6 +38,49 @@ static bool check_statement(struct query_build *qb)
         return true;
     }
     UNREACHABLE();
+}
+
+/* Qualifiers are looked at before anything else is resolved. */
+static bool check_qualifier(const struct ast_expr *ast, void *state)
+{
+    struct query_build *qb = state;
+    if (ast->kind != AST_COLUMN || str_is_null(ast->qualifier))
+        return true;
+    for (uint32_t i = 0; i < qb->out->source_count; i++)
+        if (str_eq(qb->sources[i].alias, ast->qualifier))
+            return true;
+    return deny(qb->err, "Failed to prepare statement: '%.*s' is not a valid stream/table name or alias.",
+                STR_ARG(ast->qualifier));
+}
+
+static bool check_qualifiers(struct query_build *qb)
+{
+    const struct ast_query *query = qb->query;
+    bool ok = ast_walk(query->where, check_qualifier, qb) && ast_walk(query->having, check_qualifier, qb);
+    for (uint32_t i = 0; ok && i < query->join_count; i++)
+        ok = ast_walk(query->joins[i].on, check_qualifier, qb);
+    for (uint32_t i = 0; ok && i < query->item_count; i++)
+        if (query->items[i].kind == SELECT_EXPR)
+            ok = ast_walk(query->items[i].expr, check_qualifier, qb);
+    for (uint32_t i = 0; ok && query->group_by != NULL && i < query->group_by_count; i++)
+        ok = ast_walk(query->group_by[i], check_qualifier, qb);
+    for (uint32_t i = 0; ok && query->partition_by != NULL && i < query->partition_by_count; i++)
+        ok = ast_walk(query->partition_by[i], check_qualifier, qb);
+    return ok;
+}
+
+/* A sink cannot have columns of reserved names, wherever they would come from. */
+static bool check_reserved_items(struct query_build *qb)
+{
+    for (uint32_t i = 0; qb->out->kind == ANALYSIS_PERSISTENT && !qb->join && i < qb->query->item_count;
+         i++) {
+        const struct ast_select_item *item = &qb->query->items[i];
+        bool plain = item->kind == SELECT_EXPR && item->expr->kind == AST_COLUMN && str_is_null(item->alias);
+        if (plain && is_bound_name(item->expr->name))
+            return deny(qb->err, "Reserved column name in select: `%.*s`. Please remove or alias the column.",
+                        STR_ARG(item->expr->name));
+    }
+    return true;
 }
 
 /* The value formats of joined sources must be able to take part. */
@@ -84,7 +127,8 @@ static bool analyze_where(struct query_build *qb)
 
 static bool analyze_parts(struct query_build *qb)
 {
-    if (!collect_sources(qb) || !check_statement(qb) || !check_join_formats(qb) || !analyze_joins(qb))
+    if (!collect_sources(qb) || !check_qualifiers(qb) || !check_statement(qb) || !check_reserved_items(qb) ||
+        !read_sink_properties(qb) || !check_join_formats(qb) || !analyze_joins(qb))
         return false;
     if (!analyze_window(qb) || !analyze_where(qb) || !analyze_groups(qb) || !analyze_partition(qb))
         return false;
@@ -92,7 +136,8 @@ static bool analyze_parts(struct query_build *qb)
         return false;
     if (qb->out->aggregated)
         qb->out->result_kind = SOURCE_TABLE;
-    return analyze_keys(qb) && analyze_sink(qb);
+    return check_sink_timestamp(qb) && analyze_keys(qb) && analyze_sink(qb) &&
+           (qb->out->kind != ANALYSIS_PULL || check_pull_source(qb));
 }
 
 /* Result ------------------------------------------------------------------------------------------------------------- */

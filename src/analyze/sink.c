@@ -81,7 +81,7 @@ static bool set_formats(struct query_build *qb, const struct with_props *props, 
     if (keyed && str_eq_cstr(first->key_format.name, "NONE"))
         key_default = NULL;
     if (!keyed && qb->out->partition != NULL && qb->out->partition_count == 0) {
-        if (!str_is_null(props->key_format))
+        if (!str_is_null(props->key_format) && !str_eq_nocase(props->key_format, none.name))
             return deny(qb->err, "Key format specified for stream without key columns.");
         key_default = &none;
     }
@@ -142,30 +142,48 @@ static int item_of_column(const struct query_build *qb, struct str name)
     return -1;
 }
 
+bool read_sink_properties(struct query_build *qb)
+{
+    if (qb->out->kind != ANALYSIS_PERSISTENT)
+        return true;
+    return with_read(qb->stmt, qb->out->insert ? WITH_INSERT : WITH_CREATE_AS, &qb->props, qb->arena,
+                     qb->err);
+}
+
+bool check_sink_timestamp(struct query_build *qb)
+{
+    if (qb->out->kind != ANALYSIS_PERSISTENT || qb->out->insert)
+        return true;
+    struct column *columns = arena_array(qb->arena, struct column, qb->items.len);
+    for (size_t i = 0; i < qb->items.len; i++)
+        columns[i] = (struct column){.name = qb->items.at[i].name, .type = qb->items.at[i].expr->type};
+    struct schema schema = {.columns = columns, .column_count = (uint32_t)qb->items.len};
+    struct str column;
+    return check_timestamp(&qb->props, &schema, &column, qb->arena, qb->err);
+}
+
 static bool new_sink(struct query_build *qb, const struct schema *schema)
 {
-    struct with_props props;
     struct source proto = {.name = qb->stmt->name,
                            .kind = qb->out->result_kind,
                            .schema = schema,
                            .refs = 1,
                            .statement = qb->stmt->text,
                            .query_id = qb->out->query_id};
-    if (!with_read(qb->stmt, WITH_CREATE_AS, &props, qb->arena, qb->err))
-        return false;
+    const struct with_props *props = &qb->props;
     proto.materialized = proto.kind == SOURCE_TABLE;
     proto.window_kind = qb->out->key_window;
     proto.window_size_ms = qb->out->key_window_size_ms;
-    if (!check_result_kind(qb) || !check_free_name(qb) || !set_formats(qb, &props, &proto) ||
-        !check_timestamp(&props, schema, &proto.timestamp_column, qb->arena, qb->err) ||
-        !set_topic(qb, &props, &proto) || !set_retention(qb, &props, &proto))
+    if (!check_result_kind(qb) || !check_free_name(qb) || !set_formats(qb, props, &proto) ||
+        !check_timestamp(props, schema, &proto.timestamp_column, qb->arena, qb->err) ||
+        !set_topic(qb, props, &proto) || !set_retention(qb, props, &proto))
         return false;
-    if (props.key_schema_id >= 0 || props.value_schema_id >= 0)
+    if (props->key_schema_id >= 0 || props->value_schema_id >= 0)
         return err_set(qb->err, ERR_UNSUPPORTED,
                        "KEY_SCHEMA_ID and VALUE_SCHEMA_ID are not supported yet: rialto cannot ask a schema "
                        "registry. Leave "
                        "them out to write the columns of the SELECT list.");
-    proto.timestamp_format = props.timestamp_format;
+    proto.timestamp_format = props->timestamp_format;
     if (!str_is_null(proto.timestamp_column))
         qb->out->timestamp_item = item_of_column(qb, proto.timestamp_column);
     qb->out->create_topic = proto.create_topic;
@@ -216,6 +234,13 @@ static bool check_target(struct query_build *qb, const struct source **out)
     return true;
 }
 
+/* As coercion, but a whole number may go into any DECIMAL: whether it fits is seen row by row. */
+static bool can_insert(const struct sql_type *from, const struct sql_type *to)
+{
+    bool whole = from->kind == SQL_INTEGER || from->kind == SQL_BIGINT;
+    return type_eq(from, to) || type_can_coerce(from, to) || (whole && to->kind == SQL_DECIMAL);
+}
+
 static bool check_insert_schema(struct query_build *qb, const struct schema *schema,
                                 const struct source *target)
 {
@@ -223,8 +248,7 @@ static bool check_insert_schema(struct query_build *qb, const struct schema *sch
     bool fits = schema->column_count == into->column_count && schema->key_count == into->key_count;
     for (uint32_t i = 0; fits && i < schema->column_count; i++)
         fits = str_eq(schema->columns[i].name, into->columns[i].name) &&
-               (type_eq(schema->columns[i].type, into->columns[i].type) ||
-                type_can_coerce(schema->columns[i].type, into->columns[i].type));
+               can_insert(schema->columns[i].type, into->columns[i].type);
     if (fits)
         return true;
     return deny(qb->err,
@@ -245,9 +269,8 @@ static const struct expr *coerced(const struct expr *expr, const struct sql_type
 
 static bool insert_sink(struct query_build *qb, const struct schema *schema)
 {
-    struct with_props props;
     const struct source *target;
-    if (!check_target(qb, &target) || !with_read(qb->stmt, WITH_INSERT, &props, qb->arena, qb->err))
+    if (!check_target(qb, &target))
         return false;
     if (qb->out->result_kind != SOURCE_STREAM)
         return deny(qb->err,

@@ -140,10 +140,18 @@ static bool read_property(const struct with_row *row, const struct ast_property 
 static bool check_delimiter(const char *name, struct str text, struct err *err)
 {
     char delimiter;
-    if (str_is_null(text) || serde_parse_delimiter(text, &delimiter, err))
+    struct err why = {0};
+    if (str_is_null(text))
         return true;
-    err_context(err, "Failed to prepare statement: Configuration %s is invalid", name);
-    return false;
+    if (str_trim(text).len == 0)
+        err_set(&why, ERR_STATEMENT,
+                "Delimiter cannot be empty, if you meant to have a tab or space for delimiter, please use "
+                "the special values "
+                "'TAB' or 'SPACE'");
+    else if (serde_parse_delimiter(text, &delimiter, &why))
+        return true;
+    return deny(err, "Failed to prepare statement: Configuration %s is invalid: %s\nExample valid value: ';'",
+                name, why.text);
 }
 
 static bool check_formats(const struct with_props *props, struct err *err)

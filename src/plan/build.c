@@ -93,7 +93,7 @@ static void build_filter(struct builder *b, struct stage *stage, const struct ex
 
 void plan_build_rekey(struct builder *b, struct stage *stage, const struct expr *const *keys,
                       uint32_t key_count, const bool *needed, const struct source_format *format,
-                      struct str name)
+                      struct str name, bool repartition)
 {
     const struct analysis *ask = b->ask;
     struct step *step = plan_new_step(b, STEP_PARTITION_BY, name, stage->step);
@@ -125,7 +125,7 @@ void plan_build_rekey(struct builder *b, struct stage *stage, const struct expr 
     step->columns = columns;
     step->result_kind = stage->step->result_kind;
     step->key.keys = exprs;
-    step->key.repartition = true;
+    step->key.repartition = repartition;
     step->key.no_key = key_count == 0;
     step->key.carried = carried;
     step->key.key_format = *format;
@@ -266,10 +266,10 @@ static bool build_steps(struct builder *b, struct stage *stage, uint32_t **place
         return false;
     if (ask->where != NULL)
         build_filter(b, stage, ask->where, STR("WhereFilter"));
-    if (ask->rekeyed)
+    if (ask->rekeyed) /* the sink puts rows where their new key belongs */
         plan_build_rekey(b, stage, ask->partition, ask->partition_count, behind,
                          ask->sink ? &ask->sink->key_format : &ask->sources[0].source->key_format,
-                         STR("PartitionBy"));
+                         STR("PartitionBy"), false);
     if (ask->table_call_count > 0)
         build_flat_map(b, stage);
     if (ask->aggregated)

@@ -45,9 +45,9 @@ static void meet(struct builder *b, const struct analysis_join *join, uint32_t i
         move_right = !move_left;
     const struct source_format *format = move_left && !move_right ? right_format : left_format;
     if (move_left)
-        plan_build_rekey(b, left, &join->left, 1, after, format, STR("LeftSourceKeyed"));
+        plan_build_rekey(b, left, &join->left, 1, after, format, STR("LeftSourceKeyed"), true);
     if (move_right)
-        plan_build_rekey(b, right, &join->right, 1, after, format, STR("RightSourceKeyed"));
+        plan_build_rekey(b, right, &join->right, 1, after, format, STR("RightSourceKeyed"), true);
 }
 
 /* Adds the columns of one side that are read later and are not the key; the result counts them. */

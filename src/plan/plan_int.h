@@ -44,7 +44,7 @@ void plan_build_source(struct builder *b, uint32_t source, const bool *needed, b
 /* PARTITION BY and the re-keying of a side of a join. */
 void plan_build_rekey(struct builder *b, struct stage *stage, const struct expr *const *keys,
                       uint32_t key_count, const bool *needed, const struct source_format *format,
-                      struct str name);
+                      struct str name, bool repartition);
 /* aggregate.c */
 void plan_build_aggregate(struct builder *b, struct stage *stage);
 /* pull.c: how a pull query reaches its rows. */

@@ -23,7 +23,7 @@ struct disjunct {
 /* What the parts of one disjunct say about the key. */
 struct lookup {
     struct value *keys; /* per key column */
-    bool *set;
+    bool *set, *bounded;
     uint32_t set_count;
     bool contradicts; /* no row can match */
     const struct value *low, *high;
@@ -312,10 +312,11 @@ static bool take_compare(struct access *ac, struct lookup *lu, const struct expr
         note_reason(ac, "Bound on key columns '[%s]' must currently be '='", key_text(ac));
         return true;
     }
-    if (lu->ranged)
+    if (lu->bounded[field->index])
         note_reason(ac, "A comparison condition on the key column cannot be combined with other comparisons "
                         "such as an IN "
                         "predicate");
+    lu->bounded[field->index] = true;
     bool orders = field->type->kind == SQL_STRING || field->type->kind == SQL_BYTES;
     if (orders && !value_is_null(value) && key_value(field->type, &value))
         bound_range(ac, lu, op, value);
@@ -365,6 +366,7 @@ static bool read_disjunct(struct access *ac, const struct disjunct *disjunct, st
     uint32_t keys = ac->source->schema->key_count;
     *lu = (struct lookup){.keys = arena_array(ac->b->arena, struct value, keys),
                           .set = arena_array(ac->b->arena, bool, keys),
+                          .bounded = arena_array(ac->b->arena, bool, keys),
                           .start_min = INT64_MIN,
                           .end_min = INT64_MIN,
                           .start_max = INT64_MAX,

@@ -27,6 +27,7 @@ struct run {
     struct func_settings settings;
     struct analyze_env env;
     bool repartition;
+    bool script; /* topics come to be when they are named; test statements are read */
     uint32_t query_count;
     struct err err;
 };
@@ -35,7 +36,7 @@ static int32_t topic_partitions(void *state, struct str topic)
 {
     struct run *run = state;
     const int32_t *count = map_get(&run->topics, topic);
-    return count ? *count : -1;
+    return count ? *count : run->script ? 1 : -1;
 }
 
 static void put_topic(struct run *run, struct str name, int32_t partitions)
@@ -193,6 +194,13 @@ static bool run_statement(struct run *run, const struct ast_stmt *stmt)
 
 /* Cases -------------------------------------------------------------------------------------------------------------- */
 
+/* The number, or `*out` as it is when there is none. */
+static void number_of(const struct json_value *value, int64_t *out)
+{
+    if (value != NULL)
+        ignore(json_to_i64(value, out), "what is no number keeps the default");
+}
+
 static struct str text_of(const struct json_value *value)
 {
     return value && (value->kind == JSON_STRING || value->kind == JSON_NUMBER) ? value->str : STR_NULL;
@@ -207,7 +215,9 @@ static void read_settings(struct run *run, const struct json_value *test)
         int64_t partitions = 1;
         if (str_eq_cstr(text_of(json_get(topic, STR("role"))), "sink"))
             continue;
-        json_to_i64(json_get(topic, STR("partitions")), &partitions);
+        if (json_get(topic, STR("statement_partitions")) != NULL)
+            continue; /* the statement makes it */
+        number_of(json_get(topic, STR("partitions")), &partitions);
         put_topic(run, text_of(json_get(topic, STR("name"))), (int32_t)partitions);
     }
     for (uint32_t i = 0; properties != NULL && properties->kind == JSON_OBJECT && i < properties->len; i++) {
@@ -217,10 +227,11 @@ static void read_settings(struct run *run, const struct json_value *test)
     }
 }
 
-static bool run_statements(struct run *run, const struct json_value *statements)
+/* Parses statements [first, end) as one text and runs them. */
+static bool run_text(struct run *run, const struct json_value *statements, uint32_t first, uint32_t end)
 {
     struct buf text = {0};
-    for (uint32_t i = 0; i < statements->len; i++) {
+    for (uint32_t i = first; i < end; i++) {
         buf_append_str(&text, statements->elems[i].str);
         buf_append_char(&text, '\n');
     }
@@ -228,10 +239,24 @@ static bool run_statements(struct run *run, const struct json_value *statements)
     uint32_t count;
     struct str all = str_dup(buf_str(&text), &run->arena);
     buf_fini(&text);
-    if (!sql_parse_script(all, NULL, &stmts, &count, &run->arena, &run->err))
+    if (!(run->script ? sql_parse_script : sql_parse)(all, NULL, &stmts, &count, &run->arena, &run->err))
         return false;
     for (uint32_t i = 0; i < count; i++)
         if (!run_statement(run, stmts[i]))
+            return false;
+    return true;
+}
+
+/* REST cases send their queries one by one, all else goes as one text. */
+static bool run_statements(struct run *run, const struct json_value *test)
+{
+    const struct json_value *statements = json_get(test, STR("statements"));
+    int64_t first_query = statements->len;
+    number_of(json_get(test, STR("first_query")), &first_query);
+    if (!run_text(run, statements, 0, (uint32_t)first_query))
+        return false;
+    for (uint32_t i = (uint32_t)first_query; i < statements->len; i++)
+        if (!run_text(run, statements, i, i + 1))
             return false;
     return true;
 }
@@ -342,8 +367,9 @@ static enum outcome run_case(const struct json_value *test, struct buf *report)
     struct run run = {.settings = {INT32_MAX, INT32_MAX}};
     run.catalog = catalog_new();
     run.env = (struct analyze_env){run.catalog, &run.properties, &run.settings, topic_partitions, &run};
+    run.script = str_eq_cstr(text_of(json_get(test, STR("suite"))), "sql");
     read_settings(&run, test);
-    bool ok = run_statements(&run, json_get(test, STR("statements")));
+    bool ok = run_statements(&run, test);
     enum outcome outcome = judge(&run, test, ok, report);
     struct str name;
     void *plan;

@@ -1,9 +1,11 @@
-/* check.c - from the syntax tree to typed expressions: names, literals, operators; ksqlDB's words for refusals.
+/* check.c - from the syntax tree to typed expressions: names, literals, operators; ksqlDB's words for
+ * refusals.
  *
- * One function per form of the language. A function checks its operands first, so that the innermost mistake is the
- * one reported. Coercions become nodes here; whoever evaluates never converts by himself.
+ * One function per form of the language. A function checks its operands first, so that the innermost
+ * mistake is the one reported. Coercions become nodes here; whoever evaluates never converts by himself.
  *
- * (K1) A node's operands have exactly the types that its instruction wants, but for INTEGER where BIGINT is read:
+ * (K1) A node's operands have exactly the types that its instruction wants, but for INTEGER where BIGINT
+ * is read:
  *      both keep their number in the same place.
  * (K2) A literal is converted when it is checked: no conversion of constants is left in a tree.
  * Memory: everything lives in the caller's arena.
@@ -100,7 +102,8 @@ bool expr_is_null_literal(const struct expr *expr)
     return expr->type->kind == SQL_NULL;
 }
 
-/* A decimal literal's type is taken from its digits; below 1 the precision is one more than the scale. */
+/* A decimal literal's type is taken from its digits; below 1 the precision is one more than the scale.
+ * */
 static const struct expr *check_decimal_literal(struct check *check, const struct ast_expr *ast)
 {
     const struct decimal *dec = decimal_parse(ast->text, check->arena);

@@ -1,7 +1,7 @@
 /* check_call.c - function calls: arguments, lambdas, resolution, aggregates.
  *
  *   arguments checked -> func_resolve picks the signature -> arguments coerced to its parameter types
- *                           |  asks for the type of a lambda's body once the types of its parameters are known
+ *                           |  asks for a lambda's body type once its parameters' types are known
  *                           +--> check_lambda: the body under a scope in which the parameters hide columns
  *
  * (L1) A lambda is checked with the parameter types that the resolver settled on; the last check counts.
@@ -156,6 +156,8 @@ const struct expr *check_call(struct check *check, const struct ast_expr *ast)
     const struct ast_expr *around = check->aggregate;
     if (aggregate && !check->scope->aggregates_allowed)
         return check_fail(check, ast, "Aggregate functions are not allowed here: %s", check_text(check, ast));
+    if (func_kind_of(func) == FUNC_TABLE && !check->scope->tables_allowed)
+        return check_fail(check, ast, "Table functions are not allowed here: %s", check_text(check, ast));
     if (aggregate && around != NULL)
         return check_fail(check, ast, "Aggregate functions can not be nested: %s", check_text(check, around));
     if (aggregate)

@@ -1,8 +1,8 @@
 /* check_compare.c - comparisons, BETWEEN, IN, LIKE.
  *
- * BETWEEN is two comparisons under an AND that share the tested value: the node appears twice in the tree and the
- * compiler evaluates it once. Text beside a time is converted to the time; text beside ROWTIME, WINDOWSTART or
- * WINDOWEND to milliseconds.
+ * BETWEEN is two comparisons under an AND that share the tested value: the node appears twice in the
+ * tree and the compiler evaluates it once. Text beside a time is converted to the time; text beside
+ * ROWTIME, WINDOWSTART or WINDOWEND to milliseconds.
  */
 #include "expr/expr_int.h"
 
@@ -36,7 +36,8 @@ static bool is_instant_column(const struct expr *expr)
     return str_eq(name, STR("ROWTIME")) || str_eq(name, STR("WINDOWSTART")) || str_eq(name, STR("WINDOWEND"));
 }
 
-/* A text literal beside an instant column becomes milliseconds; other expressions stay. NULL when it is no time. */
+/* A text literal beside an instant column becomes milliseconds; other expressions stay. NULL when it is
+ * no time. */
 static const struct expr *instant_literal(struct check *check, const struct expr *expr,
                                           const struct expr *other)
 {
@@ -143,6 +144,8 @@ const struct expr *check_between(struct check *check, const struct ast_expr *ast
     const struct expr *high = low ? check_expr(check, ast->args[1]) : NULL;
     const struct expr *from = high ? check_compare(check, ast, OP_GE, value, low) : NULL;
     const struct expr *to = from ? check_compare(check, ast, OP_LE, value, high) : NULL;
+    if (to == NULL && high != NULL)
+        err_context(check->err, "Invalid expression");
     if (to == NULL)
         return NULL;
     const struct expr *both = expr_binary(check, EXPR_AND, &type_boolean, ast, from, to);

@@ -1,7 +1,7 @@
 /* check_construct.c - CASE and the constructors ARRAY, MAP, STRUCT: forms whose parts share a type.
  *
- * A searched CASE is kept as [condition, result, condition, result, ..., else]; a simple CASE becomes one whose
- * conditions compare the same operand node, which is evaluated once.
+ * A searched CASE is kept as [condition, result, condition, result, ..., else]; a simple CASE becomes
+ * one whose conditions compare the same operand node, which is evaluated once.
  */
 #include "expr/expr_int.h"
 

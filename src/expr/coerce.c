@@ -4,7 +4,8 @@
  *          every further one may widen the type              coerce_unify
  *          then all are converted                            coerce_to
  *
- * (C1) Literals are lenient: text may stand for a number, a boolean or a time, anything for text. Columns are not.
+ * (C1) Literals are lenient: text may stand for a number, a boolean or a time, anything for text.
+ * Columns are not.
  * (C2) A constructor is as lenient as its elements: ARRAY['1'] is an ARRAY<BIGINT> where one is wanted.
  * (C3) A refusal names the outermost element of the list that does not fit, as a failing `=` would.
  */
@@ -153,24 +154,28 @@ static int find_field(const struct sql_field *fields, uint32_t count, struct str
     return -1;
 }
 
-/* The common struct has the fields of both; `exprs`, when given, are the constructor's values for type's fields. */
+/* The common struct has the fields of `type`, then those that only *common has. `exprs`, when given, are
+ * the constructor's values for type's fields. */
 static enum unify unify_fields_with(struct check *check, const struct sql_type **common,
                                     const struct sql_type *type, const struct expr *const *exprs)
 {
-    uint32_t count = (*common)->field_count;
-    struct sql_field *fields = arena_array(check->arena, struct sql_field, count + type->field_count);
-    memcpy(fields, (*common)->fields, count * sizeof *fields);
-    for (uint32_t i = 0; i < type->field_count; i++) {
-        int at = find_field(fields, count, type->fields[i].name);
-        if (at < 0) {
-            fields[count++] = type->fields[i];
+    const struct sql_type *before = *common;
+    uint32_t count = type->field_count;
+    struct sql_field *fields = arena_array(check->arena, struct sql_field, count + before->field_count);
+    for (uint32_t i = 0; i < count; i++) {
+        fields[i] = type->fields[i];
+        int at = find_field(before->fields, before->field_count, fields[i].name);
+        if (at < 0)
             continue;
-        }
-        enum unify result = exprs ? unify_expr(check, &fields[at].type, exprs[i])
-                                  : unify_type(check, &fields[at].type, type->fields[i].type);
+        fields[i].type = before->fields[at].type;
+        enum unify result = exprs ? unify_expr(check, &fields[i].type, exprs[i])
+                                  : unify_type(check, &fields[i].type, type->fields[i].type);
         if (result != UNIFY_OK)
             return result;
     }
+    for (uint32_t i = 0; i < before->field_count; i++)
+        if (find_field(type->fields, type->field_count, before->fields[i].name) < 0)
+            fields[count++] = before->fields[i];
     *common = type_struct(fields, count, check->arena);
     return UNIFY_OK;
 }

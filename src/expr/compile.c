@@ -1,13 +1,15 @@
 /* compile.c - from a typed tree to a program: instructions over registers.
  *
- *   compile_operand  where the value can be read: a column, a constant, a slot, or a register it was computed into
+ *   compile_operand  where the value can be read: column, constant, slot, or the register it was computed into
  *   compile_into     computes into a given register
  *
- * (G1) Constant subtrees are evaluated here; one that fails stays, so that its rows fail when they are evaluated.
- * (G2) A node that the tree holds twice (BETWEEN's value, CASE's operand) is computed once: its register is held in
+ * (G1) Constant subtrees are evaluated here; one that fails stays, so that its rows fail when they are
+ * evaluated.
+ * (G2) A node that the tree holds twice (BETWEEN's value, CASE's operand) is computed once: its register
+ * is held in
  *      `held` until the selection under which it was computed ends.
- * (G3) Branches that may not run (right sides of AND and OR, arms of CASE) stand between SELECT_... and SELECT_END.
- * Registers are reused as soon as they are read, so that a run stays in the cache.
+ * (G3) Branches that may not run (right sides of AND and OR, arms of CASE) stand between SELECT_... and
+ * SELECT_END. Registers are reused as soon as they are read, so that a run stays in the cache.
  */
 #include "expr/expr_int.h"
 
@@ -316,7 +318,8 @@ static void compile_call(struct compiler *c, const struct expr *expr, uint32_t r
     compile_list(c, INSTR_CALL, expr, reg, list);
 }
 
-/* The constant elements are one instruction; the others are compared one after the other, as far as needed. */
+/* The constant elements are one instruction; the others are compared one after the other, as far as
+ * needed. */
 static void compile_in(struct compiler *c, const struct expr *expr, uint32_t reg)
 {
     const struct sql_type *type = expr->args[0]->type;

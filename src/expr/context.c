@@ -1,7 +1,7 @@
 /* context.c - what a task keeps between runs: registers, call sites, compiled time patterns.
  *
- * A site is the context of one function call; it lives as long as the expr_ctx, so that functions may keep counters
- * there. Sites are found by the address of their func_call, once a run.
+ * A site is the context of one function call; it lives as long as the expr_ctx, so that functions may
+ * keep counters there. Sites are found by the address of their func_call, once a run.
  */
 #include <time.h>
 

@@ -4,11 +4,13 @@
  *   SELECT_TRUE pushes the rows that go on                     level 1:  1   3 4     7
  *   SELECT_END pops                                            level 2:      3       7
  *
- * (R1) Lanes are set once a run; an instruction reads at[row & mask], be it column, constant or register.
- * (R2) A row fails once: who finds the cause reports it and writes VALUE_FAILED; operators pass it on; arguments of
+ * (R1) Lanes are set once a run; an instruction reads at[row & mask], be it column, constant or
+ * register.
+ * (R2) A row fails once: who finds the cause reports it and writes VALUE_FAILED; operators pass it on;
+ * arguments of
  *      functions and elements of constructors turn it into NULL.
- * (R3) The bodies of lambdas run with row_count 1 on a frame of their own, so they may call further lambdas.
- * Thread: the one that owns the expr_ctx.
+ * (R3) The bodies of lambdas run with row_count 1 on a frame of their own, so they may call further
+ * lambdas. Thread: the one that owns the expr_ctx.
  */
 #include "expr/expr_int.h"
 
@@ -126,7 +128,8 @@ static void select_all(struct eval *ev)
     ev->selected[++ev->level] = (struct selection){rows, count};
 }
 
-/* Moves the rows with a true to a new level. Rows whose condition failed, or is NULL, fail and take no further part. */
+/* Moves the rows with a true to a new level. Rows whose condition failed, or is NULL, fail and take no
+ * further part. */
 static bool select_when(struct eval *ev, const struct instr *in)
 {
     uint32_t *rest = level_rows(ev, ev->level), *rows = level_rows(ev, ev->level + 1);

@@ -1,13 +1,14 @@
 /* eval_arithmetic.c - + - * / % and negation, one loop a type.
  *
- * Integers wrap, as Java's do; division by zero fails the row; MIN / -1 wraps. DOUBLE follows IEEE, % is fmod.
- * Decimals are computed exactly and rounded to the scale of the result's type.
+ * Integers wrap, as Java's do; division by zero fails the row; MIN / -1 wraps. DOUBLE follows IEEE, % is
+ * fmod. Decimals are computed exactly and rounded to the scale of the result's type.
  */
 #include <math.h>
 
 #include "expr/expr_int.h"
 
-/* expr sees x and y, the values of the operands, and gives a struct value; rows with NULL take the slow way. */
+/* expr sees x and y, the values of the operands, and gives a struct value; rows with NULL take the slow
+ * way. */
 #define BINARY_LOOP(expr)                                                    \
     do {                                                                     \
         const struct lane a = ev->lanes[in->a], b = ev->lanes[in->b];        \

@@ -1,7 +1,7 @@
 /* eval_call.c - calls of scalar functions, and the way back from a function into its lambdas.
  *
- * A failed argument is NULL: it was reported where it failed. A failing call makes the row fail. A lambda's body that
- * fails makes the whole call fail, without a second report.
+ * A failed argument is NULL: it was reported where it failed. A failing call makes the row fail. A
+ * lambda's body that fails makes the whole call fail, without a second report.
  */
 #include "expr/expr_int.h"
 

@@ -47,7 +47,8 @@ static bool same_bytes(struct value x, struct value y)
     return x.len == y.len && memcmp(x.ptr ? x.ptr : "", y.ptr ? y.ptr : "", x.len) == 0;
 }
 
-/* Equal as values of one type, or as the same number: INTEGER and BIGINT are compared without conversion. */
+/* Equal as values of one type, or as the same number: INTEGER and BIGINT are compared without
+ * conversion. */
 static bool same_value(struct value x, struct value y)
 {
     bool whole =

@@ -1,4 +1,5 @@
-/* eval_scalar.c - everything that is neither arithmetic nor comparison: text, logic, casts, access, constructors, calls.
+/* eval_scalar.c - everything that is neither arithmetic nor comparison: text, logic, casts, access,
+ * constructors, calls.
  */
 #include "expr/expr_int.h"
 

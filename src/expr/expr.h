@@ -1,12 +1,13 @@
 /* expr.h - typed expressions: check, compile, evaluate over the rows of a run.
  *
- *   ast_expr --expr_check--> struct expr (typed tree) --expr_compile--> struct expr_program --expr_eval--> column
+ *   ast_expr --expr_check--> struct expr (typed tree) --expr_compile--> struct expr_program
+ *                                                                          --expr_eval--> column of results
  *
- * A program is a flat array of instructions over registers; a register is a column of values, one per row of the run.
- * Each instruction loops over the rows, so that dispatch is paid once a run.
+ * A program is a flat array of instructions over registers; a register is a column of values, one per
+ * row of the run. Each instruction loops over the rows, so that dispatch is paid once a run.
  *
- * Errors of evaluation belong to a row, not to the run: the row's result is NULL, its error is reported through
- * expr_ctx.on_error (processing log), evaluation goes on.
+ * Errors of evaluation belong to a row, not to the run: the row's result is NULL, its error is reported
+ * through expr_ctx.on_error (processing log), evaluation goes on.
  *
  * Thread: a typed tree and a program are read-only and may be shared; an expr_ctx belongs to one task.
  */
@@ -22,11 +23,14 @@ struct expr_scope {
     /* Resolves [qualifier.]name to an input column; false with *err set when unknown or ambiguous. */
     bool (*column)(void *state, struct str qualifier, struct str name, struct sql_place place,
                    uint32_t *index, const struct sql_type **type, struct err *err);
-    /* Resolves a custom type name of CAST; NULL with *err set when unknown. May be NULL: only built-in types. */
+    /* Resolves a custom type name of CAST; NULL with *err set when unknown. May be NULL: only built-in
+     * types. */
     const struct sql_type *(*type_name)(void *state, struct str name, struct arena *arena, struct err *err);
     void *state;
-    bool
-        aggregates_allowed; /* a call of an aggregate is an error unless set; then it becomes EXPR_AGGREGATE */
+    /* A call of an aggregate is an error unless allowed; then it becomes EXPR_AGGREGATE. A call of a
+     * table function likewise; it becomes an EXPR_CALL whose call->kind is FUNC_TABLE. Both must be
+     * replaced before expr_compile. */
+    bool aggregates_allowed, tables_allowed;
 };
 
 enum expr_kind {
@@ -102,8 +106,9 @@ struct expr_ctx *expr_ctx_new(const struct func_settings *settings,
 void expr_ctx_free(struct expr_ctx *ctx);
 void expr_ctx_set_now(struct expr_ctx *ctx, int64_t now_ms);
 
-/* Evaluates over `count` rows: cols[c][row] are the inputs, out[row] the results (in `arena` where they need memory,
- * borrowed from the inputs where they do not). `failed`, when not NULL, gets true for rows whose evaluation failed. */
+/* Evaluates over `count` rows: cols[c][row] are the inputs, out[row] the results (in `arena` where they
+ * need memory, borrowed from the inputs where they do not). `failed`, when not NULL, gets true for rows
+ * whose evaluation failed. */
 void expr_eval(struct expr_ctx *ctx, const struct expr_program *program, const struct value *const *cols,
                uint32_t count, struct value *out, bool *failed, struct arena *arena);
 
@@ -111,8 +116,8 @@ void expr_eval(struct expr_ctx *ctx, const struct expr_program *program, const s
 bool expr_eval_constant(const struct expr *expr, const struct func_settings *settings, struct value *out,
                         struct arena *arena, struct err *err);
 
-/* The instant that a text means where ROWTIME, WINDOWSTART or WINDOWEND is compared with it: ISO 8601, partial allowed,
- * UTC when it names no zone. expr_check does this by itself for literals. */
+/* The instant that a text means where ROWTIME, WINDOWSTART or WINDOWEND is compared with it: ISO 8601,
+ * partial allowed, UTC when it names no zone. expr_check does this by itself for literals. */
 bool expr_parse_instant(struct str text, int64_t *ms, struct err *err);
 
 /* Aggregates and table functions are driven by operators with a context of this call site. */

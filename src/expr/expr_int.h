@@ -18,7 +18,7 @@
 #include "type/decimal.h"
 #include "type/time_format.h"
 
-/* Check ------------------------------------------------------------------------------------------------------------ */
+/* Check */
 
 enum { EXPR_DEPTH_MAX = 1000 };
 
@@ -53,7 +53,8 @@ const struct expr *check_array(struct check *check, const struct ast_expr *ast);
 const struct expr *check_map(struct check *check, const struct ast_expr *ast);
 const struct expr *check_struct(struct check *check, const struct ast_expr *ast);
 
-/* Sets ERR_STATEMENT with the place of ast; returns NULL so that one can write `return check_fail(...)`. */
+/* Sets ERR_STATEMENT with the place of ast; returns NULL so that one can write `return check_fail(...)`.
+ * */
 const struct expr *check_fail(struct check *check, const struct ast_expr *ast, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -71,13 +72,14 @@ const struct expr *expr_literal(struct check *check, const struct sql_type *type
                                 const struct ast_expr *ast);
 bool expr_is_null_literal(const struct expr *expr);
 
-/* Coercion (coerce.c) ---------------------------------------------------------------------------------------------- */
+/* Coercion (coerce.c) */
 
-/* The expression converted implicitly to type, NULL without an error when that is not allowed. Literals are
- * converted now, columns when they are evaluated. */
+/* The expression converted implicitly to type, NULL without an error when that is not allowed. Literals
+ * are converted now, columns when they are evaluated. */
 const struct expr *coerce_implicit(struct check *check, const struct expr *expr, const struct sql_type *type);
 
-/* Widens *common so that it can hold expr too, by the rules for expression lists; false with the message. */
+/* Widens *common so that it can hold expr too, by the rules for expression lists; false with the
+ * message. */
 bool coerce_unify(struct check *check, const struct sql_type **common, const struct expr *expr);
 
 /* Converts to the type that coerce_unify arrived at; NULL with the message. */
@@ -87,7 +89,7 @@ const struct expr *coerce_to(struct check *check, const struct expr *expr, const
 bool coerce_list(struct check *check, const struct expr **elems, uint32_t count,
                  const struct sql_type **common);
 
-/* Programs --------------------------------------------------------------------------------------------------------- */
+/* Programs */
 
 enum instr_op {
 #define I(name) INSTR_##name,
@@ -152,7 +154,7 @@ struct expr_program {
 const struct like_pattern *like_compile(struct str pattern, struct str escape, struct arena *arena);
 bool like_match(const struct like_pattern *pattern, struct str text);
 
-/* Evaluation ------------------------------------------------------------------------------------------------------- */
+/* Evaluation */
 
 #define VALUE_FAILED ((struct value){.kind = 0xff})
 
@@ -230,7 +232,8 @@ static inline struct value *eval_register(struct eval *ev, uint32_t reg)
     return reg == 0 ? ev->result : ev->frame->registers + (size_t)(reg - 1) * ev->row_count;
 }
 
-/* Runs the program over ev's rows; the caller has set all members but lanes, frame, selected and level. */
+/* Runs the program over ev's rows; the caller has set all members but lanes, frame, selected and level.
+ * */
 void eval_run(struct eval *ev);
 
 /* One instruction over the selected rows; control flow stays in eval.c. */

@@ -1,7 +1,9 @@
-/* like.c - LIKE: % any run, _ one character, an escape makes the next character literal; the whole text must match.
+/* like.c - LIKE: % any run, _ one character, an escape makes the next character literal; the whole text
+ * must match.
  *
- * Patterns with no wildcard but a % at either end are plain text searches. The general match walks both texts and
- * falls back to the last % on a mismatch: no recursion, no more steps than text length times pattern length.
+ * Patterns with no wildcard but a % at either end are plain text searches. The general match walks both
+ * texts and falls back to the last % on a mismatch: no recursion, no more steps than text length times
+ * pattern length.
  */
 #include "expr/expr_int.h"
 

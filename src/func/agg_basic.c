@@ -1,7 +1,7 @@
 /* agg_basic.c - COUNT, SUM, AVG, MIN, MAX, SUM_LIST.
  *
- * The states of COUNT, SUM, MIN and MAX are plain values, so that adding is one test and one addition; INTEGER sums
- * wrap at 32 bits. AVG keeps sum and count; the mean is made when it is read.
+ * The states of COUNT, SUM, MIN and MAX are plain values, so that adding is one test and one addition;
+ * INTEGER sums wrap at 32 bits. AVG keeps sum and count; the mean is made when it is read.
  */
 #include "func/agg_int.h"
 

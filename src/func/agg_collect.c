@@ -1,6 +1,7 @@
 /* agg_collect.c - COLLECT_LIST, COLLECT_SET, HISTOGRAM, ATTR: aggregates that keep values.
  *
- * Limits come from the settings; what is beyond them is left out silently, also after a merge, first window first.
+ * Limits come from the settings; what is beyond them is left out silently, also after a merge, first
+ * window first.
  */
 #include "func/agg_int.h"
 

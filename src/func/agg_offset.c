@@ -1,9 +1,10 @@
 /* agg_offset.c - LATEST_BY_OFFSET and EARLIEST_BY_OFFSET, one value or the last or first n.
  *
- *   state of one:  STRUCT<SEQ, VAL>, NULL before the first value      of n:  ARRAY<STRUCT<SEQ, VAL>>, oldest first
+ *   state of one:  STRUCT<SEQ, VAL>, NULL before the first value
+ *   state of n:    ARRAY<STRUCT<SEQ, VAL>>, oldest first
  *
- * SEQ grows with every value that is taken, over all groups and partitions of a task and over restarts: merged session
- * windows know by it which value came first.
+ * SEQ grows with every value that is taken, over all groups and partitions of a task and over restarts:
+ * merged session windows know by it which value came first.
  */
 #include "func/agg_int.h"
 

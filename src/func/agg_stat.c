@@ -1,8 +1,8 @@
 /* agg_stat.c - STDDEV_SAMPLE, STDDEV_SAMP, CORRELATION, COUNT_DISTINCT.
  *
- * Deviation: sum, count and M2, the sum of squared distances from the mean, updated by Youngs and Cramer's rule, which
- * can also be undone. STDDEV_SAMP gives the variance, as its original does. COUNT_DISTINCT is HyperLogLog with 2048
- * registers (error about 2.3 %), linear counting below 5000.
+ * Deviation: sum, count and M2, the sum of squared distances from the mean, updated by Youngs and
+ * Cramer's rule, which can also be undone. STDDEV_SAMP gives the variance, as its original does.
+ * COUNT_DISTINCT is HyperLogLog with 2048 registers (error about 2.3 %), linear counting below 5000.
  */
 #include <math.h>
 
@@ -163,7 +163,8 @@ AGG_RESULT(corr_result)
 
 static const struct func_agg correlation = {corr_init, corr_add, corr_undo, corr_merge, corr_result};
 
-/* HyperLogLog: register i holds the greatest rank (leading zeros + 1) of the hashes whose low bits are i. */
+/* HyperLogLog: register i holds the greatest rank (leading zeros + 1) of the hashes whose low bits are
+ * i. */
 enum { HLL_BITS = 11, HLL_REGISTERS = 1 << HLL_BITS };
 
 AGG_INIT(hll_init)

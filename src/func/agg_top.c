@@ -1,7 +1,7 @@
 /* agg_top.c - TOPK and TOPKDISTINCT: the k greatest values of a group, descending.
  *
- * With further columns an entry is a STRUCT of the sort column and those columns of its row. Equal entries stay in the
- * order in which they came.
+ * With further columns an entry is a STRUCT of the sort column and those columns of its row. Equal
+ * entries stay in the order in which they came.
  */
 #include "func/agg_int.h"
 

@@ -1,12 +1,12 @@
 /* func.h - function tables: scalar, aggregate and table functions; type resolution of calls.
  *
- * A function is a row of a table (func/<family>.c): name, signatures, implementation, documentation. The type checker,
- * SHOW FUNCTIONS, DESCRIBE FUNCTION and `rialto doc functions` all read the same rows.
+ * A function is a row of a table (func/<family>.c): name, signatures, implementation, documentation. The
+ * type checker, SHOW FUNCTIONS, DESCRIBE FUNCTION and `rialto doc functions` all read the same rows.
  *
- * Signatures are text in SQL's own words, parsed once: "(ARRAY<T>, T) ARRAY<T>". Single capital letters are type
- * variables; DECIMAL stands for any DECIMAL(p, s); "T..." is variadic; "[INTEGER]" may be left out;
- * "LAMBDA(T) R" is a lambda; ANY is any type; INTERVALUNIT is a time unit word. A result that text cannot say (decimal
- * scales, TOPK's struct) is computed by the row's `result` function.
+ * Signatures are text in SQL's own words, parsed once: "(ARRAY<T>, T) ARRAY<T>". Single capital letters
+ * are type variables; DECIMAL stands for any DECIMAL(p, s); "T..." is variadic; "[INTEGER]" may be left
+ * out; "LAMBDA(T) R" is a lambda; ANY is any type; INTERVALUNIT is a time unit word. A result that text
+ * cannot say (decimal scales, TOPK's struct) is computed by the row's `result` function.
  *
  * Thread: tables are const; a call context belongs to one task.
  */
@@ -29,9 +29,10 @@ struct func_arg {
 
 struct func_ctx;
 
-/* One call of a scalar function for one row. Arguments have been coerced to the signature's types. A NULL argument
- * reaches the function; most return NULL for it (func_row.null_in_null_out says so and spares them the test).
- * An evaluation error: func_fail(ctx, ...) and return; the caller logs it and takes NULL. */
+/* One call of a scalar function for one row. Arguments have been coerced to the signature's types. A
+ * NULL argument reaches the function; most return NULL for it (func_row.null_in_null_out says so and
+ * spares them the test). An evaluation error: func_fail(ctx, ...) and return; the caller logs it and
+ * takes NULL. */
 typedef void (*func_scalar_fn)(struct func_ctx *ctx, const struct value *args, uint32_t arg_count,
                                struct value *out);
 
@@ -39,9 +40,10 @@ typedef void (*func_scalar_fn)(struct func_ctx *ctx, const struct value *args, u
 typedef void (*func_table_fn)(struct func_ctx *ctx, const struct value *args, uint32_t arg_count,
                               const struct value **rows, uint32_t *row_count);
 
-/* An aggregate. The state is a value of type `state_type` (so that every store can keep it); values put into it must
- * live in ctx's arena: the store copies what it keeps. undo is NULL where a table source is refused, merge is for
- * sessions. add and undo replace *state. result maps state to the visible value. */
+/* An aggregate. The state is a value of type `state_type` (so that every store can keep it); values put
+ * into it must live in ctx's arena: the store copies what it keeps. undo is NULL where a table source is
+ * refused, merge is for sessions. add and undo replace *state. result maps state to the visible value.
+ * */
 struct func_agg {
     void (*init)(struct func_ctx *ctx, struct value *state);
     void (*add)(struct func_ctx *ctx, struct value *state, const struct value *args, uint32_t arg_count);
@@ -84,7 +86,8 @@ struct func_ctx {
     const struct func_settings *settings;
     bool failed;
     struct err *err; /* set by func_fail; the processing log reads it */
-    /* Calls lambda number `index` of this call site with params; the result is in *out; false when it failed. */
+    /* Calls lambda number `index` of this call site with params; the result is in *out; false when it
+     * failed. */
     bool (*lambda)(struct func_ctx *ctx, uint32_t index, const struct value *params, uint32_t count,
                    struct value *out);
     void *lambda_state;
@@ -101,10 +104,11 @@ const struct func *func_find(struct str name);
 enum func_kind func_kind_of(const struct func *func);
 bool func_is_table_capable(const struct func *func); /* aggregate that can undo */
 
-/* Types of the lambda's parameters can depend on the other arguments, its result type on its body: resolution runs in
- * two steps for lambda calls. `lambda_result(state, lambda index, param types, count)` is called back by func_resolve
- * to get a lambda's body type; it returns NULL with *err set when the body does not type-check.
- * Errors: "Function 'F' does not accept parameters (T, ..)...", as ksqlDB words them. */
+/* Types of the lambda's parameters can depend on the other arguments, its result type on its body:
+ * resolution runs in two steps for lambda calls. `lambda_result(state, lambda index, param types,
+ * count)` is called back by func_resolve to get a lambda's body type; it returns NULL with *err set when
+ * the body does not type-check. Errors: "Function 'F' does not accept parameters (T, ..)...", as ksqlDB
+ * words them. */
 typedef const struct sql_type *(*func_lambda_type_fn)(void *state, uint32_t index,
                                                       const struct sql_type *const *params, uint32_t count,
                                                       struct err *err);
@@ -124,14 +128,16 @@ void func_describe(const struct func *func, struct func_doc *doc);
 void func_print_signature(const struct func *func, uint32_t i, struct buf *arguments,
                           struct buf *return_type);
 
-/* Parameter k of signature i, for DESCRIBE FUNCTION's argument list; false behind the last one. Texts are const. */
+/* Parameter k of signature i, for DESCRIBE FUNCTION's argument list; false behind the last one. Texts
+ * are const. */
 struct func_param_doc {
     struct str name, type;
     bool is_variadic;
 };
 bool func_describe_param(const struct func *func, uint32_t i, uint32_t k, struct func_param_doc *doc);
 
-/* Functions that only tests of the peer's cases use, off unless switched on once at start of a test program. */
+/* Functions that only tests of the peer's cases use, off unless switched on once at start of a test
+ * program. */
 void func_enable_test_functions(void);
 
 #endif

@@ -1,9 +1,11 @@
-/* func_int.h - private to src/func: rows of the function tables, parsed signatures, helpers of the families.
+/* func_int.h - private to src/func: rows of the function tables, parsed signatures, helpers of the
+ * families.
  *
- *   struct func (a name) --> struct func_sig (a signature text and its implementation) --> struct sig (parsed)
+ *   struct func (a name) --> struct func_sig (signature text, implementation) --> struct sig (parsed)
  *
  * (F1) Tables are const and sorted by name within a family; registry.c merges the families.
- * (F2) A signature is parsed into the caller's arena each time it is looked at: resolution happens when a statement
+ * (F2) A signature is parsed into the caller's arena each time it is looked at: resolution happens when
+ * a statement
  *      is planned, never per record, and there is no mutable global.
  */
 #ifndef RIALTO_FUNC_FUNC_INT_H
@@ -15,8 +17,9 @@
 
 struct sig_match;
 
-/* One signature. Text: "(name TYPE, other TYPE..., const n INTEGER) RESULT". A parameter name is written in lower or
- * mixed case and may be missing; `const` marks a parameter that must be a literal (aggregates: they come last). */
+/* One signature. Text: "(name TYPE, other TYPE..., const n INTEGER) RESULT". A parameter name is written
+ * in lower or mixed case and may be missing; `const` marks a parameter that must be a literal
+ * (aggregates: they come last). */
 struct func_sig {
     const char *text;
     func_scalar_fn scalar;
@@ -57,7 +60,7 @@ extern const struct func_family family_agg_basic, family_agg_collect, family_agg
     family_mask, family_math, family_regexp, family_round, family_string, family_table, family_testing,
     family_time, family_time_text, family_url;
 
-/* Signatures (signature.c) ----------------------------------------------------------------------------------------- */
+/* Signatures (signature.c) */
 
 enum sig_type_kind {
     SIG_PLAIN,    /* kind is a type without parameters */
@@ -119,7 +122,7 @@ bool sig_accepts(const struct sig_type *pattern, const struct sql_type *type, bo
 const struct sql_type *sig_type_of(const struct sig_type *pattern, const struct sql_type *actual,
                                    const struct sig_match *match, struct arena *arena);
 
-/* Helpers of the families ------------------------------------------------------------------------------------------ */
+/* Helpers of the families */
 
 /* The function's arguments by position, NULL where fewer were given. */
 static inline struct value arg_or_null(const struct value *args, uint32_t count, uint32_t i)
@@ -139,8 +142,8 @@ struct value *func_values(struct func_ctx *ctx, size_t count);
 bool types_same_decimal(const struct func_arg *args, uint32_t count, const struct sql_type **params,
                         const struct sql_type **result, struct arena *arena, struct err *err);
 
-/* UTF-8 (text.c). Positions and lengths that SQL sees are UTF-16 units in Java; here they are code points, which
- * differ only beyond the basic plane. */
+/* UTF-8 (text.c). Positions and lengths that SQL sees are UTF-16 units in Java; here they are code
+ * points, which differ only beyond the basic plane. */
 size_t text_length(struct str s);
 /* Byte position of character n, or s.len. */
 size_t text_offset(struct str s, size_t n);

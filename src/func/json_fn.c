@@ -1,4 +1,5 @@
-/* json_fn.c - functions of JSON texts. A text that is not JSON gives NULL; numbers keep the digits they were written with.
+/* json_fn.c - functions of JSON texts. A text that is not JSON gives NULL; numbers keep the digits they
+ * were written with.
  */
 #include "func/func_int.h"
 #include "json/json.h"
@@ -52,7 +53,8 @@ static bool next_step(struct str *path, struct str *name, int64_t *index)
     return str_to_i64(inner, index);
 }
 
-/* The raw text of a member (name given) or an element of the container in `text`; the last member of a name counts. */
+/* The raw text of a member (name given) or an element of the container in `text`; the last member of a
+ * name counts. */
 static bool find_raw(struct func_ctx *ctx, struct str text, struct str name, int64_t index, struct str *found)
 {
     struct json_scan scan;

@@ -1,7 +1,8 @@
 /* mask.c - MASK and its partial forms: each character is replaced by the mask of its class.
  *
- *   capital letter X, small letter x, digit n, everything else -; a NULL mask keeps the class, a text uses its first
- *   character.
+ *   capital letter X, small letter x, digit n, everything else -
+ *
+ * A NULL mask keeps the class, a text uses its first character.
  */
 #include <utf8proc.h>
 

@@ -1,5 +1,5 @@
-/* math.c - mathematical functions. Numbers of every type give DOUBLE, computed by the C library, whose results lie
- * within the last digit of Java's StrictMath.
+/* math.c - mathematical functions. Numbers of every type give DOUBLE, computed by the C library, whose
+ * results lie within the last digit of Java's StrictMath.
  */
 #include <math.h>
 #include <sys/random.h>
@@ -79,6 +79,12 @@ static bool check_coordinate(struct func_ctx *ctx, const char *what, double valu
     return false;
 }
 
+/* Divided first: the last digit of a distance depends on it. */
+static double radians(double degrees)
+{
+    return degrees / 180 * M_PI;
+}
+
 /* Haversine on a sphere of 6371 km, or 3959 miles. */
 SCALAR(fn_geo_distance)
 {
@@ -102,9 +108,8 @@ SCALAR(fn_geo_distance)
     if (!check_coordinate(ctx, "latitude", lat1, 90) || !check_coordinate(ctx, "latitude", lat2, 90) ||
         !check_coordinate(ctx, "longitude", lon1, 180) || !check_coordinate(ctx, "longitude", lon2, 180))
         return;
-    double to_radians = 0.017453292519943295;
-    double half_lat = sin((lat2 - lat1) * to_radians / 2), half_lon = sin((lon2 - lon1) * to_radians / 2);
-    double a = half_lat * half_lat + half_lon * half_lon * cos(lat1 * to_radians) * cos(lat2 * to_radians);
+    double half_lat = sin(radians(lat2 - lat1) / 2), half_lon = sin(radians(lon2 - lon1) / 2);
+    double a = half_lat * half_lat + half_lon * half_lon * cos(radians(lat1)) * cos(radians(lat2));
     *out = value_double(radius * 2 * asin(sqrt(a)));
 }
 

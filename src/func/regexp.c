@@ -1,6 +1,8 @@
-/* regexp.c - functions of regular expressions, by PCRE2, whose syntax covers Java's for all that SQL texts use.
+/* regexp.c - functions of regular expressions, by PCRE2, whose syntax covers Java's for all that SQL
+ * texts use.
  *
- * (X1) A literal pattern is compiled when the statement is planned, into the plan's arena; another one per call.
+ * (X1) A literal pattern is compiled when the statement is planned, into the plan's arena; another one
+ * per call.
  * (X2) PCRE2 takes all its memory from an arena: nothing is freed, nothing leaks with the plan.
  * (X3) Matching has a limit, so that a pattern cannot hold a task for ever; passing it fails the row.
  */

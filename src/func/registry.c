@@ -1,6 +1,8 @@
-/* registry.c - all families as one catalogue: lookup by name, walk in order of names, texts for DESCRIBE.
+/* registry.c - all families as one catalogue: lookup by name, walk in order of names, texts for
+ * DESCRIBE.
  *
- * Families are sorted by name; func_at merges them, so a walk costs a few thousand comparisons and no memory.
+ * Families are sorted by name; func_at merges them, so a walk costs a few thousand comparisons and no
+ * memory.
  */
 #include "func/func_int.h"
 

@@ -5,7 +5,8 @@
  *   of several: no variadic part before a variadic one; more fixed parameters; fewer type variables and ANYs;
  *               the variadic part later; else the call is ambiguous
  *
- * Lambdas are typed last: their parameters' types come from the other arguments, their bodies bind what is left.
+ * Lambdas are typed last: their parameters' types come from the other arguments, their bodies bind what
+ * is left.
  */
 #include "func/func_int.h"
 

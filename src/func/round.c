@@ -1,7 +1,8 @@
 /* round.c - ABS, CEIL, FLOOR, ROUND, TRUNC over every number type.
  *
- * ROUND takes ties towards positive infinity. Numbers of places are decimal; negative ones round to tens, hundreds.
- * A DOUBLE is rounded as the decimal that its shortest text spells, so that 1.005 is what one reads.
+ * ROUND takes ties towards positive infinity. Numbers of places are decimal; negative ones round to
+ * tens, hundreds. A DOUBLE is rounded as the decimal that its shortest text spells, so that 1.005 is
+ * what one reads.
  */
 #include <math.h>
 

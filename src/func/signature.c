@@ -5,7 +5,8 @@
  *   type      := "ARRAY<" type ">" | "MAP<" type "," type ">" | "STRUCT<" name type { "," name type } ">"
  *              | "LAMBDA(" type { "," type } ")" type | "DECIMAL" [ "(" p "," s ")" ] | letter | WORD
  *
- * A name begins with a small letter, a type with a capital; STRUCT's field names are what stands before a blank.
+ * A name begins with a small letter, a type with a capital; STRUCT's field names are what stands before
+ * a blank.
  */
 #include <ctype.h>
 

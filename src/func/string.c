@@ -1,7 +1,7 @@
 /* string.c - functions of text: length, case, parts, search, padding, splitting.
  *
- * Positions count characters from 1, negative ones from the end. Functions that also take BYTES count bytes there and
- * share their code: the slice of a value tells which by the value's kind.
+ * Positions count characters from 1, negative ones from the end. Functions that also take BYTES count
+ * bytes there and share their code: the slice of a value tells which by the value's kind.
  */
 #include "func/func_int.h"
 

@@ -10,8 +10,8 @@ static void explode(struct func_ctx *ctx, const struct value *args, uint32_t arg
     *row_count = value_is_null(args[0]) ? 0 : args[0].len;
 }
 
-/* Row `bits` of the cube: element i is kept where its bit is set, the first element having the highest bit. Rows that
- * keep an element that is NULL anyway repeat others and are left out. */
+/* Row `bits` of the cube: element i is kept where its bit is set, the first element having the highest
+ * bit. Rows that keep an element that is NULL anyway repeat others and are left out. */
 static bool cube_row(struct value array, uint32_t bits, struct value *row)
 {
     for (uint32_t i = 0; i < array.len; i++) {

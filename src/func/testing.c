@@ -1,4 +1,5 @@
-/* testing.c - functions that only the cases of the peer's own tests call; hidden until func_enable_test_functions.
+/* testing.c - functions that only the cases of the peer's own tests call; hidden until
+ * func_enable_test_functions.
  *
  * They probe overloads, variadic parts in every place, literal parameters, failing and lazy evaluation.
  */
@@ -112,7 +113,8 @@ TABLE(table_throwing)
         table_one(ctx, args, arg_count, rows, row_count);
 }
 
-/* Aggregates: a BIGINT that begins with the sum of the literal arguments and grows by every number and text length. */
+/* Aggregates: a BIGINT that begins with the sum of the literal arguments and grows by every number and
+ * text length. */
 static int64_t weight(struct value v)
 {
     if (v.kind == SQL_STRING)

@@ -1,5 +1,5 @@
-/* text.c - UTF-8 by code points. Texts in values are valid; bytes that are not (BYTES read as text) are one character
- * each, so that every function here ends.
+/* text.c - UTF-8 by code points. Texts in values are valid; bytes that are not (BYTES read as text) are
+ * one character each, so that every function here ends.
  */
 #include "func/func_int.h"
 

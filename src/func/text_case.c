@@ -1,7 +1,7 @@
 /* text_case.c - capital and small letters as java.lang.String has them in the root locale.
  *
- * Simple mappings come from utf8proc; the unconditional special cases of Unicode's SpecialCasing that change the length
- * are in a table. ASCII takes a short way.
+ * Simple mappings come from utf8proc; the unconditional special cases of Unicode's SpecialCasing that
+ * change the length are in a table. ASCII takes a short way.
  */
 #include <utf8proc.h>
 

@@ -1,7 +1,7 @@
 /* time_text.c - dates and times from and to text by patterns of Java's DateTimeFormatter.
  *
- * Compiled patterns and zones are cached by the task's time_formats, so a pattern may come from a column. The older
- * functions (DATETOSTRING and its kin) do the same on plain numbers.
+ * Compiled patterns and zones are cached by the task's time_formats, so a pattern may come from a
+ * column. The older functions (DATETOSTRING and its kin) do the same on plain numbers.
  */
 #include "func/func_int.h"
 

@@ -2,7 +2,8 @@
  *
  *   scheme ":" [ "//" [ user "@" ] host [ ":" port ] ] path [ "?" query ] [ "#" fragment ]
  *
- * Split as java.net.URI does; a text with characters that no URI may have is not one, and its parts are NULL.
+ * Split as java.net.URI does; a text with characters that no URI may have is not one, and its parts are
+ * NULL.
  */
 #include <ctype.h>
 

@@ -1,4 +1,5 @@
-/* value_set.h - private to src/func: a set of values in an arena, in order of insertion; NULL is a member like others.
+/* value_set.h - private to src/func: a set of values in an arena, in order of insertion; NULL is a
+ * member like others.
  *
  * Small sets are searched in line; from 16 members on a table of hashes is kept.
  */

@@ -4,8 +4,11 @@
  *        --walk the members--> key bytes against the shape remembered for this position
  *                              value token -> kind + slice; nothing is converted here
  *
- * Shape cache: for the n-th member of an object, the key bytes seen there last and the columns they belong to. Records
- * of one producer have one shape, so a key costs one memcmp; a miss costs two hash lookups and renews the entry.
+ * Shape: for the n-th member of an object, the key bytes seen there last and the columns they belong to. Records of one
+ * producer have one shape, so a key costs one comparison; a miss costs two hash lookups and renews the entry.
+ *
+ * Flat objects of the remembered shape do not come this far: flat.c reads them in half the time, and hands everything
+ * that is nested, escaped or unusual to this reader.
  *
  * (C1) On-Demand checks only what is looked at. Here every member is looked at: scalars by their full grammar, skipped
  *      arrays and objects by the scanner. Wanted arrays and objects are checked by whoever reads them on.
@@ -24,19 +27,6 @@ extern "C" {
 namespace
 {
 
-enum { SHAPE_MEMBERS_MAX = 128, SHAPE_KEY_MAX = 47, SHAPE_KEY_ROOM = SHAPE_KEY_MAX + 8 };
-
-/* Which columns a member belongs to: the one of this very name, and the one named by its upper-cased name. */
-struct match {
-    int32_t exact, upper;
-};
-
-struct shape_entry {
-    struct match match;
-    uint8_t key_len; /* 0: empty entry */
-    char key[SHAPE_KEY_ROOM];
-};
-
 using member_value = simdjson::ondemand::value;
 
 } // namespace
@@ -45,29 +35,15 @@ struct json_columns {
     simdjson::ondemand::parser parser;
     struct map index; /* name -> column number + 1 */
     uint32_t name_count;
-    struct shape_entry shape[SHAPE_MEMBERS_MAX];
+    struct json_shape_entry shape[JSON_SHAPE_MEMBERS];
 };
 
 namespace
 {
 
 static_assert(JSON_PADDING >= simdjson::SIMDJSON_PADDING, "the padding that callers promise");
-static_assert((int)SHAPE_KEY_ROOM < (int)JSON_PADDING, "a key is compared without looking for its end first");
-
-/* The first n bytes are equal. Reads up to 7 bytes beyond both, which the padding and the entry allow. */
-inline bool same_bytes(const char *a, const char *b, size_t n)
-{
-    uint64_t x, y;
-    for (; n >= 8; n -= 8, a += 8, b += 8) {
-        memcpy(&x, a, 8);
-        memcpy(&y, b, 8);
-        if (x != y)
-            return false;
-    }
-    memcpy(&x, a, 8);
-    memcpy(&y, b, 8);
-    return n == 0 || (x ^ y) << (64 - 8 * n) == 0;
-}
+static_assert((int)JSON_SHAPE_KEY_BYTES + 8 < (int)JSON_PADDING,
+              "a key is compared without looking for its end first");
 
 /* Is there a backslash in the text? Eight bytes a step: texts are short, and a call of memchr costs more than the search. */
 inline bool has_backslash(struct str text)
@@ -92,9 +68,9 @@ int32_t find_column(const struct json_columns *columns, struct str name)
     return (int32_t)(intptr_t)map_get(&columns->index, name) - 1;
 }
 
-struct match match_key(const struct json_columns *columns, struct str key, struct arena *arena)
+struct json_match match_key(const struct json_columns *columns, struct str key, struct arena *arena)
 {
-    struct match match = {find_column(columns, key), -1};
+    struct json_match match = {find_column(columns, key), -1};
     match.upper = find_column(columns, str_upper(key, arena));
     if (match.upper == match.exact)
         match.upper = -1;
@@ -103,11 +79,10 @@ struct match match_key(const struct json_columns *columns, struct str key, struc
 
 /* The key behind the opening quote `raw`, which stage 1 has seen to be closed. */
 bool resolve_key(struct json_columns *columns, size_t ordinal, const char *raw, struct arena *arena,
-                 struct match *match, const char **bad)
+                 struct json_match *match, const char **bad)
 {
-    struct shape_entry *entry = ordinal < SHAPE_MEMBERS_MAX ? &columns->shape[ordinal] : nullptr;
-    if (entry != nullptr && entry->key_len != 0 && raw[entry->key_len] == '"' &&
-        same_bytes(raw, entry->key, entry->key_len)) {
+    struct json_shape_entry *entry = ordinal < JSON_SHAPE_MEMBERS ? &columns->shape[ordinal] : nullptr;
+    if (entry != nullptr && json_shape_fits(entry, raw)) {
         *match = entry->match;
         return true;
     }
@@ -122,7 +97,7 @@ bool resolve_key(struct json_columns *columns, size_t ordinal, const char *raw, 
     if (escapes && !json_unescape(key, arena, &key, bad))
         return false;
     *match = match_key(columns, key, arena);
-    if (entry != nullptr && !escapes && key.len != 0 && key.len <= SHAPE_KEY_MAX) {
+    if (entry != nullptr && !escapes && key.len != 0 && key.len <= JSON_SHAPE_KEY_BYTES) {
         entry->match = *match;
         entry->key_len = (uint8_t)key.len;
         memcpy(entry->key, key.ptr, key.len);
@@ -225,7 +200,7 @@ struct reader {
     bool read_member(simdjson::ondemand::field &field, size_t ordinal, const bool *wanted,
                      struct json_field *out) const
     {
-        struct match match;
+        struct json_match match;
         const char *bad = nullptr;
         if (!resolve_key(columns, ordinal, field.key().raw(), arena, &match, &bad))
             return fail(bad, "unknown escape");
@@ -234,11 +209,7 @@ struct reader {
         struct json_field found = {};
         if (!read_value(field.value(), exact || upper, &found))
             return false;
-        if (upper && !out[match.upper].exact)
-            out[match.upper] = found;
-        found.exact = true;
-        if (exact)
-            out[match.exact] = found;
+        json_match_put(match, wanted, found, out);
         return true;
     }
 
@@ -298,13 +269,22 @@ extern "C" void json_columns_free(struct json_columns *columns)
     delete columns;
 }
 
-extern "C" bool json_columns_read(struct json_columns *columns, struct str text, bool padded,
-                                  const bool *wanted, struct json_field *out, struct arena *arena,
-                                  struct err *err)
+namespace
+{
+
+void clear_fields(const struct json_columns *columns, const bool *wanted, struct json_field *out)
 {
     for (uint32_t i = 0; i < columns->name_count; i++)
         if (wanted == nullptr || wanted[i])
             out[i] = json_field{};
+}
+
+} // namespace
+
+extern "C" bool json_columns_read(struct json_columns *columns, struct str text, bool padded,
+                                  const bool *wanted, struct json_field *out, struct arena *arena,
+                                  struct err *err)
+{
     if (!padded) {
         char *copy = (char *)arena_alloc_bytes(arena, text.len + JSON_PADDING);
         if (text.len != 0)
@@ -312,6 +292,10 @@ extern "C" bool json_columns_read(struct json_columns *columns, struct str text,
         memset(copy + text.len, ' ', JSON_PADDING);
         text.ptr = copy;
     }
+    clear_fields(columns, wanted, out);
+    if (json_flat_read(columns->shape, text, wanted, out))
+        return true;
+    clear_fields(columns, wanted, out);
     struct reader reader = {columns, text.ptr, arena, err};
     try {
         return reader.read_object(text, wanted, out);

@@ -278,6 +278,51 @@ static void test_columns_errors(void **state)
     json_columns_free(columns);
 }
 
+/* Flat objects whose shape is known go the short way; what is broken or unusual in them must be seen there all the same. */
+static void test_columns_flat(void **state)
+{
+    static const char *const good[] = {
+        "{\"id\":1,\"name\":\"abcdefghi\",\"x\":true}",
+        "{\"id\":-0.5e+7,\"name\":\"\",\"x\":null}",
+        "{\"id\": 12, \"name\": \"\xc3\xa9\", \"x\": false}",
+        "{\"id\":1,\"name\":\"a\\\"b\",\"x\":[1]}",
+        "{\"id\":1}",
+        "{\"id\" :1,\"name\":\"q\",\"x\":true} ",
+    };
+    static const char *const broken[] = {
+        "{\"id\":01,\"name\":\"a\",\"x\":true}",
+        "{\"id\":1,\"name\":\"a\x01\",\"x\":true}",
+        "{\"id\":1,\"name\":\"\xff\",\"x\":true}",
+        "{\"id\":1,\"name\":\"a\",\"x\":tru}",
+        "{\"id\":1,\"name\":\"a\",\"x\":true",
+        "{\"id\":1,\"name\":\"a\",\"x\":true}}",
+        "{\"id\":1,\"name\":\"a\",}",
+        "{\"id\":,\"name\":\"a\"}",
+        "{\"id\":1,\"name\":\"a",
+    };
+    const struct str names[] = {STR_INIT("ID"), STR_INIT("NAME"), STR_INIT("x")};
+    struct json_columns *columns = json_columns_new(names, 3);
+    struct json_field first[4], second[4];
+    struct err err = {0};
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        assert_true(read_columns(columns, good[0], first, &err)); /* the shape */
+        assert_true(read_columns(columns, good[i], second, &err));
+        struct json_columns *fresh = json_columns_new(names, 3);
+        assert_true(json_columns_read(fresh, str_from(good[i]), false, NULL, first, &arena, &err));
+        for (size_t c = 0; c < 3; c++) {
+            assert_int_equal(first[c].kind, second[c].kind);
+            assert_true(str_eq(first[c].text, second[c].text));
+        }
+        json_columns_free(fresh);
+    }
+    for (size_t i = 0; i < COUNT_OF(broken); i++) {
+        assert_true(read_columns(columns, good[0], first, &err));
+        assert_false(read_columns(columns, broken[i], second, &err));
+        assert_int_equal(err.code, ERR_SERIALIZATION);
+    }
+    json_columns_free(columns);
+}
+
 /* Many members, long keys, members in changing order: all go past the shape cache and must match all the same. */
 static void test_columns_shapes(void **state)
 {
@@ -317,6 +362,7 @@ int main(void)
         cmocka_unit_test_teardown(test_scan_skip, release),
         cmocka_unit_test_teardown(test_columns, release),
         cmocka_unit_test_teardown(test_columns_errors, release),
+        cmocka_unit_test_teardown(test_columns_flat, release),
         cmocka_unit_test_teardown(test_columns_shapes, release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,9 +4,8 @@
  * One function per form of the language. A function checks its operands first, so that the innermost
  * mistake is the one reported. Coercions become nodes here; whoever evaluates never converts by himself.
  *
- * (K1) A node's operands have exactly the types that its instruction wants, but for INTEGER where BIGINT
- * is read:
- *      both keep their number in the same place.
+ * (K1) A node's operands have exactly the types that its instruction wants, but for INTEGER where
+ *      BIGINT is read: both keep their number in the same place.
  * (K2) A literal is converted when it is checked: no conversion of constants is left in a tree.
  * Memory: everything lives in the caller's arena.
  */

@@ -4,7 +4,8 @@
  *                           |  asks for a lambda's body type once its parameters' types are known
  *                           +--> check_lambda: the body under a scope in which the parameters hide columns
  *
- * (L1) A lambda is checked with the parameter types that the resolver settled on; the last check counts.
+ * (L1) A lambda is checked with the parameter types that the resolver settled on; the last check
+ *      counts.
  * (L2) Slots of nested lambdas do not overlap: the inner ones start behind the outer ones.
  */
 #include "expr/expr_int.h"

@@ -5,8 +5,9 @@
  *          then all are converted                            coerce_to
  *
  * (C1) Literals are lenient: text may stand for a number, a boolean or a time, anything for text.
- * Columns are not.
- * (C2) A constructor is as lenient as its elements: ARRAY['1'] is an ARRAY<BIGINT> where one is wanted.
+ *      Columns are not.
+ * (C2) A constructor is as lenient as its elements: ARRAY['1'] is an ARRAY<BIGINT> where one is
+ *      wanted.
  * (C3) A refusal names the outermost element of the list that does not fit, as a failing `=` would.
  */
 #include "expr/expr_int.h"

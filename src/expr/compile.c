@@ -4,12 +4,12 @@
  *   compile_into     computes into a given register
  *
  * (G1) Constant subtrees are evaluated here; one that fails stays, so that its rows fail when they are
- * evaluated.
- * (G2) A node that the tree holds twice (BETWEEN's value, CASE's operand) is computed once: its register
- * is held in
- *      `held` until the selection under which it was computed ends.
- * (G3) Branches that may not run (right sides of AND and OR, arms of CASE) stand between SELECT_... and
- * SELECT_END. Registers are reused as soon as they are read, so that a run stays in the cache.
+ *      evaluated.
+ * (G2) A node that the tree holds twice (BETWEEN's value, CASE's operand) is computed once: its
+ *      register is held in `held` until the selection under which it was computed ends.
+ * (G3) Branches that may not run (right sides of AND and OR, arms of CASE) stand between SELECT_...
+ *      and SELECT_END.
+ * Registers are reused as soon as they are read, so that a run stays in the cache.
  */
 #include "expr/expr_int.h"
 

@@ -5,12 +5,12 @@
  *   SELECT_END pops                                            level 2:      3       7
  *
  * (R1) Lanes are set once a run; an instruction reads at[row & mask], be it column, constant or
- * register.
+ *      register.
  * (R2) A row fails once: who finds the cause reports it and writes VALUE_FAILED; operators pass it on;
- * arguments of
- *      functions and elements of constructors turn it into NULL.
+ *      arguments of functions and elements of constructors turn it into NULL.
  * (R3) The bodies of lambdas run with row_count 1 on a frame of their own, so they may call further
- * lambdas. Thread: the one that owns the expr_ctx.
+ *      lambdas.
+ * Thread: the one that owns the expr_ctx.
  */
 #include "expr/expr_int.h"
 

@@ -8,7 +8,8 @@
  *
  * (P1) A program is immutable after expr_compile.
  * (P2) A register is written before it is read, for the same rows.
- * (P3) A row whose evaluation failed carries VALUE_FAILED through operators; it never leaves expr_eval.
+ * (P3) A row whose evaluation failed carries VALUE_FAILED through operators; it never leaves
+ *      expr_eval.
  */
 #ifndef RIALTO_EXPR_EXPR_INT_H
 #define RIALTO_EXPR_EXPR_INT_H

@@ -4,9 +4,8 @@
  *   struct func (a name) --> struct func_sig (signature text, implementation) --> struct sig (parsed)
  *
  * (F1) Tables are const and sorted by name within a family; registry.c merges the families.
- * (F2) A signature is parsed into the caller's arena each time it is looked at: resolution happens when
- * a statement
- *      is planned, never per record, and there is no mutable global.
+ * (F2) A signature is parsed into the caller's arena each time it is looked at: resolution happens
+ *      when a statement is planned, never per record, and there is no mutable global.
  */
 #ifndef RIALTO_FUNC_FUNC_INT_H
 #define RIALTO_FUNC_FUNC_INT_H

@@ -2,7 +2,7 @@
  * texts use.
  *
  * (X1) A literal pattern is compiled when the statement is planned, into the plan's arena; another one
- * per call.
+ *      per call.
  * (X2) PCRE2 takes all its memory from an arena: nothing is freed, nothing leaks with the plan.
  * (X3) Matching has a limit, so that a pattern cannot hold a task for ever; passing it fails the row.
  */

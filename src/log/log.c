@@ -55,6 +55,7 @@ void log_free(struct log *log)
     pthread_mutex_destroy(&log->append_lock);
     pthread_mutex_destroy(&log->load_lock);
     pthread_mutex_destroy(&log->lock);
+    free(log->offline_reason);
     free(log->dir);
     free(log->name);
     free(log);

@@ -120,7 +120,7 @@ struct log {
     _Atomic uint32_t incarnation; /* counts the times that published records were dropped */
     _Atomic bool offline;
     enum err_code offline_code;
-    char offline_reason[ERR_TEXT_BYTES];
+    char *offline_reason; /* ERR_TEXT_BYTES of room, made at the first failure and kept */
 };
 
 /* segment.c */

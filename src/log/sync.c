@@ -31,7 +31,9 @@ bool log_set_offline(struct log *log, struct err *err)
     pthread_mutex_lock(&log->lock);
     if (!atomic_load(&log->offline)) {
         log->offline_code = err->code;
-        snprintf(log->offline_reason, sizeof log->offline_reason, "%s", err->text);
+        if (log->offline_reason == NULL)
+            log->offline_reason = mem_alloc(ERR_TEXT_BYTES);
+        snprintf(log->offline_reason, ERR_TEXT_BYTES, "%s", err->text);
         atomic_store(&log->offline, true);
         log_error("log", "offline", "log=%s cause=%s", log->name, err->text);
     }

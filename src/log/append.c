@@ -338,6 +338,9 @@ bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origi
     app.config = log->config;
     pthread_mutex_unlock(&log->lock);
     app.now_ms = io_now_ms(log->io);
+    if (size > INT32_MAX) /* positions in a segment are 31 bits */
+        return err_set(err, ERR_TOO_LARGE, "%zu bytes to append at once, at most %d are possible", size,
+                       INT32_MAX);
     bool checked = origin == LOG_CLIENT ? check_client(&app, &batch, &result->bad_record, err)
                                         : check_internal(&app, err);
     if (!checked)

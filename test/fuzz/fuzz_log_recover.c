@@ -1,5 +1,6 @@
-/* fuzz_log_recover.c - any bytes as one of a partition's files, beside good others: the log opens, what it serves is whole and
- * in order, it takes appends, and it opens again to the same. The first byte picks the file. */
+/* fuzz_log_recover.c - any bytes as one of a partition's files, beside good others: the log opens, what it
+ * serves is whole and in order, it takes appends, and it opens again to the same. The first byte picks the
+ * file. */
 #include <stdint.h>
 
 #include "log/log.h"

@@ -289,7 +289,8 @@ const struct expr *typed_expr(struct query_build *qb, const struct ast_expr *ast
     struct expr_scope scope = {.column = scope_column,
                                .type_name = scope_type,
                                .state = &typing,
-                               .aggregates_allowed = clause == CLAUSE_SELECT || clause == CLAUSE_HAVING};
+                               .aggregates_allowed = clause == CLAUSE_SELECT || clause == CLAUSE_HAVING,
+                               .tables_allowed = clause == CLAUSE_SELECT};
     qb->name_refused = false;
     return expr_check(ast, &scope, qb->arena, qb->err);
 }

@@ -256,9 +256,13 @@ static void on_wake(struct exchange *ex)
     size_t used = ex->body_used;
     ex->body_used = 0;
     pthread_mutex_unlock(&ex->lock);
+    atomic_fetch_add_explicit(&ex->refs, 1,
+                              memory_order_relaxed); /* the protocol may be done with it on the way */
     if (used > 0)
         ex->proto->body_used(ex, used);
-    ex->proto->pump(ex);
+    if (ex->hc != NULL)
+        ex->proto->pump(ex);
+    exchange_unref(ex);
 }
 
 static void on_posted_wake(struct loop_call *call)

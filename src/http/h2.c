@@ -127,6 +127,7 @@ static void h2_body_used(struct exchange *ex, size_t bytes)
 {
     struct h2 *h2 = ex->hc->h2;
     ignore(nghttp2_session_consume(h2->session, ex->stream_id, bytes) != 0, "the stream is closing");
+    h2_send(h2); /* the window's update */
 }
 
 /* ---- receiving ---- */

@@ -13,6 +13,8 @@
 
 enum { CLOSE_WAIT_MS = 5000, REASON_MAX = 123 };
 
+static const struct str close_1002 = STR_INIT("\x88\x02\x03\xea");
+
 static void ws_pump(struct exchange *ex);
 static void ws_body_used(struct exchange *ex, size_t bytes);
 static const struct http_proto ws_proto = {ws_pump, ws_body_used};
@@ -148,10 +150,13 @@ size_t ws_bytes(struct exchange *ex, struct str unread)
 {
     struct ws *ws = ex->ws;
     ws->unread = unread;
-    if (wslay_event_recv(ws->wslay) != 0)
-        conn_close(ex->hc->conn, "websocket failed");
-    else
+    if (wslay_event_recv(ws->wslay) != 0) {
+        if (!wslay_event_get_close_sent(ws->wslay))
+            conn_write(ex->hc->conn, close_1002); /* wslay's own would not say why */
+        conn_close_flushed(ex->hc->conn, "websocket is malformed");
+    } else {
         ws_flush(ex);
+    }
     ws->unread = STR("");
     return unread.len;
 }

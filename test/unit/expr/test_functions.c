@@ -306,13 +306,55 @@ static void test_hidden_functions(void **state)
     run_cases(cases, COUNT_OF(cases));
 }
 
+/* Variadic parts and literals in every place, as the peer's test aggregates have them. */
+static void test_variadic_aggregates(void **state)
+{
+    static const struct {
+        const char *text, *error;
+        uint32_t constants;
+    } calls[] = {
+        {"MID_VAR_ARG(L, S, T, S, 7, 3)", NULL, 2},
+        {"MID_VAR_ARG(L, 7, 3)", NULL, 2},
+        {"MID_VAR_ARG(L, S, S, 3)",
+         "Function 'MID_VAR_ARG' does not accept parameters (BIGINT, STRING, STRING, INTEGER).", 0},
+        {"MULTI_ARG(L, S, 5, '10', '20', '3')", NULL, 4},
+        {"MULTI_ARG(L, S, 5)", NULL, 1},
+        {"MULTI_ARG(L, 5, '10', '20', '3')",
+         "Function 'MULTI_ARG' does not accept parameters (BIGINT, INTEGER, STRING, STRING, STRING).", 0},
+        {"VAR_ARG(S, S)", "Function 'VAR_ARG' does not accept parameters (STRING, STRING).", 0},
+        {"GENERIC_VAR_ARG(E, I, D, 'hello', D)",
+         "Function 'GENERIC_VAR_ARG' does not accept parameters (DECIMAL(4, 2), INTEGER, DOUBLE, STRING, "
+         "DOUBLE).",
+         0},
+        {"OBJ_COL_ARG(I, L, B, E, A)", NULL, 0},
+        {"TOPK(I, S, 3)", NULL, 1},
+        {"TOPK(I, 3)", NULL, 1},
+    };
+    struct bench bench;
+    func_enable_test_functions();
+    bench_init(&bench);
+    bench.aggregates_allowed = true;
+    for (size_t i = 0; i < COUNT_OF(calls); i++) {
+        struct err err = {0};
+        const struct expr *expr = bench_check(&bench, true, calls[i].text, &err);
+        if (calls[i].error != NULL) {
+            assert_null(expr);
+            assert_int_equal(strncmp(err.text, calls[i].error, strlen(calls[i].error)), 0);
+        } else {
+            assert_non_null(expr);
+            assert_int_equal(expr->call->constant_args, calls[i].constants);
+        }
+    }
+    bench_fini(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_string),           cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_numeric),          cmocka_unit_test(test_time),
         cmocka_unit_test(test_arrays_and_maps),  cmocka_unit_test(test_texts_of_formats),
-        cmocka_unit_test(test_hidden_functions),
+        cmocka_unit_test(test_hidden_functions), cmocka_unit_test(test_variadic_aggregates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

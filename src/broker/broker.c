@@ -200,7 +200,8 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
 {
     struct broker *broker = mem_new(struct broker);
     broker->io = io;
-    broker->metrics = metrics;
+    broker->own_metrics = metrics == NULL ? metric_registry_new() : NULL;
+    broker->metrics = metrics == NULL ? broker->own_metrics : metrics;
     broker->lock_fd = -1;
     copy_config(broker, config);
     init_locks(broker);
@@ -248,6 +249,8 @@ void broker_stop(struct broker *broker)
     if (broker->lock_fd >= 0)
         io_close(broker->io, broker->lock_fd);
     fini_locks(broker);
+    if (broker->own_metrics != NULL)
+        metric_registry_free(broker->own_metrics);
     arena_fini(&broker->arena);
     free(broker);
 }

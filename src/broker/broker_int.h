@@ -172,6 +172,7 @@ struct broker {
     struct arena arena; /* texts of config and addresses */
     struct io *io;
     struct metric_registry *metrics;
+    struct metric_registry *own_metrics; /* when the caller has none */
     int lock_fd;
     struct str cluster_id, host;
     int port;

@@ -499,7 +499,8 @@ static void close_open(struct partition *part, void *arg)
         search->txn->status == TXN_PREPARE_COMMIT && !lost_begin ? MARKER_COMMIT : MARKER_ABORT;
     if (lost_begin)
         search->epoch_seen = MAX(search->epoch_seen, info.epoch);
-    search->good = partition_append_marker(part, info.pid, info.epoch, marker, search->err);
+    search->good = partition_append_marker(part, info.pid, info.epoch, marker, search->err) &&
+                   broker_partition_wait_durable(part, log_end_offset(part->log), search->err);
     log_info("broker", "transaction_closed", "topic=%.*s partition=%d producer_id=%lld epoch=%d marker=%s",
              STR_ARG(part->topic), part->id, (long long)info.pid, info.epoch,
              marker == MARKER_COMMIT ? "commit" : "abort");

@@ -256,7 +256,6 @@ static bool try_h2c(struct h1 *h1, const struct h1_head *head)
     hc->mode = MODE_H2;
     exchange_head(ex, 0);
     exchange_body_end(ex);
-    h2_writable(h2); /* our settings come first */
     return true;
 }
 

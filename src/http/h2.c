@@ -21,6 +21,8 @@ struct h2 {
     struct http_conn *hc;
     nghttp2_session *session;
     struct list exchanges;
+    bool
+        is_silent; /* after an upgrade, until the client's preface came: clients have small buffers behind the 101 */
 };
 
 static void h2_pump(struct exchange *ex);
@@ -34,6 +36,8 @@ static void h2_send(struct h2 *h2)
     struct conn *conn = h2->hc->conn;
     const uint8_t *bytes;
     ssize_t n = 0;
+    if (h2->is_silent)
+        return;
     while (!conn_out_full(conn) && (n = nghttp2_session_mem_send(h2->session, &bytes)) > 0)
         conn_write(conn, str_of((const char *)bytes, (size_t)n));
     if (n < 0)
@@ -249,6 +253,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 
 size_t h2_bytes(struct h2 *h2, struct str unread)
 {
+    h2->is_silent = false;
     ssize_t n = nghttp2_session_mem_recv(h2->session, (const uint8_t *)unread.ptr, unread.len);
     h2_send(h2); /* after an error too: says goodbye */
     if (n < 0)
@@ -315,6 +320,7 @@ bool h2_upgrade(struct h2 *h2, struct exchange *ex, struct str settings)
                                        NULL) == 0;
     if (ok) {
         h2_adopt(h2, ex, 1);
+        h2->is_silent = true;
         ex->req.version = 20;
     }
     buf_fini(&bytes);

@@ -1,5 +1,6 @@
-/* fuzz_http_request.c - any bytes as an HTTP/1.1 request: head, routing, query, negotiation, chunked body. Checks that
- * slices stay inside the input and that the decoder's result does not depend on how the bytes are cut. */
+/* fuzz_http_request.c - any bytes as an HTTP/1.1 request: head, routing, query, negotiation, chunked body.
+ * Checks that slices stay inside the input and that the decoder's result does not depend on how the bytes are
+ * cut. */
 #include <stdint.h>
 #include <stdlib.h>
 

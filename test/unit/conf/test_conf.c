@@ -1,4 +1,5 @@
-/* test_conf.c - option tables: the three places and their order, every type, what is refused and how, the reference. */
+/* test_conf.c - option tables: the three places and their order, every type, what is refused and how, the
+ * reference. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

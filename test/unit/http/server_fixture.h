@@ -1,5 +1,5 @@
-/* server_fixture.h - a server with a handler for everything that the tests of HTTP/1.1, HTTP/2 and websockets ask for,
- * and a blocking client socket. Included by one test program each. */
+/* server_fixture.h - a server with a handler for everything that the tests of HTTP/1.1, HTTP/2 and websockets
+ * ask for, and a blocking client socket. Included by one test program each. */
 #ifndef RIALTO_TEST_HTTP_SERVER_FIXTURE_H
 #define RIALTO_TEST_HTTP_SERVER_FIXTURE_H
 

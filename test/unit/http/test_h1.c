@@ -1,5 +1,5 @@
-/* test_h1.c - HTTP/1.1 over real sockets: replies of every kind, pieces, pipelining, limits, slow and vanishing clients,
- * malformed requests. */
+/* test_h1.c - HTTP/1.1 over real sockets: replies of every kind, pieces, pipelining, limits, slow and
+ * vanishing clients, malformed requests. */
 #include "server_fixture.h"
 
 /* Sends a request and returns everything until the server closes (the requests say "connection: close"). */
@@ -211,7 +211,8 @@ static void test_continue(void **state)
     close(fd);
 }
 
-/* 64 MiB to a client that first does not read: the handler is told to wait, memory stays small, nothing is lost. */
+/* 64 MiB to a client that first does not read: the handler is told to wait, memory stays small, nothing is
+ * lost. */
 static void test_slow_reader(void **state)
 {
     int fd = dial();

@@ -1,5 +1,5 @@
-/* test_h2.c - HTTP/2 with nghttp2's client side over a real socket: many streams, one frame a row, resets, windows, the
- * upgrade from HTTP/1.1, malformed frames. */
+/* test_h2.c - HTTP/2 with nghttp2's client side over a real socket: many streams, one frame a row, resets,
+ * windows, the upgrade from HTTP/1.1, malformed frames. */
 #include "server_fixture.h"
 
 #include <nghttp2/nghttp2.h>
@@ -258,7 +258,8 @@ static void test_streamed_body(void **state)
     client_free(session);
 }
 
-/* Four handlers that use nothing are stopped at their windows; a fifth stream of the same connection goes on. */
+/* Four handlers that use nothing are stopped at their windows; a fifth stream of the same connection goes on.
+ * */
 static void test_stuck_bodies(void **state)
 {
     nghttp2_session *session = client_new();

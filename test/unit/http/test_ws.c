@@ -1,5 +1,5 @@
-/* test_ws.c - websockets after RFC 6455: the example handshake, frames whole and in pieces, ping, close from either side,
- * limits, protocol errors, many messages from another thread. */
+/* test_ws.c - websockets after RFC 6455: the example handshake, frames whole and in pieces, ping, close from
+ * either side, limits, protocol errors, many messages from another thread. */
 #include "server_fixture.h"
 
 static struct buf in; /* bytes of the server not looked at yet */

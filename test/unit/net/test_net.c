@@ -1,5 +1,5 @@
-/* test_net.c - connections over real sockets on free ports: framing in pieces, order, push-back, limits, idle times,
- * mail to connections that are gone, stopping. The test's thread is the client. */
+/* test_net.c - connections over real sockets on free ports: framing in pieces, order, push-back, limits, idle
+ * times, mail to connections that are gone, stopping. The test's thread is the client. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -122,7 +122,8 @@ struct pool;
 /* Threads start when there is work for them, up to thread_max. */
 struct pool *pool_new(const char *name, int thread_max);
 
-/* Runs what is queued to its end, then joins. Free the pool before the loops that its jobs report to. */
+/* Runs what is queued, and what running jobs still submit, to its end, then joins. Free the pool before the loops
+ * that its jobs report to. Nobody else may submit any more. */
 void pool_free(struct pool *pool);
 
 /* Runs run(arg) on a pool thread, then done(arg) on `loop`; `done` may be NULL, `loop` NULL runs done on the

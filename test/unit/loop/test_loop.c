@@ -215,6 +215,7 @@ static void test_signal(void **state)
 
 static _Atomic int ran, reported;
 static struct loop *pool_loop;
+static struct pool *chain_pool;
 
 static void job_run(void *arg)
 {
@@ -226,6 +227,26 @@ static void job_done(void *arg)
 {
     assert_true(loop_is_mine(pool_loop));
     atomic_fetch_add(&reported, 1);
+}
+
+static void job_chain(void *arg)
+{
+    int *left = arg;
+    usleep(1000);
+    atomic_fetch_add(&ran, 1);
+    if (--*left > 0)
+        pool_submit(chain_pool, job_chain, left, NULL, NULL);
+}
+
+/* Jobs that submit jobs while the pool is being freed all run. */
+static void test_pool_chain(void **state)
+{
+    int left = 50;
+    atomic_store(&ran, 0);
+    chain_pool = pool_new("chain", 4);
+    pool_submit(chain_pool, job_chain, &left, NULL, NULL);
+    pool_free(chain_pool);
+    assert_int_equal(atomic_load(&ran), 50);
 }
 
 static void test_pool(void **state)
@@ -251,7 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_timers), cmocka_unit_test(test_timer_order),      cmocka_unit_test(test_calls),
         cmocka_unit_test(test_watch),  cmocka_unit_test(test_post_from_thread), cmocka_unit_test(test_signal),
-        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool),   cmocka_unit_test(test_pool_chain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

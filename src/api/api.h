@@ -27,6 +27,9 @@ struct api_env {
     int64_t started_ms; /* wall clock */
 };
 
+/* All routes of the product (routes.c). */
+void api_routes(struct http_server *server, struct api_env *env);
+
 /* ksqlDB's routes: /ksql, /query, /query-stream, /close-query, /info, /healthcheck, ... (ksql.c, ksql_rows.c). */
 void api_ksql_routes(struct http_server *server, struct api_env *env);
 

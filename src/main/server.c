@@ -160,7 +160,7 @@ static bool start_http(struct rialto *r, struct err *err)
         .data_dir = r->data_dir,
         .started_ms = wall_ms(),
     };
-    api_ksql_routes(r->http, &r->api);
+    api_routes(r->http, &r->api);
     struct buf addresses = {0};
     for (size_t i = 0; i < r->server.http_listen.len; i++) {
         struct net_listener *listener = http_server_listen(r->http, r->net, r->server.http_listen.at[i], err);

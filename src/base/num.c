@@ -123,11 +123,39 @@ bool str_to_double(struct str s, double *out)
     return true;
 }
 
+/* Digits of a number of few decimals, such as 12.34, without printing and reading back: the least k for which
+ * d * 10^k is whole. Up to 15 digits name one double only, so the first that divides back to d is the shortest.
+ * 0 when d has more decimals. */
+static int few_decimals(double d, char digits[20], int *exponent)
+{
+    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6};
+    for (size_t k = 0; k < sizeof powers / sizeof powers[0] && d * powers[k] < 1e15; k++) {
+        double whole = nearbyint(d * powers[k]);
+        if (whole / powers[k] != d)
+            continue;
+        int n = 0;
+        uint64_t rest = (uint64_t)whole;
+        char reversed[20];
+        for (; rest != 0; rest /= 10)
+            reversed[n++] = (char)('0' + rest % 10);
+        for (int i = 0; i < n; i++)
+            digits[i] = reversed[n - 1 - i];
+        *exponent = n - 1 - (int)k;
+        while (n > 1 && digits[n - 1] == '0')
+            n--;
+        return n;
+    }
+    return 0;
+}
+
 /* Shortest digits that read back, at least two as Java wants (4.9E-324, not 5E-324). Returns the digit count; *exponent is that of
  * the first digit (d.ddd x 10^exponent). */
 static int shortest_digits(double d, char digits[20], int *exponent)
 {
     char text[40];
+    int few = few_decimals(d, digits, exponent);
+    if (few > 0)
+        return few;
     /* Normal numbers with up to 15 digits read back from 15 digits, so the search may start there and drop zeros. */
     for (int precision = d < 1e-300 ? 1 : 14; precision < 17; precision++) {
         snprintf(text, sizeof text, "%.*e", precision, d);

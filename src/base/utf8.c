@@ -4,7 +4,8 @@
 #include "base/assert.h"
 #include "base/buf.h"
 
-/* Range of the second byte by the first, for the characters whose first byte restricts it (Unicode, table 3-7). */
+/* Range of the second byte by the first, for the characters whose first byte restricts it (Unicode, table
+ * 3-7). */
 static bool second_byte_fits(uint8_t first, uint8_t second)
 {
     switch (first) {

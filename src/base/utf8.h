@@ -1,4 +1,5 @@
-/* utf8.h - UTF-8: is it, one character, repair. The strict form: no surrogates, no overlong bytes, up to U+10FFFF. */
+/* utf8.h - UTF-8: is it, one character, repair. The strict form: no surrogates, no overlong bytes, up to
+ * U+10FFFF. */
 #ifndef RIALTO_BASE_UTF8_H
 #define RIALTO_BASE_UTF8_H
 
@@ -22,7 +23,8 @@ int utf8_decode(const char *at, const char *end, uint32_t *code);
 /* Writes the character, returns its bytes. `code` must be a scalar value (no surrogate, at most U+10FFFF). */
 int utf8_encode(uint32_t code, char out[4]);
 
-/* s itself when it is valid, else a copy with U+FFFD in place of malformed bytes, as Java's decoder replaces them. */
+/* s itself when it is valid, else a copy with U+FFFD in place of malformed bytes, as Java's decoder
+ * replaces them. */
 struct str utf8_repair(struct str s, struct arena *arena);
 
 #endif

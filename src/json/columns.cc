@@ -4,14 +4,16 @@
  *        --walk the members--> key bytes against the shape remembered for this position
  *                              value token -> kind + slice; nothing is converted here
  *
- * Shape: for the n-th member of an object, the key bytes seen there last and the columns they belong to. Records of one
- * producer have one shape, so a key costs one comparison; a miss costs two hash lookups and renews the entry.
+ * Shape: for the n-th member of an object, the key bytes seen there last and the columns they belong to.
+ * Records of one producer have one shape, so a key costs one comparison; a miss costs two hash lookups and
+ * renews the entry.
  *
- * Flat objects of the remembered shape do not come this far: flat.c reads them in half the time, and hands everything
- * that is nested, escaped or unusual to this reader.
+ * Flat objects of the remembered shape do not come this far: flat.c reads them in half the time, and hands
+ * everything that is nested, escaped or unusual to this reader.
  *
- * (C1) On-Demand checks only what is looked at. Here every member is looked at: scalars by their full grammar, skipped
- *      arrays and objects by the scanner. Wanted arrays and objects are checked by whoever reads them on.
+ * (C1) On-Demand checks only what is looked at. Here every member is looked at: scalars by their full
+ *      grammar, skipped arrays and objects by the scanner. Wanted arrays and objects are checked by whoever
+ *      reads them on.
  * (C2) No exception leaves this file; it is the only one of the module that is not C.
  * (C3) Steady state allocates nothing but unescaped strings, in the caller's arena.
  * Decided against: simdjson's string conversion, which copies every string; most need no copy.
@@ -45,7 +47,8 @@ static_assert(JSON_PADDING >= simdjson::SIMDJSON_PADDING, "the padding that call
 static_assert((int)JSON_SHAPE_KEY_BYTES + 8 < (int)JSON_PADDING,
               "a key is compared without looking for its end first");
 
-/* Is there a backslash in the text? Eight bytes a step: texts are short, and a call of memchr costs more than the search. */
+/* Is there a backslash in the text? Eight bytes a step: texts are short, and a call of memchr costs more
+ * than the search. */
 inline bool has_backslash(struct str text)
 {
     const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;

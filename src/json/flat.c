@@ -4,17 +4,20 @@
  *      `-key n--- compared with the shape, not searched
  *                 `string, number, true, false, null: one pass, eight bytes a step
  *
- * (F1) It only says yes to what the general reader accepts with the same result; any doubt is a no: escapes, nesting, white space
- *      other than one blank, an unknown key, broken text. Then the general reader starts over, and finds and words errors.
- * (F2) It may look at padding behind the text, whose contents do not matter: `at` running beyond `end` is a no.
- * Why beside simdjson: its first stage and its iterator cost a record of 125 bytes about 120 ns, this pass less than half.
+ * (F1) It only says yes to what the general reader accepts with the same result; any doubt is a no:
+ *      escapes, nesting, white space other than one blank, an unknown key, broken text. Then the general
+ *      reader starts over, and finds and words errors.
+ * (F2) It may look at padding behind the text, whose contents do not matter: `at` running beyond `end` is a
+ *      no.
+ * Why beside simdjson: its first stage and its iterator cost a record of 125 bytes about 120 ns, this pass
+ * less than half.
  */
 #include "json/json_int.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte of a load is its lowest");
 
-/* From behind the opening quote to the closing one; NULL when the string holds an escape, a control character, bad
- * UTF-8, or does not end. */
+/* From behind the opening quote to the closing one; NULL when the string holds an escape, a control
+ * character, bad UTF-8, or does not end. */
 static const char *string_end(const char *first, const char *end)
 {
     const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;

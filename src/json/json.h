@@ -6,9 +6,10 @@
  *   struct json_writer -------> struct buf
  *
  * (J1) Readers are strict: text after the value, control characters in strings, bad UTF-8, leading zeros,
- * trailing commas and depth beyond JSON_DEPTH_MAX are ERR_SERIALIZATION with the byte position, counted from
- * 0. (J2) Numbers keep their text: nothing is rounded before the reader knows the wanted type. (J3) Members
- * keep their order; of equal names the last one counts.
+ *      trailing commas and depth beyond JSON_DEPTH_MAX are ERR_SERIALIZATION with the byte position,
+ *      counted from 0.
+ * (J2) Numbers keep their text: nothing is rounded before the reader knows the wanted type.
+ * (J3) Members keep their order; of equal names the last one counts.
  */
 #ifndef RIALTO_JSON_JSON_H
 #define RIALTO_JSON_JSON_H
@@ -22,9 +23,7 @@ enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSO
 /* "null", "boolean", "number" ...: for error texts. */
 const char *json_kind_name(enum json_kind kind);
 
-/* Trees
- * -----------------------------------------------------------------------------------------------------------
- */
+/* Trees ---------------------------------------------------------------------------------------- */
 
 struct json_value {
     enum json_kind kind;
@@ -63,9 +62,7 @@ bool json_to_double(const struct json_value *value, double *out);
 /* Equal as JSON: numbers by their text, objects without regard to order. */
 bool json_eq(const struct json_value *a, const struct json_value *b);
 
-/* Writer
- * ----------------------------------------------------------------------------------------------------------
- */
+/* Writer --------------------------------------------------------------------------------------- */
 
 /* Zero-initialise with .out set. Commas and colons are the writer's; nesting is the caller's. */
 struct json_writer {
@@ -101,8 +98,7 @@ void json_key_begin(struct json_writer *writer, const char *name); /* the value 
 /* Appends s in quotes. Escapes as Jackson does: \" \\ \b \f \n \r \t and \u00XX for the other controls. */
 void json_append_string(struct buf *out, struct str s);
 
-/* Pull scanner
- * ---------------------------------------------------------------------------------------------------- */
+/* Pull scanner --------------------------------------------------------------------------------- */
 
 struct json_scan {
     const char *start, *at, *end;
@@ -129,8 +125,7 @@ bool json_scan_skip(struct json_scan *scan, struct str *raw);
 /* Only white space is left. */
 bool json_scan_end(struct json_scan *scan);
 
-/* Column reader: the record path
- * ---------------------------------------------------------------------------------- */
+/* Column reader: the record path --------------------------------------------------------------- */
 
 /* Bytes that must be readable (their contents do not matter) behind the text when `padded` is passed as true.
  */

@@ -7,14 +7,15 @@
 /* End of the number that starts at `at` by RFC 8259's grammar; NULL when none does. */
 const char *json_number_end(const char *at, const char *end);
 
-/* The text of a string whose inside (between the quotes) is `raw`, which holds escapes. A lone surrogate becomes U+FFFD.
- * On a bad escape: false and *bad at it. */
+/* The text of a string whose inside (between the quotes) is `raw`, which holds escapes. A lone surrogate
+ * becomes U+FFFD. On a bad escape: false and *bad at it. */
 bool json_unescape(struct str raw, struct arena *arena, struct str *out, const char **bad);
 
 /* "JSON is not valid at position 7: expected ':'" */
 bool json_fail(struct err *err, size_t position, const char *what);
 
-/* The shape of the objects of one reader: for the n-th member, the key seen there last and the columns it belongs to. */
+/* The shape of the objects of one reader: for the n-th member, the key seen there last and the columns it
+ * belongs to. */
 enum { JSON_SHAPE_MEMBERS = 128, JSON_SHAPE_KEY_BYTES = 47 };
 
 struct json_match {
@@ -28,7 +29,8 @@ struct json_shape_entry {
     char key[JSON_SHAPE_KEY_BYTES + 8];
 };
 
-/* The key of the entry, with its closing quote, stands at `raw`. Reads up to JSON_SHAPE_KEY_BYTES + 8 bytes. */
+/* The key of the entry, with its closing quote, stands at `raw`. Reads up to JSON_SHAPE_KEY_BYTES + 8
+ * bytes. */
 static inline bool json_shape_fits(const struct json_shape_entry *entry, const char *raw)
 {
     size_t n = entry->key_len;
@@ -47,7 +49,8 @@ static inline bool json_shape_fits(const struct json_shape_entry *entry, const c
     return n == 0 || (x ^ y) << (64 - 8 * n) == 0;
 }
 
-/* Gives a member's value to the columns it belongs to: the exact name keeps what it has, of variants the last counts. */
+/* Gives a member's value to the columns it belongs to: the exact name keeps what it has, of variants the
+ * last counts. */
 static inline void json_match_put(struct json_match match, const bool *wanted, struct json_field found,
                                   struct json_field *out)
 {
@@ -58,8 +61,8 @@ static inline void json_match_put(struct json_match match, const bool *wanted, s
         out[match.exact] = found;
 }
 
-/* flat.c: reads a flat object of the remembered shape; false when the text is anything else (or broken): the general
- * reader must take it from its start, over cleared `out`. The text must be padded. */
+/* flat.c: reads a flat object of the remembered shape; false when the text is anything else (or broken):
+ * the general reader must take it from its start, over cleared `out`. The text must be padded. */
 bool json_flat_read(const struct json_shape_entry *shape, struct str text, const bool *wanted,
                     struct json_field *out);
 

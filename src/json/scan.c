@@ -4,7 +4,8 @@
  *                     ^ opened            ^ scan_element says no more
  *
  * (S1) `at` is behind the last token; white space is passed before a token, never after it.
- * (S2) `fresh` is set by an opening bracket and cleared by the first element, member or end: it tells "[" from ",".
+ * (S2) `fresh` is set by an opening bracket and cleared by the first element, member or end: it tells "["
+ *      from ",".
  * (S3) Strings are checked eight bytes a step; only those with bytes beyond ASCII pass the UTF-8 check.
  */
 #include "json/json_int.h"

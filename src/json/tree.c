@@ -1,7 +1,8 @@
 /* tree.c - trees of JSON values in an arena, read through the scanner.
  *
- * Elements are collected on a stack that grows on the heap and are copied into the arena when their container ends, so
- * that each array and object is one run of memory. Depth is bounded by the scanner, and with it this recursion.
+ * Elements are collected on a stack that grows on the heap and are copied into the arena when their
+ * container ends, so that each array and object is one run of memory. Depth is bounded by the scanner, and
+ * with it this recursion.
  */
 #include "json/json.h"
 

@@ -2,8 +2,9 @@
  *
  *     1,"say ""hi""",,2.50      fields; the third is NULL
  *
- * Read: a field that begins with a quote ends at its single quote, and only white space may follow it; the record ends
- * at a line break outside quotes, empty lines before it are passed over. Written: minimal quotes (needs_quotes).
+ * Read: a field that begins with a quote ends at its single quote, and only white space may follow it; the
+ * record ends at a line break outside quotes, empty lines before it are passed over. Written: minimal
+ * quotes (needs_quotes).
  */
 #include "serde/serde_int.h"
 
@@ -156,8 +157,8 @@ static bool is_alnum(uint8_t c)
     return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
 }
 
-/* Commons CSV's QuoteMode.MINIMAL. The first field of a record is quoted as soon as it does not begin with a letter or a digit:
- * "-1" would else begin with what might be a comment. */
+/* Commons CSV's QuoteMode.MINIMAL. The first field of a record is quoted as soon as it does not begin with
+ * a letter or a digit: "-1" would else begin with what might be a comment. */
 static bool needs_quotes(struct str text, bool first, char delimiter)
 {
     if (text.len == 0)

@@ -1,7 +1,7 @@
 /* format.c - the table of formats, and whether a format can hold given columns.
  *
- * Messages are those of the original, which clients and scripts match on; for keys and values they come in the frame
- * "Key format does not support schema.\nformat: ..\nschema: ..\nreason: ..".
+ * Messages are those of the original, which clients and scripts match on; for keys and values they come in
+ * the frame "Key format does not support schema.\nformat: ..\nschema: ..\nreason: ..".
  */
 #include "serde/serde_int.h"
 

@@ -4,8 +4,9 @@
  *             scalars are converted at once; arrays and objects are read with the scanner, down their type
  *   encode  ,"NAME": texts are made once; values follow
  *
- * (R1) What can be coerced is the table in reference 2.4; all else is "Can't convert type. sourceType: TextNode,
- *      requiredType: INTEGER, path: $.A", node names being Jackson's, which users know from their logs.
+ * (R1) What can be coerced is the table in reference 2.4; all else is "Can't convert type. sourceType:
+ *      TextNode, requiredType: INTEGER, path: $.A", node names being Jackson's, which users know from their
+ *      logs.
  * (R2) Every member is checked, wanted or not, so a broken record is an error whatever the query reads of it.
  */
 #include "serde/serde_int.h"
@@ -388,7 +389,7 @@ bool serde_value_of_json(struct str text, const struct sql_type *type, struct st
            serde_json_field(field, type, &root, out, arena, err);
 }
 
-/* Writing --------------------------------------------------------------------------------------------------------- */
+/* Writing -------------------------------------------------------------------------------------- */
 
 static void write_temporal(struct value v, enum serde_json_form form, struct json_writer *writer)
 {
@@ -485,7 +486,7 @@ void serde_value_to_json(struct value v, const struct sql_type *type, enum serde
     UNREACHABLE();
 }
 
-/* The format ------------------------------------------------------------------------------------------------------ */
+/* The format ----------------------------------------------------------------------------------- */
 
 static void json_open(struct serde *serde)
 {

@@ -1,7 +1,7 @@
 /* serde.h - bytes of record keys and values to column values and back.
  *
- *   format table   NONE KAFKA DELIMITED JSON (JSON_SR AVRO PROTOBUF PROTOBUF_NOSR are named, and refused
- * until built) struct serde   format + columns + options, made once per source or sink side
+ *   format table   NONE KAFKA DELIMITED JSON; those of the schema registry are refused until built
+ *   struct serde   format + columns + options, made once per source or sink side
  *
  *     record bytes --serde_decode(row)--> cols[c][row]      only the wanted columns are written
  *     cols[c][row] --serde_encode(row)--> bytes
@@ -15,9 +15,7 @@
 #include "json/json.h"
 #include "type/type.h"
 
-/* Formats
- * ---------------------------------------------------------------------------------------------------------
- */
+/* Formats -------------------------------------------------------------------------------------- */
 
 struct serde_format {
     struct str name;       /* upper case */
@@ -56,9 +54,7 @@ bool serde_parse_delimiter(struct str text, char *out, struct err *err);
 bool serde_check(const struct serde_format *format, enum serde_side side, const struct column *columns,
                  uint32_t column_count, const struct serde_options *options, struct err *err);
 
-/* Serdes
- * ----------------------------------------------------------------------------------------------------------
- */
+/* Serdes --------------------------------------------------------------------------------------- */
 
 struct serde;
 
@@ -87,8 +83,7 @@ bool serde_decode(struct serde *serde, struct str bytes, struct value *const *co
 bool serde_encode(struct serde *serde, const struct value *const *cols, uint32_t row, struct buf *out,
                   bool *null_record, struct err *err);
 
-/* Windowed keys
- * --------------------------------------------------------------------------------------------------- */
+/* Windowed keys -------------------------------------------------------------------------------- */
 
 /* Time windows: key + start (8 bytes, big endian). Session windows: key + end + start. */
 void serde_append_time_window(struct buf *key, int64_t start_ms);
@@ -98,8 +93,7 @@ void serde_append_session_window(struct buf *key, int64_t start_ms, int64_t end_
 bool serde_cut_time_window(struct str *key, int64_t *start_ms, struct err *err);
 bool serde_cut_session_window(struct str *key, int64_t *start_ms, int64_t *end_ms, struct err *err);
 
-/* Values and JSON
- * ------------------------------------------------------------------------------------------------- */
+/* Values and JSON ------------------------------------------------------------------------------ */
 
 /* Where times are numbers (records) or texts (rows of HTTP answers): DATE 18000 or "2019-04-14", TIME ms or
  * "01:34:20", TIMESTAMP ms or "2020-05-26T23:59:58.000". All else is equal: DECIMAL a number in plain

@@ -2,8 +2,8 @@
  *
  *   casts[from][to] = function, NULL where "Cast of X to Y is not supported"
  *
- * ARRAY, MAP and STRUCT are cast element by element and stand outside the table. A failing cast of one element fails
- * the whole. Integers wrap, as Java narrows them; doubles saturate, as Java cuts them.
+ * ARRAY, MAP and STRUCT are cast element by element and stand outside the table. A failing cast of one
+ * element fails the whole. Integers wrap, as Java narrows them; doubles saturate, as Java cuts them.
  */
 #include "type/type_int.h"
 

@@ -1,7 +1,8 @@
 /* decimal.c - what a decimal is, and its texts and bytes; arithmetic is in decimal_math.c.
  *
- * Values up to 127 bits stay in `small`; the GMP half is reached by sums that do not fit, and by texts of 38 digits and
- * more. GMP integers are made on the stack of one function and released there; what is kept is copied to the arena.
+ * Values up to 127 bits stay in `small`; the GMP half is reached by sums that do not fit, and by texts of
+ * 38 digits and more. GMP integers are made on the stack of one function and released there; what is kept
+ * is copied to the arena.
  */
 #include "type/decimal_int.h"
 

@@ -1,21 +1,24 @@
-/* decimal.h - exact decimals with BigDecimal's semantics: unscaled integer and scale, value = unscaled /
- * 10^scale.
+/* decimal.h - exact decimals with BigDecimal's semantics: unscaled integer and scale.
+ *
+ *   value = unscaled / 10^scale
  *
  *   unscaled fits 127 bits:  [small: __int128][limbs NULL]          adds and multiplies in a few ns
  *   beyond:                  [limbs -> GMP limbs, least first][limb_count, negative when the number is]
  *
  * (D1) A number is `small` whenever it fits: two equal unscaled values have one representation.
- * (D2) Decimals are immutable and live in an arena (values of SQL_DECIMAL point to them). Functions return a
- * new one, or an argument when nothing changes. (D3) 1.0 and 1.00 differ in scale, compare equal and hash
- * equal. Scales are 0 and up, except while exponents are parsed. Any thread: there is no shared state.
+ * (D2) Decimals are immutable and live in an arena (values of SQL_DECIMAL point to them). Functions return
+ *      a new one, or an argument when nothing changes.
+ * (D3) 1.0 and 1.00 differ in scale, compare equal and hash equal.
+ *
+ * Scales are 0 and up. Any thread: there is no shared state.
  */
 #ifndef RIALTO_TYPE_DECIMAL_H
 #define RIALTO_TYPE_DECIMAL_H
 
 #include "base/base.h"
 
-/* Digits that a text may have before it is refused, and bound of scales: input from outside chooses neither.
- */
+/* Digits that a text may have before it is refused, and bound of scales: input from outside chooses
+ * neither. */
 enum { DECIMAL_DIGITS_MAX = 4096 };
 
 struct decimal {

@@ -1,7 +1,8 @@
 /* decimal_math.c - rounding, arithmetic and order of decimals.
  *
- * Every operation has two halves: __int128 with overflow checks, and GMP when a step does not fit. Both round by the
- * same rule (`away`): the quotient is cut towards zero, then its magnitude grows by one or not, by what was cut off.
+ * Every operation has two halves: __int128 with overflow checks, and GMP when a step does not fit. Both
+ * round by the same rule (`away`): the quotient is cut towards zero, then its magnitude grows by one or
+ * not, by what was cut off.
  */
 #include "type/decimal_int.h"
 

@@ -3,10 +3,9 @@
  *   pattern text --compile--> array of steps (letter, width, literal, [ optional ])
  *   steps x instant x zone --> text          steps x text --> fields --resolve--> date, time, instant
  *
- * Letters: G u y Y Q q M L w W d D E e c a h K k H m s S A n N V v z Z X x O p ' [ ] ; names of months and
- * days in English. Resolution as ksqlDB asks for it: missing parts are filled (1970-01-01, midnight), y
- * stands for u without an era. Zones: IANA names from the system's TZif files, fixed offsets (+05:30, UTC+2,
- * Z), UTC.
+ * Letters: G u y Y Q q M L w W F d D E e c a h K k H m s S A n N V v z Z X x O p ' [ ] ; names of months
+ * and days are English. Missing parts are filled (1970-01-01, midnight); y stands for u where there is no
+ * era. Zones: IANA names from the system's TZif files, fixed offsets (+05:30, UTC+2, Z), UTC.
  *
  * Owner: a `struct time_formats` caches compiled patterns and loaded zones; it belongs to one thread and must
  * outlive what it hands out. There is no global state.
@@ -18,8 +17,7 @@
 
 enum { TIME_DAY_MS = 86400000 };
 
-/* Calendar: proleptic Gregorian, days from 1970-01-01.
- * ----------------------------------------------------------------- */
+/* Calendar: proleptic Gregorian, days from 1970-01-01 ------------------------------------------ */
 
 struct time_civil {
     int64_t year; /* astronomical: 0 is 1 BC */
@@ -42,8 +40,7 @@ bool time_parse_date(struct str text, int64_t *days, struct err *err);
 bool time_parse_time(struct str text, int64_t *ms_of_day, struct err *err);
 bool time_parse_timestamp(struct str text, int64_t *ms, struct err *err);
 
-/* Patterns and zones
- * ---------------------------------------------------------------------------------------------- */
+/* Patterns and zones --------------------------------------------------------------------------- */
 
 struct time_formats;
 struct time_format;

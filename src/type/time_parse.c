@@ -2,9 +2,9 @@
  *
  *   text --read_steps--> values of the fields that the pattern names --resolve--> days, ms of the day
  *
- * Reading follows Java's strict parser without regard to case; resolving is its SMART mode: the 31st of a short month is that
- * month's last day. What the pattern does not name is filled: 1970, the first month, the first day, midnight.
- * A section that cannot be read is passed over, and what it read is forgotten.
+ * Reading follows Java's strict parser without regard to case; resolving is its SMART mode: the 31st of a
+ * short month is that month's last day. What the pattern does not name is filled: 1970, the first month,
+ * the first day, midnight. A section that cannot be read is passed over, and what it read is forgotten.
  */
 #include "type/time_int.h"
 

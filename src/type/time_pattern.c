@@ -1,8 +1,9 @@
-/* time_pattern.c - pattern text to steps, by the rules of java.time.format.DateTimeFormatterBuilder.appendPattern.
+/* time_pattern.c - pattern text to steps, by the rules of Java's DateTimeFormatterBuilder.appendPattern.
  *
- *   "yyyy-MM[ 'at' HH]"  ->  number(yyyy) literal(-) number(MM) open literal( ) literal(at) literal( ) number(HH) close
+ *   "yyyy-MM[ 'at' HH]"  ->  number(yyyy) literal(-) number(MM) open literal( ) literal(at) ...
  *
- * (P1) Numbers of fixed width right behind a number of open width reserve their digits from it: "yyyyMMdd" reads 20200131.
+ * (P1) Numbers of fixed width right behind a number of open width reserve their digits from it: "yyyyMMdd"
+ *      reads 20200131.
  * (P2) Steps are immutable and live in the arena of the cache.
  */
 #include "type/time_int.h"

@@ -1,7 +1,7 @@
 /* time_print.c - an instant, a date or a time through the steps of a pattern.
  *
- * A value is spread into a `moment`: its parts, and which of them it has. Optional sections print like the rest: only a part
- * that the value lacks makes a section print nothing.
+ * A value is spread into a `moment`: its parts, and which of them it has. Optional sections print like the
+ * rest: only a part that the value lacks makes a section print nothing.
  */
 #include "type/time_int.h"
 

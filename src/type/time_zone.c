@@ -3,8 +3,8 @@
  *   transitions  t0      t1      t2 ... tn      footer rule "CET-1CEST,M3.5.0,M10.5.0/3"
  *   type    first |  a    |  b    |  a ... |  b  | computed
  *
- * Files are untrusted only in so far as ids come from users: an id is checked letter by letter before it becomes a path, sizes in
- * the file before they are used. Only the 64-bit part (version 2 and later) is read.
+ * Ids come from users: an id is checked letter by letter before it becomes a path; sizes in the file are checked
+ * before they are used. Only the 64-bit part (version 2 and later) is read.
  * Local times in a gap or an overlap take the offset before the transition, as java.time does.
  */
 #include "type/time_int.h"
@@ -98,7 +98,7 @@ struct str time_zone_id(const struct time_zone *zone)
     return zone->id;
 }
 
-/* Reading TZif ---------------------------------------------------------------------------------------------------- */
+/* Reading TZif --------------------------------------------------------------------------------- */
 
 /* Zones may come from data: the cache holds no more than this many. */
 enum { ZONES_MAX = 4096 };
@@ -178,7 +178,7 @@ static bool read_tzif(struct str file, struct time_zone *zone, struct arena *are
     return true;
 }
 
-/* The footer: a POSIX TZ string ------------------------------------------------------------------------------------- */
+/* The footer: a POSIX TZ string ---------------------------------------------------------------- */
 
 static bool take(struct str *text, char c)
 {
@@ -335,7 +335,7 @@ int32_t time_zone_offset_of_local(const struct time_zone *zone, int64_t local_s)
     return time_zone_offset_at(zone, local_s - after) == after ? after : before;
 }
 
-/* Cache ------------------------------------------------------------------------------------------------------------- */
+/* Cache ---------------------------------------------------------------------------------------- */
 
 struct time_formats *time_formats_new(void)
 {

@@ -174,7 +174,7 @@ void type_print(const struct sql_type *type, struct buf *out)
         buf_append_char(out, '>');
         return;
     case SQL_STRUCT:
-        buf_append_char(out, '<');
+        buf_append_cstr(out, type->field_count == 0 ? "< " : "<"); /* an empty one is STRUCT< > */
         for (uint32_t i = 0; i < type->field_count; i++) {
             buf_append_cstr(out, i == 0 ? "" : ", ");
             print_name(type->fields[i].name, out);

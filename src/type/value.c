@@ -1,6 +1,7 @@
 /* value.c - copying, equality, order, hash and text of values.
  *
- * All walk a value by its own kind; the type is only needed for text (field names). Recursion is as deep as the type.
+ * All walk a value by its own kind; the type is only needed for text (field names). Recursion is as deep as
+ * the type.
  */
 #include "type/type_int.h"
 
@@ -82,8 +83,8 @@ bool value_eq(struct value a, struct value b)
     }
 }
 
-/* Order of UTF-16 code units on UTF-8 bytes: as the bytes, except that characters beyond U+FFFF (first byte F0 and up; surrogates
- * in UTF-16) come before U+E000..U+FFFF (first byte EE, EF). */
+/* Order of UTF-16 code units on UTF-8 bytes: as the bytes, except that characters beyond U+FFFF (first byte
+ * F0 and up; surrogates in UTF-16) come before U+E000..U+FFFF (first byte EE, EF). */
 static int text_cmp(struct str a, struct str b)
 {
     size_t n = MIN(a.len, b.len), i = 0;

@@ -5,15 +5,17 @@
  *   INTEGER BIGINT DATE
  *   TIME TIMESTAMP               01 zigzag varint
  *   DOUBLE                       01 8 bytes, big endian
- *   DECIMAL                      01 varint size, unscaled value as big-endian two's complement; the scale is the type's
+ *   DECIMAL                      01 varint size, unscaled value, two's complement; the scale is the type's
  *   STRING BYTES                 01 varint size, bytes
  *   ARRAY                        01 varint count, elements
  *   MAP                          01 varint count, key value key value ...
  *   STRUCT                       01 fields
  *
- * (E1) Equal values have equal bytes, so keys compare by them: decimals are brought to the type's scale first. Two
- *      exceptions that do not meet keys: maps keep their order of insertion, and -0.0 is kept apart from 0.0.
- * (E2) Every element takes a byte at least: a count larger than the bytes left is refused before memory is taken.
+ * (E1) Equal values have equal bytes, so keys compare by them: decimals are brought to the type's scale
+ *      first. Two exceptions that do not meet keys: maps keep their order of insertion, and -0.0 is kept
+ *      apart from 0.0.
+ * (E2) Every element takes a byte at least: a count larger than the bytes left is refused before memory is
+ *      taken.
  */
 #include "type/type_int.h"
 

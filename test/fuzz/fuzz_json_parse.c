@@ -1,5 +1,5 @@
-/* fuzz_json_parse.c - the tree reader and the column reader must accept the same objects, and what the writer makes of a
- * tree must parse to an equal tree. */
+/* fuzz_json_parse.c - the tree reader and the column reader must accept the same objects, and what the
+ * writer makes of a tree must parse to an equal tree. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -21,8 +21,8 @@ static bool fields_are_whole(const struct json_field *fields, struct arena *aren
     return true;
 }
 
-/* Reads twice: the second time the reader knows the shape and may go the short way, with the same result. Then once more without
- * the last byte, which the short way must not find in the padding. */
+/* Reads twice: the second time the reader knows the shape and may go the short way, with the same result.
+ * Then once more without the last byte, which the short way must not find in the padding. */
 static bool columns_accept(struct str text, struct arena *arena)
 {
     const struct str names[NAMES] = {STR_INIT("A"), STR_INIT("b"), STR_INIT("AMOUNT")};
@@ -45,7 +45,8 @@ static bool columns_accept(struct str text, struct arena *arena)
     return ok;
 }
 
-/* A member that is read twice under one name keeps only the last: text that is broken in an earlier one may pass. */
+/* A member that is read twice under one name keeps only the last: text that is broken in an earlier one may
+ * pass. */
 static bool has_names_twice(const struct json_value *object)
 {
     for (uint32_t i = 0; i < object->len; i++)

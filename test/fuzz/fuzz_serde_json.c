@@ -1,5 +1,5 @@
-/* fuzz_serde_json.c - arbitrary bytes as JSON, DELIMITED and KAFKA records: decoding ends in values or an error; what was
- * decoded can be encoded, and decodes again to equal values. */
+/* fuzz_serde_json.c - arbitrary bytes as JSON, DELIMITED and KAFKA records: decoding ends in values or an
+ * error; what was decoded can be encoded, and decodes again to equal values. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* test_utf8.c - well-formed and ill-formed sequences from the Unicode standard, chapter 3.9, and Java's replacements. */
+/* test_utf8.c - well-formed and ill-formed sequences from the Unicode standard, chapter 3.9, and Java's
+ * replacements. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* test_json.c - trees, writer, scanner and column reader; expectations from RFC 8259 and from Jackson's escapes. */
+/* test_json.c - trees, writer, scanner and column reader; expectations from RFC 8259 and from Jackson's
+ * escapes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -278,7 +279,8 @@ static void test_columns_errors(void **state)
     json_columns_free(columns);
 }
 
-/* Flat objects whose shape is known go the short way; what is broken or unusual in them must be seen there all the same. */
+/* Flat objects whose shape is known go the short way; what is broken or unusual in them must be seen there
+ * all the same. */
 static void test_columns_flat(void **state)
 {
     static const char *const good[] = {
@@ -323,7 +325,8 @@ static void test_columns_flat(void **state)
     json_columns_free(columns);
 }
 
-/* Many members, long keys, members in changing order: all go past the shape cache and must match all the same. */
+/* Many members, long keys, members in changing order: all go past the shape cache and must match all the
+ * same. */
 static void test_columns_shapes(void **state)
 {
     const struct str names[] = {STR_INIT("A_NAME_THAT_IS_LONGER_THAN_WHAT_THE_SHAPE_CACHE_KEEPS_FOR_ONE_KEY"),

@@ -1,4 +1,5 @@
-/* test_serde.c - formats against the rules of the SQL reference (2.4) and ksqlDB's own cases (json, delimited, kafka, decimal). */
+/* test_serde.c - formats against the rules of the SQL reference (2.4) and ksqlDB's own cases (json,
+ * delimited, kafka, decimal). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -401,6 +402,8 @@ static void test_http_forms(void **state)
     const struct sql_type *map = type_map(&type_integer, &type_string, &arena);
     const struct value entry[] = {value_int(1), value_str(STR("cat"))};
     assert_http(value_nested(SQL_MAP, entry, 1), map, "{\"1\":\"cat\"}");
+    const struct value null_key[] = {VALUE_NULL, value_str(STR("cat"))};
+    assert_http(value_nested(SQL_MAP, null_key, 1), map, "{\"null\":\"cat\"}");
 }
 
 int main(void)

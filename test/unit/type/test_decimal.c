@@ -1,4 +1,5 @@
-/* test_decimal.c - decimals against values worked out with Python's decimal and integers, and java.math.BigDecimal's rules. */
+/* test_decimal.c - decimals against values worked out with Python's decimal and integers, and
+ * java.math.BigDecimal's rules. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* test_time_format.c - patterns and zones against the documentation of java.time.format.DateTimeFormatter, the examples in ksqlDB's
- * cases, and POSIX day rules worked by hand. */
+/* test_time_format.c - patterns and zones against the documentation of java.time.format.DateTimeFormatter,
+ * the examples in ksqlDB's cases, and POSIX day rules worked by hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -119,7 +119,8 @@ static void test_zone_rules(void **state)
     assert_int_equal(time_zone_offset_at(sydney, time_days_of(2100, 1, 1) * 86400),
                      39600); /* summer in January */
     assert_int_equal(time_zone_offset_at(sydney, time_days_of(2100, 7, 1) * 86400), 36000);
-    /* Local times in the gap of 2020-03-29 (02:30) and in the overlap of 2020-10-25 (02:30) take the offset before. */
+    /* Local times in the gap of 2020-03-29 (02:30) and in the overlap of 2020-10-25 (02:30) take the offset
+     * before. */
     assert_int_equal(time_zone_offset_of_local(berlin, time_days_of(2020, 3, 29) * 86400 + 9000), 3600);
     assert_int_equal(time_zone_offset_of_local(berlin, time_days_of(2020, 10, 25) * 86400 + 9000), 7200);
     assert_int_equal(time_zone_offset_of_local(berlin, time_days_of(2020, 3, 29) * 86400 + 10800), 7200);

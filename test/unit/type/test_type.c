@@ -1,4 +1,5 @@
-/* test_type.c - types, values, casts and coercion against the SQL reference (1.2, 2.6) and ksqlDB's cases (cast, decimal). */
+/* test_type.c - types, values, casts and coercion against the SQL reference (1.2, 2.6) and ksqlDB's cases
+ * (cast, decimal). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,6 +54,7 @@ static void test_print(void **state)
     assert_type(type_map(&type_string, type_array(type_decimal(4, 2, &arena), &arena), &arena),
                 "MAP<STRING, ARRAY<DECIMAL(4, 2)>>");
     assert_type(row, "STRUCT<`F0` STRING, `F1` INTEGER>");
+    assert_type(type_struct(NULL, 0, &arena), "STRUCT< >");
     assert_true(type_eq(row, type_dup(row, &arena)));
     assert_false(type_eq(type_decimal(4, 2, &arena), type_decimal(4, 1, &arena)));
     const struct column columns[] = {

@@ -1,14 +1,14 @@
 /* aggregate.c - WINDOW, GROUP BY, HAVING and the rules of aggregations.
  *
- * What may stand outside of an aggregate's arguments: a GROUP BY expression, anything computed from such and from
- * constants, and the bounds of the query's window. Expressions are compared as typed trees, so that `TEST.A` and `A`
- * are one.
+ * What may stand outside of an aggregate's arguments: a GROUP BY expression, anything computed from such
+ * and from constants, and the bounds of the query's window. Expressions are compared as typed trees, so
+ * that `TEST.A` and `A` are one.
  */
 #include "analyze/analyze_int.h"
 
 enum { GRACE_DEFAULT_MS = 24 * 3600 * 1000 };
 
-/* Windows ---------------------------------------------------------------------------------------------------------- */
+/* Windows ------------------------------------------------------------------------------------------------ */
 
 static void add_bound_fields(struct query_build *qb)
 {
@@ -93,7 +93,7 @@ bool analyze_window(struct query_build *qb)
     return read_window_sizes(qb, win);
 }
 
-/* GROUP BY --------------------------------------------------------------------------------------------------------- */
+/* GROUP BY ----------------------------------------------------------------------------------------------- */
 
 static bool find_aggregate(const struct ast_expr *ast, void *state)
 {
@@ -165,7 +165,7 @@ bool analyze_groups(struct query_build *qb)
     return true;
 }
 
-/* Aggregates ------------------------------------------------------------------------------------------------------- */
+/* Aggregates --------------------------------------------------------------------------------------------- */
 
 /* Adds every different aggregate of a tree to qb->aggregates. */
 static void collect_aggregates(struct query_build *qb, const struct expr *expr)

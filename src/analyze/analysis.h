@@ -9,9 +9,10 @@
  *     items     ID: fields[0]      KSQL_COL_0: COUNT(*)
  *     keys      [ fields[0] -> item 0 ]
  *
- * (Q1) All expressions read `fields`, also those of the select list of an aggregation: they hold EXPR_AGGREGATE nodes.
- * (Q2) Everything, the syntax trees that expressions quote included, lives in the analysis's own arena; nothing points
- *      into the statement. The sources are referenced.
+ * (Q1) All expressions read `fields`, also those of the select list of an aggregation: they hold
+ *      EXPR_AGGREGATE nodes.
+ * (Q2) Everything, the syntax trees that expressions quote included, lives in the analysis's own arena;
+ *      nothing points into the statement. The sources are referenced.
  * (Q3) An analysis is passed to plan_build, which takes it over, or to analysis_free.
  */
 #ifndef RIALTO_ANALYZE_ANALYSIS_H
@@ -134,8 +135,8 @@ struct analysis {
 /* Releases an analysis that no plan was built of. NULL is allowed. */
 void analysis_free(const struct analysis *analysis);
 
-/* Are two trees over the same fields the same computation? Calls of functions whose result differs between calls
- * (RANDOM, UUID) never are. */
+/* Are two trees over the same fields the same computation? Calls of functions whose result differs between
+ * calls (RANDOM, UUID) never are. */
 bool analysis_expr_eq(const struct expr *a, const struct expr *b);
 
 /* The tree that a predicate accepts first, in preorder; NULL when none. */

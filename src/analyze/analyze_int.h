@@ -2,10 +2,10 @@
  *
  *   statement --sources.c--> fields --resolve.c--> canonical trees --expr_check--> typed trees over fields
  *                                                       |
- *             join.c  aggregate.c  project.c  keys.c  sink.c: rules, each in the order in which ksqlDB applies them
+ *             join.c  aggregate.c  project.c  keys.c  sink.c: rules, in the order in which ksqlDB applies them
  *
- * (B1) Canonical trees are copies in the analysis's arena; a column reference has its source's alias as qualifier in
- *      joins and none without (messages quote them so).
+ * (B1) Canonical trees are copies in the analysis's arena; a column reference has its source's alias as
+ *      qualifier in joins and none without (messages quote them so).
  * (B2) The first refusal ends the analysis: every function returns false (or NULL) with *err set.
  */
 #ifndef RIALTO_ANALYZE_ANALYZE_INT_H
@@ -27,7 +27,7 @@ typedef vec(struct analysis_field) field_vec;
 typedef vec(struct analysis_item) item_vec;
 typedef vec(const struct expr *) expr_vec;
 
-/* WITH clauses (with.c) -------------------------------------------------------------------------------------------- */
+/* WITH clauses (with.c) ---------------------------------------------------------------------------------- */
 
 enum with_place { WITH_CREATE = 1, WITH_CREATE_AS = 2, WITH_INSERT = 4 };
 
@@ -45,7 +45,7 @@ struct with_props {
 bool with_read(const struct ast_stmt *stmt, enum with_place place, struct with_props *props,
                struct arena *arena, struct err *err);
 
-/* Queries ---------------------------------------------------------------------------------------------------------- */
+/* Queries ------------------------------------------------------------------------------------------------ */
 
 struct query_build {
     const struct analyze_env *env;
@@ -69,9 +69,10 @@ struct query_build {
     bool name_refused;       /* the last typed_expr failed because of a name */
 };
 
-/* Refusals --------------------------------------------------------------------------------------------------------- */
+/* Refusals ----------------------------------------------------------------------------------------------- */
 
-/* ERR_STATEMENT with this text; false, so that one can write `return deny(qb, ...)`. Long texts are not cut. */
+/* ERR_STATEMENT with this text; false, so that one can write `return deny(qb, ...)`. Long texts are not
+ * cut. */
 bool deny(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Texts in the arena, terminated. */
@@ -93,7 +94,7 @@ bool is_reserved_name(struct str name); /* any of them */
 struct str session_property(const struct analyze_env *env, const char *name);
 bool session_flag(const struct analyze_env *env, const char *name, bool fallback);
 
-/* Trees (tree.c) --------------------------------------------------------------------------------------------------- */
+/* Trees (tree.c) ----------------------------------------------------------------------------------------- */
 
 struct rewrite {
     struct arena *arena;
@@ -118,7 +119,7 @@ const struct ast_expr *ast_column(struct arena *arena, struct str qualifier, str
 /* Calls visit for every node in preorder until it returns false; false then. */
 bool ast_walk(const struct ast_expr *ast, bool (*visit)(const struct ast_expr *, void *), void *state);
 
-/* Names (resolve.c) ------------------------------------------------------------------------------------------------ */
+/* Names (resolve.c) -------------------------------------------------------------------------------------- */
 
 bool collect_sources(struct query_build *qb);
 uint32_t add_field(struct query_build *qb, struct analysis_field field);
@@ -143,7 +144,7 @@ const struct expr *expr_replace(const struct expr *expr,
                                 const struct expr *(*replace)(const struct expr *, void *), void *state,
                                 struct arena *arena);
 
-/* Parts of a query ------------------------------------------------------------------------------------------------- */
+/* Parts of a query --------------------------------------------------------------------------------------- */
 
 bool analyze_joins(struct query_build *qb);        /* join.c */
 bool analyze_window(struct query_build *qb);       /* aggregate.c */
@@ -161,7 +162,7 @@ struct str alias_next(struct alias_gen *gen, struct arena *arena);              
 struct str alias_of_field(struct alias_gen *gen, struct str field, struct arena *arena); /* project.c */
 bool calls_aggregate(const struct ast_expr *ast);                                        /* aggregate.c */
 
-/* Formats of a source or sink (format.c) --------------------------------------------------------------------------- */
+/* Formats of a source or sink (format.c) ----------------------------------------------------------------- */
 
 /* What a side falls back to when the WITH clause does not name a format: name null when there is nothing. */
 bool formats_resolve(const struct analyze_env *env, const struct with_props *props,

@@ -1,8 +1,10 @@
-/* create.c - CREATE STREAM/TABLE over a topic, and ALTER ... ADD: from written columns and properties to a source.
+/* create.c - CREATE STREAM/TABLE over a topic, and ALTER ... ADD: from written columns and properties to a
+ * source.
  *
- *   columns --> schema (keys first) --> formats can hold it? --> timestamp, window --> topic there, or to be made
+ *   columns --> schema (keys first) --> formats can hold it? --> timestamp, window --> topic there, or to make
  *
- * Columns that are not declared would come from the schema registry; that is refused, because rialto cannot ask one yet.
+ * Columns that are not declared would come from the schema registry; that is refused, because rialto
+ * cannot ask one yet.
  */
 #include "analyze/analyze_int.h"
 
@@ -21,7 +23,7 @@ static const char *kind_word(enum source_kind kind)
     return kind == SOURCE_STREAM ? "stream" : "table";
 }
 
-/* Names -------------------------------------------------------------------------------------------------------------- */
+/* Names -------------------------------------------------------------------------------------------------- */
 
 static bool check_name(struct creation *cr)
 {
@@ -38,7 +40,7 @@ static bool check_name(struct creation *cr)
                    kind_word(present->kind));
 }
 
-/* Columns ------------------------------------------------------------------------------------------------------------ */
+/* Columns ------------------------------------------------------------------------------------------------ */
 
 static const struct sql_type *scope_type(void *state, struct str name, struct arena *arena, struct err *err)
 {
@@ -168,7 +170,7 @@ static bool check_declared(struct creation *cr)
     return true;
 }
 
-/* Windows ------------------------------------------------------------------------------------------------------------ */
+/* Windows ------------------------------------------------------------------------------------------------ */
 
 static bool deny_duration(struct creation *cr, struct str text, const char *why)
 {
@@ -246,7 +248,7 @@ static bool read_window(struct creation *cr)
     return parse_duration(cr, props->window_size, &cr->proto.window_size_ms);
 }
 
-/* Topic -------------------------------------------------------------------------------------------------------------- */
+/* Topic -------------------------------------------------------------------------------------------------- */
 
 static bool read_topic(struct creation *cr)
 {
@@ -315,7 +317,7 @@ bool analyze_create_source(const struct analyze_env *env, const struct ast_stmt 
     return true;
 }
 
-/* ALTER -------------------------------------------------------------------------------------------------------------- */
+/* ALTER -------------------------------------------------------------------------------------------------- */
 
 static bool check_alterable(const struct ast_stmt *stmt, const struct source *present, struct err *err)
 {

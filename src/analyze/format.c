@@ -1,9 +1,10 @@
-/* format.c - the formats of a source's keys and values: which, with which options, and can they hold the columns.
+/* format.c - the formats of a source's keys and values: which, with which options, and can they hold the
+ * columns.
  *
- *   FORMAT / KEY_FORMAT / VALUE_FORMAT  >  the left-most source's (derived sinks)  >  ksql.persistence.default.format.*
+ *   FORMAT / KEY_FORMAT / VALUE_FORMAT  >  the left-most source's (sinks)  >  ksql.persistence.default.format.*
  *
- * Wrapping of a single value column:  WRAP_SINGLE_VALUE  >  ksql.persistence.wrap.single.values  >  the format's own.
- * A single key column is bare wherever its format can.
+ * Wrapping of a single value column: WRAP_SINGLE_VALUE > ksql.persistence.wrap.single.values > the
+ * format's own. A single key column is bare wherever its format can.
  */
 #include "analyze/analyze_int.h"
 
@@ -115,7 +116,7 @@ bool formats_resolve(const struct analyze_env *env, const struct with_props *pro
            resolve_side(&value_side, value_named, value_default, value, arena, err);
 }
 
-/* Wrapping --------------------------------------------------------------------------------------------------------- */
+/* Wrapping ----------------------------------------------------------------------------------------------- */
 
 static uint32_t value_count(const struct schema *schema)
 {
@@ -148,7 +149,7 @@ static bool set_value_wrap(const struct analyze_env *env, const struct with_prop
     return true;
 }
 
-/* Columns ---------------------------------------------------------------------------------------------------------- */
+/* Columns ------------------------------------------------------------------------------------------------ */
 
 static bool holds_map(const struct sql_type *type)
 {

@@ -1,7 +1,7 @@
 /* insert.c - INSERT INTO ... VALUES: one row, each value a constant, coerced to its column.
  *
- * Without a column list the values stand for all columns, keys first. With one, the columns that are not named are
- * NULL; ROWTIME may be named too.
+ * Without a column list the values stand for all columns, keys first. With one, the columns that are not
+ * named are NULL; ROWTIME may be named too.
  */
 #include "analyze/analyze_int.h"
 
@@ -15,7 +15,7 @@ struct insertion {
     struct err *err;
 };
 
-/* Target ----------------------------------------------------------------------------------------------------------- */
+/* Target ------------------------------------------------------------------------------------------------- */
 
 static bool find_target(struct insertion *in)
 {
@@ -38,7 +38,7 @@ static bool find_target(struct insertion *in)
     return true;
 }
 
-/* Columns ---------------------------------------------------------------------------------------------------------- */
+/* Columns ------------------------------------------------------------------------------------------------ */
 
 enum { COLUMN_IS_ROWTIME = -2 };
 
@@ -112,7 +112,7 @@ static bool check_keys(struct insertion *in, const int *columns)
     return true;
 }
 
-/* Values ----------------------------------------------------------------------------------------------------------- */
+/* Values ------------------------------------------------------------------------------------------------- */
 
 static bool no_column(void *state, struct str qualifier, struct str name, struct sql_place place,
                       uint32_t *index, const struct sql_type **type, struct err *err)

@@ -1,15 +1,18 @@
-/* join.c - joins, left-deep in written order: which sides meet on what, which kinds are refused, what the key is.
+/* join.c - joins, left-deep in written order: which sides meet on what, which kinds are refused, what the
+ * key is.
  *
  *     ((S1 join T2 on S1.ID = T2.ID) join T3 on S1.ID = T3.ID)
  *       running result, joins[0]        joins[1]
  *
  * (J1) A criterion is one equality; one side reads only the joined source, the other one earlier source.
- * (J2) The result is keyed by the joined value. Columns known to be equal to it form a set: those of this criterion
- *      and, when the criterion shares a column with the set of the join before, that set too. Each of them may stand
- *      for the key in the result. A FULL join's value belongs to neither side, so its set is empty, as is the set of a
- *      criterion between two expressions: then the key is a column of its own, ROWKEY.
- * (J3) Tables are never repartitioned to another key: the right side of a join with a table is its primary key. A left
- *      table that is joined by something else than its own key is joined by a foreign key, and keeps its key.
+ * (J2) The result is keyed by the joined value. Columns known to be equal to it form a set: those of this
+ *      criterion and, when the criterion shares a column with the set of the join before, that set too.
+ *      Each of them may stand for the key in the result. A FULL join's value belongs to neither side, so
+ *      its set is empty, as is the set of a criterion between two expressions: then the key is a column of
+ *      its own, ROWKEY.
+ * (J3) Tables are never repartitioned to another key: the right side of a join with a table is its primary
+ *      key. A left table that is joined by something else than its own key is joined by a foreign key, and
+ *      keeps its key.
  */
 #include "analyze/analyze_int.h"
 
@@ -49,7 +52,7 @@ static const char *criterion_text(struct query_build *qb, const struct criterion
         .ptr;
 }
 
-/* Kinds ------------------------------------------------------------------------------------------------------------ */
+/* Kinds -------------------------------------------------------------------------------------------------- */
 
 static bool check_kinds(struct query_build *qb, const struct running *left, uint32_t i,
                         enum ast_join_kind kind)
@@ -101,7 +104,7 @@ static bool read_within(struct query_build *qb, const struct running *left, uint
     return true;
 }
 
-/* Criterion -------------------------------------------------------------------------------------------------------- */
+/* Criterion ---------------------------------------------------------------------------------------------- */
 
 struct reference_count {
     struct query_build *qb;
@@ -185,7 +188,7 @@ static bool type_criterion(struct query_build *qb, const struct criterion *on, s
                 text_of_expr(on->right, qb->arena), text_of_type(join->right->type, qb->arena));
 }
 
-/* Keys ------------------------------------------------------------------------------------------------------------- */
+/* Keys --------------------------------------------------------------------------------------------------- */
 
 /* Both sides become keys, which must not hold maps. */
 static bool check_key_side(struct query_build *qb, const struct expr *side)
@@ -255,7 +258,7 @@ static void join_keys(struct query_build *qb, const struct running *left, const 
     out->key_count = count;
 }
 
-/* Windows and partitions ------------------------------------------------------------------------------------------- */
+/* Windows and partitions --------------------------------------------------------------------------------- */
 
 static void describe_window(const struct analysis_source *from, struct buf *out)
 {
@@ -303,7 +306,7 @@ static bool check_partitions(struct query_build *qb, uint32_t i)
                 STR_ARG(right->alias), right_count);
 }
 
-/* All together ----------------------------------------------------------------------------------------------------- */
+/* All together ------------------------------------------------------------------------------------------- */
 
 static bool analyze_join(struct query_build *qb, uint32_t i, struct running *left)
 {

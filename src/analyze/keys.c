@@ -35,7 +35,7 @@ static const char *join_names(const struct str *names, uint32_t count, const cha
     return copy;
 }
 
-/* Missing keys ------------------------------------------------------------------------------------------------------- */
+/* Missing keys ------------------------------------------------------------------------------------------- */
 
 static bool refuse_missing(struct query_build *qb, const struct key_words *words, const struct str *names,
                            uint32_t count, bool alternatives)
@@ -78,7 +78,7 @@ static bool refuse_foreign_missing(struct query_build *qb, const struct expr *co
     return false;
 }
 
-/* Keys shown twice --------------------------------------------------------------------------------------------------- */
+/* Keys shown twice --------------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -115,7 +115,7 @@ static bool refuse_twice(struct query_build *qb, const struct expr *key)
                 STR_ARG(name), list);
 }
 
-/* Choosing ----------------------------------------------------------------------------------------------------------- */
+/* Choosing ----------------------------------------------------------------------------------------------- */
 
 static void set_keys(struct query_build *qb, const struct expr *const *keys, uint32_t count)
 {

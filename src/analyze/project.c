@@ -8,7 +8,7 @@
  */
 #include "analyze/analyze_int.h"
 
-/* Names ------------------------------------------------------------------------------------------------------------ */
+/* Names -------------------------------------------------------------------------------------------------- */
 
 static struct str take_name(struct alias_gen *gen, struct str name)
 {
@@ -77,7 +77,7 @@ static bool check_alias(struct query_build *qb, const struct ast_select_item *it
                 STR_ARG(item->alias));
 }
 
-/* Items ------------------------------------------------------------------------------------------------------------ */
+/* Items -------------------------------------------------------------------------------------------------- */
 
 static void add_item(struct query_build *qb, struct str name, const struct ast_expr *ast,
                      const struct expr *expr)
@@ -175,7 +175,7 @@ static bool add_expr_item(struct query_build *qb, const struct ast_select_item *
     return true;
 }
 
-/* Stars ------------------------------------------------------------------------------------------------------------ */
+/* Stars -------------------------------------------------------------------------------------------------- */
 
 static bool is_partition_key(const struct query_build *qb, uint32_t field)
 {
@@ -212,8 +212,8 @@ static void add_partition_items(struct query_build *qb)
     }
 }
 
-/* Stars behind a PARTITION BY: the order of the rows that it makes. In a join those have the pseudo columns too,
- * under names that nobody takes for pseudo columns any more. */
+/* Stars behind a PARTITION BY: the order of the rows that it makes. In a join those have the pseudo
+ * columns too, under names that nobody takes for pseudo columns any more. */
 static void add_rekeyed_star(struct query_build *qb, const struct analysis_source *from)
 {
     if (qb->out->kind != ANALYSIS_PERSISTENT)
@@ -254,7 +254,7 @@ static bool add_star_item(struct query_build *qb, const struct ast_select_item *
                 STR_ARG(item->qualifier));
 }
 
-/* Table functions -------------------------------------------------------------------------------------------------- */
+/* Table functions ---------------------------------------------------------------------------------------- */
 
 static bool is_table_call(const struct expr *expr, void *state)
 {
@@ -316,7 +316,7 @@ static bool take_table_calls(struct query_build *qb)
     return !walk.failed;
 }
 
-/* All together ----------------------------------------------------------------------------------------------------- */
+/* All together ------------------------------------------------------------------------------------------- */
 
 static bool check_reserved(struct query_build *qb)
 {

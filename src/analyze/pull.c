@@ -1,4 +1,5 @@
-/* pull.c - which queries without EMIT can be answered from what is there: one source, no regrouping, a readable table. */
+/* pull.c - which queries without EMIT can be answered from what is there: one source, no regrouping, a
+ * readable table. */
 #include "analyze/analyze_int.h"
 
 static const char help[] = " See https://cnfl.io/queries for more info.\n"

@@ -12,7 +12,7 @@
  */
 #include "analyze/analyze_int.h"
 
-/* Statement ---------------------------------------------------------------------------------------------------------- */
+/* Statement ---------------------------------------------------------------------------------------------- */
 
 static bool check_persistent(struct query_build *qb)
 {
@@ -140,7 +140,7 @@ static bool analyze_parts(struct query_build *qb)
            (qb->out->kind != ANALYSIS_PULL || check_pull_source(qb));
 }
 
-/* Result ------------------------------------------------------------------------------------------------------------- */
+/* Result ------------------------------------------------------------------------------------------------- */
 
 static enum analysis_kind kind_of(const struct ast_stmt *stmt)
 {

@@ -1,7 +1,7 @@
 /* replace.c - CREATE OR REPLACE: what of a source may change.
  *
- * Rows that were written stay readable, and rows that a query kept stay its own: topic, formats, time and key columns are
- * fixed, columns may only be added behind the present ones.
+ * Rows that were written stay readable, and rows that a query kept stay its own: topic, formats, time and
+ * key columns are fixed, columns may only be added behind the present ones.
  */
 #include "analyze/analyze_int.h"
 

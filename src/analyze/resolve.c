@@ -3,8 +3,9 @@
  *   FROM L JOIN R ...      sources   [0] L      [1] R
  *                          fields    L.A L.B L.ROWTIME L.ROWPARTITION L.ROWOFFSET | R.A R.C R.ROWTIME ...
  *
- * An unqualified name must belong to one source only. A name that no source has is refused, but for those that the
- * query itself makes: ROWKEY (the key of a join on expressions) and the bounds of the query's own window.
+ * An unqualified name must belong to one source only. A name that no source has is refused, but for those
+ * that the query itself makes: ROWKEY (the key of a join on expressions) and the bounds of the query's own
+ * window.
  */
 #include "analyze/analyze_int.h"
 
@@ -23,7 +24,7 @@ uint32_t add_field(struct query_build *qb, struct analysis_field field)
     return (uint32_t)qb->fields.len - 1;
 }
 
-/* Sources ---------------------------------------------------------------------------------------------------------- */
+/* Sources ------------------------------------------------------------------------------------------------ */
 
 static void add_source_field(struct query_build *qb, uint32_t source, enum analysis_field_kind kind,
                              uint32_t index, struct str name, const struct sql_type *type)
@@ -93,7 +94,7 @@ bool collect_sources(struct query_build *qb)
     return true;
 }
 
-/* Names ------------------------------------------------------------------------------------------------------------ */
+/* Names -------------------------------------------------------------------------------------------------- */
 
 static int32_t source_field(const struct query_build *qb, uint32_t source, struct str name)
 {
@@ -112,7 +113,8 @@ static int32_t source_of_alias(const struct query_build *qb, struct str alias)
     return -1;
 }
 
-/* ROWKEY of a join, and WINDOWSTART and WINDOWEND of the query's own window; -1 when the name is none of them. */
+/* ROWKEY of a join, and WINDOWSTART and WINDOWEND of the query's own window; -1 when the name is none of
+ * them. */
 static int32_t made_field(const struct query_build *qb, struct str name)
 {
     for (size_t i = qb->fields.len; i-- > 0 && qb->fields.at[i].kind >= FIELD_JOIN_KEY;)
@@ -196,7 +198,7 @@ const struct expr *field_expr(struct query_build *qb, uint32_t field, struct sql
     return expr;
 }
 
-/* Canonical trees -------------------------------------------------------------------------------------------------- */
+/* Canonical trees ---------------------------------------------------------------------------------------- */
 
 struct canonical {
     struct query_build *qb;
@@ -245,7 +247,7 @@ const char *qualified_text(struct query_build *qb, const struct ast_expr *ast)
     return text_of_expr(qb->join ? ast : ast_rewrite(&rewrite, ast), qb->arena);
 }
 
-/* Typed trees ------------------------------------------------------------------------------------------------------ */
+/* Typed trees -------------------------------------------------------------------------------------------- */
 
 struct typing {
     struct query_build *qb;
@@ -295,7 +297,8 @@ const struct expr *typed_expr(struct query_build *qb, const struct ast_expr *ast
     return expr_check(ast, &scope, qb->arena, qb->err);
 }
 
-/* Refusals of conversions are told apart from those of names and operators: ksqlDB finds them in another phase. */
+/* Refusals of conversions are told apart from those of names and operators: ksqlDB finds them in another
+ * phase. */
 static bool is_conversion(struct str text)
 {
     static const struct str starts[] = {STR_INIT("Cast of "), STR_INIT("invalid input syntax"),

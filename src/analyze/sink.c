@@ -1,4 +1,5 @@
-/* sink.c - what a persistent query writes: the new source of CREATE ... AS, or the present one of INSERT INTO.
+/* sink.c - what a persistent query writes: the new source of CREATE ... AS, or the present one of INSERT
+ * INTO.
  *
  *   keys, then the other items in order  -->  schema
  *   topic, partitions, formats: WITH clause, else the left-most source's
@@ -41,7 +42,7 @@ static const char *kind_words(enum source_kind kind)
     return kind == SOURCE_STREAM ? "STREAM" : "TABLE";
 }
 
-/* CREATE ... AS ------------------------------------------------------------------------------------------------------ */
+/* CREATE ... AS ------------------------------------------------------------------------------------------ */
 
 static bool check_result_kind(struct query_build *qb)
 {
@@ -191,7 +192,7 @@ static bool new_sink(struct query_build *qb, const struct schema *schema)
     return true;
 }
 
-/* INSERT INTO -------------------------------------------------------------------------------------------------------- */
+/* INSERT INTO -------------------------------------------------------------------------------------------- */
 
 /* Where the target's name stands: behind INSERT and INTO, line breaks and blanks between them counted. */
 static struct sql_place target_place(const struct ast_stmt *stmt)

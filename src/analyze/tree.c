@@ -1,7 +1,8 @@
 /* tree.c - copying and walking syntax trees and typed trees.
  *
- * A copy is deep: names, texts and types too, so that nothing points back into the statement (Q2 of analysis.h).
- * The walks know the shape of a node only by its members: left, right and args hold all children of every kind.
+ * A copy is deep: names, texts and types too, so that nothing points back into the statement (Q2 of
+ * analysis.h). The walks know the shape of a node only by its members: left, right and args hold all
+ * children of every kind.
  */
 #include "analyze/analyze_int.h"
 
@@ -94,7 +95,7 @@ bool ast_walk(const struct ast_expr *ast, bool (*visit)(const struct ast_expr *,
     return true;
 }
 
-/* Typed trees ------------------------------------------------------------------------------------------------------ */
+/* Typed trees -------------------------------------------------------------------------------------------- */
 
 static bool call_eq(const struct expr *a, const struct expr *b)
 {

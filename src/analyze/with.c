@@ -1,7 +1,7 @@
 /* with.c - the WITH clause: one table of properties, read into struct with_props.
  *
- * A row says where a property may stand; another place, or a name that no row has, is an unknown variable to the
- * statement. Values are literals; a number or a truth value may also be written as text.
+ * A row says where a property may stand; another place, or a name that no row has, is an unknown variable
+ * to the statement. Values are literals; a number or a truth value may also be written as text.
  */
 #include "analyze/analyze_int.h"
 

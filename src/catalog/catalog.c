@@ -4,7 +4,8 @@
  *   snapshot 2   entries [A][B][C]  = 1 + C        by_name [A B C]      A and B are the same objects in both
  *
  * (C1) A snapshot is never changed after it was returned; only its count of references moves (atomically).
- * (C2) `entries` stand in order of creation, a replaced one in the place of the old one; `by_name` is sorted by bytes.
+ * (C2) `entries` stand in order of creation, a replaced one in the place of the old one; `by_name` is
+ *      sorted by bytes.
  * (C3) A source or a type is freed with the last snapshot, or other holder, that refers to it.
  *
  * Changing costs a copy of the pointers: statements that change the catalog are rare, lookups are not.
@@ -42,7 +43,7 @@ static bool count_down(int *refs)
     return before == 1;
 }
 
-/* Sources -------------------------------------------------------------------------------------------------------- */
+/* Sources ------------------------------------------------------------------------------------------------ */
 
 const struct source *source_ref(const struct source *source)
 {
@@ -87,7 +88,7 @@ struct source *source_new(const struct source *proto)
     return source;
 }
 
-/* Snapshots ------------------------------------------------------------------------------------------------------ */
+/* Snapshots ---------------------------------------------------------------------------------------------- */
 
 struct catalog *catalog_new(void)
 {
@@ -176,7 +177,7 @@ bool catalog_type_at(const struct catalog *catalog, uint32_t i, struct str *name
     return true;
 }
 
-/* Changes -------------------------------------------------------------------------------------------------------- */
+/* Changes ------------------------------------------------------------------------------------------------ */
 
 /* A private copy with room for one more source and one more type; all references are taken. */
 static struct catalog *catalog_copy(const struct catalog *catalog)

@@ -1,8 +1,8 @@
 /* catalog.h - streams, tables and custom types: immutable snapshots.
  *
- * A catalog never changes: adding or removing a source makes a new snapshot that shares all other sources. Whoever
- * analyses a statement holds one snapshot for the whole of it. Sources and snapshots are reference counted and may be
- * read on any thread.
+ * A catalog never changes: adding or removing a source makes a new snapshot that shares all other sources.
+ * Whoever analyses a statement holds one snapshot for the whole of it. Sources and snapshots are reference
+ * counted and may be read on any thread.
  */
 #ifndef RIALTO_CATALOG_CATALOG_H
 #define RIALTO_CATALOG_CATALOG_H

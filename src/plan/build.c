@@ -3,8 +3,9 @@
  *     SOURCE (JOIN ...) -> FILTER where -> PARTITION_BY -> FLAT_MAP -> GROUP_BY -> AGGREGATE -> SUPPRESS
  *            -> FILTER having -> SELECT -> SINK
  *
- * A stage is a step and where the analysis's fields are among its columns; expressions over fields become expressions
- * over the step's columns by plan_stage_expr. What no later step reads is left out at the first step that can leave it out.
+ * A stage is a step and where the analysis's fields are among its columns; expressions over fields become
+ * expressions over the step's columns by plan_stage_expr. What no later step reads is left out at the
+ * first step that can leave it out.
  *
  * Memory: the plan takes the analysis's arena and lives in it beside what it was built of.
  */
@@ -31,7 +32,7 @@ void plan_mark_fields(const struct expr *expr, bool *used)
         plan_mark_fields(expr->args[i], used);
 }
 
-/* Expressions ------------------------------------------------------------------------------------------------------ */
+/* Expressions -------------------------------------------------------------------------------------------- */
 
 static const struct expr *column_expr(struct builder *b, const struct expr *like, uint32_t column)
 {
@@ -66,7 +67,7 @@ const struct expr *plan_stage_expr(struct builder *b, const struct stage *stage,
     return copy;
 }
 
-/* Steps that keep the columns ----------------------------------------------------------------------------------------- */
+/* Steps that keep the columns ---------------------------------------------------------------------------- */
 
 static struct step *pass_step(struct builder *b, enum step_kind kind, struct str name, struct stage *stage)
 {
@@ -89,7 +90,7 @@ static void build_filter(struct builder *b, struct stage *stage, const struct ex
     pass_step(b, STEP_FILTER, name, stage)->filter.condition = over_columns;
 }
 
-/* Re-keying ---------------------------------------------------------------------------------------------------------- */
+/* Re-keying ---------------------------------------------------------------------------------------------- */
 
 void plan_build_rekey(struct builder *b, struct stage *stage, const struct expr *const *keys,
                       uint32_t key_count, const bool *needed, const struct source_format *format,
@@ -132,7 +133,7 @@ void plan_build_rekey(struct builder *b, struct stage *stage, const struct expr 
     *stage = next;
 }
 
-/* Table functions ---------------------------------------------------------------------------------------------------- */
+/* Table functions ---------------------------------------------------------------------------------------- */
 
 static const struct expr *const *table_args(struct builder *b, const struct stage *stage,
                                             const struct expr *call)
@@ -177,7 +178,7 @@ static void build_flat_map(struct builder *b, struct stage *stage)
     step->select.table_args = args;
 }
 
-/* Select list and sink ------------------------------------------------------------------------------------------------- */
+/* Select list and sink ----------------------------------------------------------------------------------- */
 
 /* Columns: keys, then the items that are none. Returns where item i went. */
 static uint32_t *build_select(struct builder *b, struct stage *stage)
@@ -225,7 +226,7 @@ static void build_sink(struct builder *b, struct stage *stage, const uint32_t *p
     step->sink.topic_delete = ask->topic_delete;
 }
 
-/* Order of steps ------------------------------------------------------------------------------------------------------- */
+/* Order of steps ----------------------------------------------------------------------------------------- */
 
 /* Fields that are read behind joins and WHERE. */
 static bool *needed_behind_where(struct builder *b)

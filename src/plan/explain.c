@@ -88,7 +88,7 @@ void plan_explain(const struct plan *plan, struct str query_id, struct buf *out)
     print_step(plan->sink, query_id, 0, out);
 }
 
-/* JSON --------------------------------------------------------------------------------------------------------------- */
+/* JSON --------------------------------------------------------------------------------------------------- */
 
 static void write_text(struct json_writer *out, const char *name, const struct expr *expr,
                        const struct step *input)

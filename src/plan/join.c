@@ -2,8 +2,9 @@
  *
  *   columns of a join:  [key] [left columns that are read later] [right columns that are read later]
  *
- * The key column stands for one field of the analysis (or for none, a synthetic key that nobody selects). The other
- * side's column of the same name is carried beside it: in an outer join it can be NULL where the key is not.
+ * The key column stands for one field of the analysis (or for none, a synthetic key that nobody selects).
+ * The other side's column of the same name is carried beside it: in an outer join it can be NULL where the
+ * key is not.
  */
 #include "plan/plan_int.h"
 

@@ -1,23 +1,26 @@
 /* plan.h - how a query is done: a tree of steps, read-only data, explained and serialisable.
  *
- * A step takes the rows of its inputs and gives rows with its own columns. The columns of a run are exactly
- * `step->columns`; expressions (struct expr) refer to columns of the input step by index. A source step lists only the
- * columns that the query uses, so a format decodes nothing else.
+ * A step takes the rows of its inputs and gives rows with its own columns. The columns of a run are
+ * exactly `step->columns`; expressions (struct expr) refer to columns of the input step by index. A source
+ * step lists only the columns that the query uses, so a format decodes nothing else.
  *
- *     CREATE TABLE w AS SELECT user_id, SUM(amount) FROM t WINDOW TUMBLING (SIZE 3 SECONDS) WHERE amount > 0 GROUP BY user_id
+ *     CREATE TABLE w AS SELECT user_id, SUM(amount) FROM t WINDOW TUMBLING (SIZE 3 SECONDS)
+ *         WHERE amount > 0 GROUP BY user_id
  *
  *     SINK w
  *       SELECT  user_id, state[0]
  *         AGGREGATE key user_id, window 3 s, SUM(amount)
- *           GROUP BY user_id              (with a repartition when the key changes and there is more than one partition)
+ *           GROUP BY user_id              (with a repartition when the key changes)
  *             FILTER amount > 0
  *               SOURCE t: key user_id, value amount
  *
- * What every row carries beside its columns (struct run in flow): time, partition, offset, headers, window, "deleted"
- * (a tombstone), and for tables the old row. Steps never name these; pseudo columns that a query mentions are made
- * ordinary columns by the source (ROWTIME ...) or by the aggregation (WINDOWSTART, WINDOWEND).
+ * What every row carries beside its columns (struct run in flow): time, partition, offset, headers,
+ * window, "deleted" (a tombstone), and for tables the old row. Steps never name these; pseudo columns that
+ * a query mentions are made ordinary columns by the source (ROWTIME ...) or by the aggregation
+ * (WINDOWSTART, WINDOWEND).
  *
- * (P1) A plan is never changed once made and may be shared by threads; it lives in one arena (plan->arena).
+ * (P1) A plan is never changed once made and may be shared by threads; it lives in one arena
+ *      (plan->arena).
  * (P2) Key columns come first in `columns`: columns[0 .. key_count).
  * (P3) Steps know no partition, topic position or thread.
  */
@@ -35,8 +38,8 @@ enum step_kind {
     STEP_SELECT,       /* computes columns; the key columns are column references or expressions */
     STEP_FLAT_MAP,     /* SELECT with table functions: zero or more rows for one */
     STEP_PARTITION_BY, /* new key columns computed from expressions; repartitions */
-    STEP_GROUP_BY, /* new key columns for an aggregation; drops rows with a null key; repartitions if changed */
-    STEP_AGGREGATE, /* one row a key (and window): key columns, kept columns, aggregate results */
+    STEP_GROUP_BY,     /* new key columns for an aggregation; drops rows with a null key; may repartition */
+    STEP_AGGREGATE,    /* one row a key (and window): key columns, kept columns, aggregate results */
     STEP_JOIN_STREAM_TABLE,
     STEP_JOIN_STREAM_STREAM,
     STEP_JOIN_TABLE_TABLE,
@@ -108,16 +111,18 @@ struct step {
             const struct expr *const *keys; /* one a key column of this step */
             bool repartition; /* the key changes: rows must move to the partition of their new key */
             bool no_key;      /* PARTITION BY NULL: key_count is 0, the rows have no key */
-            /* GROUP_BY with key_count 0 is one group of all rows (a push query that aggregates without GROUP BY). */
+            /* GROUP_BY with key_count 0 is one group of all rows (a push query that aggregates without
+             * GROUP BY). */
             /* The non-key columns of this step are the input's columns `carried[i]`. */
             const uint32_t *carried;
-            /* How the new key is written where rows move: both sides of a join, and the sink, must agree on it. */
+            /* How the new key is written where rows move: both sides of a join, and the sink, must agree
+             * on it. */
             struct source_format key_format;
         } key; /* PARTITION_BY, GROUP_BY */
         struct {
             struct plan_window window; /* kind WINDOW_NONE when not windowed */
-            /* Columns of this step: key columns, then `kept_count` input columns (the latest row's), then one column
-             * per aggregate, then WINDOWSTART and WINDOWEND (BIGINT) when `window_columns`. */
+            /* Columns of this step: key columns, then `kept_count` input columns (the latest row's), then
+             * one column per aggregate, then WINDOWSTART and WINDOWEND (BIGINT) when `window_columns`. */
             const uint32_t *kept;
             uint32_t kept_count;
             const struct plan_aggregate *aggregates;
@@ -134,10 +139,11 @@ struct step {
                 grace_ms;                   /* stream-stream; grace_ms -1: none given, outer rows at once */
             const struct expr *foreign_key; /* over the left input */
             bool synthetic_key;             /* columns[0] is the join key ROWKEY made by the join */
-            /* Key columns of this step: of a foreign key join all key columns of the left input; else one, the value
-             * on which the rows met (both inputs are keyed by it; an outer join takes it from the side that is
-             * there), whatever its name. Then left_columns of the left input, then right_columns of the right: all
-             * NULL where the side is missing. A side's own key column may be among them. */
+            /* Key columns of this step: of a foreign key join all key columns of the left input; else one,
+             * the value on which the rows met (both inputs are keyed by it; an outer join takes it from
+             * the side that is there), whatever its name. Then left_columns of the left input, then
+             * right_columns of the right: all NULL where the side is missing. A side's own key column may
+             * be among them. */
             const uint32_t *left_columns, *right_columns;
             uint32_t left_count, right_count;
         } join;
@@ -175,19 +181,21 @@ struct plan {
     struct pull_access pull; /* QUERY_PULL */
     int64_t limit;           /* push and pull; -1: none */
     bool internal_key;       /* push and pull: a key column of the sink is not among the results */
-    const uint32_t *
-        output_order; /* push and pull: columns of the sink in the order of the select list; rows show these */
+    const uint32_t
+        *output_order; /* push and pull: columns of the sink that rows show, as in the select list */
     uint32_t output_count;
     struct arena *arena;
 };
 
-/* The steps for an analysed query. Takes the analysis over, whether it succeeds or not; the plan lives in its arena and
- * holds references to its sources and its sink. false: ERR_STATEMENT for what ksqlDB refuses only when it plans. */
+/* The steps for an analysed query. Takes the analysis over, whether it succeeds or not; the plan lives in
+ * its arena and holds references to its sources and its sink. false: ERR_STATEMENT for what ksqlDB refuses
+ * only when it plans. */
 bool plan_build(const struct analysis *analysis, const struct analyze_env *env, struct plan **plan,
                 struct err *err);
 
-/* CREATE OR REPLACE of a query: may the running `before` become `after` and keep its state? false: ERR_STATEMENT, in
- * ksqlDB's words. The sources' own rules (schema, formats, topic) are analyze_can_replace's. */
+/* CREATE OR REPLACE of a query: may the running `before` become `after` and keep its state? false:
+ * ERR_STATEMENT, in ksqlDB's words. The sources' own rules (schema, formats, topic) are
+ * analyze_can_replace's. */
 bool plan_can_replace(const struct plan *before, const struct plan *after, struct err *err);
 
 /* Frees a plan and its references. NULL is allowed. */

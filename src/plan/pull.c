@@ -6,8 +6,8 @@
  *   one disjunct bounds the one key column         PULL_RANGE
  *   else                                           PULL_SCAN, when table scans are allowed
  *
- * The access only narrows what is read: the plan filters by the whole WHERE in any case. With table scans switched off
- * ksqlDB's reasons for the refusal are given.
+ * The access only narrows what is read: the plan filters by the whole WHERE in any case. With table scans
+ * switched off ksqlDB's reasons for the refusal are given.
  */
 #include "plan/plan_int.h"
 
@@ -40,7 +40,7 @@ struct access {
     uint32_t disjunct_count;
 };
 
-/* Refusals ----------------------------------------------------------------------------------------------------------- */
+/* Refusals ----------------------------------------------------------------------------------------------- */
 
 static bool refuse_where(struct access *ac, const char *message)
 {
@@ -99,7 +99,7 @@ static const char *key_text(struct access *ac)
     return copy;
 }
 
-/* Disjuncts ---------------------------------------------------------------------------------------------------------- */
+/* Disjuncts ---------------------------------------------------------------------------------------------- */
 
 static const struct expr *equality(struct access *ac, const struct expr *in, const struct expr *elem)
 {
@@ -182,7 +182,7 @@ static bool to_disjuncts(struct access *ac, const struct expr *expr, struct disj
     }
 }
 
-/* Comparisons -------------------------------------------------------------------------------------------------------- */
+/* Comparisons -------------------------------------------------------------------------------------------- */
 
 static const struct analysis_field *field_of(const struct access *ac, const struct expr *expr)
 {
@@ -388,7 +388,7 @@ static bool read_disjunct(struct access *ac, const struct disjunct *disjunct, st
     return true;
 }
 
-/* Choosing ----------------------------------------------------------------------------------------------------------- */
+/* Choosing ----------------------------------------------------------------------------------------------- */
 
 static void widen_windows(struct pull_access *pull, const struct lookup *lu)
 {

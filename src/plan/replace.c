@@ -1,8 +1,8 @@
 /* replace.c - CREATE OR REPLACE of a query: may the new plan go on with the state of the old one?
  *
- * Both plans are walked from their sinks down. A filter may come, go or change, and a projection may change, because
- * neither keeps state; every other step must stand opposite to its like. Steps that ksqlDB cannot replace are refused by
- * its names for them.
+ * Both plans are walked from their sinks down. A filter may come, go or change, and a projection may
+ * change, because neither keeps state; every other step must stand opposite to its like. Steps that ksqlDB
+ * cannot replace are refused by its names for them.
  */
 #include "plan/plan_int.h"
 

@@ -1,4 +1,5 @@
-/* source.c - SOURCE steps: the columns of a topic that a query reads, and the pseudo columns that it names. */
+/* source.c - SOURCE steps: the columns of a topic that a query reads, and the pseudo columns that it
+ * names. */
 #include "plan/plan_int.h"
 
 _Static_assert((int)FIELD_KEY == (int)ORIGIN_KEY && (int)FIELD_VALUE == (int)ORIGIN_VALUE &&
@@ -14,7 +15,8 @@ struct column plan_column_of(const struct analysis_field *field, enum column_rol
     return (struct column){.name = field->internal, .type = field->type, .role = role};
 }
 
-/* A store of the table is needed where something asks for a row's earlier state, or for a row of another topic. */
+/* A store of the table is needed where something asks for a row's earlier state, or for a row of another
+ * topic. */
 static bool needs_store(const struct analysis *ask, const struct source *source)
 {
     return source->kind == SOURCE_TABLE && (ask->source_count > 1 || ask->where != NULL || ask->aggregated) &&

@@ -1,11 +1,12 @@
-/* plan_check.c - runs the statements of conformance cases through parser, analysis and planner, without executing them.
+/* plan_check.c - runs the statements of conformance cases through parser, analysis and planner, without
+ * executing them.
  *
- *     plan_check [-v] DIR          DIR holds query/, rest/, sql/ with one case a line (its README says what a case is)
+ *     plan_check [-v] DIR [CASE]     DIR holds query/, rest/, sql/ with one case a line
  *
- * A case passes when the error it expects is given in its words, or, when it expects none, when all statements are
- * accepted and the sources in the catalog are those that were recorded: kind, columns, formats, windows. Topics are names
- * with partition counts. Cases that need a schema registry, or that fail only while records are processed, are counted
- * apart.
+ * A case passes when the error it expects is given in its words, or, when it expects none, when all
+ * statements are accepted and the sources in the catalog are those that were recorded: kind, columns,
+ * formats, windows. Topics are names with partition counts. Cases that need a schema registry, or that
+ * fail only while records are processed, are counted apart.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -59,7 +60,7 @@ static void set_catalog(struct run *run, const struct catalog *next)
     run->catalog = run->env.catalog = next;
 }
 
-/* Statements --------------------------------------------------------------------------------------------------------- */
+/* Statements --------------------------------------------------------------------------------------------- */
 
 static bool run_create(struct run *run, const struct ast_stmt *stmt)
 {
@@ -192,7 +193,7 @@ static bool run_statement(struct run *run, const struct ast_stmt *stmt)
     }
 }
 
-/* Cases -------------------------------------------------------------------------------------------------------------- */
+/* Cases -------------------------------------------------------------------------------------------------- */
 
 /* The number, or `*out` as it is when there is none. */
 static void number_of(const struct json_value *value, int64_t *out)
@@ -383,7 +384,7 @@ static enum outcome run_case(const struct json_value *test, struct buf *report)
     return outcome;
 }
 
-/* Files -------------------------------------------------------------------------------------------------------------- */
+/* Files -------------------------------------------------------------------------------------------------- */
 
 static bool run_file(const char *path, bool verbose, const char *only, uint32_t totals[3])
 {

@@ -1,6 +1,8 @@
-/* test_analyze.c - what statements mean, and which are refused: sink schemas by rule, refusals in ksqlDB's words.
+/* test_analyze.c - what statements mean, and which are refused: sink schemas by rule, refusals in ksqlDB's
+ * words.
  *
- * Expected schemas and texts are those of the reference (ksql page, sections 1.5, 1.8, 2), worked out by hand.
+ * Expected schemas and texts are those of the reference (ksql page, sections 1.5, 1.8, 2), worked out by
+ * hand.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,7 +39,7 @@ static void world_with_sources(struct world *world)
             fail_msg("%s\n  refused: %s", sources[i], world->err.text);
 }
 
-/* Sink schemas ----------------------------------------------------------------------------------------------------- */
+/* Sink schemas ------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *statement, *schema;
@@ -110,7 +112,7 @@ static void test_sink_schemas(void **state)
     }
 }
 
-/* Refusals --------------------------------------------------------------------------------------------------------- */
+/* Refusals ----------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *statement, *text;
@@ -265,7 +267,7 @@ static void test_refusals(void **state)
     world_fini(&world);
 }
 
-/* Formats, topics, windows ----------------------------------------------------------------------------------------- */
+/* Formats, topics, windows ------------------------------------------------------------------------------- */
 
 static const struct source *made(struct world *world, const char *statement, const char *name)
 {
@@ -351,7 +353,7 @@ static void test_default_grace(void **state)
     }
 }
 
-/* INSERT VALUES ------------------------------------------------------------------------------------------------------ */
+/* INSERT VALUES ------------------------------------------------------------------------------------------ */
 
 static void test_insert_values(void **state)
 {
@@ -377,7 +379,7 @@ static void test_insert_values(void **state)
     world_fini(&world);
 }
 
-/* CREATE OR REPLACE -------------------------------------------------------------------------------------------------- */
+/* CREATE OR REPLACE -------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *after;

@@ -1,5 +1,6 @@
-/* world.h - a catalog made by statements, for tests of analyze and plan: no log, no execution. Topics named t1, t4 and t8
- * exist with that many partitions, and so does every other topic, with 4; those that begin with "new" do not exist. */
+/* world.h - a catalog made by statements, for tests of analyze and plan: no log, no execution. Topics
+ * named t1, t4 and t8 exist with that many partitions, and so does every other topic, with 4; those that
+ * begin with "new" do not exist. */
 #ifndef RIALTO_TEST_WORLD_H
 #define RIALTO_TEST_WORLD_H
 

@@ -1,7 +1,7 @@
 /* test_plan.c - the steps of queries, what each step carries, access of pull queries, upgrades of queries.
  *
- * Shapes are written as the steps from the sink down: KIND(columns) with key columns before a bar. They were worked out
- * by hand from plan.h and the reference (ksql page, 2.8 to 2.14).
+ * Shapes are written as the steps from the sink down: KIND(columns) with key columns before a bar. They
+ * were worked out by hand from plan.h and the reference (ksql page, 2.8 to 2.14).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,7 +54,7 @@ static struct plan *must_plan(struct world *world, const char *text)
     return plan;
 }
 
-/* Shapes ------------------------------------------------------------------------------------------------------------- */
+/* Shapes ------------------------------------------------------------------------------------------------- */
 
 static void print_shape(const struct step *step, struct buf *out)
 {
@@ -151,7 +151,7 @@ static void test_shapes(void **state)
     world_fini(&world);
 }
 
-/* Steps in detail ---------------------------------------------------------------------------------------------------- */
+/* Steps in detail ---------------------------------------------------------------------------------------- */
 
 static const struct step *step_of(const struct plan *plan, enum step_kind kind)
 {
@@ -250,7 +250,7 @@ static void test_insert_coerces(void **state)
     world_fini(&world);
 }
 
-/* Pull queries ------------------------------------------------------------------------------------------------------- */
+/* Pull queries ------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *query;
@@ -339,7 +339,7 @@ static void test_scans_off(void **state)
     world_fini(&world);
 }
 
-/* Upgrades ----------------------------------------------------------------------------------------------------------- */
+/* Upgrades ----------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *before, *after;
@@ -384,7 +384,7 @@ static void test_upgrades(void **state)
     world_fini(&world);
 }
 
-/* Texts -------------------------------------------------------------------------------------------------------------- */
+/* Texts -------------------------------------------------------------------------------------------------- */
 
 static void test_explain(void **state)
 {

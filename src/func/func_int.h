@@ -137,6 +137,10 @@ void func_fail_err(struct func_ctx *ctx, const struct err *err);
 
 struct value *func_values(struct func_ctx *ctx, size_t count);
 
+/* The map with its entries as the peer walks them: in the order of Java's HashMap. A map has no order of its own,
+ * but REDUCE, MAP_KEYS and their kin make a sequence of it. */
+struct value func_map_walk(struct func_ctx *ctx, struct value map);
+
 /* Types rules used by several families. */
 bool types_same_decimal(const struct func_arg *args, uint32_t count, const struct sql_type **params,
                         const struct sql_type **result, struct arena *arena, struct err *err);

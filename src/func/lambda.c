@@ -90,7 +90,7 @@ SCALAR(fn_reduce_array)
 
 SCALAR(fn_reduce_map)
 {
-    reduce(ctx, args[0], 2, args[1], out);
+    reduce(ctx, func_map_walk(ctx, args[0]), 2, args[1], out);
 }
 
 static const struct func_sig transform_sigs[] = {

@@ -1,4 +1,8 @@
-/* map_fn.c - functions of maps: made of arrays, their keys, values, entries, union. */
+/* map_fn.c - functions of maps: made of arrays, their keys, values, entries, union.
+ *
+ * Maps keep the order in which their entries came; where a sequence is made of one, func_map_walk gives
+ * the order that the peer's hash table would, since folds and unsorted lists show it.
+ */
 #include <stdlib.h>
 
 #include "func/func_int.h"
@@ -17,6 +21,54 @@ static uint32_t put(struct value *entries, uint32_t count, struct value key, str
     return MAX(count, at + 1);
 }
 
+/* String.hashCode with HashMap's spreading of the high bits. */
+static uint32_t java_hash(struct str key)
+{
+    uint32_t hash = 0;
+    for (size_t at = 0, len; at < key.len; at += len) {
+        uint32_t c = text_decode(str_sub(key, at, key.len), &len);
+        if (c >= 0x10000) {
+            hash = 31 * hash + (0xd800 + ((c - 0x10000) >> 10));
+            c = 0xdc00 + ((c - 0x10000) & 0x3ff);
+        }
+        hash = 31 * hash + c;
+    }
+    return hash ^ hash >> 16;
+}
+
+/* Buckets of a HashMap that was made for `count` entries and took them all: it grows beyond three
+ * quarters. */
+static uint32_t java_buckets(uint32_t count)
+{
+    uint32_t buckets = 1;
+    while (buckets < count)
+        buckets *= 2;
+    return count > (uint64_t)buckets * 3 / 4 ? buckets * 2 : buckets;
+}
+
+struct value func_map_walk(struct func_ctx *ctx, struct value map)
+{
+    if (value_is_null(map) || map.len < 2)
+        return map;
+    uint32_t buckets = java_buckets(map.len), place = 0;
+    uint32_t *bucket_of = arena_array(ctx->arena, uint32_t, map.len);
+    uint32_t *start = arena_array(ctx->arena, uint32_t, buckets + 1);
+    for (uint32_t i = 0; i < map.len; i++) {
+        struct value key = map.elems[2 * i];
+        bucket_of[i] = key.kind == SQL_STRING ? java_hash(value_slice(key)) & (buckets - 1) : 0;
+        start[bucket_of[i]]++;
+    }
+    for (uint32_t b = 0; b < buckets; b++) {
+        uint32_t count = start[b];
+        start[b] = place;
+        place += count;
+    }
+    struct value *entries = func_values(ctx, 2 * (size_t)map.len);
+    for (uint32_t i = 0; i < map.len; i++)
+        memcpy(&entries[2 * start[bucket_of[i]]++], &map.elems[2 * i], 2 * sizeof *entries);
+    return value_nested(SQL_MAP, entries, map.len);
+}
+
 SCALAR(fn_as_map)
 {
     struct value *entries = func_values(ctx, 2 * (size_t)args[0].len);
@@ -29,6 +81,7 @@ SCALAR(fn_as_map)
 static void every_second(struct func_ctx *ctx, struct value map, uint32_t first, struct value *out)
 {
     struct value *elems = func_values(ctx, map.len);
+    map = func_map_walk(ctx, map);
     for (uint32_t i = 0; i < map.len; i++)
         elems[i] = map.elems[2 * i + first];
     *out = value_nested(SQL_ARRAY, elems, map.len);
@@ -68,9 +121,10 @@ static int compare_entries(const void *a, const void *b)
 
 SCALAR(fn_entries)
 {
+    struct value map = func_map_walk(ctx, args[0]);
     struct value *structs = func_values(ctx, args[0].len);
     for (uint32_t i = 0; i < args[0].len; i++)
-        structs[i] = value_nested(SQL_STRUCT, &args[0].elems[2 * i], 2);
+        structs[i] = value_nested(SQL_STRUCT, &map.elems[2 * i], 2);
     if (args[1].b && args[0].len > 1)
         qsort(structs, args[0].len, sizeof *structs, compare_entries);
     *out = value_nested(SQL_ARRAY, structs, args[0].len);

@@ -8,6 +8,8 @@
 #define SCALAR(name) \
     static void name(struct func_ctx *ctx, const struct value *args, uint32_t arg_count, struct value *out)
 
+enum { DATE_TEXT_MAX = 64 }; /* no longer beginning of a text is tried as a date */
+
 static const struct time_format *pattern_of(struct func_ctx *ctx, struct value pattern)
 {
     struct err err = {0};
@@ -96,11 +98,22 @@ SCALAR(fn_format_timestamp)
     format_with(ctx, args, arg_count, SQL_TIMESTAMP, out);
 }
 
+/* PARSE_DATE takes a text that begins with a date and passes over the rest, as SimpleDateFormat does. */
 SCALAR(fn_parse_date)
 {
+    struct err err = {0};
     int64_t days;
-    if (parse_with(ctx, args, arg_count, SQL_DATE, &days))
+    const struct time_format *format = pattern_of(ctx, args[1]);
+    struct str text = value_slice(args[0]);
+    if (format == NULL)
+        return;
+    bool done = time_format_parse_date(format, text, &days, &err);
+    for (size_t len = MIN(text.len, DATE_TEXT_MAX + 1); !done && len-- > 1;)
+        done = time_format_parse_date(format, str_sub(text, 0, len), &days, NULL);
+    if (done)
         *out = value_temporal(SQL_DATE, days);
+    else
+        func_fail_err(ctx, &err);
 }
 
 SCALAR(fn_parse_time)

@@ -45,7 +45,8 @@ static inline void *arena_alloc_aligned(struct arena *arena, size_t size, size_t
 {
     uintptr_t start = ((uintptr_t)arena->at + align - 1) & ~(uintptr_t)(align - 1);
     if (__builtin_expect(arena->at == NULL || start > (uintptr_t)arena->end ||
-                             size > (uintptr_t)arena->end - start, 0))
+                             size > (uintptr_t)arena->end - start,
+                         0))
         return arena_alloc_slow(arena, size, align);
     arena->at = (char *)(start + size);
     return (void *)start;
@@ -79,7 +80,7 @@ static inline void *arena_dup(struct arena *arena, const void *bytes, size_t siz
 }
 
 /* One zeroed object, or an array of zeroed objects. */
-#define arena_new(arena, T) ((T *)arena_zalloc((arena), 1, sizeof(T)))
+#define arena_new(arena, T)          ((T *)arena_zalloc((arena), 1, sizeof(T)))
 #define arena_array(arena, T, count) ((T *)arena_zalloc((arena), (count), sizeof(T)))
 
 #endif

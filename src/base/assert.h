@@ -12,19 +12,19 @@
 void assert_failed(const char *file, int line, const char *text, const char *fmt, ...)
     __attribute__((noreturn, cold, format(printf, 4, 5)));
 
-#define ASSERT(x)                                                   \
-    do {                                                            \
-        if (__builtin_expect(!(x), 0))                              \
-            assert_failed(__FILE__, __LINE__, #x, "%s", __func__);  \
+#define ASSERT(x)                                                  \
+    do {                                                           \
+        if (__builtin_expect(!(x), 0))                             \
+            assert_failed(__FILE__, __LINE__, #x, "%s", __func__); \
     } while (0)
 
 /* Compares two integers and prints both when the comparison fails: ASSERT_CMP(seg->end_pos, <=, file_size); */
-#define ASSERT_CMP(a, op, b)                                                                        \
-    do {                                                                                            \
-        int64_t assert_a_ = (int64_t)(a), assert_b_ = (int64_t)(b);                                 \
-        if (__builtin_expect(!(assert_a_ op assert_b_), 0))                                         \
-            assert_failed(__FILE__, __LINE__, #a " " #op " " #b, "%" PRId64 " against %" PRId64,    \
-                          assert_a_, assert_b_);                                                    \
+#define ASSERT_CMP(a, op, b)                                                                                \
+    do {                                                                                                    \
+        int64_t assert_a_ = (int64_t)(a), assert_b_ = (int64_t)(b);                                         \
+        if (__builtin_expect(!(assert_a_ op assert_b_), 0))                                                 \
+            assert_failed(__FILE__, __LINE__, #a " " #op " " #b, "%" PRId64 " against %" PRId64, assert_a_, \
+                          assert_b_);                                                                       \
     } while (0)
 
 /* Marks a place that control cannot reach. */
@@ -38,11 +38,11 @@ void assert_failed(const char *file, int line, const char *text, const char *fmt
 #endif
 
 /* Says that a result is dropped on purpose, and why: ignore(unlink(path), "file may be gone already"); */
-#define ignore(call, why)                                      \
-    do {                                                       \
-        _Static_assert(sizeof(why) > 1, "say why");            \
-        if (call) {                                            \
-        }                                                      \
+#define ignore(call, why)                           \
+    do {                                            \
+        _Static_assert(sizeof(why) > 1, "say why"); \
+        if (call) {                                 \
+        }                                           \
     } while (0)
 
 #endif

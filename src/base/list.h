@@ -15,7 +15,7 @@ struct list {
     struct list *prev, *next;
 };
 
-#define LIST_ENTRY(link, T, member) ((T *)((char *)(link) - offsetof(T, member)))
+#define LIST_ENTRY(link, T, member) ((T *)((char *)(link)-offsetof(T, member)))
 
 static inline void list_init(struct list *head)
 {
@@ -53,14 +53,14 @@ static inline void list_remove(struct list *link)
     list_init(link);
 }
 
-#define list_each(T, var, head, member)                                                         \
-    for (T *var = LIST_ENTRY((head)->next, T, member); &var->member != (head);                  \
+#define list_each(T, var, head, member)                                        \
+    for (T *var = LIST_ENTRY((head)->next, T, member); &var->member != (head); \
          var = LIST_ENTRY(var->member.next, T, member))
 
-#define list_each_safe(T, var, head, member)                                                    \
-    for (T *var = LIST_ENTRY((head)->next, T, member), *var##_next_ =                           \
-             LIST_ENTRY(var->member.next, T, member);                                           \
-         &var->member != (head);                                                                \
+#define list_each_safe(T, var, head, member)                       \
+    for (T *var = LIST_ENTRY((head)->next, T, member),             \
+           *var##_next_ = LIST_ENTRY(var->member.next, T, member); \
+         &var->member != (head);                                   \
          var = var##_next_, var##_next_ = LIST_ENTRY(var##_next_->member.next, T, member))
 
 #endif

@@ -32,8 +32,8 @@ void log_line(enum log_level level, const char *module, const char *name, const 
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     size_t len = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-    len += (size_t)snprintf(line + len, sizeof line - len, ".%03ldZ %s %s %s ", now.tv_nsec / 1000000, words[level],
-                            module, name);
+    len += (size_t)snprintf(line + len, sizeof line - len, ".%03ldZ %s %s %s ", now.tv_nsec / 1000000,
+                            words[level], module, name);
     va_list args;
     va_start(args, fmt);
     int more = vsnprintf(line + len, sizeof line - len - 1, fmt, args);

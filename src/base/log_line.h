@@ -20,13 +20,13 @@ bool log_level_on(enum log_level level);
 void log_line(enum log_level level, const char *module, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-#define log_debug(module, name, ...)                          \
-    do {                                                      \
-        if (log_level_on(LOG_DEBUG))                          \
+#define log_debug(module, name, ...)                            \
+    do {                                                        \
+        if (log_level_on(LOG_DEBUG))                            \
             log_line(LOG_DEBUG, (module), (name), __VA_ARGS__); \
     } while (0)
-#define log_info(module, name, ...) log_line(LOG_INFO, (module), (name), __VA_ARGS__)
-#define log_warn(module, name, ...) log_line(LOG_WARN, (module), (name), __VA_ARGS__)
+#define log_info(module, name, ...)  log_line(LOG_INFO, (module), (name), __VA_ARGS__)
+#define log_warn(module, name, ...)  log_line(LOG_WARN, (module), (name), __VA_ARGS__)
 #define log_error(module, name, ...) log_line(LOG_ERROR, (module), (name), __VA_ARGS__)
 
 #endif

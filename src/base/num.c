@@ -1,3 +1,8 @@
+/* num.c - numbers and text, varints, base64, hex.
+ *
+ * Parsers take the whole slice or nothing and never read a locale. Doubles are printed as Java's Double.toString does: the
+ * shortest digits that read back, at least two, plain between 10^-3 and 10^7, else with an exponent.
+ */
 #include "base/num.h"
 
 #include <math.h>
@@ -148,8 +153,8 @@ static int few_decimals(double d, char digits[20], int *exponent)
     return 0;
 }
 
-/* Shortest digits that read back, at least two as Java wants (4.9E-324, not 5E-324). Returns the digit count; *exponent is that of
- * the first digit (d.ddd x 10^exponent). */
+/* Shortest digits that read back, at least two as Java wants (4.9E-324, not 5E-324). Returns the digit count; *exponent is
+ * that of the first digit (d.ddd x 10^exponent). */
 static int shortest_digits(double d, char digits[20], int *exponent)
 {
     char text[40];

@@ -9,8 +9,8 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)       ((a) < (b) ? (a) : (b))
+#define MAX(a, b)       ((a) > (b) ? (a) : (b))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The whole slice is a decimal integer (sign allowed) that fits; false otherwise and *out untouched. */

@@ -1,3 +1,7 @@
+/* str.c - functions on borrowed slices; what they copy goes to the arena that the caller names.
+ *
+ * All work on bytes and never look behind the end. Case is ASCII's; Unicode's is `type`'s matter.
+ */
 #include "base/str.h"
 
 #include <stdarg.h>

@@ -21,9 +21,12 @@ struct str {
 
 /* STR("literal") as an expression; STR_INIT("literal") in static tables; STR_ARG(s) for "%.*s". */
 #define STR(literal) ((struct str){"" literal, sizeof(literal) - 1})
-#define STR_INIT(literal) {"" literal, sizeof(literal) - 1}
+#define STR_INIT(literal)               \
+    {                                   \
+        "" literal, sizeof(literal) - 1 \
+    }
 #define STR_ARG(s) (int)(s).len, (s).ptr
-#define STR_NULL ((struct str){NULL, 0})
+#define STR_NULL   ((struct str){NULL, 0})
 
 static inline struct str str_of(const char *ptr, size_t len)
 {

@@ -12,8 +12,8 @@
  * code ERR_SYNTAX, the text as ksqlDB words it (`line 1:15: ...`, with a last line `Statement: ...`) and line and column
  * set. Nothing refers to `text` afterwards. Any thread. Texts over 16 MiB give ERR_LIMIT.
  * `variables` (name -> struct str *) are substituted for ${name} as the reference says (1.9); NULL: no substitution. */
-bool sql_parse(struct str text, const struct map *variables, const struct ast_stmt *const **stmts, uint32_t *count,
-               struct arena *arena, struct err *err);
+bool sql_parse(struct str text, const struct map *variables, const struct ast_stmt *const **stmts,
+               uint32_t *count, struct arena *arena, struct err *err);
 
 /* As sql_parse, and also reads the statements of test scripts: ASSERT VALUES, ASSERT NULL VALUES, ASSERT STREAM, ASSERT
  * TABLE, RUN SCRIPT. */

@@ -50,9 +50,9 @@ struct sql_field;
 
 struct sql_type {
     enum sql_kind kind;
-    uint16_t precision, scale;     /* DECIMAL */
-    const struct sql_type *key;    /* MAP */
-    const struct sql_type *elem;   /* ARRAY element, MAP value */
+    uint16_t precision, scale;      /* DECIMAL */
+    const struct sql_type *key;     /* MAP */
+    const struct sql_type *elem;    /* ARRAY element, MAP value */
     const struct sql_field *fields; /* STRUCT */
     uint32_t field_count;
 };
@@ -63,13 +63,15 @@ struct sql_field {
 };
 
 /* The types without parameters. */
-extern const struct sql_type type_null, type_boolean, type_integer, type_bigint, type_double, type_string, type_bytes,
-    type_date, type_time, type_timestamp;
+extern const struct sql_type type_null, type_boolean, type_integer, type_bigint, type_double, type_string,
+    type_bytes, type_date, type_time, type_timestamp;
 
-const struct sql_type *type_of_kind(enum sql_kind kind); /* one of the above; not for DECIMAL, ARRAY, MAP, STRUCT */
+const struct sql_type *
+type_of_kind(enum sql_kind kind); /* one of the above; not for DECIMAL, ARRAY, MAP, STRUCT */
 const struct sql_type *type_decimal(uint32_t precision, uint32_t scale, struct arena *arena);
 const struct sql_type *type_array(const struct sql_type *elem, struct arena *arena);
-const struct sql_type *type_map(const struct sql_type *key, const struct sql_type *value, struct arena *arena);
+const struct sql_type *type_map(const struct sql_type *key, const struct sql_type *value,
+                                struct arena *arena);
 /* The fields array is borrowed and must live as long as the type. */
 const struct sql_type *type_struct(const struct sql_field *fields, uint32_t field_count, struct arena *arena);
 
@@ -220,7 +222,8 @@ bool value_cast(struct value v, const struct sql_type *from, const struct sql_ty
 bool type_can_coerce(const struct sql_type *from, const struct sql_type *to);
 
 /* The type both sides are widened to for arithmetic and comparison of numbers; NULL when there is none. */
-const struct sql_type *type_common_number(const struct sql_type *a, const struct sql_type *b, struct arena *arena);
+const struct sql_type *type_common_number(const struct sql_type *a, const struct sql_type *b,
+                                          struct arena *arena);
 
 /* Result type of + - * / % on two numbers (op is the character); NULL when not numbers. */
 const struct sql_type *type_of_arithmetic(char op, const struct sql_type *a, const struct sql_type *b,

@@ -44,10 +44,20 @@ static void test_double_text(void **state)
     static const struct {
         double d;
         const char *text;
-    } cases[] = {{1, "1.0"},          {0.1, "0.1"},        {1e7, "1.0E7"},           {9999999, "9999999.0"},
-                 {1e-3, "0.001"},     {9.5e-4, "9.5E-4"},  {-0.0, "-0.0"},           {123456.789, "123456.789"},
-                 {1e10, "1.0E10"},    {1e23, "1.0E23"},    {4.9e-324, "4.9E-324"},   {NAN, "NaN"},
-                 {INFINITY, "Infinity"}, {1.7976931348623157e308, "1.7976931348623157E308"}};
+    } cases[] = {{1, "1.0"},
+                 {0.1, "0.1"},
+                 {1e7, "1.0E7"},
+                 {9999999, "9999999.0"},
+                 {1e-3, "0.001"},
+                 {9.5e-4, "9.5E-4"},
+                 {-0.0, "-0.0"},
+                 {123456.789, "123456.789"},
+                 {1e10, "1.0E10"},
+                 {1e23, "1.0E23"},
+                 {4.9e-324, "4.9E-324"},
+                 {NAN, "NaN"},
+                 {INFINITY, "Infinity"},
+                 {1.7976931348623157e308, "1.7976931348623157E308"}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct buf buf = {0};
         buf_append_double(&buf, cases[i].d);
@@ -160,8 +170,8 @@ static void test_varint(void **state) /* Protocol Buffers, "Encoding": 150 is 96
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_split),  cmocka_unit_test(test_numbers), cmocka_unit_test(test_double_text),
-        cmocka_unit_test(test_hashes), cmocka_unit_test(test_map),     cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_split),  cmocka_unit_test(test_numbers),     cmocka_unit_test(test_double_text),
+        cmocka_unit_test(test_hashes), cmocka_unit_test(test_map),         cmocka_unit_test(test_base64),
         cmocka_unit_test(test_arena),  cmocka_unit_test(test_err_context), cmocka_unit_test(test_varint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

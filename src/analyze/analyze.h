@@ -48,4 +48,9 @@ bool analyze_can_replace(const struct source *before, const struct source *after
 bool analyze_alter_source(const struct analyze_env *env, const struct ast_stmt *stmt, struct source **source,
                           struct arena *arena, struct err *err);
 
+/* ASSERT STREAM/TABLE of test scripts: is the source that the statement names as the statement describes
+ * it, defaults filled in? false: ERR_ASSERTION says what differs; other errors as in CREATE. */
+bool analyze_assert_source(const struct analyze_env *env, const struct ast_stmt *stmt, struct arena *arena,
+                           struct err *err);
+
 #endif

@@ -2,7 +2,7 @@
  *
  *   statement --sources.c--> fields --resolve.c--> canonical trees --expr_check--> typed trees over fields
  *                                                       |
- *             join.c  aggregate.c  project.c  keys.c  sink.c: rules, in the order in which ksqlDB applies them
+ *             join.c  aggregate.c  project.c  keys.c  sink.c: rules, in ksqlDB's order
  *
  * (B1) Canonical trees are copies in the analysis's arena; a column reference has its source's alias as
  *      qualifier in joins and none without (messages quote them so).

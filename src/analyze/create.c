@@ -1,7 +1,7 @@
 /* create.c - CREATE STREAM/TABLE over a topic, and ALTER ... ADD: from written columns and properties to a
  * source.
  *
- *   columns --> schema (keys first) --> formats can hold it? --> timestamp, window --> topic there, or to make
+ *   columns --> schema (keys first) --> formats can hold it? --> timestamp, window --> topic
  *
  * Columns that are not declared would come from the schema registry; that is refused, because rialto
  * cannot ask one yet.
@@ -282,23 +282,25 @@ static bool read_topic(struct creation *cr)
     return true;
 }
 
-static bool read_source(struct creation *cr)
+/* What the statement itself says: columns, formats, window, timestamp. */
+static bool read_form(struct creation *cr)
 {
-    if (!with_read(cr->stmt, WITH_CREATE, &cr->props, cr->arena, cr->err) || !read_columns(cr))
-        return false;
-    if (str_is_null(cr->props.topic) || cr->props.topic.len == 0)
-        return deny(
-            cr->err,
-            "Failed to prepare statement: Missing required property \"KAFKA_TOPIC\" which has no default "
-            "value.");
-    if (!formats_resolve(cr->env, &cr->props, NULL, NULL, &cr->proto.key_format, &cr->proto.value_format,
-                         cr->arena, cr->err))
-        return false;
-    return check_declared(cr) && read_window(cr) && check_name(cr) &&
+    return with_read(cr->stmt, WITH_CREATE, &cr->props, cr->arena, cr->err) && read_columns(cr) &&
+           formats_resolve(cr->env, &cr->props, NULL, NULL, &cr->proto.key_format, &cr->proto.value_format,
+                           cr->arena, cr->err) &&
+           check_declared(cr) && read_window(cr) &&
            formats_check(cr->env, &cr->props, cr->proto.schema, &cr->proto.key_format,
                          &cr->proto.value_format, cr->arena, cr->err) &&
-           check_timestamp(&cr->props, cr->proto.schema, &cr->proto.timestamp_column, cr->arena, cr->err) &&
-           read_topic(cr);
+           check_timestamp(&cr->props, cr->proto.schema, &cr->proto.timestamp_column, cr->arena, cr->err);
+}
+
+static bool check_topic_named(struct creation *cr)
+{
+    if (!str_is_null(cr->props.topic) && cr->props.topic.len > 0)
+        return true;
+    return deny(cr->err,
+                "Failed to prepare statement: Missing required property \"KAFKA_TOPIC\" which has no default "
+                "value.");
 }
 
 bool analyze_create_source(const struct analyze_env *env, const struct ast_stmt *stmt, struct source **source,
@@ -310,10 +312,59 @@ bool analyze_create_source(const struct analyze_env *env, const struct ast_stmt 
     cr.proto.kind = stmt->kind == STMT_CREATE_STREAM ? SOURCE_STREAM : SOURCE_TABLE;
     cr.proto.read_only = stmt->source_only;
     cr.proto.statement = stmt->text;
-    if (!read_source(&cr))
+    if (!check_name(&cr) || !read_form(&cr) || !check_topic_named(&cr) || !read_topic(&cr))
         return false;
     cr.proto.timestamp_format = cr.props.timestamp_format;
     *source = source_new(&cr.proto);
+    return true;
+}
+
+/* ASSERT ------------------------------------------------------------------------------------------------- */
+
+static bool schema_eq(const struct schema *a, const struct schema *b)
+{
+    if (a->column_count != b->column_count || a->key_count != b->key_count)
+        return false;
+    for (uint32_t i = 0; i < a->column_count; i++)
+        if (!str_eq(a->columns[i].name, b->columns[i].name) || a->columns[i].role != b->columns[i].role ||
+            !type_eq(a->columns[i].type, b->columns[i].type))
+            return false;
+    return true;
+}
+
+static bool format_eq(const struct source_format *a, const struct source_format *b)
+{
+    return str_eq(a->name, b->name) && a->delimiter == b->delimiter && a->wrap == b->wrap;
+}
+
+bool analyze_assert_source(const struct analyze_env *env, const struct ast_stmt *stmt, struct arena *arena,
+                           struct err *err)
+{
+    ASSERT(stmt->kind == STMT_ASSERT_STREAM || stmt->kind == STMT_ASSERT_TABLE);
+    struct creation cr = {.env = env, .stmt = stmt, .arena = arena, .err = err};
+    const struct source *is = catalog_source(env->catalog, stmt->name);
+    if (is == NULL)
+        return err_set(err, ERR_ASSERTION, "Source %.*s does not exist", STR_ARG(stmt->name));
+    cr.proto.kind = stmt->kind == STMT_ASSERT_STREAM ? SOURCE_STREAM : SOURCE_TABLE;
+    if (!read_form(&cr))
+        return false;
+    const struct {
+        bool same;
+        const char *what;
+    } parts[] = {
+        {is->kind == cr.proto.kind, "type"},
+        {schema_eq(is->schema, cr.proto.schema), "schema"},
+        {str_is_null(cr.props.topic) || str_eq(is->topic, cr.props.topic), "kafka topic"},
+        {format_eq(&is->key_format, &cr.proto.key_format), "key format"},
+        {format_eq(&is->value_format, &cr.proto.value_format), "value format"},
+        {str_eq(is->timestamp_column, cr.proto.timestamp_column), "timestamp column"},
+        {str_eq(is->timestamp_format, cr.props.timestamp_format), "timestamp format"},
+        {is->window_kind == cr.proto.window_kind && is->window_size_ms == cr.proto.window_size_ms, "window"},
+    };
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        if (!parts[i].same)
+            return err_set(err, ERR_ASSERTION, "Expected %s does not match actual for source %.*s.",
+                           parts[i].what, STR_ARG(is->name));
     return true;
 }
 

@@ -1,7 +1,7 @@
 /* format.c - the formats of a source's keys and values: which, with which options, and can they hold the
  * columns.
  *
- *   FORMAT / KEY_FORMAT / VALUE_FORMAT  >  the left-most source's (sinks)  >  ksql.persistence.default.format.*
+ *   FORMAT / KEY_FORMAT / VALUE_FORMAT  >  the left-most source's  >  ksql.persistence.default.format.*
  *
  * Wrapping of a single value column: WRAP_SINGLE_VALUE > ksql.persistence.wrap.single.values > the
  * format's own. A single key column is bare wherever its format can.

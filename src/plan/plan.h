@@ -178,11 +178,10 @@ struct plan {
     uint32_t step_count;
     const struct source *const *sources; /* what it reads, in order of appearance; references held */
     uint32_t source_count;
-    struct pull_access pull; /* QUERY_PULL */
-    int64_t limit;           /* push and pull; -1: none */
-    bool internal_key;       /* push and pull: a key column of the sink is not among the results */
-    const uint32_t
-        *output_order; /* push and pull: columns of the sink that rows show, as in the select list */
+    struct pull_access pull;      /* QUERY_PULL */
+    int64_t limit;                /* push and pull; -1: none */
+    bool internal_key;            /* push and pull: a key column of the sink is not among the results */
+    const uint32_t *output_order; /* push and pull: the columns that rows show, as in the select list */
     uint32_t output_count;
     struct arena *arena;
 };

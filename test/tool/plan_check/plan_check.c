@@ -182,6 +182,9 @@ static bool run_statement(struct run *run, const struct ast_stmt *stmt)
         return run_alter(run, stmt);
     case STMT_CREATE_TYPE:
         return run_create_type(run, stmt);
+    case STMT_ASSERT_STREAM:
+    case STMT_ASSERT_TABLE:
+        return analyze_assert_source(&run->env, stmt, &run->arena, &run->err);
     case STMT_DROP_TYPE:
         set_catalog(run, catalog_without_type(run->catalog, stmt->name));
         return true;

@@ -207,7 +207,8 @@ struct broker {
     struct replay *txns_replay;
     struct state_log txns_log;
     pthread_mutex_t txn_lock;
-    struct map open_txns; /* transactional id -> struct broker_txn */
+    struct map open_txns;    /* transactional id -> struct broker_txn */
+    struct map marker_tails; /* transactional id -> struct marker_tail */
     int64_t pid_next, pid_end;
 
     struct loop_timer sync_timer, retention_timer; /* housekeeping; on network thread 0 */

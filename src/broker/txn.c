@@ -1,7 +1,8 @@
 /* txn.c - the engine's transactions: steps of a commit, recovery at start, producer ids in blocks.
  *
  *   broker_txn_commit:
- *     (a) syncs of touched partitions and inputs     each by its partition's shared sync; the last one done goes on
+ *     (a) syncs of touched partitions and inputs,    each by its partition's shared sync; the last one done goes on
+ *         and of the markers of the transaction before
  *     (b) record PrepareCommit, durable              from here on the transaction is committed
  *     (c) markers, record CompleteCommit             CompleteCommit is not waited for: a start would write it again
  *
@@ -10,7 +11,8 @@
  * (X2) A failure in (a) aborts: abort markers, PrepareAbort, CompleteAbort. A failure in (b) leaves the decision to the next
  *      start, because the record may or may not be on the disk; the state's topic is offline then.
  * (X3) Recovery goes by what is open in the logs (log_txn_first_offset), not by lists in records: markers are written
- *      exactly where they are missing.
+ *      exactly where they are missing. Nobody waits for markers to be durable but the decision of the next transaction of the
+ *      id (marker_tail), so what is open is the present transaction or the last decided one.
  * (X4) The sequence of a batch is drawn and the batch appended under the touched partition's lock: sequences are in
  *      order of append, and nothing is appended behind the marker of a fenced transaction.
  */
@@ -26,6 +28,15 @@ struct touched {
     pthread_mutex_t lock;   /* X4 */
     int32_t next_seq;
     int64_t end_offset;
+};
+
+/* Where the last transaction of an id has put its markers. */
+struct marker_tail {
+    size_t count;
+    struct {
+        struct partition *part; /* a reference */
+        int64_t end_offset;
+    } at[];
 };
 
 struct broker_txn {
@@ -44,7 +55,8 @@ struct broker_txn {
     struct replay_wait decided;
     void (*done)(void *arg, const struct err *failure);
     void *done_arg;
-    struct touched *inputs; /* waits for inputs */
+    struct touched *inputs;     /* waits for inputs and for the markers before */
+    struct marker_tail *before; /* markers of the transaction before */
 };
 
 /* --- producer ids --- */
@@ -108,6 +120,13 @@ static void touched_free(struct touched *touched)
     free(touched);
 }
 
+static void tail_free(struct marker_tail *tail)
+{
+    for (size_t i = 0; tail != NULL && i < tail->count; i++)
+        broker_partition_unref(tail->at[i].part);
+    free(tail);
+}
+
 static void txn_unref(struct broker_txn *txn)
 {
     void *touched;
@@ -117,6 +136,7 @@ static void txn_unref(struct broker_txn *txn)
         touched_free(touched);
     map_fini(&txn->by_partition);
     pthread_mutex_destroy(&txn->lock);
+    tail_free(txn->before);
     free(txn->inputs);
     free((char *)txn->id.ptr);
     free(txn);
@@ -154,6 +174,7 @@ bool broker_txn_begin(struct broker *broker, struct str transactional_id, struct
     pthread_mutex_init(&txn->lock, NULL);
     pthread_mutex_lock(&broker->txn_lock);
     map_put(&broker->open_txns, transactional_id, txn);
+    txn->before = map_remove(&broker->marker_tails, transactional_id);
     pthread_mutex_unlock(&broker->txn_lock);
     *out = txn;
     return true;
@@ -235,21 +256,42 @@ static struct txn_partition *list_partitions(const struct broker_txn *txn, size_
     return list;
 }
 
+/* Remembers where the markers are, for the next transaction of the id. */
+static void leave_tail(struct broker_txn *txn, struct marker_tail *tail)
+{
+    pthread_mutex_lock(&txn->broker->txn_lock);
+    struct marker_tail *older = map_put(&txn->broker->marker_tails, txn->id, tail);
+    pthread_mutex_unlock(&txn->broker->txn_lock);
+    tail_free(older);
+}
+
+static bool write_marker(struct broker_txn *txn, struct touched *touched, enum marker marker,
+                         struct marker_tail *tail, struct err *err)
+{
+    bool good = true;
+    pthread_mutex_lock(&touched->lock);
+    if (touched->end_offset != 0 && !broker_partition_is_deleted(touched->part)) {
+        good = partition_append_marker(touched->part, txn->pid, txn->epoch, marker, err);
+        tail->at[tail->count].part = broker_partition_ref(touched->part);
+        tail->at[tail->count++].end_offset = log_end_offset(touched->part->log);
+    }
+    pthread_mutex_unlock(&touched->lock);
+    return good;
+}
+
 /* Markers for all touched partitions; one that cannot be written is left to the next start. */
 static void write_markers(struct broker_txn *txn, enum marker marker)
 {
     struct err err;
     void *touched_ptr;
+    struct marker_tail *tail = mem_zalloc(1, sizeof *tail + txn->by_partition.len * sizeof tail->at[0]);
     for (size_t i = 0; map_next(&txn->by_partition, &i, NULL, &touched_ptr);) {
         struct touched *touched = touched_ptr;
-        pthread_mutex_lock(&touched->lock);
-        bool needed = touched->end_offset != 0 && !broker_partition_is_deleted(touched->part);
-        bool good = !needed || partition_append_marker(touched->part, txn->pid, txn->epoch, marker, &err);
-        pthread_mutex_unlock(&touched->lock);
-        if (!good)
+        if (!write_marker(txn, touched, marker, tail, &err))
             log_warn("broker", "marker_failed", "topic=%.*s partition=%d producer_id=%lld cause=\"%s\"",
                      STR_ARG(touched->part->topic), touched->part->id, (long long)txn->pid, err.text);
     }
+    leave_tail(txn, tail);
 }
 
 /* The transaction is no longer the open one of its id. */
@@ -262,10 +304,30 @@ static void leave_open(struct broker_txn *txn)
     pthread_mutex_unlock(&broker->txn_lock);
 }
 
-static bool abort_records(struct broker_txn *txn, struct err *err)
+/* The markers of the transaction before are durable: now this one may be decided (X3). */
+static bool before_is_durable(struct broker_txn *txn, bool may_block, struct err *err)
+{
+    for (size_t i = 0; txn->before != NULL && i < txn->before->count; i++) {
+        struct partition *part = txn->before->at[i].part;
+        int64_t end_offset = txn->before->at[i].end_offset;
+        if (!part->fsync || broker_partition_is_deleted(part) || log_durable_offset(part->log) >= end_offset)
+            continue;
+        if (!may_block)
+            return err_set(err, ERR_STORAGE, "markers of the transaction before are not durable in %.*s-%d",
+                           STR_ARG(part->topic), part->id);
+        if (!broker_partition_wait_durable(part, end_offset, err) && !broker_partition_is_deleted(part))
+            return false;
+    }
+    return true;
+}
+
+/* Decides the abort. What cannot be recorded is decided by the next start, the same way. */
+static bool abort_records(struct broker_txn *txn, bool may_block, struct err *err)
 {
     struct arena arena = {0};
     size_t count;
+    if (!before_is_durable(txn, may_block, err))
+        return false;
     const struct txn_partition *partitions = list_partitions(txn, &count, &arena);
     bool good =
         change(txn->broker, txn->id, txn->pid, txn->epoch, TXN_PREPARE_ABORT, partitions, count, NULL, err);
@@ -326,7 +388,7 @@ static void decide(struct broker_txn *txn)
         replay_when_durable(txn->broker->txns_replay, end_offset, &txn->decided);
         return;
     }
-    if (!abort_records(txn, &second))
+    if (!abort_records(txn, false, &second))
         log_warn("broker", "abort_failed", "transactional_id=%.*s cause=\"%s\"", STR_ARG(txn->id),
                  second.text);
     finish(txn, &err);
@@ -423,7 +485,7 @@ bool broker_txn_abort(struct broker_txn *txn, struct err *err)
     bool fenced = txn->fenced;
     txn->ending = true;
     pthread_mutex_unlock(&txn->lock);
-    bool good = fenced || abort_records(txn, err);
+    bool good = fenced || abort_records(txn, true, err);
     leave_open(txn);
     txn_unref(txn);
     return good;
@@ -450,7 +512,7 @@ static bool fence_open(struct broker *broker, struct str id, struct err *err)
     if (ending)
         return err_set(err, ERR_CONCURRENT_TRANSACTIONS, "transaction '%.*s' is being completed",
                        STR_ARG(id));
-    bool good = abort_records(txn, err);
+    bool good = abort_records(txn, true, err);
     txn_unref(txn);
     return good;
 }
@@ -479,25 +541,27 @@ enum broker_txn_state broker_txn_last(struct broker *broker, struct str transact
 
 /* --- recovery --- */
 
-/* What the logs say about one producer id. */
+/* What the logs say about one transactional id. */
 struct open_search {
     const struct txn *txn;
+    int64_t pid; /* the present one's, then the decided one's if it is another */
     bool good;
     struct err *err;
     int16_t epoch_seen; /* newer than the state's: its begin was lost; -1 none */
 };
 
+/* Ends what the producer has left open in a partition (X3). */
 static void close_open(struct partition *part, void *arg)
 {
     struct open_search *search = arg;
+    const struct txn *txn = search->txn;
     struct log_producer_info info;
-    if (!search->good || log_txn_first_offset(part->log, search->txn->pid) < 0 ||
-        !log_producer(part->log, search->txn->pid, &info))
+    if (!search->good || log_txn_first_offset(part->log, search->pid) < 0 ||
+        !log_producer(part->log, search->pid, &info))
         return;
-    bool lost_begin = info.epoch > search->txn->epoch;
-    enum marker marker =
-        search->txn->status == TXN_PREPARE_COMMIT && !lost_begin ? MARKER_COMMIT : MARKER_ABORT;
-    if (lost_begin)
+    bool decided = info.pid == txn->decided_pid && info.epoch == txn->decided_epoch;
+    enum marker marker = decided && txn->decided_commit ? MARKER_COMMIT : MARKER_ABORT;
+    if (info.pid == txn->pid && info.epoch > txn->epoch)
         search->epoch_seen = MAX(search->epoch_seen, info.epoch);
     search->good = partition_append_marker(part, info.pid, info.epoch, marker, search->err) &&
                    broker_partition_wait_durable(part, log_end_offset(part->log), search->err);
@@ -506,28 +570,36 @@ static void close_open(struct partition *part, void *arg)
              marker == MARKER_COMMIT ? "commit" : "abort");
 }
 
-/* Brings one transactional id to rest. */
-static bool recover(struct broker *broker, struct str id, const struct txn *txn, struct err *err)
+/* The records that bring an id to rest after its markers are durable. */
+static bool settle(struct broker *broker, struct str id, const struct txn *txn, int16_t epoch_seen,
+                   struct err *err)
 {
-    struct open_search search = {.txn = txn, .good = true, .err = err, .epoch_seen = -1};
     bool good = true;
-    topics_each_partition(broker, close_open, &search);
-    if (!search.good)
-        return false;
     if (txn->status == TXN_ONGOING)
         good = change(broker, id, txn->pid, txn->epoch, TXN_PREPARE_ABORT, NULL, 0, NULL, err);
     if (good && (txn->status == TXN_ONGOING || txn->status == TXN_PREPARE_ABORT))
         good = change(broker, id, txn->pid, txn->epoch, TXN_COMPLETE_ABORT, NULL, 0, NULL, err);
     if (good && txn->status == TXN_PREPARE_COMMIT)
         good = change(broker, id, txn->pid, txn->epoch, TXN_COMPLETE_COMMIT, NULL, 0, NULL, err);
-    if (good && search.epoch_seen >= 0) {
+    if (good && epoch_seen >= 0) {
         struct txn_change burn = {.transactional_id = id,
                                   .pid = txn->pid,
-                                  .epoch = search.epoch_seen,
+                                  .epoch = epoch_seen,
                                   .now_ms = io_now_ms(broker->io)};
         good = replay_run_durable(broker->txns_replay, txns_decide_burn, &burn, err);
     }
     return good;
+}
+
+static bool recover(struct broker *broker, struct str id, const struct txn *txn, struct err *err)
+{
+    struct open_search search = {.txn = txn, .pid = txn->pid, .good = true, .err = err, .epoch_seen = -1};
+    topics_each_partition(broker, close_open, &search);
+    if (txn->decided_pid >= 0 && txn->decided_pid != txn->pid) {
+        search.pid = txn->decided_pid;
+        topics_each_partition(broker, close_open, &search);
+    }
+    return search.good && settle(broker, id, txn, search.epoch_seen, err);
 }
 
 bool txns_open(struct broker *broker, struct err *err)
@@ -553,8 +625,12 @@ bool txns_open(struct broker *broker, struct err *err)
 
 void txns_close(struct broker *broker)
 {
+    void *tail;
     ASSERT_CMP(broker->open_txns.len, ==, 0);
     map_fini(&broker->open_txns);
+    for (size_t i = 0; map_next(&broker->marker_tails, &i, NULL, &tail);)
+        tail_free(tail);
+    map_fini(&broker->marker_tails);
     replay_close(broker->txns_replay);
     txns_free(broker->txns);
     batch_builder_fini(&broker->txns_log.builder);

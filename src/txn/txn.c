@@ -131,8 +131,15 @@ static void snapshot(void *state, struct replay_records *out)
     struct str id;
     struct txn txn;
     add_producer_ids(txns->next_pid, 0, out);
-    for (size_t i = 0; txns_next(txns, &i, &id, &txn);)
+    for (size_t i = 0; txns_next(txns, &i, &id, &txn);) {
+        struct txn decided = txn;
+        decided.pid = txn.decided_pid;
+        decided.epoch = txn.decided_epoch;
+        decided.status = txn.decided_commit ? TXN_COMPLETE_COMMIT : TXN_COMPLETE_ABORT;
+        if (txn.status == TXN_ONGOING && txn.decided_pid >= 0)
+            add_txn(id, &decided, NULL, 0, out);
         add_txn(id, &txn, NULL, 0, out);
+    }
 }
 
 /* --- apply --- */
@@ -156,15 +163,19 @@ static bool apply_txn(struct txns *txns, const struct replay_record *rec, struct
     struct txn *txn = map_get(&txns->by_id, key.TransactionalId);
     if (txn == NULL) {
         txn = mem_new(struct txn);
+        txn->decided_pid = -1;
         map_put(&txns->by_id, key.TransactionalId, txn);
     }
-    *txn = (struct txn){
-        .pid = value.ProducerId,
-        .epoch = value.ProducerEpoch,
-        .status = (enum txn_status)value.TransactionStatus,
-        .start_ms = value.TransactionStartTimestampMs,
-        .update_ms = value.TransactionLastUpdateTimestampMs,
-    };
+    txn->pid = value.ProducerId;
+    txn->epoch = value.ProducerEpoch;
+    txn->status = (enum txn_status)value.TransactionStatus;
+    txn->start_ms = value.TransactionStartTimestampMs;
+    txn->update_ms = value.TransactionLastUpdateTimestampMs;
+    if (txn->status >= TXN_PREPARE_COMMIT) {
+        txn->decided_pid = txn->pid;
+        txn->decided_epoch = txn->epoch;
+        txn->decided_commit = txn->status == TXN_PREPARE_COMMIT || txn->status == TXN_COMPLETE_COMMIT;
+    }
     return true;
 }
 

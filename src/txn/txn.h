@@ -9,6 +9,8 @@
  * (T1) A transaction is (producer id, epoch). begin takes the next epoch, so the pair never comes back.
  * (T2) When a record PrepareCommit is durable the transaction is committed, whatever happens then; the broker writes
  *      markers where they are missing at the next start.
+ *      Its markers need not be durable when the next transaction begins, but they are when that one is decided (the
+ *      broker sees to it): so the state keeps the outcome of the last decided transaction beside the present one.
  * (T3) Producer ids are handed out in blocks: the record that reserves a block is durable before an id of it is used.
  */
 #ifndef RIALTO_TXN_TXN_H
@@ -35,6 +37,10 @@ struct txn {
     int16_t epoch;
     enum txn_status status;
     int64_t start_ms, update_ms;
+    /* The last transaction of the id that was decided: this one, or the one before. pid -1: none yet. */
+    int64_t decided_pid;
+    int16_t decided_epoch;
+    bool decided_commit;
 };
 
 struct txns;

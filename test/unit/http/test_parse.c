@@ -181,8 +181,7 @@ static void test_chunks(void **state)
                                       "5\nhello",
                                       "5\r\nhelloX",
                                       "5\r\nhello\rX",
-                                      "5 x\r\n"
-                                      "\n",
+                                      "5 x\r\n",
                                       "5;\n",
                                       "1234567890123456\r\n",
                                       "0x5\r\n",

@@ -217,32 +217,37 @@ SCALAR(fn_generate_series)
     *out = array_of(elems, (uint32_t)count);
 }
 
-static const struct func_sig concat_sigs[] = {{"(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", fn_concat}};
-static const struct func_sig contains_sigs[] = {{"(array ARRAY<T>, val T) BOOLEAN", fn_contains}};
-static const struct func_sig distinct_sigs[] = {{"(input ARRAY<T>) ARRAY<T>", fn_distinct, .strict = true}};
+static const struct func_sig concat_sigs[] = {
+    {"(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", .scalar = fn_concat}};
+static const struct func_sig contains_sigs[] = {{"(array ARRAY<T>, val T) BOOLEAN", .scalar = fn_contains}};
+static const struct func_sig distinct_sigs[] = {
+    {"(input ARRAY<T>) ARRAY<T>", .scalar = fn_distinct, .strict = true}};
 static const struct func_sig except_sigs[] = {
-    {"(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", fn_except, .strict = true}};
+    {"(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", .scalar = fn_except, .strict = true}};
 static const struct func_sig intersect_sigs[] = {
-    {"(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", fn_intersect, .strict = true}};
-static const struct func_sig join_sigs[] = {{"(array ARRAY<T>) STRING", fn_join,
+    {"(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", .scalar = fn_intersect, .strict = true}};
+static const struct func_sig join_sigs[] = {{"(array ARRAY<T>) STRING", .scalar = fn_join,
                                              .types = types_primitive_elements},
-                                            {"(array ARRAY<T>, delimiter STRING) STRING", fn_join,
+                                            {"(array ARRAY<T>, delimiter STRING) STRING", .scalar = fn_join,
                                              .types = types_primitive_elements}};
-static const struct func_sig length_sigs[] = {{"(array ARRAY<T>) INTEGER", fn_length, .strict = true}};
-static const struct func_sig max_sigs[] = {{"(input ARRAY<T>) T", fn_max, .strict = true}};
-static const struct func_sig min_sigs[] = {{"(input ARRAY<T>) T", fn_min, .strict = true}};
-static const struct func_sig remove_sigs[] = {{"(array ARRAY<T>, victim T) ARRAY<T>", fn_remove}};
-static const struct func_sig sort_sigs[] = {{"(input ARRAY<T>) ARRAY<T>", fn_sort, .strict = true},
-                                            {"(input ARRAY<T>, direction STRING) ARRAY<T>", fn_sort,
+static const struct func_sig length_sigs[] = {
+    {"(array ARRAY<T>) INTEGER", .scalar = fn_length, .strict = true}};
+static const struct func_sig max_sigs[] = {{"(input ARRAY<T>) T", .scalar = fn_max, .strict = true}};
+static const struct func_sig min_sigs[] = {{"(input ARRAY<T>) T", .scalar = fn_min, .strict = true}};
+static const struct func_sig remove_sigs[] = {{"(array ARRAY<T>, victim T) ARRAY<T>", .scalar = fn_remove}};
+static const struct func_sig sort_sigs[] = {{"(input ARRAY<T>) ARRAY<T>", .scalar = fn_sort, .strict = true},
+                                            {"(input ARRAY<T>, direction STRING) ARRAY<T>", .scalar = fn_sort,
                                              .strict = true}};
 static const struct func_sig union_sigs[] = {
-    {"(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", fn_union, .strict = true}};
+    {"(left ARRAY<T>, right ARRAY<T>) ARRAY<T>", .scalar = fn_union, .strict = true}};
 static const struct func_sig series_sigs[] = {
-    {"(start INTEGER, end INTEGER) ARRAY<INTEGER>", fn_generate_series, .strict = true},
-    {"(start INTEGER, end INTEGER, step INTEGER) ARRAY<INTEGER>", fn_generate_series, .strict = true},
-    {"(start BIGINT, end BIGINT) ARRAY<BIGINT>", fn_generate_series, .strict = true},
-    {"(start BIGINT, end BIGINT, step INTEGER) ARRAY<BIGINT>", fn_generate_series, .strict = true}};
-static const struct func_sig slice_sigs[] = {{"(in ARRAY<T>, from INTEGER, to INTEGER) ARRAY<T>", fn_slice}};
+    {"(start INTEGER, end INTEGER) ARRAY<INTEGER>", .scalar = fn_generate_series, .strict = true},
+    {"(start INTEGER, end INTEGER, step INTEGER) ARRAY<INTEGER>", .scalar = fn_generate_series,
+     .strict = true},
+    {"(start BIGINT, end BIGINT) ARRAY<BIGINT>", .scalar = fn_generate_series, .strict = true},
+    {"(start BIGINT, end BIGINT, step INTEGER) ARRAY<BIGINT>", .scalar = fn_generate_series, .strict = true}};
+static const struct func_sig slice_sigs[] = {
+    {"(in ARRAY<T>, from INTEGER, to INTEGER) ARRAY<T>", .scalar = fn_slice}};
 
 #define ARRAY_FUNC(name, sigs, text) FUNC(name, "ARRAY", FUNC_SCALAR, sigs, text)
 

@@ -224,24 +224,29 @@ SCALAR(fn_uuid_of_bytes)
         *out = uuid_text(ctx, (const unsigned char *)args[0].ptr);
 }
 
-static const struct func_sig bigint_sigs[] = {{"(value BYTES) BIGINT", fn_bigint_from_bytes, .strict = true},
-                                              {"(value BYTES, byteOrder STRING) BIGINT", fn_bigint_from_bytes,
-                                               .strict = true}};
-static const struct func_sig double_sigs[] = {{"(value BYTES) DOUBLE", fn_double_from_bytes, .strict = true},
-                                              {"(value BYTES, byteOrder STRING) DOUBLE", fn_double_from_bytes,
-                                               .strict = true}};
-static const struct func_sig int_sigs[] = {{"(value BYTES) INTEGER", fn_int_from_bytes, .strict = true},
-                                           {"(value BYTES, byteOrder STRING) INTEGER", fn_int_from_bytes,
-                                            .strict = true}};
+static const struct func_sig bigint_sigs[] = {{"(value BYTES) BIGINT", .scalar = fn_bigint_from_bytes,
+                                               .strict = true},
+                                              {"(value BYTES, byteOrder STRING) BIGINT",
+                                               .scalar = fn_bigint_from_bytes, .strict = true}};
+static const struct func_sig double_sigs[] = {{"(value BYTES) DOUBLE", .scalar = fn_double_from_bytes,
+                                               .strict = true},
+                                              {"(value BYTES, byteOrder STRING) DOUBLE",
+                                               .scalar = fn_double_from_bytes, .strict = true}};
+static const struct func_sig int_sigs[] = {{"(value BYTES) INTEGER", .scalar = fn_int_from_bytes,
+                                            .strict = true},
+                                           {"(value BYTES, byteOrder STRING) INTEGER",
+                                            .scalar = fn_int_from_bytes, .strict = true}};
 static const struct func_sig encode_sigs[] = {
-    {"(str STRING, inputEncoding STRING, outputEncoding STRING) STRING", fn_encode, .strict = true}};
+    {"(str STRING, inputEncoding STRING, outputEncoding STRING) STRING", .scalar = fn_encode,
+     .strict = true}};
 static const struct func_sig from_bytes_sigs[] = {
-    {"(value BYTES, encoding STRING) STRING", fn_from_bytes, .strict = true}};
+    {"(value BYTES, encoding STRING) STRING", .scalar = fn_from_bytes, .strict = true}};
 static const struct func_sig to_bytes_sigs[] = {
-    {"(value STRING, encoding STRING) BYTES", fn_to_bytes, .strict = true}};
-static const struct func_sig md5_sigs[] = {{"(s STRING) STRING", fn_md5, .strict = true}};
-static const struct func_sig uuid_sigs[] = {{"() STRING", fn_uuid, .is_volatile = true},
-                                            {"(bytes BYTES) STRING", fn_uuid_of_bytes, .strict = true}};
+    {"(value STRING, encoding STRING) BYTES", .scalar = fn_to_bytes, .strict = true}};
+static const struct func_sig md5_sigs[] = {{"(s STRING) STRING", .scalar = fn_md5, .strict = true}};
+static const struct func_sig uuid_sigs[] = {{"() STRING", .scalar = fn_uuid, .is_volatile = true},
+                                            {"(bytes BYTES) STRING", .scalar = fn_uuid_of_bytes,
+                                             .strict = true}};
 
 static const struct func funcs[] = {
     FUNC("bigint_from_bytes", "CONVERSIONS", FUNC_SCALAR, bigint_sigs,

@@ -51,18 +51,22 @@ static bool types_widest_decimal(const struct func_arg *args, uint32_t count, co
     return true;
 }
 
-static const struct func_sig coalesce_sigs[] = {{"(first T, others T...) T", fn_coalesce}};
-static const struct func_sig ifnull_sigs[] = {{"(expression T, altValue T) T", fn_coalesce}};
-static const struct func_sig nullif_sigs[] = {{"(expr1 T, expr2 T) T", fn_nullif}};
-static const struct func_sig as_value_sigs[] = {{"(keyColumn T) T", fn_identity}};
+static const struct func_sig coalesce_sigs[] = {{"(first T, others T...) T", .scalar = fn_coalesce}};
+static const struct func_sig ifnull_sigs[] = {{"(expression T, altValue T) T", .scalar = fn_coalesce}};
+static const struct func_sig nullif_sigs[] = {{"(expr1 T, expr2 T) T", .scalar = fn_nullif}};
+static const struct func_sig as_value_sigs[] = {{"(keyColumn T) T", .scalar = fn_identity}};
 
-#define EXTREME_SIGS(fn)                                                                                 \
-    {                                                                                                    \
-        {"(val INTEGER, vals INTEGER...) INTEGER", fn}, {"(val BIGINT, vals BIGINT...) BIGINT", fn},     \
-            {"(val DOUBLE, vals DOUBLE...) DOUBLE", fn}, {"(val STRING, vals STRING...) STRING", fn},    \
-            {"(val BYTES, vals BYTES...) BYTES", fn}, {"(val DATE, vals DATE...) DATE", fn},             \
-            {"(val TIME, vals TIME...) TIME", fn}, {"(val TIMESTAMP, vals TIMESTAMP...) TIMESTAMP", fn}, \
-            {"(val DECIMAL, vals DECIMAL...) DECIMAL", fn, .types = types_widest_decimal},               \
+#define EXTREME_SIGS(fn)                                                                             \
+    {                                                                                                \
+        {"(val INTEGER, vals INTEGER...) INTEGER", .scalar = fn},                                    \
+            {"(val BIGINT, vals BIGINT...) BIGINT", .scalar = fn},                                   \
+            {"(val DOUBLE, vals DOUBLE...) DOUBLE", .scalar = fn},                                   \
+            {"(val STRING, vals STRING...) STRING", .scalar = fn},                                   \
+            {"(val BYTES, vals BYTES...) BYTES", .scalar = fn},                                      \
+            {"(val DATE, vals DATE...) DATE", .scalar = fn},                                         \
+            {"(val TIME, vals TIME...) TIME", .scalar = fn},                                         \
+            {"(val TIMESTAMP, vals TIMESTAMP...) TIMESTAMP", .scalar = fn},                          \
+            {"(val DECIMAL, vals DECIMAL...) DECIMAL", .scalar = fn, .types = types_widest_decimal}, \
     }
 
 static const struct func_sig greatest_sigs[] = EXTREME_SIGS(fn_greatest);

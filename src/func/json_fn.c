@@ -346,15 +346,17 @@ SCALAR(fn_to_json_string)
 }
 
 static const struct func_sig extract_sigs[] = {
-    {"(input STRING, path STRING) STRING", fn_extractjsonfield, .strict = true}};
-static const struct func_sig is_json_sigs[] = {{"(input STRING) BOOLEAN", fn_is_json_string}};
-static const struct func_sig contains_sigs[] = {{"(jsonArray STRING, val T) BOOLEAN", fn_array_contains}};
-static const struct func_sig length_sigs[] = {{"(jsonArray STRING) INTEGER", fn_array_length}};
-static const struct func_sig concat_sigs[] = {{"(jsonStrings STRING...) STRING", fn_concat}};
-static const struct func_sig items_sigs[] = {{"(jsonItems STRING) ARRAY<STRING>", fn_items}};
-static const struct func_sig keys_sigs[] = {{"(jsonObj STRING) ARRAY<STRING>", fn_keys}};
-static const struct func_sig records_sigs[] = {{"(jsonObj STRING) MAP<STRING, STRING>", fn_records}};
-static const struct func_sig to_json_sigs[] = {{"(input T) STRING", fn_to_json_string}};
+    {"(input STRING, path STRING) STRING", .scalar = fn_extractjsonfield, .strict = true}};
+static const struct func_sig is_json_sigs[] = {{"(input STRING) BOOLEAN", .scalar = fn_is_json_string}};
+static const struct func_sig contains_sigs[] = {
+    {"(jsonArray STRING, val T) BOOLEAN", .scalar = fn_array_contains}};
+static const struct func_sig length_sigs[] = {{"(jsonArray STRING) INTEGER", .scalar = fn_array_length}};
+static const struct func_sig concat_sigs[] = {{"(jsonStrings STRING...) STRING", .scalar = fn_concat}};
+static const struct func_sig items_sigs[] = {{"(jsonItems STRING) ARRAY<STRING>", .scalar = fn_items}};
+static const struct func_sig keys_sigs[] = {{"(jsonObj STRING) ARRAY<STRING>", .scalar = fn_keys}};
+static const struct func_sig records_sigs[] = {
+    {"(jsonObj STRING) MAP<STRING, STRING>", .scalar = fn_records}};
+static const struct func_sig to_json_sigs[] = {{"(input T) STRING", .scalar = fn_to_json_string}};
 
 #define JSON(name, sigs, text) FUNC(name, "JSON", FUNC_SCALAR, sigs, text)
 

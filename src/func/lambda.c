@@ -94,16 +94,16 @@ SCALAR(fn_reduce_map)
 }
 
 static const struct func_sig transform_sigs[] = {
-    {"(array ARRAY<T>, function LAMBDA(T) R) ARRAY<R>", fn_transform_array},
+    {"(array ARRAY<T>, function LAMBDA(T) R) ARRAY<R>", .scalar = fn_transform_array},
     {"(map MAP<K, V>, keyFunction LAMBDA(K, V) R, valueFunction LAMBDA(K, V) T) MAP<R, T>",
-     fn_transform_map}};
+     .scalar = fn_transform_map}};
 static const struct func_sig filter_sigs[] = {{"(array ARRAY<T>, function LAMBDA(T) BOOLEAN) ARRAY<T>",
-                                               fn_filter_array},
+                                               .scalar = fn_filter_array},
                                               {"(map MAP<K, V>, function LAMBDA(K, V) BOOLEAN) MAP<K, V>",
-                                               fn_filter_map}};
+                                               .scalar = fn_filter_map}};
 static const struct func_sig reduce_sigs[] = {
-    {"(list ARRAY<T>, initialState S, function LAMBDA(S, T) S) S", fn_reduce_array},
-    {"(map MAP<K, V>, initialState S, function LAMBDA(S, K, V) S) S", fn_reduce_map}};
+    {"(list ARRAY<T>, initialState S, function LAMBDA(S, T) S) S", .scalar = fn_reduce_array},
+    {"(map MAP<K, V>, initialState S, function LAMBDA(S, K, V) S) S", .scalar = fn_reduce_map}};
 
 static const struct func funcs[] = {
     FUNC("filter", "LAMBDA", FUNC_SCALAR, filter_sigs, "The elements or entries for which a lambda is true."),

@@ -131,18 +131,18 @@ SCALAR(fn_entries)
 }
 
 static const struct func_sig as_map_sigs[] = {
-    {"(keys ARRAY<STRING>, values ARRAY<T>) MAP<STRING, T>", fn_as_map, .strict = true}};
+    {"(keys ARRAY<STRING>, values ARRAY<T>) MAP<STRING, T>", .scalar = fn_as_map, .strict = true}};
 static const struct func_sig keys_sigs[] = {
-    {"(input MAP<STRING, T>) ARRAY<STRING>", fn_map_keys, .strict = true}};
+    {"(input MAP<STRING, T>) ARRAY<STRING>", .scalar = fn_map_keys, .strict = true}};
 static const struct func_sig values_sigs[] = {
-    {"(input MAP<STRING, T>) ARRAY<T>", fn_map_values, .strict = true}};
+    {"(input MAP<STRING, T>) ARRAY<T>", .scalar = fn_map_values, .strict = true}};
 static const struct func_sig union_sigs[] = {
-    {"(map1 MAP<STRING, T>, map2 MAP<STRING, T>) MAP<STRING, T>", fn_map_union}};
+    {"(map1 MAP<STRING, T>, map2 MAP<STRING, T>) MAP<STRING, T>", .scalar = fn_map_union}};
 
-#define ENTRIES_SIG(type)                                                                              \
-    {                                                                                                  \
-        "(map MAP<STRING, " type ">, sorted BOOLEAN) ARRAY<STRUCT<K STRING, V " type ">>", fn_entries, \
-            .strict = true                                                                             \
+#define ENTRIES_SIG(type)                                                                  \
+    {                                                                                      \
+        "(map MAP<STRING, " type ">, sorted BOOLEAN) ARRAY<STRUCT<K STRING, V " type ">>", \
+            .scalar = fn_entries, .strict = true                                           \
     }
 
 static const struct func_sig entries_sigs[] = {ENTRIES_SIG("INTEGER"), ENTRIES_SIG("BIGINT"),

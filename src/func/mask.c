@@ -104,17 +104,22 @@ PARTIAL(fn_mask_right, length - n, INT64_MAX)
 
 #define MASKS "upper STRING, lower STRING, digit STRING, other STRING) STRING"
 
-static const struct func_sig mask_sigs[] = {{"(input STRING) STRING", fn_mask},
-                                            {"(input STRING, " MASKS, fn_mask}};
-static const struct func_sig keep_left_sigs[] = {{"(input STRING, keep INTEGER) STRING", fn_mask_keep_left},
-                                                 {"(input STRING, keep INTEGER, " MASKS, fn_mask_keep_left}};
-static const struct func_sig keep_right_sigs[] = {{"(input STRING, keep INTEGER) STRING", fn_mask_keep_right},
+static const struct func_sig mask_sigs[] = {{"(input STRING) STRING", .scalar = fn_mask},
+                                            {"(input STRING, " MASKS, .scalar = fn_mask}};
+static const struct func_sig keep_left_sigs[] = {{"(input STRING, keep INTEGER) STRING",
+                                                  .scalar = fn_mask_keep_left},
+                                                 {"(input STRING, keep INTEGER, " MASKS,
+                                                  .scalar = fn_mask_keep_left}};
+static const struct func_sig keep_right_sigs[] = {{"(input STRING, keep INTEGER) STRING",
+                                                   .scalar = fn_mask_keep_right},
                                                   {"(input STRING, keep INTEGER, " MASKS,
-                                                   fn_mask_keep_right}};
-static const struct func_sig left_sigs[] = {{"(input STRING, count INTEGER) STRING", fn_mask_left},
-                                            {"(input STRING, count INTEGER, " MASKS, fn_mask_left}};
-static const struct func_sig right_sigs[] = {{"(input STRING, count INTEGER) STRING", fn_mask_right},
-                                             {"(input STRING, count INTEGER, " MASKS, fn_mask_right}};
+                                                   .scalar = fn_mask_keep_right}};
+static const struct func_sig left_sigs[] = {{"(input STRING, count INTEGER) STRING", .scalar = fn_mask_left},
+                                            {"(input STRING, count INTEGER, " MASKS, .scalar = fn_mask_left}};
+static const struct func_sig right_sigs[] = {{"(input STRING, count INTEGER) STRING",
+                                              .scalar = fn_mask_right},
+                                             {"(input STRING, count INTEGER, " MASKS,
+                                              .scalar = fn_mask_right}};
 
 static const struct func funcs[] = {
     FUNC("mask", "STRING", FUNC_SCALAR, mask_sigs,

@@ -114,17 +114,17 @@ SCALAR(fn_geo_distance)
     *out = value_double(radius * 2 * asin(sqrt(a)));
 }
 
-#define THREE(name, fn, a, result)                       \
-    static const struct func_sig name[] = {              \
-        {"(" a " INTEGER) " result, fn, .strict = true}, \
-        {"(" a " BIGINT) " result, fn, .strict = true},  \
-        {"(" a " DOUBLE) " result, fn, .strict = true},  \
+#define THREE(name, fn, a, result)                                 \
+    static const struct func_sig name[] = {                        \
+        {"(" a " INTEGER) " result, .scalar = fn, .strict = true}, \
+        {"(" a " BIGINT) " result, .scalar = fn, .strict = true},  \
+        {"(" a " DOUBLE) " result, .scalar = fn, .strict = true},  \
     }
-#define THREE_PAIRS(fn, a, b)                                        \
-    {"(" a " INTEGER, " b " INTEGER) DOUBLE", fn, .strict = true},   \
-        {"(" a " BIGINT, " b " BIGINT) DOUBLE", fn, .strict = true}, \
-    {                                                                \
-        "(" a " DOUBLE, " b " DOUBLE) DOUBLE", fn, .strict = true    \
+#define THREE_PAIRS(fn, a, b)                                                  \
+    {"(" a " INTEGER, " b " INTEGER) DOUBLE", .scalar = fn, .strict = true},   \
+        {"(" a " BIGINT, " b " BIGINT) DOUBLE", .scalar = fn, .strict = true}, \
+    {                                                                          \
+        "(" a " DOUBLE, " b " DOUBLE) DOUBLE", .scalar = fn, .strict = true    \
     }
 
 THREE(acos_sigs, fn_acos, "value", "DOUBLE");
@@ -146,15 +146,15 @@ THREE(tan_sigs, fn_tan, "value", "DOUBLE");
 THREE(tanh_sigs, fn_tanh, "value", "DOUBLE");
 static const struct func_sig atan2_sigs[] = {THREE_PAIRS(fn_atan2, "y", "x")};
 static const struct func_sig power_sigs[] = {THREE_PAIRS(fn_power, "base", "exponent")};
-static const struct func_sig log_sigs[] = {{"(value INTEGER) DOUBLE", fn_ln, .strict = true},
-                                           {"(value BIGINT) DOUBLE", fn_ln, .strict = true},
-                                           {"(value DOUBLE) DOUBLE", fn_ln, .strict = true},
+static const struct func_sig log_sigs[] = {{"(value INTEGER) DOUBLE", .scalar = fn_ln, .strict = true},
+                                           {"(value BIGINT) DOUBLE", .scalar = fn_ln, .strict = true},
+                                           {"(value DOUBLE) DOUBLE", .scalar = fn_ln, .strict = true},
                                            THREE_PAIRS(fn_log, "base", "value")};
-static const struct func_sig pi_sigs[] = {{"() DOUBLE", fn_pi}};
-static const struct func_sig random_sigs[] = {{"() DOUBLE", fn_random, .is_volatile = true}};
+static const struct func_sig pi_sigs[] = {{"() DOUBLE", .scalar = fn_pi}};
+static const struct func_sig random_sigs[] = {{"() DOUBLE", .scalar = fn_random, .is_volatile = true}};
 static const struct func_sig geo_sigs[] = {
-    {"(lat1 DOUBLE, lon1 DOUBLE, lat2 DOUBLE, lon2 DOUBLE, units STRING) DOUBLE", fn_geo_distance},
-    {"(lat1 DOUBLE, lon1 DOUBLE, lat2 DOUBLE, lon2 DOUBLE) DOUBLE", fn_geo_distance}};
+    {"(lat1 DOUBLE, lon1 DOUBLE, lat2 DOUBLE, lon2 DOUBLE, units STRING) DOUBLE", .scalar = fn_geo_distance},
+    {"(lat1 DOUBLE, lon1 DOUBLE, lat2 DOUBLE, lon2 DOUBLE) DOUBLE", .scalar = fn_geo_distance}};
 
 #define MATH(name, sigs, text) FUNC(name, "MATHEMATICAL", FUNC_SCALAR, sigs, text)
 

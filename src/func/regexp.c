@@ -229,18 +229,19 @@ SCALAR(fn_split)
     vec_fini(&parts);
 }
 
-static const struct func_sig extract_sigs[] = {{"(pattern STRING, input STRING) STRING", fn_extract,
+static const struct func_sig extract_sigs[] = {{"(pattern STRING, input STRING) STRING", .scalar = fn_extract,
                                                 .strict = true, .bind = bind_first},
                                                {"(pattern STRING, input STRING, group INTEGER) STRING",
-                                                fn_extract, .strict = true, .bind = bind_first}};
+                                                .scalar = fn_extract, .strict = true, .bind = bind_first}};
 static const struct func_sig extract_all_sigs[] = {
-    {"(pattern STRING, input STRING) ARRAY<STRING>", fn_extract_all, .strict = true, .bind = bind_first},
-    {"(pattern STRING, input STRING, group INTEGER) ARRAY<STRING>", fn_extract_all, .strict = true,
+    {"(pattern STRING, input STRING) ARRAY<STRING>", .scalar = fn_extract_all, .strict = true,
+     .bind = bind_first},
+    {"(pattern STRING, input STRING, group INTEGER) ARRAY<STRING>", .scalar = fn_extract_all, .strict = true,
      .bind = bind_first}};
-static const struct func_sig replace_sigs[] = {
-    {"(str STRING, regexp STRING, newStr STRING) STRING", fn_replace, .strict = true, .bind = bind_second}};
-static const struct func_sig split_sigs[] = {
-    {"(string STRING, regexp STRING) ARRAY<STRING>", fn_split, .strict = true, .bind = bind_second}};
+static const struct func_sig replace_sigs[] = {{"(str STRING, regexp STRING, newStr STRING) STRING",
+                                                .scalar = fn_replace, .strict = true, .bind = bind_second}};
+static const struct func_sig split_sigs[] = {{"(string STRING, regexp STRING) ARRAY<STRING>",
+                                              .scalar = fn_split, .strict = true, .bind = bind_second}};
 
 static const struct func funcs[] = {
     FUNC("regexp_extract", "REGULAR EXPRESSION", FUNC_SCALAR, extract_sigs,

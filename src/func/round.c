@@ -140,22 +140,22 @@ static bool types_whole_decimal(const struct func_arg *args, uint32_t count, con
     return true;
 }
 
-#define KEEPING_SIGS(name, fn)                                                      \
-    static const struct func_sig name[] = {                                         \
-        {"(val INTEGER) INTEGER", fn, .strict = true},                              \
-        {"(val BIGINT) BIGINT", fn, .strict = true},                                \
-        {"(val DOUBLE) DOUBLE", fn, .strict = true},                                \
-        {"(val DECIMAL) DECIMAL", fn, .strict = true, .types = types_same_decimal}, \
+#define KEEPING_SIGS(name, fn)                                                                \
+    static const struct func_sig name[] = {                                                   \
+        {"(val INTEGER) INTEGER", .scalar = fn, .strict = true},                              \
+        {"(val BIGINT) BIGINT", .scalar = fn, .strict = true},                                \
+        {"(val DOUBLE) DOUBLE", .scalar = fn, .strict = true},                                \
+        {"(val DECIMAL) DECIMAL", .scalar = fn, .strict = true, .types = types_same_decimal}, \
     }
-#define CUTTING_SIGS(name, fn, fn_places)                                            \
-    static const struct func_sig name[] = {                                          \
-        {"(val BIGINT) BIGINT", fn, .strict = true},                                 \
-        {"(val INTEGER) BIGINT", fn, .strict = true},                                \
-        {"(val DOUBLE) BIGINT", fn, .strict = true},                                 \
-        {"(val DOUBLE, decimalPlaces INTEGER) DOUBLE", fn_places, .strict = true},   \
-        {"(val DECIMAL) DECIMAL", fn, .strict = true, .types = types_whole_decimal}, \
-        {"(val DECIMAL, decimalPlaces INTEGER) DECIMAL", fn_places, .strict = true,  \
-         .types = types_same_decimal},                                               \
+#define CUTTING_SIGS(name, fn, fn_places)                                                      \
+    static const struct func_sig name[] = {                                                    \
+        {"(val BIGINT) BIGINT", .scalar = fn, .strict = true},                                 \
+        {"(val INTEGER) BIGINT", .scalar = fn, .strict = true},                                \
+        {"(val DOUBLE) BIGINT", .scalar = fn, .strict = true},                                 \
+        {"(val DOUBLE, decimalPlaces INTEGER) DOUBLE", .scalar = fn_places, .strict = true},   \
+        {"(val DECIMAL) DECIMAL", .scalar = fn, .strict = true, .types = types_whole_decimal}, \
+        {"(val DECIMAL, decimalPlaces INTEGER) DECIMAL", .scalar = fn_places, .strict = true,  \
+         .types = types_same_decimal},                                                         \
     }
 
 KEEPING_SIGS(abs_sigs, fn_abs);

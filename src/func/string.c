@@ -338,47 +338,48 @@ SCALAR(fn_field)
         }
 }
 
-static const struct func_sig chr_sigs[] = {{"(decimalCode INTEGER) STRING", fn_chr, .strict = true},
-                                           {"(utf16Code STRING) STRING", fn_chr_escape, .strict = true}};
-static const struct func_sig concat_sigs[] = {{"(inputs STRING...) STRING", fn_concat},
-                                              {"(inputs BYTES...) BYTES", fn_concat}};
-static const struct func_sig concat_ws_sigs[] = {{"(inputs STRING...) STRING", fn_concat_ws},
-                                                 {"(inputs BYTES...) BYTES", fn_concat_ws}};
-static const struct func_sig elt_sigs[] = {{"(n INTEGER, args STRING...) STRING", fn_elt}};
-static const struct func_sig field_sigs[] = {{"(str STRING, args STRING...) INTEGER", fn_field}};
-static const struct func_sig initcap_sigs[] = {{"(str STRING) STRING", fn_initcap, .strict = true}};
+static const struct func_sig chr_sigs[] = {{"(decimalCode INTEGER) STRING", .scalar = fn_chr, .strict = true},
+                                           {"(utf16Code STRING) STRING", .scalar = fn_chr_escape,
+                                            .strict = true}};
+static const struct func_sig concat_sigs[] = {{"(inputs STRING...) STRING", .scalar = fn_concat},
+                                              {"(inputs BYTES...) BYTES", .scalar = fn_concat}};
+static const struct func_sig concat_ws_sigs[] = {{"(inputs STRING...) STRING", .scalar = fn_concat_ws},
+                                                 {"(inputs BYTES...) BYTES", .scalar = fn_concat_ws}};
+static const struct func_sig elt_sigs[] = {{"(n INTEGER, args STRING...) STRING", .scalar = fn_elt}};
+static const struct func_sig field_sigs[] = {{"(str STRING, args STRING...) INTEGER", .scalar = fn_field}};
+static const struct func_sig initcap_sigs[] = {{"(str STRING) STRING", .scalar = fn_initcap, .strict = true}};
 static const struct func_sig instr_sigs[] = {
-    {"(str STRING, substring STRING) INTEGER", fn_instr, .strict = true},
-    {"(str STRING, substring STRING, position INTEGER) INTEGER", fn_instr, .strict = true},
-    {"(str STRING, substring STRING, position INTEGER, occurrence INTEGER) INTEGER", fn_instr,
+    {"(str STRING, substring STRING) INTEGER", .scalar = fn_instr, .strict = true},
+    {"(str STRING, substring STRING, position INTEGER) INTEGER", .scalar = fn_instr, .strict = true},
+    {"(str STRING, substring STRING, position INTEGER, occurrence INTEGER) INTEGER", .scalar = fn_instr,
      .strict = true}};
-static const struct func_sig lcase_sigs[] = {{"(input STRING) STRING", fn_lcase, .strict = true}};
-static const struct func_sig len_sigs[] = {{"(input STRING) INTEGER", fn_len, .strict = true},
-                                           {"(input BYTES) INTEGER", fn_len, .strict = true}};
+static const struct func_sig lcase_sigs[] = {{"(input STRING) STRING", .scalar = fn_lcase, .strict = true}};
+static const struct func_sig len_sigs[] = {{"(input STRING) INTEGER", .scalar = fn_len, .strict = true},
+                                           {"(input BYTES) INTEGER", .scalar = fn_len, .strict = true}};
 static const struct func_sig lpad_sigs[] = {{"(input STRING, targetLen INTEGER, padding STRING) STRING",
-                                             fn_lpad, .strict = true},
-                                            {"(input BYTES, targetLen INTEGER, padding BYTES) BYTES", fn_lpad,
-                                             .strict = true}};
+                                             .scalar = fn_lpad, .strict = true},
+                                            {"(input BYTES, targetLen INTEGER, padding BYTES) BYTES",
+                                             .scalar = fn_lpad, .strict = true}};
 static const struct func_sig replace_sigs[] = {
-    {"(str STRING, oldStr STRING, newStr STRING) STRING", fn_replace, .strict = true}};
+    {"(str STRING, oldStr STRING, newStr STRING) STRING", .scalar = fn_replace, .strict = true}};
 static const struct func_sig rpad_sigs[] = {{"(input STRING, targetLen INTEGER, padding STRING) STRING",
-                                             fn_rpad, .strict = true},
-                                            {"(input BYTES, targetLen INTEGER, padding BYTES) BYTES", fn_rpad,
-                                             .strict = true}};
-static const struct func_sig split_sigs[] = {{"(string STRING, delimiter STRING) ARRAY<STRING>", fn_split,
-                                              .strict = true},
-                                             {"(bytes BYTES, delimiter BYTES) ARRAY<BYTES>", fn_split,
-                                              .strict = true}};
+                                             .scalar = fn_rpad, .strict = true},
+                                            {"(input BYTES, targetLen INTEGER, padding BYTES) BYTES",
+                                             .scalar = fn_rpad, .strict = true}};
+static const struct func_sig split_sigs[] = {{"(string STRING, delimiter STRING) ARRAY<STRING>",
+                                              .scalar = fn_split, .strict = true},
+                                             {"(bytes BYTES, delimiter BYTES) ARRAY<BYTES>",
+                                              .scalar = fn_split, .strict = true}};
 static const struct func_sig split_to_map_sigs[] = {
-    {"(input STRING, entryDelimiter STRING, kvDelimiter STRING) MAP<STRING, STRING>", fn_split_to_map,
-     .strict = true}};
+    {"(input STRING, entryDelimiter STRING, kvDelimiter STRING) MAP<STRING, STRING>",
+     .scalar = fn_split_to_map, .strict = true}};
 static const struct func_sig substring_sigs[] = {
-    {"(str STRING, pos INTEGER) STRING", fn_substring, .strict = true},
-    {"(str STRING, pos INTEGER, length INTEGER) STRING", fn_substring, .strict = true},
-    {"(bytes BYTES, pos INTEGER) BYTES", fn_substring, .strict = true},
-    {"(bytes BYTES, pos INTEGER, length INTEGER) BYTES", fn_substring, .strict = true}};
-static const struct func_sig trim_sigs[] = {{"(input STRING) STRING", fn_trim, .strict = true}};
-static const struct func_sig ucase_sigs[] = {{"(input STRING) STRING", fn_ucase, .strict = true}};
+    {"(str STRING, pos INTEGER) STRING", .scalar = fn_substring, .strict = true},
+    {"(str STRING, pos INTEGER, length INTEGER) STRING", .scalar = fn_substring, .strict = true},
+    {"(bytes BYTES, pos INTEGER) BYTES", .scalar = fn_substring, .strict = true},
+    {"(bytes BYTES, pos INTEGER, length INTEGER) BYTES", .scalar = fn_substring, .strict = true}};
+static const struct func_sig trim_sigs[] = {{"(input STRING) STRING", .scalar = fn_trim, .strict = true}};
+static const struct func_sig ucase_sigs[] = {{"(input STRING) STRING", .scalar = fn_ucase, .strict = true}};
 
 static const struct func funcs[] = {
     FUNC("chr", "STRING", FUNC_SCALAR, chr_sigs,

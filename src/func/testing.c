@@ -228,9 +228,11 @@ static const struct func_agg complete_rows = {agg_init_array, complete_rows_add,
 #define STRUCT_A  "STRUCT<A STRING>"
 #define STRUCT_AB "STRUCT<A INTEGER, B INTEGER>"
 
-static const struct func_sig bad_udf_sigs[] = {{"(INTEGER) STRING", fn_boom, .is_volatile = true},
-                                               {"(BOOLEAN) INTEGER", fn_throw_if, .is_volatile = true},
-                                               {"(STRING) STRING", fn_every_other, .is_volatile = true}};
+static const struct func_sig bad_udf_sigs[] = {{"(INTEGER) STRING", .scalar = fn_boom, .is_volatile = true},
+                                               {"(BOOLEAN) INTEGER", .scalar = fn_throw_if,
+                                                .is_volatile = true},
+                                               {"(STRING) STRING", .scalar = fn_every_other,
+                                                .is_volatile = true}};
 static const struct func_sig five_arg_sigs[] = {
     {"(BIGINT, STRING, STRING, STRING, INTEGER, const INTEGER, const STRING...) BIGINT", .agg = &weights,
      .bind = bind_five}};
@@ -250,12 +252,14 @@ static const struct func_sig test_udaf_sigs[] = {{"(BIGINT) BIGINT", .agg = &wei
                                                  {"(STRING, const STRING) BIGINT", .agg = &weights,
                                                   .bind = bind_one},
                                                  {"(" STRUCT_AB ") " STRUCT_AB, .agg = &pairs}};
-static const struct func_sig test_udf_sigs[] = {{"(INTEGER, STRING) STRING", fn_int_string},
-                                                {"(BIGINT, STRING) STRING", fn_long_string},
-                                                {"(BIGINT, BIGINT, STRING) STRING", fn_long_long_string},
-                                                {"(BIGINT...) STRING", fn_long_varargs},
-                                                {"(" STRUCT_A ") STRING", fn_struct_field, .strict = true},
-                                                {"() " STRUCT_A, fn_make_struct}};
+static const struct func_sig test_udf_sigs[] = {{"(INTEGER, STRING) STRING", .scalar = fn_int_string},
+                                                {"(BIGINT, STRING) STRING", .scalar = fn_long_string},
+                                                {"(BIGINT, BIGINT, STRING) STRING",
+                                                 .scalar = fn_long_long_string},
+                                                {"(BIGINT...) STRING", .scalar = fn_long_varargs},
+                                                {"(" STRUCT_A ") STRING", .scalar = fn_struct_field,
+                                                 .strict = true},
+                                                {"() " STRUCT_A, .scalar = fn_make_struct}};
 static const struct func_sig test_udtf_sigs[] = {
     {"(INTEGER) INTEGER", .table = table_one},
     {"(BIGINT) BIGINT", .table = table_one},
@@ -273,12 +277,12 @@ static const struct func_sig test_udtf_sigs[] = {
      "MAP<STRING, DECIMAL>, MAP<STRING, " STRUCT_A ">) STRING",
      .table = table_texts}};
 static const struct func_sig throwing_udtf_sigs[] = {{"(BOOLEAN) BOOLEAN", .table = table_throwing}};
-static const struct func_sig tostruct_sigs[] = {{"(STRING) " STRUCT_A, fn_to_struct}};
+static const struct func_sig tostruct_sigs[] = {{"(STRING) " STRUCT_A, .scalar = fn_to_struct}};
 static const struct func_sig var_arg_sigs[] = {{"(BIGINT, STRING...) BIGINT", .agg = &weights}};
 static const struct func_sig whencondition_sigs[] = {
-    {"(BOOLEAN, BOOLEAN) BOOLEAN", fn_when, .is_volatile = true}};
+    {"(BOOLEAN, BOOLEAN) BOOLEAN", .scalar = fn_when, .is_volatile = true}};
 static const struct func_sig whenresult_sigs[] = {
-    {"(INTEGER, BOOLEAN) INTEGER", fn_when, .is_volatile = true}};
+    {"(INTEGER, BOOLEAN) INTEGER", .scalar = fn_when, .is_volatile = true}};
 
 #define TEST(name, kind, sigs) FUNC(name, "TEST", kind, sigs, "For tests.")
 

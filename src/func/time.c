@@ -135,7 +135,7 @@ SCALAR(fn_convert_tz)
 
 #define SHIFT_SIGS(name, type, fn)          \
     static const struct func_sig name[] = { \
-        {"(unit INTERVALUNIT, interval INTEGER, base " type ") " type, fn, .strict = true}}
+        {"(unit INTERVALUNIT, interval INTEGER, base " type ") " type, .scalar = fn, .strict = true}}
 
 SHIFT_SIGS(dateadd_sigs, "DATE", fn_dateadd);
 SHIFT_SIGS(datesub_sigs, "DATE", fn_datesub);
@@ -144,17 +144,20 @@ SHIFT_SIGS(timesub_sigs, "TIME", fn_timesub);
 SHIFT_SIGS(timestampadd_sigs, "TIMESTAMP", fn_timestampadd);
 SHIFT_SIGS(timestampsub_sigs, "TIMESTAMP", fn_timestampsub);
 static const struct func_sig convert_tz_sigs[] = {
-    {"(timestamp TIMESTAMP, fromTimeZone STRING, toTimeZone STRING) TIMESTAMP", fn_convert_tz,
+    {"(timestamp TIMESTAMP, fromTimeZone STRING, toTimeZone STRING) TIMESTAMP", .scalar = fn_convert_tz,
      .strict = true}};
-static const struct func_sig from_days_sigs[] = {{"(days INTEGER) DATE", fn_from_days, .strict = true}};
+static const struct func_sig from_days_sigs[] = {
+    {"(days INTEGER) DATE", .scalar = fn_from_days, .strict = true}};
 static const struct func_sig from_unixtime_sigs[] = {
-    {"(epochMilli BIGINT) TIMESTAMP", fn_from_unixtime, .strict = true}};
-static const struct func_sig unix_date_sigs[] = {{"() INTEGER", fn_unix_date_now, .is_volatile = true},
-                                                 {"(date DATE) INTEGER", fn_unix_date, .strict = true}};
-static const struct func_sig unix_timestamp_sigs[] = {{"() BIGINT", fn_unix_timestamp_now,
+    {"(epochMilli BIGINT) TIMESTAMP", .scalar = fn_from_unixtime, .strict = true}};
+static const struct func_sig unix_date_sigs[] = {{"() INTEGER", .scalar = fn_unix_date_now,
+                                                  .is_volatile = true},
+                                                 {"(date DATE) INTEGER", .scalar = fn_unix_date,
+                                                  .strict = true}};
+static const struct func_sig unix_timestamp_sigs[] = {{"() BIGINT", .scalar = fn_unix_timestamp_now,
                                                        .is_volatile = true},
-                                                      {"(timestamp TIMESTAMP) BIGINT", fn_unix_timestamp,
-                                                       .strict = true}};
+                                                      {"(timestamp TIMESTAMP) BIGINT",
+                                                       .scalar = fn_unix_timestamp, .strict = true}};
 
 #define TIME(name, sigs, text) FUNC(name, "DATE / TIME", FUNC_SCALAR, sigs, text)
 

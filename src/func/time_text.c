@@ -145,32 +145,34 @@ SCALAR(fn_stringtotimestamp)
 }
 
 static const struct func_sig datetostring_sigs[] = {
-    {"(epochDays INTEGER, formatPattern STRING) STRING", fn_format_date, .strict = true}};
+    {"(epochDays INTEGER, formatPattern STRING) STRING", .scalar = fn_format_date, .strict = true}};
 static const struct func_sig format_date_sigs[] = {
-    {"(date DATE, formatPattern STRING) STRING", fn_format_date, .strict = true}};
+    {"(date DATE, formatPattern STRING) STRING", .scalar = fn_format_date, .strict = true}};
 static const struct func_sig format_time_sigs[] = {
-    {"(time TIME, formatPattern STRING) STRING", fn_format_time, .strict = true}};
+    {"(time TIME, formatPattern STRING) STRING", .scalar = fn_format_time, .strict = true}};
 static const struct func_sig format_timestamp_sigs[] = {
-    {"(timestamp TIMESTAMP, formatPattern STRING) STRING", fn_format_timestamp, .strict = true},
-    {"(timestamp TIMESTAMP, formatPattern STRING, timeZone STRING) STRING", fn_format_timestamp,
+    {"(timestamp TIMESTAMP, formatPattern STRING) STRING", .scalar = fn_format_timestamp, .strict = true},
+    {"(timestamp TIMESTAMP, formatPattern STRING, timeZone STRING) STRING", .scalar = fn_format_timestamp,
      .strict = true}};
 static const struct func_sig parse_date_sigs[] = {
-    {"(formattedDate STRING, formatPattern STRING) DATE", fn_parse_date, .strict = true}};
+    {"(formattedDate STRING, formatPattern STRING) DATE", .scalar = fn_parse_date, .strict = true}};
 static const struct func_sig parse_time_sigs[] = {
-    {"(formattedTime STRING, formatPattern STRING) TIME", fn_parse_time, .strict = true}};
+    {"(formattedTime STRING, formatPattern STRING) TIME", .scalar = fn_parse_time, .strict = true}};
 static const struct func_sig parse_timestamp_sigs[] = {
-    {"(formattedTimestamp STRING, formatPattern STRING) TIMESTAMP", fn_parse_timestamp, .strict = true},
-    {"(formattedTimestamp STRING, formatPattern STRING, timeZone STRING) TIMESTAMP", fn_parse_timestamp,
-     .strict = true}};
+    {"(formattedTimestamp STRING, formatPattern STRING) TIMESTAMP", .scalar = fn_parse_timestamp,
+     .strict = true},
+    {"(formattedTimestamp STRING, formatPattern STRING, timeZone STRING) TIMESTAMP",
+     .scalar = fn_parse_timestamp, .strict = true}};
 static const struct func_sig stringtodate_sigs[] = {
-    {"(formattedDate STRING, formatPattern STRING) INTEGER", fn_stringtodate, .strict = true}};
+    {"(formattedDate STRING, formatPattern STRING) INTEGER", .scalar = fn_stringtodate, .strict = true}};
 static const struct func_sig stringtotimestamp_sigs[] = {
-    {"(formattedTimestamp STRING, formatPattern STRING) BIGINT", fn_stringtotimestamp, .strict = true},
-    {"(formattedTimestamp STRING, formatPattern STRING, timeZone STRING) BIGINT", fn_stringtotimestamp,
-     .strict = true}};
+    {"(formattedTimestamp STRING, formatPattern STRING) BIGINT", .scalar = fn_stringtotimestamp,
+     .strict = true},
+    {"(formattedTimestamp STRING, formatPattern STRING, timeZone STRING) BIGINT",
+     .scalar = fn_stringtotimestamp, .strict = true}};
 static const struct func_sig timestamptostring_sigs[] = {
-    {"(epochMilli BIGINT, formatPattern STRING) STRING", fn_format_timestamp, .strict = true},
-    {"(epochMilli BIGINT, formatPattern STRING, timeZone STRING) STRING", fn_format_timestamp,
+    {"(epochMilli BIGINT, formatPattern STRING) STRING", .scalar = fn_format_timestamp, .strict = true},
+    {"(epochMilli BIGINT, formatPattern STRING, timeZone STRING) STRING", .scalar = fn_format_timestamp,
      .strict = true}};
 
 #define TIME(name, sigs, text) FUNC(name, "DATE / TIME", FUNC_SCALAR, sigs, text)

@@ -192,7 +192,7 @@ SCALAR(fn_encode)
 }
 
 #define ONE(name, fn, result) \
-    static const struct func_sig name[] = {{"(input STRING) " result, fn, .strict = true}}
+    static const struct func_sig name[] = {{"(input STRING) " result, .scalar = fn, .strict = true}}
 
 ONE(decode_sigs, fn_decode, "STRING");
 ONE(encode_sigs, fn_encode, "STRING");
@@ -203,7 +203,7 @@ ONE(port_sigs, fn_port, "INTEGER");
 ONE(protocol_sigs, fn_protocol, "STRING");
 ONE(query_sigs, fn_query, "STRING");
 static const struct func_sig parameter_sigs[] = {
-    {"(input STRING, paramToFind STRING) STRING", fn_parameter, .strict = true}};
+    {"(input STRING, paramToFind STRING) STRING", .scalar = fn_parameter, .strict = true}};
 
 #define URL(name, sigs, text) FUNC(name, "URL", FUNC_SCALAR, sigs, text)
 

@@ -1,4 +1,5 @@
-/* expr_test.h - harness of the expression tests: a text is parsed, checked, compiled and evaluated over three rows.
+/* expr_test.h - harness of the expression tests: a text is parsed, checked, compiled and evaluated over
+ * three rows.
  *
  *   row 0: the values of `columns`      row 1: all NULL      row 2: as row 0
  *

@@ -1,5 +1,5 @@
-/* test_functions.c - scalar functions through whole expressions; expected values from the language reference, from Java's
- * documentation, from RFC 1321 (MD5) and RFC 4648 (base64), or by hand.
+/* test_functions.c - scalar functions through whole expressions; expected values from the language
+ * reference, Java's documentation, from RFC 1321 (MD5) and RFC 4648 (base64), or by hand.
  */
 #include "expr_test.h"
 

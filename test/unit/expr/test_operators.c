@@ -1,5 +1,5 @@
-/* test_operators.c - operators, comparisons, logic, CASE, CAST, access, constructors; expected values are made by hand
- * from the language reference and Java's arithmetic.
+/* test_operators.c - operators, comparisons, logic, CASE, CAST, access, constructors; expected values
+ * are made by hand from the language reference and Java's arithmetic.
  */
 #include "expr_test.h"
 

@@ -1,4 +1,5 @@
-/* test_func.c - the function tables themselves, resolution of overloads, and aggregates driven as an operator does.
+/* test_func.c - the function tables themselves, resolution of overloads, and aggregates driven as an
+ * operator does.
  *
  * Expected sums, deviations and correlations are made by hand.
  */

@@ -14,6 +14,7 @@ enum {
     INVALID_TOPIC = 17,
     INVALID_ACKS = 21,
     INVALID_TXN_STATE = 48,
+    TRANSACTION_UNAUTHORIZED = 53,
     STORAGE = 56,
     UNSUPPORTED_CODEC = 76,
     INVALID_RECORD = 87,
@@ -188,6 +189,19 @@ static void refuse_all(struct request *req, const struct ProduceRequest *body, i
     request_reply(req);
 }
 
+static bool any_transactional(const struct ProduceRequest *body)
+{
+    struct batch batch;
+    for (int32_t i = 0; i < body->TopicData.len; i++)
+        for (int32_t j = 0; j < body->TopicData.at[i].PartitionData.len; j++) {
+            struct str bytes = body->TopicData.at[i].PartitionData.at[j].Records.bytes;
+            if (!str_is_null(bytes) && bytes.len >= BATCH_HEADER_BYTES &&
+                batch_open_header(bytes.ptr, &batch, NULL) && batch_is_transactional(&batch))
+                return true;
+        }
+    return false;
+}
+
 void api_produce(struct request *req)
 {
     const struct ProduceRequest *body = req->body;
@@ -197,6 +211,10 @@ void api_produce(struct request *req)
                MAX(body->TopicData.len, 0));
     if (acks < -1 || acks > 1) {
         refuse_all(req, body, INVALID_ACKS);
+        return;
+    }
+    if (str_is_null(body->TransactionalId) && any_transactional(body)) {
+        refuse_all(req, body, TRANSACTION_UNAUTHORIZED);
         return;
     }
     atomic_store_explicit(&req->left, 1, memory_order_relaxed); /* ours, until all are appended */

@@ -11,12 +11,14 @@
  *   FORM_ARRAY      [{"queryId":..},[..],[..]]                                             application/json on /query-stream
  *
  * (K1) Before the header nothing was sent: a refused statement is an ordinary error reply.
- * (K2) The stream is freed when both have happened: on_end was called or the handle closed, and the reply was ended. The
- *      client going away closes the engine's query; after that no row comes.
+ * (K2) The engine's callbacks never overlap and take no lock of ours; what the network thread calls (cancel, drain) only
+ *      posts to the engine.
+ * (K3) The engine's handle is closed once, by who comes first: the end of the rows or the client going away. on_closed is
+ *      the last to run: it gives the request back, if the end has not, and frees the stream.
  */
 #include "api/ksql_int.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 
 #include "serde/serde.h"
 
@@ -30,9 +32,9 @@ struct row_stream {
     enum engine_result_kind kind;
     const struct column *columns;
     uint32_t column_count;
-    pthread_mutex_t lock; /* started, ended: on_cancel and on_drain come on the network thread */
-    bool started;         /* the header was sent */
-    bool ended;           /* the reply was ended */
+    bool started;        /* the header was sent */
+    bool ended;          /* the request was given back */
+    atomic_flag closing; /* the handle was closed */
 };
 
 /* Forms ------------------------------------------------------------------------------------------------------------- */
@@ -177,36 +179,34 @@ static bool on_rows(void *arg, const struct value *const *cols, uint32_t row_cou
             put_row(&out, stream, cols, row, tombstone);
     }
     enum http_flow flow = HTTP_FLOW_OK;
-    pthread_mutex_lock(&stream->lock);
-    if (!stream->ended && out.len != 0)
+    if (out.len != 0)
         flow = http_reply_write(stream->req, buf_str(&out));
-    pthread_mutex_unlock(&stream->lock);
     buf_fini(&out);
     return flow != HTTP_FLOW_FULL;
 }
 
-static void stream_free(struct row_stream *stream)
+/* Control thread; no callback comes any more. */
+static void on_closed(void *arg)
 {
+    struct row_stream *stream = arg;
+    if (!stream->ended && !stream->started)
+        http_reply_start(stream->req, 200, STR_NULL);
+    if (!stream->ended)
+        http_reply_end(stream->req);
     arena_fini(&stream->arena);
-    pthread_mutex_destroy(&stream->lock);
     free(stream);
 }
 
-/* Ends the reply once; the engine's handle is given back by whoever gets true. */
-static bool stream_end_once(struct row_stream *stream)
+static void stream_close(struct row_stream *stream)
 {
-    pthread_mutex_lock(&stream->lock);
-    bool first = !stream->ended;
-    stream->ended = true;
-    pthread_mutex_unlock(&stream->lock);
-    return first;
+    if (!atomic_flag_test_and_set(&stream->closing))
+        engine_query_close(stream->query, on_closed);
 }
 
 static void on_end(void *arg, bool limit_reached, const struct err *failure)
 {
     struct row_stream *stream = arg;
-    if (!stream_end_once(stream))
-        return;
+    stream->ended = true;
     if (stream->started) {
         struct buf out = {0};
         put_end(&out, stream, limit_reached, failure);
@@ -217,8 +217,7 @@ static void on_end(void *arg, bool limit_reached, const struct err *failure)
         struct err none = {.code = ERR_SHUTDOWN, .text = "the query was ended before it began"};
         ksql_reply_error(stream->req, failure != NULL ? failure : &none, STR_NULL, STR_NULL);
     }
-    engine_query_close(stream->query);
-    stream_free(stream);
+    stream_close(stream);
 }
 
 static const struct engine_rows_class rows_class = {.on_header = on_header,
@@ -229,14 +228,7 @@ static const struct engine_rows_class rows_class = {.on_header = on_header,
 
 static void on_cancel(struct http_request *req, void *arg)
 {
-    struct row_stream *stream = arg;
-    if (!stream_end_once(stream))
-        return;
-    engine_query_close(stream->query); /* no callback after this */
-    if (!stream->started)
-        http_reply_start(req, 200, STR_NULL);
-    http_reply_end(req);
-    stream_free(stream);
+    stream_close(arg);
 }
 
 static void on_drain(struct http_request *req, void *arg)
@@ -251,15 +243,11 @@ static void start_stream(struct http_request *req, struct api_env *env, struct k
     struct row_stream *stream = mem_new(struct row_stream);
     stream->req = req;
     stream->form = form;
-    pthread_mutex_init(&stream->lock, NULL);
+    atomic_flag_clear(&stream->closing);
     http_on_cancel(req, on_cancel, stream);
     http_on_drain(req, on_drain, stream);
     struct engine_session session = {.properties = &request->properties, .variables = &request->variables};
-    /* The handle is stored before any callback can read it: callbacks begin on the control thread and take this lock. */
-    pthread_mutex_lock(&stream->lock);
-    struct engine_query *query = engine_query_open(env->engine, request->sql, &session, &rows_class, stream);
-    stream->query = query;
-    pthread_mutex_unlock(&stream->lock);
+    engine_query_open(env->engine, request->sql, &session, &rows_class, stream, &stream->query);
 }
 
 /* Routes ------------------------------------------------------------------------------------------------------------------ */

@@ -118,7 +118,7 @@ static void engine_on_mail(struct mail *mail, void *arg)
         free(query_mail);
         break;
     case MAIL_QUERY_CLOSE:
-        select_close(query_mail->query);
+        select_close(query_mail->query, query_mail->closed);
         free(query_mail);
         break;
     case MAIL_STOP:
@@ -192,7 +192,7 @@ void engine_close(struct engine *engine)
         mailbox_close(engine->box);
     }
     list_each_safe (struct engine_query, query, &engine->transient, link)
-        select_close(query);
+        select_close(query, NULL); /* its face did not close it: it is gone already */
     engine_free(engine);
 }
 

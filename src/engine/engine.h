@@ -87,17 +87,18 @@ struct engine_rows_class {
 
 struct engine_query;
 
-/* Starts a query. The handle is given back by exactly one engine_query_close. Any thread. */
-struct engine_query *engine_query_open(struct engine *engine, struct str sql,
-                                       const struct engine_session *session,
-                                       const struct engine_rows_class *class, void *arg);
+/* Starts a query; *out is set before any callback comes. The handle is given back by exactly one engine_query_close.
+ * Any thread. */
+void engine_query_open(struct engine *engine, struct str sql, const struct engine_session *session,
+                       const struct engine_rows_class *class, void *arg, struct engine_query **out);
 
-/* More rows may come after on_rows returned false. Any thread. */
+/* More rows may come after on_rows returned false. Any thread; takes no lock but the mailbox's. */
 void engine_query_resume(struct engine_query *query);
 
-/* Ends the query, when it still runs, and gives the handle back: after it returned no callback runs. To be called once,
- * by any thread, also from on_end. */
-void engine_query_close(struct engine_query *query);
+/* Ends the query, when it still runs, and gives the handle back: closed(arg) is the very last call, on the control
+ * thread; until then callbacks may still come. To be called once; any thread, also from on_end; takes no lock but the
+ * mailbox's. */
+void engine_query_close(struct engine_query *query, void (*closed)(void *arg));
 
 /* Ends a running push query by its id, as /close-query does; its on_end comes. False: there is none. Any thread. */
 bool engine_query_end(struct engine *engine, struct str query_id);

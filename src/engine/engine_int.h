@@ -63,7 +63,7 @@ struct engine_query {
     void *arg;
     struct query_rows *rows; /* control thread; NULL: not started, or refused */
     pthread_mutex_t lock;    /* held during callbacks; guards what follows */
-    bool closed;             /* nobody wants callbacks any more */
+    bool closed;             /* no callback comes any more */
     bool ended;              /* on_end was called */
     bool limit_reached;      /* for on_end */
 };
@@ -73,11 +73,12 @@ enum mail_type { MAIL_EXECUTE, MAIL_QUERY_OPEN, MAIL_QUERY_RESUME, MAIL_QUERY_CL
 struct query_mail { /* MAIL_QUERY_RESUME, MAIL_QUERY_CLOSE; sent by the owner of the handle, close last */
     struct mail mail;
     struct engine_query *query;
+    void (*closed)(void *arg); /* MAIL_QUERY_CLOSE */
 };
 
 struct plan *select_plan(struct engine_query *query, struct err *err);
-void select_open(struct engine_query *query);  /* control thread */
-void select_close(struct engine_query *query); /* control thread; frees it */
+void select_open(struct engine_query *query);                             /* control thread */
+void select_close(struct engine_query *query, void (*closed)(void *arg)); /* control thread; frees it */
 
 void session_init(struct session *session, const struct engine *engine, const struct engine_session *from,
                   struct arena *arena);

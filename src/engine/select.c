@@ -3,11 +3,10 @@
  *   engine_query_open   any thread        handle made, mail to the control thread
  *   select_open         control thread    parse, analyse, plan; on_header; query_push or query_pull
  *   rows_* callbacks    worker or pool    on_rows, on_end
- *   engine_query_close  any thread        no callback after it; mail to the control thread
- *   select_close        control thread    stops the query, frees the handle
+ *   engine_query_close  any thread        mail to the control thread
+ *   select_close        control thread    stops the query, says closed, frees the handle
  *
- * (L1) Callbacks are made with query->lock held, so that close, which takes it, knows that none is under way. The lock
- *      is recursive: on_end may close its own handle.
+ * (L1) Callbacks are made with query->lock held, so they never overlap, and none comes once select_close has taken it.
  * (L2) The handle is freed by select_close only. Mail is read in order, so closing always comes after opening.
  */
 #include <time.h>
@@ -166,9 +165,8 @@ void select_open(struct engine_query *query)
         call_end(query, false, &err);
 }
 
-struct engine_query *engine_query_open(struct engine *engine, struct str sql,
-                                       const struct engine_session *session,
-                                       const struct engine_rows_class *class, void *arg)
+void engine_query_open(struct engine *engine, struct str sql, const struct engine_session *session,
+                       const struct engine_rows_class *class, void *arg, struct engine_query **out)
 {
     struct engine_query *query = mem_new(struct engine_query);
     query->engine = engine;
@@ -177,16 +175,12 @@ struct engine_query *engine_query_open(struct engine *engine, struct str sql,
     query->arg = arg;
     query->mail.type = MAIL_QUERY_OPEN;
     session_init(&query->session, engine, session, &query->arena);
-    pthread_mutexattr_t recursive;
-    pthread_mutexattr_init(&recursive);
-    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(&query->lock, &recursive);
-    pthread_mutexattr_destroy(&recursive);
+    pthread_mutex_init(&query->lock, NULL);
+    *out = query;
     pthread_mutex_lock(&engine->lock);
     list_push_back(&engine->transient, &query->link);
     pthread_mutex_unlock(&engine->lock);
     ASSERT(mailbox_put_reply(engine->box, &query->mail)); /* the engine outlives its faces */
-    return query;
 }
 
 void engine_query_resume(struct engine_query *query)
@@ -199,21 +193,24 @@ void engine_query_resume(struct engine_query *query)
 
 /* Closing ----------------------------------------------------------------------------------------------------------- */
 
-void engine_query_close(struct engine_query *query)
+void engine_query_close(struct engine_query *query, void (*closed)(void *arg))
+{
+    struct query_mail *close = mem_new(struct query_mail);
+    close->mail.type = MAIL_QUERY_CLOSE;
+    close->query = query;
+    close->closed = closed;
+    ASSERT(mailbox_put_reply(query->engine->box, &close->mail));
+}
+
+void select_close(struct engine_query *query, void (*closed)(void *arg))
 {
     pthread_mutex_lock(&query->lock);
     query->closed = true;
     pthread_mutex_unlock(&query->lock);
-    struct query_mail *close = mem_new(struct query_mail);
-    close->mail.type = MAIL_QUERY_CLOSE;
-    close->query = query;
-    ASSERT(mailbox_put_reply(query->engine->box, &close->mail));
-}
-
-void select_close(struct engine_query *query)
-{
     if (query->rows != NULL)
         query_rows_close(query->rows);
+    if (closed != NULL)
+        closed(query->arg);
     pthread_mutex_lock(&query->engine->lock);
     list_remove(&query->link);
     pthread_mutex_unlock(&query->engine->lock);

@@ -158,14 +158,10 @@ static void on_header(void *arg, struct str query_id, enum engine_result_kind ki
         if (stream->form == FORM_LINES)
             buf_append_char(&out, '\n');
     }
-    pthread_mutex_lock(&stream->lock);
-    if (!stream->ended) {
-        stream->started = true;
-        http_reply_start(stream->req, 200, types[stream->form]);
-        ignore(http_reply_write(stream->req, buf_str(&out)) == HTTP_FLOW_GONE,
-               "the cancel callback ends the query");
-    }
-    pthread_mutex_unlock(&stream->lock);
+    stream->started = true;
+    http_reply_start(stream->req, 200, types[stream->form]);
+    ignore(http_reply_write(stream->req, buf_str(&out)) == HTTP_FLOW_GONE,
+           "the cancel callback ends the query");
     buf_fini(&out);
 }
 

@@ -226,12 +226,14 @@ static bool start(struct rialto *r, struct err *err)
 static void stop(struct rialto *r)
 {
     if (r->net != NULL)
-        net_free(r->net);
+        net_stop(r->net); /* clients are gone; what they asked for is given back below */
     engine_close(r->engine);
-    if (r->http != NULL)
-        http_server_free(r->http);
     if (r->pool != NULL)
         pool_free(r->pool);
+    if (r->net != NULL)
+        net_free(r->net);
+    if (r->http != NULL)
+        http_server_free(r->http);
     flow_runtime_free(r->flow);
     state_close(r->state);
     client_free(r->client);

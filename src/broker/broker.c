@@ -152,6 +152,7 @@ static void copy_config(struct broker *broker, const struct broker_config *confi
 
 static void init_locks(struct broker *broker)
 {
+    pthread_mutex_init(&broker->address_lock, NULL);
     pthread_mutex_init(&broker->admin_lock, NULL);
     pthread_rwlock_init(&broker->topics_lock, NULL);
     pthread_mutex_init(&broker->watch_lock, NULL);
@@ -165,6 +166,7 @@ static void init_locks(struct broker *broker)
 
 static void fini_locks(struct broker *broker)
 {
+    pthread_mutex_destroy(&broker->address_lock);
     pthread_mutex_destroy(&broker->admin_lock);
     pthread_rwlock_destroy(&broker->topics_lock);
     pthread_mutex_destroy(&broker->watch_lock);

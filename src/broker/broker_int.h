@@ -5,6 +5,7 @@
  *                 --net--> connections --requests--> struct request
  *
  * Locks, in the order in which they may be taken (never the other way round):
+ *   address_lock   start only
  *   admin_lock     topic changes, one at a time; blocking work happens under it
  *   replay locks   one a state; groups, txns, topics are never nested
  *   topics_lock    readers look up entries; a topic change swaps an entry under the write lock
@@ -180,6 +181,8 @@ struct broker {
 
     struct net *net;
     struct net_listener *listener;
+    pthread_mutex_t
+        address_lock; /* held until host and port are known: connections wait for it when they open */
     struct pool *sync_pool;
     struct pool *admin_pool; /* one thread: topic changes in order */
     atomic_llong connection_count;

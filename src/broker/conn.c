@@ -325,6 +325,8 @@ static void on_open(struct conn *conn)
     list_init(&kc->requests);
     list_init(&kc->free_requests);
     conn_set_data(conn, kc);
+    pthread_mutex_lock(&kc->broker->address_lock); /* the first client may be faster than kafka_listen */
+    pthread_mutex_unlock(&kc->broker->address_lock);
     atomic_fetch_add(&kc->broker->connection_count, 1);
 }
 
@@ -395,19 +397,20 @@ bool kafka_listen(struct broker *broker, struct err *err)
             metric_counter(broker->metrics, "rialto_kafka_requests_total", "Kafka requests.",
                            LABELS({"api", api->name}));
     }
+    pthread_mutex_lock(&broker->address_lock);
     broker->listener =
         net_listen(broker->net, broker->config.kafka_listen, &kafka_class, broker, &options, err);
-    if (broker->listener == NULL) {
-        err_context(err, "kafka.listen");
+    bool good = broker->listener != NULL && choose_address(broker, err);
+    pthread_mutex_unlock(&broker->address_lock);
+    if (!good) {
+        err_context(err, "Kafka listener");
         return false;
     }
-    if (!choose_address(broker, err))
-        return false;
     if (!net_listener_is_loopback(broker->listener))
-        log_warn("broker", "listener_open",
-                 "address=%.*s risk=\"anybody who reaches this address can read, write and delete all "
-                 "topics: there is no "
-                 "authentication yet\"",
-                 STR_ARG(net_listener_address(broker->listener)));
+        log_warn(
+            "broker", "listener_open",
+            "address=%.*s risk=\"anybody who reaches this address can read, write and delete all topics: "
+            "there is no authentication yet\"",
+            STR_ARG(net_listener_address(broker->listener)));
     return true;
 }

@@ -17,11 +17,11 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#define vec(T)      \
-    struct {        \
-        T *at;      \
-        size_t len; \
-        size_t cap; \
+#define vec(...)         \
+    struct {             \
+        __VA_ARGS__ *at; \
+        size_t len;      \
+        size_t cap;      \
     }
 
 /* Makes room for `n` elements in all. */

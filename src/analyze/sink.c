@@ -9,7 +9,7 @@
 static const struct schema *result_schema(struct query_build *qb)
 {
     struct schema *schema = arena_new(qb->arena, struct schema);
-    struct column *columns = arena_array(qb->arena, struct column, qb->items.len);
+    struct column *columns = arena_array(qb->arena, struct column, qb->out->key_count + qb->items.len);
     schema->columns = columns;
     schema->key_count = qb->out->key_count;
     for (uint32_t i = 0; i < qb->out->key_count; i++) {

@@ -63,7 +63,9 @@ static void build_group_by(struct builder *b, struct stage *stage)
     step->key.keys = keys;
     step->key.repartition = ask->regrouped || ask->groups == NULL;
     step->key.carried = carried;
-    step->key.key_format = ask->sink ? ask->sink->key_format : ask->sources[0].source->key_format;
+    const struct source_format *wanted =
+        ask->sink ? &ask->sink->key_format : &ask->sources[0].source->key_format;
+    step->key.key_format = plan_key_format(wanted, columns, ask->group_count);
     *stage = (struct stage){.step = step, .field_column = field_column};
 }
 

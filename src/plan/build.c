@@ -90,6 +90,18 @@ static void build_filter(struct builder *b, struct stage *stage, const struct ex
     pass_step(b, STEP_FILTER, name, stage)->filter.condition = over_columns;
 }
 
+/* The format if it can hold these key columns, else JSON: what moves inside a query need not look like its
+ * sink. */
+struct source_format plan_key_format(const struct source_format *wanted, const struct column *columns,
+                                     uint32_t count)
+{
+    const struct serde_format *format = serde_format_find(wanted->name);
+    struct serde_options options = {.delimiter = wanted->delimiter};
+    if (count == 0 || serde_check(format, SERDE_KEY, columns, count, &options, NULL))
+        return *wanted;
+    return (struct source_format){.name = STR("JSON")};
+}
+
 /* Re-keying ---------------------------------------------------------------------------------------------- */
 
 void plan_build_rekey(struct builder *b, struct stage *stage, const struct expr *const *keys,
@@ -129,7 +141,7 @@ void plan_build_rekey(struct builder *b, struct stage *stage, const struct expr 
     step->key.repartition = repartition;
     step->key.no_key = key_count == 0;
     step->key.carried = carried;
-    step->key.key_format = *format;
+    step->key.key_format = plan_key_format(format, columns, key_count);
     *stage = next;
 }
 

@@ -35,6 +35,8 @@ struct builder {
 struct step *plan_new_step(struct builder *b, enum step_kind kind, struct str name, const struct step *input);
 void plan_mark_fields(const struct expr *expr, bool *used);
 const struct expr *plan_stage_expr(struct builder *b, const struct stage *stage, const struct expr *expr);
+struct source_format plan_key_format(const struct source_format *wanted, const struct column *columns,
+                                     uint32_t count);
 struct column plan_column_of(const struct analysis_field *field, enum column_role role);
 
 /* join.c: the joined sources; `needed` are the fields that are read after the last join. */

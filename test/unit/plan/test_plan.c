@@ -218,6 +218,20 @@ static void test_aggregate_step(void **state)
     world_fini(&world);
 }
 
+/* Keys that KAFKA's format cannot hold move as JSON. */
+static void test_key_format(void **state)
+{
+    struct world world;
+    world_with_sources(&world);
+    struct plan *plan = must_plan(&world, "SELECT A, B, COUNT(*) FROM S GROUP BY A, B EMIT CHANGES;");
+    assert_true(str_eq_cstr(step_of(plan, STEP_GROUP_BY)->key.key_format.name, "JSON"));
+    plan_free(plan);
+    plan = must_plan(&world, "SELECT B, COUNT(*) FROM S GROUP BY B EMIT CHANGES;");
+    assert_true(str_eq_cstr(step_of(plan, STEP_GROUP_BY)->key.key_format.name, "KAFKA"));
+    plan_free(plan);
+    world_fini(&world);
+}
+
 static void test_output_order(void **state)
 {
     struct world world;
@@ -416,10 +430,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),         cmocka_unit_test(test_indexes),
-        cmocka_unit_test(test_aggregate_step), cmocka_unit_test(test_output_order),
-        cmocka_unit_test(test_insert_coerces), cmocka_unit_test(test_pull_access),
-        cmocka_unit_test(test_pull_bounds),    cmocka_unit_test(test_scans_off),
-        cmocka_unit_test(test_upgrades),       cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_aggregate_step), cmocka_unit_test(test_key_format),
+        cmocka_unit_test(test_output_order),   cmocka_unit_test(test_insert_coerces),
+        cmocka_unit_test(test_pull_access),    cmocka_unit_test(test_pull_bounds),
+        cmocka_unit_test(test_scans_off),      cmocka_unit_test(test_upgrades),
+        cmocka_unit_test(test_explain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

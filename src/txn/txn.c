@@ -226,7 +226,7 @@ bool txns_decide_begin(void *state, void *request, struct replay_records *out, s
 {
     struct txns *txns = state;
     struct txn_begin *req = request;
-    struct txn before;
+    struct txn before = {0};
     bool known = txns_find(txns, req->transactional_id, &before);
     if (known && before.status >= TXN_ONGOING && before.status <= TXN_PREPARE_ABORT)
         return err_set(err, ERR_CONCURRENT_TRANSACTIONS,

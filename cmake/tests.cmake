@@ -45,14 +45,14 @@ foreach(source IN LISTS fuzz_targets)
     endif()
 endforeach()
 
-# Programs of the tests and benchmarks that use the modules themselves: test/tool/<name>/*.c.
+# Programs of the tests that use the modules themselves, from `engine` downwards: test/tool/<name>/*.c.
 file(GLOB tool_dirs CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/tool/*)
 foreach(dir IN LISTS tool_dirs)
     file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.c)
     if(sources)
         get_filename_component(name ${dir} NAME)
         add_executable(${name} ${sources})
-        target_link_libraries(${name} PRIVATE ${RIALTO_MODULES} stdc++)
+        target_link_libraries(${name} PRIVATE m_engine stdc++)
     endif()
 endforeach()
 

@@ -84,7 +84,7 @@ void session_init(struct session *session, const struct engine *engine, const st
                   struct arena *arena);
 void session_fini(struct session *session);
 void session_set(struct session *session, struct map *map, struct str name, struct str value);
-struct str session_property(const struct session *session, const char *name); /* STR_NULL when not set */
+struct str session_text(const struct session *session, const char *name); /* STR_NULL when not set */
 bool session_check_property(struct str name, struct err *err);
 struct func_settings session_func_settings(const struct session *session);
 

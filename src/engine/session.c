@@ -123,7 +123,7 @@ void session_fini(struct session *session)
     map_fini(&session->variables);
 }
 
-struct str session_property(const struct session *session, const char *name)
+struct str session_text(const struct session *session, const char *name)
 {
     const struct str *value = map_get(&session->properties, str_from(name));
     return value != NULL ? *value : STR_NULL;
@@ -132,7 +132,7 @@ struct str session_property(const struct session *session, const char *name)
 static int64_t limit_of(const struct session *session, const char *name)
 {
     int64_t limit;
-    struct str text = session_property(session, name);
+    struct str text = session_text(session, name);
     return !str_is_null(text) && str_to_i64(text, &limit) && limit >= 0 ? limit : INT32_MAX;
 }
 
@@ -149,9 +149,9 @@ struct query_options session_query_options(const struct session *session, struct
     return (struct query_options){
         .id = id,
         .statement = statement,
-        .from_earliest = str_eq_nocase(session_property(session, "auto.offset.reset"), STR("earliest")),
+        .from_earliest = str_eq_nocase(session_text(session, "auto.offset.reset"), STR("earliest")),
         .fail_on_timestamp =
-            str_eq_nocase(session_property(session, "ksql.timestamp.throw.on.invalid"), STR("true")),
+            str_eq_nocase(session_text(session, "ksql.timestamp.throw.on.invalid"), STR("true")),
         .func_settings = session_func_settings(session),
     };
 }

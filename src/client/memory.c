@@ -6,7 +6,8 @@
  *      written (step mode never aborts).
  * (M2) Record bytes lie in the topic's arena, key, value and headers of a record together, followed by CLIENT_SLACK
  *      bytes; they live as long as the client, so readers hand out slices.
- * (M3) A deleted topic leaves the map but stays allocated until the client is freed: readers may still hold it.
+ * (M3) Where the partition is the client's choice it is 0: step mode runs one partition, whatever count the catalog sees.
+ * (M4) A deleted topic leaves the map but stays allocated until the client is freed: readers may still hold it.
  */
 #include "client/client_int.h"
 
@@ -54,7 +55,6 @@ struct memory_reader {
 struct memory_writer {
     struct client_writer writer;
     struct memory_topic *topic;
-    int32_t next_partition; /* for records without key */
 };
 
 static struct memory_client *memory_of(struct client *client)
@@ -351,7 +351,7 @@ static bool memory_writer_add(struct client_writer *writer, int32_t partition, i
     if (topic->deleted)
         return err_set(err, ERR_UNKNOWN_TOPIC, "topic %.*s was deleted", STR_ARG(topic->name));
     if (partition < 0)
-        partition = str_is_null(key) ? mw->next_partition : hash_partition(key, topic->partition_count);
+        partition = 0; /* step mode runs one partition, whatever count the catalog sees */
     if (partition >= topic->partition_count)
         return err_set(err, ERR_UNKNOWN_TOPIC, "topic %.*s has no partition %d", STR_ARG(topic->name),
                        partition);
@@ -373,8 +373,6 @@ static bool memory_writer_add(struct client_writer *writer, int32_t partition, i
 
 static bool memory_writer_flush(struct client_writer *writer, struct err *err)
 {
-    struct memory_writer *mw = (struct memory_writer *)writer;
-    mw->next_partition = (mw->next_partition + 1) % mw->topic->partition_count;
     return true;
 }
 

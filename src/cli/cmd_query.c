@@ -1,0 +1,102 @@
+/* cmd_query.c - rialto query list, describe, terminate: through SQL. */
+#include "cli/session_int.h"
+#include "sql/sql.h"
+
+static const struct table_column list_columns[] = {{STR_INIT("ID"), STR_INIT("id"), false},
+                                                   {STR_INIT("TYPE"), STR_INIT("type"), false},
+                                                   {STR_INIT("STATE"), STR_INIT("state"), false},
+                                                   {STR_INIT("SINK"), STR_INIT("sink"), false},
+                                                   {STR_INIT("SQL"), STR_INIT("sql"), false}};
+
+static struct str text_of(const struct json_value *object, const char *name, struct arena *arena)
+{
+    const struct json_value *value = json_get(object, str_from(name));
+    if (value != NULL && value->kind == JSON_ARRAY)
+        value = value->len > 0 ? &value->elems[0] : NULL;
+    return value == NULL || value->kind == JSON_NULL ? STR("") : rest_text(value, arena);
+}
+
+static bool ask(struct cli *cli, struct hclient *http, struct str sql, const struct json_value **entity,
+                struct err *err)
+{
+    const struct json_value *entities;
+    if (!rest_statements(http, sql, NULL, NULL, &entities, &cli->arena, err))
+        return false;
+    *entity = entities->len > 0 ? &entities->elems[0] : NULL;
+    return *entity != NULL || err_set(err, ERR_INTERNAL, "the server's answer is empty");
+}
+
+int cli_query_list(struct cli *cli)
+{
+    struct hclient http;
+    struct err err = {0};
+    const struct json_value *entity = NULL;
+    struct str pattern = cli->names.len > 0 ? cli->names.at[0] : STR_NULL;
+    if (!hclient_init(&http, cli->url, cli->stop_fd, &err))
+        return cli_fail(cli, &err, NULL);
+    bool ok = ask(cli, &http, STR("SHOW QUERIES;"), &entity, &err);
+    if (ok) {
+        const struct json_value *queries = json_get(entity, STR("queries"));
+        struct table table;
+        table_init(&table, cli, list_columns, COUNT_OF(list_columns));
+        for (uint32_t i = 0; queries != NULL && queries->kind == JSON_ARRAY && i < queries->len; i++) {
+            const struct json_value *query = &queries->elems[i];
+            struct str cells[] = {text_of(query, "id", &cli->arena), text_of(query, "queryType", &cli->arena),
+                                  text_of(query, "state", &cli->arena), text_of(query, "sinks", &cli->arena),
+                                  text_of(query, "queryString", &cli->arena)};
+            if (cli_glob(pattern, cells[0]))
+                table_row(&table, cells);
+        }
+        table_print(&table);
+        table_fini(&table);
+    }
+    hclient_fini(&http);
+    return ok ? CLI_OK : cli_fail(cli, &err, NULL);
+}
+
+/* A query id stands in SQL as a name; quoted, nothing in it is anything else. */
+static struct str statement(struct cli *cli, const char *words, struct str id)
+{
+    struct buf sql = {0};
+    buf_printf(&sql, "%s ", words);
+    sql_print_name(str_upper(id, &cli->arena), &sql);
+    buf_append_char(&sql, ';');
+    struct str text = str_dup(buf_str(&sql), &cli->arena);
+    buf_fini(&sql);
+    return text;
+}
+
+int cli_query_describe(struct cli *cli)
+{
+    struct session session;
+    struct err err = {0};
+    int status = CLI_FAILED;
+    if (session_init(&session, cli, cli->url, &err)) {
+        if (session.form == TABLE_LINES)
+            session.form = TABLE_ALIGNED;
+        status = session_run(&session, statement(cli, "EXPLAIN", cli->names.at[0]), true);
+    } else {
+        status = cli_fail(cli, &err, NULL);
+    }
+    session_fini(&session);
+    return status;
+}
+
+int cli_query_terminate(struct cli *cli)
+{
+    struct hclient http;
+    struct err err = {0};
+    int status = CLI_OK;
+    if (!hclient_init(&http, cli->url, cli->stop_fd, &err))
+        return cli_fail(cli, &err, NULL);
+    for (size_t i = 0; i < cli->names.len; i++) {
+        const struct json_value *entity;
+        err = (struct err){0};
+        if (ask(cli, &http, statement(cli, "TERMINATE", cli->names.at[i]), &entity, &err))
+            cli_note(cli, "terminated query %.*s", STR_ARG(cli->names.at[i]));
+        else
+            status = MAX(status, cli_fail(cli, &err, "'rialto query list' shows all queries."));
+    }
+    hclient_fini(&http);
+    return status;
+}

@@ -71,14 +71,14 @@ int cli_query_describe(struct cli *cli)
     struct session session;
     struct err err = {0};
     int status = CLI_FAILED;
-    if (session_init(&session, cli, cli->url, &err)) {
+    if (sql_session_init(&session, cli, cli->url, &err)) {
         if (session.form == TABLE_LINES)
             session.form = TABLE_ALIGNED;
-        status = session_run(&session, statement(cli, "EXPLAIN", cli->names.at[0]), true);
+        status = sql_session_run(&session, statement(cli, "EXPLAIN", cli->names.at[0]), true);
     } else {
         status = cli_fail(cli, &err, NULL);
     }
-    session_fini(&session);
+    sql_session_fini(&session);
     return status;
 }
 

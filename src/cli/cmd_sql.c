@@ -5,7 +5,7 @@
 #include "cli/shell_int.h"
 #include "sql/sql.h"
 
-bool session_set_form(struct session *session, struct str name)
+bool sql_session_set_form(struct session *session, struct str name)
 {
     static const struct {
         const char *name;
@@ -34,7 +34,8 @@ static bool take_definitions(struct session *session, struct err *err)
             continue;
         if (equal <= 0)
             return err_set(err, ERR_USAGE, "-d takes NAME=VALUE, not '%.*s'", STR_ARG(text));
-        session_define(session, str_sub(text, 0, (size_t)equal), str_sub(text, (size_t)equal + 1, SIZE_MAX));
+        sql_session_define(session, str_sub(text, 0, (size_t)equal),
+                           str_sub(text, (size_t)equal + 1, SIZE_MAX));
     }
     return true;
 }
@@ -43,7 +44,7 @@ static bool take_options(struct session *session, struct err *err)
 {
     struct cli *cli = session->cli;
     struct str form = cli_value(cli, "output");
-    if (!str_is_null(form) && !session_set_form(session, form))
+    if (!str_is_null(form) && !sql_session_set_form(session, form))
         return err_set(err, ERR_USAGE, "--output must be table, lines, json or csv, not '%.*s'",
                        STR_ARG(form));
     if (session->form == TABLE_CSV)
@@ -61,11 +62,11 @@ static int run_texts(struct session *session)
     if (!str_is_null(file) && !str_is_null(text))
         return cli_usage(cli, "-e and -f exclude each other");
     if (!str_is_null(text))
-        return session_run(session, text, true);
+        return sql_session_run(session, text, true);
     struct buf script = {0};
     struct err err = {0};
     int status = cli_read_file(str_is_null(file) ? STR("-") : file, &script, &err)
-                     ? session_run(session, buf_str(&script), true)
+                     ? sql_session_run(session, buf_str(&script), true)
                      : cli_fail(cli, &err, NULL);
     buf_fini(&script);
     return status;
@@ -77,12 +78,12 @@ int cli_sql(struct cli *cli)
     struct err err = {0};
     int status;
     struct str url = cli->names.len > 0 ? cli->names.at[0] : cli->url;
-    if (!session_init(&session, cli, url, &err) || !take_options(&session, &err))
+    if (!sql_session_init(&session, cli, url, &err) || !take_options(&session, &err))
         status = cli_fail(cli, &err, NULL);
     else if (cli_flag(cli, "execute") || cli_flag(cli, "file") || !isatty(STDIN_FILENO))
         status = run_texts(&session);
     else
         status = shell_run(&session);
-    session_fini(&session);
+    sql_session_fini(&session);
     return status;
 }

@@ -26,7 +26,7 @@ bool hclient_init(struct hclient *client, struct str url, int stop_fd, struct er
     client->prefix = slash >= 0 ? str_sub(url, (size_t)slash, SIZE_MAX) : STR("");
     if (client->prefix.len > 0 && client->prefix.ptr[client->prefix.len - 1] == '/')
         client->prefix.len--;
-    return sock_split_address(address, DEFAULT_PORT, &client->host, &client->port, err);
+    return cli_sock_split_address(address, DEFAULT_PORT, &client->host, &client->port, err);
 }
 
 void hclient_close(struct hclient *client)
@@ -56,7 +56,7 @@ static bool bad_answer(struct hclient *client, const char *what, struct err *err
 
 static bool read_more(struct hclient *client, int64_t deadline_ms, struct err *err)
 {
-    return sock_read(client->fd, &client->in, deadline_ms, client->stop_fd, err);
+    return cli_sock_read(client->fd, &client->in, deadline_ms, client->stop_fd, err);
 }
 
 static void take_header(struct hclient *client, struct str name, struct str value)
@@ -103,7 +103,7 @@ static bool parse_head(struct hclient *client, struct str head, struct err *err)
 /* Reads heads until one that is not a provisional answer (100 Continue). */
 static bool read_head(struct hclient *client, struct err *err)
 {
-    int64_t deadline_ms = sock_now_ms() + client->timeout_ms;
+    int64_t deadline_ms = cli_sock_now_ms() + client->timeout_ms;
     for (;;) {
         ptrdiff_t end = str_find(buf_str(&client->in), STR("\r\n\r\n"));
         if (end >= 0) {
@@ -137,10 +137,10 @@ static void write_request(const struct hclient *client, const char *method, stru
 
 static bool try_send(struct hclient *client, struct str request, struct err *err)
 {
-    int64_t deadline_ms = sock_now_ms() + client->timeout_ms;
+    int64_t deadline_ms = cli_sock_now_ms() + client->timeout_ms;
     if (client->fd < 0)
-        client->fd = sock_connect(client->host, client->port, deadline_ms, client->stop_fd, err);
-    if (client->fd >= 0 && sock_write(client->fd, request, deadline_ms, client->stop_fd, err) &&
+        client->fd = cli_sock_connect(client->host, client->port, deadline_ms, client->stop_fd, err);
+    if (client->fd >= 0 && cli_sock_write(client->fd, request, deadline_ms, client->stop_fd, err) &&
         read_head(client, err))
         return true;
     hclient_close(client);
@@ -254,7 +254,7 @@ bool hclient_read(struct hclient *client, struct str *piece, int64_t deadline_ms
 
 bool hclient_read_all(struct hclient *client, struct buf *body, struct err *err)
 {
-    int64_t deadline_ms = sock_now_ms() + client->timeout_ms;
+    int64_t deadline_ms = cli_sock_now_ms() + client->timeout_ms;
     struct str piece;
     do {
         if (!hclient_read(client, &piece, deadline_ms, err))

@@ -64,8 +64,9 @@ bool kafka_check(int16_t code, struct str message, struct err *err, const char *
     va_end(args);
     /* Leaders move (5, 6) and new topics are not known everywhere at once (3): it passes. */
     enum err_code known = code == 5 || code == 6 ? ERR_UNAVAILABLE : err_from_kafka(code);
+    /* A server that explains itself names the thing too. */
     if (!str_is_null(message) && message.len > 0)
-        return err_set(err, known, "%s: %.*s", what, STR_ARG(message));
+        return err_set(err, known, "%.*s", STR_ARG(message));
     if (known == ERR_UNKNOWN && code != -1)
         return err_set(err, known, "%s: the server answered with error %d", what, code);
     return err_set(err, known, "%s: %s", what, err_default_text(known));
@@ -76,13 +77,13 @@ bool kafka_check(int16_t code, struct str message, struct err *err, const char *
 /* Sends what kafka->out holds and leaves the answer's frame, without its length, in kafka->in. */
 static bool exchange(struct kafka *kafka, struct kafka_node *node, int64_t wait_ms, struct err *err)
 {
-    int64_t deadline_ms = sock_now_ms() + kafka->timeout_ms + wait_ms;
+    int64_t deadline_ms = cli_sock_now_ms() + kafka->timeout_ms + wait_ms;
     buf_clear(&kafka->in);
-    if (!sock_write(node->fd, buf_str(&kafka->out.buf), deadline_ms, kafka->stop_fd, err))
+    if (!cli_sock_write(node->fd, buf_str(&kafka->out.buf), deadline_ms, kafka->stop_fd, err))
         return false;
     size_t size = 4;
     while (kafka->in.len < size) {
-        if (!sock_read(node->fd, &kafka->in, deadline_ms, kafka->stop_fd, err))
+        if (!cli_sock_read(node->fd, &kafka->in, deadline_ms, kafka->stop_fd, err))
             return false;
         if (kafka->in.len < 4)
             continue;
@@ -132,8 +133,8 @@ static bool call_node(struct kafka *kafka, struct kafka_node *node, const struct
     wire_encode_request(api, version, kafka->correlation_id, kafka->client_id, req, &kafka->out);
     bool ok;
     if (res == NULL)
-        ok = sock_write(node->fd, buf_str(&kafka->out.buf), sock_now_ms() + kafka->timeout_ms, kafka->stop_fd,
-                        err);
+        ok = cli_sock_write(node->fd, buf_str(&kafka->out.buf), cli_sock_now_ms() + kafka->timeout_ms,
+                            kafka->stop_fd, err);
     else
         ok = exchange(kafka, node, wait_ms, err) && open_answer(kafka, api, version, &body, err);
     if (!ok || res == NULL) {
@@ -172,7 +173,7 @@ static bool connect_to(struct kafka *kafka, struct kafka_node *node, struct str 
                        struct err *err)
 {
     struct err failure = {0};
-    node->fd = sock_connect(host, port, sock_now_ms() + CONNECT_MS, kafka->stop_fd, &failure);
+    node->fd = cli_sock_connect(host, port, cli_sock_now_ms() + CONNECT_MS, kafka->stop_fd, &failure);
     if (node->fd >= 0 && learn_versions(kafka, node, &failure))
         return true;
     if (failure.code != ERR_SHUTDOWN)
@@ -187,7 +188,7 @@ static bool connect_bootstrap(struct kafka *kafka, struct kafka_node *node, stru
 {
     struct str rest = kafka->brokers, address;
     while (str_split(&rest, ',', &address)) {
-        if (!sock_split_address(str_trim(address), DEFAULT_PORT, &node->host, &node->port, err))
+        if (!cli_sock_split_address(str_trim(address), DEFAULT_PORT, &node->host, &node->port, err))
             return false;
         if (connect_to(kafka, node, node->host, node->port, err))
             return true;

@@ -258,7 +258,7 @@ static bool fetch_all(struct kafka_reader *reader, int64_t wait_ms, struct err *
 /* New leaders after a failure that passes. */
 static bool refresh(struct kafka_reader *reader, struct err *err)
 {
-    if (!sock_sleep(RETRY_MS, reader->kafka->stop_fd, err))
+    if (!cli_sock_sleep(RETRY_MS, reader->kafka->stop_fd, err))
         return false;
     for (size_t i = 0; i < reader->parts.len; i++) {
         struct kafka_reader_part *part = reader->parts.at[i];
@@ -293,15 +293,15 @@ bool kafka_reader_next(struct kafka_reader *reader, int64_t wait_ms, struct kafk
                        struct err *err)
 {
     struct err failure = {0};
-    int64_t deadline_ms = sock_now_ms() + wait_ms;
+    int64_t deadline_ms = cli_sock_now_ms() + wait_ms;
     *found = false;
     if (reader->parts.len == 0)
-        return sock_sleep(wait_ms, reader->kafka->stop_fd, err);
+        return cli_sock_sleep(wait_ms, reader->kafka->stop_fd, err);
     for (;;) {
         *found = take_record(reader, rec, &failure);
         if (*found || (failure.code == ERR_NONE && kafka_reader_done(reader)))
             return true;
-        int64_t left_ms = deadline_ms - sock_now_ms();
+        int64_t left_ms = deadline_ms - cli_sock_now_ms();
         bool ok = failure.code == ERR_NONE && fetch_all(reader, MAX(left_ms, 0), &failure);
         if (!ok && kafka_is_retriable(&failure) && refresh(reader, &failure)) {
             failure = (struct err){0};
@@ -312,7 +312,7 @@ bool kafka_reader_next(struct kafka_reader *reader, int64_t wait_ms, struct kafk
         bool bytes = false;
         for (size_t i = 0; i < reader->parts.len; i++)
             bytes = bytes || has_bytes(reader->parts.at[i]);
-        if (!bytes && sock_now_ms() >= deadline_ms)
+        if (!bytes && cli_sock_now_ms() >= deadline_ms)
             return true;
     }
 }

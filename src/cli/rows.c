@@ -158,8 +158,8 @@ static void add_aligned(struct rows *rows, const struct str *cells)
     for (size_t i = 0; i < rows->column_count; i++)
         vec_push(&rows->pending, str_dup(cells[i], &rows->arena));
     if (rows->count == 1)
-        rows->first_ms = sock_now_ms();
-    if (rows->count >= WAIT_ROWS || sock_now_ms() - rows->first_ms > WAIT_MS)
+        rows->first_ms = cli_sock_now_ms();
+    if (rows->count >= WAIT_ROWS || cli_sock_now_ms() - rows->first_ms > WAIT_MS)
         rows_flush(rows);
 }
 

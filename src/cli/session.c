@@ -17,7 +17,7 @@
 
 enum { SCRIPT_DEPTH_MAX = 8, POLL_MS = 250 };
 
-bool session_init(struct session *session, struct cli *cli, struct str url, struct err *err)
+bool sql_session_init(struct session *session, struct cli *cli, struct str url, struct err *err)
 {
     *session = (struct session){
         .cli = cli, .header = cli->header, .row_limit = -1, .timeout_ms = -1, .timing = true};
@@ -25,7 +25,7 @@ bool session_init(struct session *session, struct cli *cli, struct str url, stru
     return hclient_init(&session->http, str_dup(url, &session->arena), cli->stop_fd, err);
 }
 
-void session_fini(struct session *session)
+void sql_session_fini(struct session *session)
 {
     hclient_fini(&session->http);
     map_fini(&session->properties);
@@ -102,15 +102,15 @@ static bool read_rows(struct session *session, struct rows *rows, struct err *er
     struct buf pending = {0};
     struct arena arena = {0};
     struct err failure = {0};
-    int64_t deadline_ms = session->timeout_ms >= 0 ? sock_now_ms() + session->timeout_ms : INT64_MAX;
+    int64_t deadline_ms = session->timeout_ms >= 0 ? cli_sock_now_ms() + session->timeout_ms : INT64_MAX;
     bool ok = true, end = false;
     while (ok && !end) {
         struct str piece;
         failure = (struct err){0};
-        if (!hclient_read(&session->http, &piece, MIN(sock_now_ms() + POLL_MS, deadline_ms), &failure)) {
+        if (!hclient_read(&session->http, &piece, MIN(cli_sock_now_ms() + POLL_MS, deadline_ms), &failure)) {
             /* Silence: show what has come, then go on waiting. */
             rows_flush(rows);
-            end = failure.code == ERR_TIMED_OUT && sock_now_ms() >= deadline_ms;
+            end = failure.code == ERR_TIMED_OUT && cli_sock_now_ms() >= deadline_ms;
             ok = failure.code == ERR_TIMED_OUT;
             continue;
         }
@@ -157,7 +157,7 @@ static bool open_stream(struct session *session, struct str path, const char *sq
 
 static void say_end(const struct session *session, const struct rows *rows, bool stopped, int64_t started_ms)
 {
-    double seconds = (double)(sock_now_ms() - started_ms) / 1000;
+    double seconds = (double)(cli_sock_now_ms() - started_ms) / 1000;
     if (stopped)
         cli_note(session->cli, "stopped after %" PRId64 " rows, %.1f s", rows->count, seconds);
     else if (session->interactive && session->timing)
@@ -168,7 +168,7 @@ static int run_query(struct session *session, struct str sql)
 {
     struct rows rows;
     struct err err = {0};
-    int64_t started_ms = sock_now_ms();
+    int64_t started_ms = cli_sock_now_ms();
     rows_init(&rows, session->cli, session->form);
     rows.header = session->header || session->form != TABLE_LINES;
     rows.vertical = session->vertical;
@@ -199,7 +199,7 @@ static int run_print(struct session *session, struct str sql)
     bool end = !ok;
     while (!end) {
         struct err failure = {0};
-        if (hclient_read(&session->http, &piece, sock_now_ms() + POLL_MS, &failure)) {
+        if (hclient_read(&session->http, &piece, cli_sock_now_ms() + POLL_MS, &failure)) {
             fwrite(piece.ptr, 1, piece.len, stdout);
             end = piece.len == 0;
         } else if (failure.code != ERR_TIMED_OUT) {
@@ -290,7 +290,7 @@ static int run_undefine(struct session *session, const struct ast_stmt *stmt)
     return CLI_OK;
 }
 
-void session_define(struct session *session, struct str name, struct str value)
+void sql_session_define(struct session *session, struct str name, struct str value)
 {
     struct arena arena = {0};
     map_set(session, &session->variables, str_upper(name, &arena), value);
@@ -368,7 +368,7 @@ static int run_one(struct session *session, struct str sql, int depth)
             status = run_unset(session, stmt);
             break;
         case STMT_DEFINE:
-            session_define(session, stmt->name, stmt->value);
+            sql_session_define(session, stmt->name, stmt->value);
             break;
         case STMT_UNDEFINE:
             status = run_undefine(session, stmt);
@@ -426,7 +426,7 @@ static int run_depth(struct session *session, struct str text, bool complete, in
     return MAX(status, one);
 }
 
-int session_run(struct session *session, struct str text, bool complete)
+int sql_session_run(struct session *session, struct str text, bool complete)
 {
     return run_depth(session, text, complete, 0);
 }

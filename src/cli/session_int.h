@@ -69,12 +69,12 @@ struct session {
     FILE *spool;          /* copy of the session; NULL: none */
 };
 
-bool session_init(struct session *session, struct cli *cli, struct str url, struct err *err);
-void session_fini(struct session *session);
+bool sql_session_init(struct session *session, struct cli *cli, struct str url, struct err *err);
+void sql_session_fini(struct session *session);
 
 /* Runs all statements of a text; the last one may lack its semicolon when `complete`. Errors are told. Gives the exit
  * status; stops at the first failed statement unless keep_going. */
-int session_run(struct session *session, struct str text, bool complete);
+int sql_session_run(struct session *session, struct str text, bool complete);
 
 /* Entities of /ksql as tables (entity.c). */
 void entity_print(struct session *session, const struct json_value *entities);

@@ -1,6 +1,6 @@
 /* shell.c - the interactive shell.
  *
- *   line (libedit) -> more lines until the semicolon -> history -> local command, or session_run
+ *   line (libedit) -> more lines until the semicolon -> history -> local command, or sql_session_run
  *
  * (H1) One history entry a statement, also when it was typed in many lines; lines that begin with a space are not kept.
  * (H2) Ctrl-C never ends the shell: on the prompt it drops what was typed (a key of the editor, which reads it as a
@@ -86,7 +86,7 @@ static void run_output(struct shell *shell, struct str argument)
     struct session *session = shell->session;
     if (argument.len == 0)
         say("Current output format: %s", names[session->form]);
-    else if (session_set_form(session, argument))
+    else if (sql_session_set_form(session, argument))
         say("Output format set to %s", names[session->form]);
     else
         say("Invalid value %.*s: table, lines, json or csv", STR_ARG(argument));
@@ -124,7 +124,7 @@ static void run_script_file(struct shell *shell, struct str argument)
     struct buf text = {0};
     struct err err = {0};
     if (cli_read_file(without_quotes(argument), &text, &err))
-        ignore(session_run(shell->session, buf_str(&text), true) != CLI_OK, "errors have been told");
+        ignore(sql_session_run(shell->session, buf_str(&text), true) != CLI_OK, "errors have been told");
     else
         cli_fail(shell->session->cli, &err, NULL);
     buf_fini(&text);
@@ -241,7 +241,7 @@ static void run_local(struct shell *shell, const struct shell_command *command, 
             buf_append_str(&sql, argument);
             buf_append_str(&sql, str_sub(rest, (size_t)at + 2, SIZE_MAX));
         }
-        ignore(session_run(shell->session, buf_str(&sql), true) != CLI_OK, "errors have been told");
+        ignore(sql_session_run(shell->session, buf_str(&sql), true) != CLI_OK, "errors have been told");
         buf_fini(&sql);
     }
 }
@@ -433,7 +433,7 @@ static void take_line(struct shell *shell, struct str line)
         any = true;
     if (any && str_trim(rest).len == 0) {
         remember(shell, buf_str(&shell->text));
-        ignore(session_run(session, buf_str(&shell->text), false) != CLI_OK, "errors have been told");
+        ignore(sql_session_run(session, buf_str(&shell->text), false) != CLI_OK, "errors have been told");
         buf_clear(&shell->text);
     }
     session->vertical = before;

@@ -5,10 +5,10 @@
 #include "cli/session_int.h"
 
 /* cmd_sql.c: form by name ("table", "tabular", "lines", "json", "csv"). */
-bool session_set_form(struct session *session, struct str name);
+bool sql_session_set_form(struct session *session, struct str name);
 
 /* session.c: DEFINE. */
-void session_define(struct session *session, struct str name, struct str value);
+void sql_session_define(struct session *session, struct str name, struct str value);
 
 /* Reads and runs until the end of input; gives the exit status. */
 int shell_run(struct session *session);

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-int64_t sock_now_ms(void)
+int64_t cli_sock_now_ms(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -28,11 +28,11 @@ static bool interrupted(struct err *err)
     return err_set(err, ERR_SHUTDOWN, "interrupted");
 }
 
-bool sock_wait(int fd, short events, int64_t deadline_ms, int stop_fd, struct err *err)
+bool cli_sock_wait(int fd, short events, int64_t deadline_ms, int stop_fd, struct err *err)
 {
     for (;;) {
         struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = stop_fd, .events = POLLIN}};
-        int64_t left_ms = deadline_ms - sock_now_ms();
+        int64_t left_ms = deadline_ms - cli_sock_now_ms();
         int n = poll(fds, 2, left_ms < 0 ? 0 : (int)MIN(left_ms, INT32_MAX));
         if (n < 0 && errno != EINTR)
             return err_set_errno(err, errno, "waiting for a socket failed");
@@ -40,15 +40,15 @@ bool sock_wait(int fd, short events, int64_t deadline_ms, int stop_fd, struct er
             return interrupted(err);
         if (n > 0 && fds[0].revents != 0)
             return true;
-        if (sock_now_ms() >= deadline_ms)
+        if (cli_sock_now_ms() >= deadline_ms)
             return err_set(err, ERR_TIMED_OUT, "no answer in time");
     }
 }
 
-bool sock_sleep(int64_t ms, int stop_fd, struct err *err)
+bool cli_sock_sleep(int64_t ms, int stop_fd, struct err *err)
 {
     struct err timeout = {0};
-    ignore(sock_wait(-1, 0, sock_now_ms() + ms, stop_fd, &timeout), "it ends by time or by signal");
+    ignore(cli_sock_wait(-1, 0, cli_sock_now_ms() + ms, stop_fd, &timeout), "it ends by time or by signal");
     return timeout.code != ERR_SHUTDOWN || interrupted(err);
 }
 
@@ -56,7 +56,7 @@ static bool finish_connect(int fd, int64_t deadline_ms, int stop_fd, struct err 
 {
     int failed = 0;
     socklen_t size = sizeof failed;
-    if (!sock_wait(fd, POLLOUT, deadline_ms, stop_fd, err))
+    if (!cli_sock_wait(fd, POLLOUT, deadline_ms, stop_fd, err))
         return false;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0)
         failed = errno;
@@ -83,7 +83,7 @@ static int connect_address(const struct addrinfo *address, int64_t deadline_ms, 
     return -1;
 }
 
-int sock_connect(struct str host, int port, int64_t deadline_ms, int stop_fd, struct err *err)
+int cli_sock_connect(struct str host, int port, int64_t deadline_ms, int stop_fd, struct err *err)
 {
     char name[256], service[16];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
@@ -105,14 +105,14 @@ int sock_connect(struct str host, int port, int64_t deadline_ms, int stop_fd, st
     return fd;
 }
 
-bool sock_write(int fd, struct str bytes, int64_t deadline_ms, int stop_fd, struct err *err)
+bool cli_sock_write(int fd, struct str bytes, int64_t deadline_ms, int stop_fd, struct err *err)
 {
     while (bytes.len > 0) {
         ssize_t n = send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
         if (n >= 0) {
             bytes = str_sub(bytes, (size_t)n, SIZE_MAX);
         } else if (errno == EAGAIN) {
-            if (!sock_wait(fd, POLLOUT, deadline_ms, stop_fd, err))
+            if (!cli_sock_wait(fd, POLLOUT, deadline_ms, stop_fd, err))
                 return false;
         } else if (errno != EINTR) {
             return err_set(err, ERR_UNAVAILABLE, "%s", strerror(errno));
@@ -121,7 +121,7 @@ bool sock_write(int fd, struct str bytes, int64_t deadline_ms, int stop_fd, stru
     return true;
 }
 
-bool sock_read(int fd, struct buf *in, int64_t deadline_ms, int stop_fd, struct err *err)
+bool cli_sock_read(int fd, struct buf *in, int64_t deadline_ms, int stop_fd, struct err *err)
 {
     enum { PIECE_BYTES = 64 << 10 };
     for (;;) {
@@ -136,12 +136,13 @@ bool sock_read(int fd, struct buf *in, int64_t deadline_ms, int stop_fd, struct 
             return err_set(err, ERR_UNAVAILABLE, "the server closed the connection");
         if (errno != EAGAIN && errno != EINTR)
             return err_set(err, ERR_UNAVAILABLE, "%s", strerror(errno));
-        if (!sock_wait(fd, POLLIN, deadline_ms, stop_fd, err))
+        if (!cli_sock_wait(fd, POLLIN, deadline_ms, stop_fd, err))
             return false;
     }
 }
 
-bool sock_split_address(struct str address, int default_port, struct str *host, int *port, struct err *err)
+bool cli_sock_split_address(struct str address, int default_port, struct str *host, int *port,
+                            struct err *err)
 {
     int64_t number = default_port;
     ptrdiff_t colon = str_rfind_char(address, ':');

@@ -82,15 +82,15 @@ static void refuse_record(struct request *req, partition_response *row, const st
     row->RecordErrors.at[0].BatchIndexErrorMessage = row->ErrorMessage;
 }
 
-/* Appends one partition's batch; *end_offset is what a durable answer waits for, -1 when it was refused. */
+/* Appends one partition's batch; *appended is what a durable answer waits for, end_offset -1 when it was refused. */
 static struct partition *append_one(struct request *req, struct str topic, const partition_data *data,
-                                    partition_response *row, int64_t *end_offset)
+                                    partition_response *row, struct broker_appended *appended)
 {
     struct err err;
     struct log_append_result result;
     struct str bytes = data->Records.bytes;
     row->Index = data->Index;
-    *end_offset = -1;
+    appended->end_offset = -1;
     struct partition *part = str_is_null(topic) ? NULL : topics_partition(req->broker, topic, data->Index);
     if (part == NULL) {
         refuse(req, row, req->version >= TOPIC_ID_VERSION ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC, NULL);
@@ -105,7 +105,8 @@ static struct partition *append_one(struct request *req, struct str topic, const
         row->BaseOffset = result.base_offset;
         row->LogAppendTimeMs = result.append_time_ms;
         row->LogStartOffset = result.start_offset;
-        *end_offset = result.last_offset + 1;
+        appended->end_offset = result.last_offset + 1;
+        appended->incarnation = result.incarnation;
     }
     return part;
 }
@@ -159,13 +160,13 @@ static void append_topic(struct request *req, const topic_data *topic, topic_res
                MAX(topic->PartitionData.len, 0));
     for (int32_t i = 0; i < topic->PartitionData.len; i++) {
         partition_response *row = &out->PartitionResponses.at[i];
-        int64_t end_offset;
-        struct partition *part = append_one(req, name, &topic->PartitionData.at[i], row, &end_offset);
-        if (durable && end_offset >= 0 && part->fsync) {
+        struct broker_appended appended;
+        struct partition *part = append_one(req, name, &topic->PartitionData.at[i], row, &appended);
+        if (durable && appended.end_offset >= 0 && part->fsync) {
             struct produce_wait *produce = arena_new(&req->arena, struct produce_wait);
             *produce = (struct produce_wait){.wait.fn = on_durable, .req = req, .row = row};
             atomic_fetch_add_explicit(&req->left, 1, memory_order_relaxed);
-            broker_partition_when_durable(part, end_offset, &produce->wait);
+            broker_partition_when_appended(part, &appended, &produce->wait);
         }
         broker_partition_unref(part);
     }

@@ -157,10 +157,11 @@ int64_t broker_partition_hw(struct partition *part);
 int64_t broker_partition_lso(struct partition *part);
 
 struct broker_appended {
-    int64_t base_offset; /* of the first record */
-    int64_t end_offset;  /* after the last record: what to wait for */
-    int64_t append_ms;   /* LogAppendTime topics, else -1 */
-    bool duplicate;      /* an idempotent retry: base_offset is that of the first time */
+    int64_t base_offset;  /* of the first record */
+    int64_t end_offset;   /* after the last record: what to wait for */
+    int64_t append_ms;    /* LogAppendTime topics, else -1 */
+    bool duplicate;       /* an idempotent retry: base_offset is that of the first time */
+    uint32_t incarnation; /* of the log: a failed sync drops records and their offsets are used again */
 };
 
 /* Appends one finished record batch, as a produce request would (offsets and leader epoch are set in place in
@@ -168,13 +169,26 @@ struct broker_appended {
 bool broker_partition_append(struct partition *part, char *batch, size_t size, struct broker_appended *out,
                              struct err *err);
 
-/* Somebody who waits until a partition is durable up to an offset. The memory is the waiter's until fn was
- * called, once. With BROKER_OS fn is called at once. */
+/* Somebody who waits for durability. The memory is the waiter's until fn was called, once. With BROKER_OS fn is called
+ * at once. */
 struct broker_wait {
     void (*fn)(struct broker_wait *wait, const struct err *failure); /* failure NULL: durable */
-    int64_t offset; /* set by broker_partition_when_durable */
+    /* Set by the functions below. */
+    int64_t offset;
+    uint32_t incarnation;
+    bool any_incarnation;
     struct list link;
 };
+
+/* Waits until what was appended is durable: this is what an acknowledgement asks. */
+void broker_partition_when_appended(struct partition *part, const struct broker_appended *appended,
+                                    struct broker_wait *wait);
+
+/* The same, blocking. */
+bool broker_partition_wait_appended(struct partition *part, const struct broker_appended *appended,
+                                    struct err *err);
+
+/* Waits until the partition is durable up to an offset, whoever wrote what is there. Fails when the log ends before it. */
 void broker_partition_when_durable(struct partition *part, int64_t offset, struct broker_wait *wait);
 
 /* The same, blocking. */

@@ -83,7 +83,7 @@ void partition_kick_sync(struct partition *part);
 bool partition_append(struct partition *part, char *bytes, size_t size, enum log_origin origin,
                       struct log_append_result *result, struct err *err);
 bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch, enum marker marker,
-                             struct err *err);
+                             struct broker_appended *out, struct err *err);
 
 /* --- topics (topics.c) --- */
 

@@ -9,7 +9,8 @@
  *      next one: partitions take turns in the pool.
  * (P2) A wait is told exactly once, outside the lock. A watch is told under the lock, so that none is told after its
  *      removal.
- * (P3) A failed sync fails all waits; the log is offline from then on and says so to the next append.
+ * (P3) A failed sync fails all waits; the log is offline from then on and says so to the next append. A log that was offline
+ *      because the disk was full comes back by itself; what it dropped is told by its incarnation.
  * (P4) References: handles given out, entries of topics, jobs. The last one closes the log, or deletes it when the topic is
  *      gone.
  */
@@ -179,15 +180,29 @@ void partition_kick_sync(struct partition *part)
     pthread_mutex_unlock(&part->lock);
 }
 
-/* Moves the waits that are over into *over: those up to `durable`, or all. Under the lock. */
-static void take_waits(struct partition *part, int64_t durable, struct list *over)
+enum wait_state { WAIT_PENDING, WAIT_DURABLE, WAIT_LOST };
+
+/* A failed sync drops records, and a log that goes on after it uses their offsets again (P3): an offset alone does not say
+ * that what was waited for is there. */
+static enum wait_state state_of(const struct partition *part, const struct broker_wait *wait)
 {
-    list_init(over);
+    struct log_append_result result = {.last_offset = wait->offset - 1, .incarnation = wait->incarnation};
+    if (log_durable_offset(part->log) >= wait->offset)
+        return wait->any_incarnation || log_is_durable(part->log, &result) ? WAIT_DURABLE : WAIT_LOST;
+    return log_end_offset(part->log) < wait->offset ? WAIT_LOST : WAIT_PENDING;
+}
+
+/* Moves the waits that are over: those that are durable, and the lost ones, which are all when `all_lost`. Under the lock. */
+static void take_waits(struct partition *part, bool all_lost, struct list *durable, struct list *lost)
+{
+    list_init(durable);
+    list_init(lost);
     list_each_safe (struct broker_wait, wait, &part->waits, link) {
-        if (wait->offset <= durable) {
-            list_remove(&wait->link);
-            list_push_back(over, &wait->link);
-        }
+        enum wait_state state = all_lost ? WAIT_LOST : state_of(part, wait);
+        if (state == WAIT_PENDING)
+            continue;
+        list_remove(&wait->link);
+        list_push_back(state == WAIT_DURABLE ? durable : lost, &wait->link);
     }
 }
 
@@ -199,22 +214,31 @@ static void tell_waits(struct list *over, const struct err *failure)
     }
 }
 
+static void set_lost(const struct partition *part, struct err *err)
+{
+    err_set(err, ERR_STORAGE, "partition %.*s-%d: the records were dropped by a failed sync",
+            STR_ARG(part->topic), part->id);
+}
+
 /* One round: syncs what is there and tells whom it concerns. True: more came meanwhile. */
 static bool sync_round(struct partition *part)
 {
     struct err err;
-    struct list over;
+    struct list durable, lost;
     bool good = log_sync(part->log, &err);
     pthread_mutex_lock(&part->lock);
-    take_waits(part, good ? log_durable_offset(part->log) : INT64_MAX, &over);
+    take_waits(part, !good, &durable, &lost);
     bool more = good && (!list_empty(&part->waits) || log_is_dirty(part->log));
     part->syncing = more;
     notify_locked(part, BROKER_WATCH_VISIBLE);
     pthread_mutex_unlock(&part->lock);
-    if (!good)
+    if (good)
+        set_lost(part, &err);
+    else
         log_error("broker", "sync_failed", "topic=%.*s partition=%d cause=\"%s\"", STR_ARG(part->topic),
                   part->id, err.text);
-    tell_waits(&over, good ? NULL : &err);
+    tell_waits(&durable, NULL);
+    tell_waits(&lost, &err);
     return more;
 }
 
@@ -222,37 +246,61 @@ static void sync_job(void *arg)
 {
     struct partition *part = arg;
     while (sync_round(part)) {
-        if (!atomic_load(
-                &part->broker
-                     ->stopping)) { /* P1: partitions take turns; a pool that closes takes no new jobs */
-            pool_submit(part->broker->sync_pool, sync_job, part, NULL, NULL);
-            return;
-        }
+        if (atomic_load(&part->broker->stopping))
+            continue; /* a pool that closes takes no new jobs */
+        pool_submit(part->broker->sync_pool, sync_job, part, NULL, NULL); /* P1: partitions take turns */
+        return;
     }
     broker_partition_unref(part);
 }
 
-void broker_partition_when_durable(struct partition *part, int64_t offset, struct broker_wait *wait)
+/* Joins the waits, or finds out at once how it ends. Under the lock. */
+static enum wait_state enlist(struct partition *part, struct broker_wait *wait, struct err *err)
 {
-    struct err err;
-    wait->offset = offset;
-    if (!part->fsync || log_durable_offset(part->log) >= offset) {
-        wait->fn(wait, NULL);
-        return;
-    }
-    pthread_mutex_lock(&part->lock);
-    bool deleted = broker_partition_is_deleted(part);
-    const char *offline = deleted ? "the topic was deleted" : log_offline_reason(part->log);
-    if (offline == NULL) {
+    enum wait_state state = state_of(part, wait);
+    const char *offline = log_offline_reason(part->log);
+    if (state == WAIT_LOST) {
+        set_lost(part, err);
+    } else if (state == WAIT_PENDING && broker_partition_is_deleted(part)) {
+        err_set(err, ERR_UNKNOWN_TOPIC, "topic '%.*s' was deleted", STR_ARG(part->topic));
+        state = WAIT_LOST;
+    } else if (state == WAIT_PENDING && offline != NULL) {
+        err_set(err, ERR_STORAGE, "partition %.*s-%d: %s", STR_ARG(part->topic), part->id, offline);
+        state = WAIT_LOST;
+    } else if (state == WAIT_PENDING) {
         list_push_back(&part->waits, &wait->link);
         queue_sync(part);
     }
-    pthread_mutex_unlock(&part->lock);
-    if (offline != NULL) {
-        err_set(&err, deleted ? ERR_UNKNOWN_TOPIC : ERR_STORAGE, "partition %.*s-%d: %s",
-                STR_ARG(part->topic), part->id, offline);
-        wait->fn(wait, &err);
+    return state;
+}
+
+static void start_wait(struct partition *part, struct broker_wait *wait)
+{
+    struct err err;
+    enum wait_state state = WAIT_DURABLE;
+    if (part->fsync) {
+        pthread_mutex_lock(&part->lock);
+        state = enlist(part, wait, &err);
+        pthread_mutex_unlock(&part->lock);
     }
+    if (state != WAIT_PENDING)
+        wait->fn(wait, state == WAIT_DURABLE ? NULL : &err);
+}
+
+void broker_partition_when_durable(struct partition *part, int64_t offset, struct broker_wait *wait)
+{
+    wait->offset = offset;
+    wait->any_incarnation = true;
+    start_wait(part, wait);
+}
+
+void broker_partition_when_appended(struct partition *part, const struct broker_appended *appended,
+                                    struct broker_wait *wait)
+{
+    wait->offset = appended->end_offset;
+    wait->incarnation = appended->incarnation;
+    wait->any_incarnation = false;
+    start_wait(part, wait);
 }
 
 struct blocking_wait {
@@ -275,34 +323,55 @@ static void wake_blocked(struct broker_wait *wait, const struct err *failure)
     pthread_mutex_unlock(&blocked->lock);
 }
 
+static void blocking_wait_init(struct blocking_wait *blocked)
+{
+    *blocked = (struct blocking_wait){.wait.fn = wake_blocked};
+    pthread_mutex_init(&blocked->lock, NULL);
+    pthread_cond_init(&blocked->cond, NULL);
+}
+
+/* Waits for the callback. */
+static bool blocking_wait_end(struct blocking_wait *blocked, struct err *err)
+{
+    pthread_mutex_lock(&blocked->lock);
+    while (!blocked->done)
+        pthread_cond_wait(&blocked->cond, &blocked->lock);
+    pthread_mutex_unlock(&blocked->lock);
+    pthread_cond_destroy(&blocked->cond);
+    pthread_mutex_destroy(&blocked->lock);
+    if (blocked->failed && err != NULL)
+        *err = blocked->failure;
+    return !blocked->failed;
+}
+
 bool broker_partition_wait_durable(struct partition *part, int64_t offset, struct err *err)
 {
-    struct blocking_wait blocked = {.wait.fn = wake_blocked};
-    pthread_mutex_init(&blocked.lock, NULL);
-    pthread_cond_init(&blocked.cond, NULL);
+    struct blocking_wait blocked;
+    blocking_wait_init(&blocked);
     broker_partition_when_durable(part, offset, &blocked.wait);
-    pthread_mutex_lock(&blocked.lock);
-    while (!blocked.done)
-        pthread_cond_wait(&blocked.cond, &blocked.lock);
-    pthread_mutex_unlock(&blocked.lock);
-    pthread_cond_destroy(&blocked.cond);
-    pthread_mutex_destroy(&blocked.lock);
-    if (blocked.failed && err != NULL)
-        *err = blocked.failure;
-    return !blocked.failed;
+    return blocking_wait_end(&blocked, err);
+}
+
+bool broker_partition_wait_appended(struct partition *part, const struct broker_appended *appended,
+                                    struct err *err)
+{
+    struct blocking_wait blocked;
+    blocking_wait_init(&blocked);
+    broker_partition_when_appended(part, appended, &blocked.wait);
+    return blocking_wait_end(&blocked, err);
 }
 
 void partition_mark_deleted(struct partition *part)
 {
     struct err err;
-    struct list over;
+    struct list durable, lost;
     pthread_mutex_lock(&part->lock);
     atomic_store_explicit(&part->deleted, true, memory_order_release);
-    take_waits(part, INT64_MAX, &over);
+    take_waits(part, true, &durable, &lost);
     notify_locked(part, BROKER_WATCH_STATE);
     pthread_mutex_unlock(&part->lock);
     err_set(&err, ERR_UNKNOWN_TOPIC, "topic '%.*s' was deleted", STR_ARG(part->topic));
-    tell_waits(&over, &err);
+    tell_waits(&lost, &err);
 }
 
 /* --- appending --- */
@@ -341,12 +410,24 @@ bool partition_append(struct partition *part, char *bytes, size_t size, enum log
     return true;
 }
 
+static void fill_appended(const struct log_append_result *result, struct broker_appended *out)
+{
+    *out = (struct broker_appended){
+        .base_offset = result->base_offset,
+        .end_offset = result->last_offset + 1,
+        .append_ms = result->append_time_ms,
+        .duplicate = result->duplicate,
+        .incarnation = result->incarnation,
+    };
+}
+
 bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch, enum marker marker,
-                             struct err *err)
+                             struct broker_appended *out, struct err *err)
 {
     struct log_append_result result;
     if (!check_alive(part, err) || !log_append_marker(part->log, pid, epoch, marker, 0, &result, err))
         return false;
+    fill_appended(&result, out);
     after_append(part);
     return true;
 }
@@ -357,11 +438,6 @@ bool broker_partition_append(struct partition *part, char *batch, size_t size, s
     struct log_append_result result;
     if (!partition_append(part, batch, size, LOG_INTERNAL, &result, err))
         return false;
-    *out = (struct broker_appended){
-        .base_offset = result.base_offset,
-        .end_offset = result.last_offset + 1,
-        .append_ms = result.append_time_ms,
-        .duplicate = result.duplicate,
-    };
+    fill_appended(&result, out);
     return true;
 }

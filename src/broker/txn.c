@@ -27,7 +27,7 @@ struct touched {
     struct partition *part; /* a reference */
     pthread_mutex_t lock;   /* X4 */
     int32_t next_seq;
-    int64_t end_offset;
+    struct broker_appended last; /* end_offset 0: nothing was appended */
 };
 
 /* Where the last transaction of an id has put its markers. */
@@ -35,7 +35,7 @@ struct marker_tail {
     size_t count;
     struct {
         struct partition *part; /* a reference */
-        int64_t end_offset;
+        struct broker_appended marker;
     } at[];
 };
 
@@ -235,7 +235,10 @@ bool broker_txn_append(struct broker_txn *txn, struct partition *part, char *bat
     if (good) {
         int64_t next = (int64_t)touched->next_seq + view.record_count;
         touched->next_seq = (int32_t)(next & INT32_MAX);
-        touched->end_offset = out->end_offset;
+        /* Earlier batches of another incarnation were dropped: the wait for this one then has to fail too. */
+        if (touched->last.end_offset == 0)
+            touched->last = *out;
+        touched->last.end_offset = out->end_offset;
     }
     pthread_mutex_unlock(&touched->lock);
     return good;
@@ -270,10 +273,13 @@ static bool write_marker(struct broker_txn *txn, struct touched *touched, enum m
 {
     bool good = true;
     pthread_mutex_lock(&touched->lock);
-    if (touched->end_offset != 0 && !broker_partition_is_deleted(touched->part)) {
-        good = partition_append_marker(touched->part, txn->pid, txn->epoch, marker, err);
-        tail->at[tail->count].part = broker_partition_ref(touched->part);
-        tail->at[tail->count++].end_offset = log_end_offset(touched->part->log);
+    if (touched->last.end_offset != 0 && !broker_partition_is_deleted(touched->part)) {
+        struct broker_appended appended;
+        good = partition_append_marker(touched->part, txn->pid, txn->epoch, marker, &appended, err);
+        if (good) {
+            tail->at[tail->count].part = broker_partition_ref(touched->part);
+            tail->at[tail->count++].marker = appended;
+        }
     }
     pthread_mutex_unlock(&touched->lock);
     return good;
@@ -309,13 +315,13 @@ static bool before_is_durable(struct broker_txn *txn, bool may_block, struct err
 {
     for (size_t i = 0; txn->before != NULL && i < txn->before->count; i++) {
         struct partition *part = txn->before->at[i].part;
-        int64_t end_offset = txn->before->at[i].end_offset;
-        if (!part->fsync || broker_partition_is_deleted(part) || log_durable_offset(part->log) >= end_offset)
+        const struct broker_appended *marker = &txn->before->at[i].marker;
+        if (!part->fsync || broker_partition_is_deleted(part))
             continue;
-        if (!may_block)
+        if (!may_block && log_durable_offset(part->log) < marker->end_offset)
             return err_set(err, ERR_STORAGE, "markers of the transaction before are not durable in %.*s-%d",
                            STR_ARG(part->topic), part->id);
-        if (!broker_partition_wait_durable(part, end_offset, err) && !broker_partition_is_deleted(part))
+        if (!broker_partition_wait_appended(part, marker, err) && !broker_partition_is_deleted(part))
             return false;
     }
     return true;
@@ -436,7 +442,10 @@ void broker_txn_commit(struct broker_txn *txn, const struct broker_txn_input *in
     for (size_t i = 0; map_next(&txn->by_partition, &i, NULL, &touched_ptr);) {
         struct touched *touched = touched_ptr;
         touched->wait.fn = on_synced;
-        broker_partition_when_durable(touched->part, touched->end_offset, &touched->wait);
+        if (touched->last.end_offset != 0)
+            broker_partition_when_appended(touched->part, &touched->last, &touched->wait);
+        else /* nothing was appended after all */
+            on_synced(&touched->wait, NULL);
     }
     if (atomic_fetch_sub(&txn->left, 1) == 1)
         decide(txn);
@@ -556,6 +565,7 @@ static void close_open(struct partition *part, void *arg)
     struct open_search *search = arg;
     const struct txn *txn = search->txn;
     struct log_producer_info info;
+    struct broker_appended appended;
     if (!search->good || log_txn_first_offset(part->log, search->pid) < 0 ||
         !log_producer(part->log, search->pid, &info))
         return;
@@ -563,8 +573,8 @@ static void close_open(struct partition *part, void *arg)
     enum marker marker = decided && txn->decided_commit ? MARKER_COMMIT : MARKER_ABORT;
     if (info.pid == txn->pid && info.epoch > txn->epoch)
         search->epoch_seen = MAX(search->epoch_seen, info.epoch);
-    search->good = partition_append_marker(part, info.pid, info.epoch, marker, search->err) &&
-                   broker_partition_wait_durable(part, log_end_offset(part->log), search->err);
+    search->good = partition_append_marker(part, info.pid, info.epoch, marker, &appended, search->err) &&
+                   broker_partition_wait_appended(part, &appended, search->err);
     log_info("broker", "transaction_closed", "topic=%.*s partition=%d producer_id=%lld epoch=%d marker=%s",
              STR_ARG(part->topic), part->id, (long long)info.pid, info.epoch,
              marker == MARKER_COMMIT ? "commit" : "abort");

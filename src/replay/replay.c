@@ -7,6 +7,9 @@
  * (P2) A record of our own that cannot be applied is a bug, not an error: it was made a moment ago.
  * (P3) A rewrite appends the state as records, waits until they are durable, and only then lets the history go: at
  *      every instant the topic alone gives the whole state.
+ * (P4) A log that drops records (a failed sync on a full disk, and then room again) leaves the state ahead of the topic:
+ *      append then ends lower than the state is. The state is appended anew at once, and the next rewrite lets what is
+ *      before it go.
  */
 #include "replay/replay.h"
 
@@ -25,6 +28,8 @@ struct replay {
     void *state;
     pthread_mutex_t lock;
     int64_t start, end;            /* offsets of the records that are there */
+    bool dropped;                  /* P4: the log has lost records that the state knows */
+    int64_t renewed;               /* P4: the state was appended anew from here on; -1: it was not */
     struct replay_records records; /* of the present run */
 };
 
@@ -61,7 +66,8 @@ bool replay_open(struct replay **out, const struct replay_log_ops *ops, void *lo
                  const struct replay_class *class, void *state, struct err *err)
 {
     struct replay *replay = mem_new(struct replay);
-    *replay = (struct replay){.ops = ops, .log = log, .class = class, .state = state, .end = -1};
+    *replay =
+        (struct replay){.ops = ops, .log = log, .class = class, .state = state, .end = -1, .renewed = -1};
     pthread_mutex_init(&replay->lock, NULL);
     int64_t end = 0;
     if (!ops->read(log, 0, apply_read, replay, &end, err)) {
@@ -96,6 +102,7 @@ static bool append(struct replay *replay, size_t from, size_t to, struct err *er
     }
     for (size_t i = from; i < to; i++)
         list[i].offset = end - (int64_t)(to - i);
+    replay->dropped = replay->dropped || end != replay->end + (int64_t)(to - from);
     replay->end = end;
     return true;
 }
@@ -111,6 +118,27 @@ static void apply_all(struct replay *replay)
     }
 }
 
+static bool append_snapshot(struct replay *replay, struct err *err);
+
+/* P4. A failure is tried again by the next run. */
+static void renew(struct replay *replay)
+{
+    struct err err;
+    int64_t first = replay->end;
+    if (replay->class->snapshot == NULL)
+        return;
+    records_reset(&replay->records);
+    replay->class->snapshot(replay->state, &replay->records);
+    replay->dropped = false;
+    if (append_snapshot(replay, &err)) {
+        replay->renewed = first;
+        log_warn("replay", "state_renewed", "state=%s offset=%lld", replay->class->name, (long long)first);
+    } else {
+        replay->dropped = true;
+        log_warn("replay", "state_renew_failed", "state=%s cause=\"%s\"", replay->class->name, err.text);
+    }
+}
+
 bool replay_run(struct replay *replay, replay_decide_fn decide, void *request, int64_t *end_offset,
                 struct err *err)
 {
@@ -121,6 +149,8 @@ bool replay_run(struct replay *replay, replay_decide_fn decide, void *request, i
         good = append(replay, 0, replay->records.list.len, err);
         if (good)
             apply_all(replay);
+        if (good && replay->dropped)
+            renew(replay);
     }
     if (end_offset != NULL)
         *end_offset = replay->end;
@@ -219,15 +249,16 @@ bool replay_rewrite(struct replay *replay, int64_t history_records, struct err *
     if (replay->class->snapshot == NULL || replay->ops->trim == NULL)
         return true;
     pthread_mutex_lock(&replay->lock);
-    bool good = true, rewritten = false;
-    int64_t history = replay->end - replay->start, first = replay->end, end = replay->end;
-    if (history > history_records) {
+    bool good = true, rewritten = replay->renewed >= 0;
+    int64_t history = replay->end - replay->start;
+    int64_t first = rewritten ? replay->renewed : replay->end;
+    if (!rewritten && history > history_records) {
         records_reset(&replay->records);
         replay->class->snapshot(replay->state, &replay->records);
         rewritten = (int64_t)replay->records.list.len * REWRITE_FACTOR < history;
         good = !rewritten || append_snapshot(replay, err);
-        end = replay->end;
     }
+    int64_t end = replay->end;
     pthread_mutex_unlock(&replay->lock);
     if (!good || !rewritten)
         return good;
@@ -235,6 +266,8 @@ bool replay_rewrite(struct replay *replay, int64_t history_records, struct err *
         return false; /* P3: the history stays, the next rewrite tries again */
     pthread_mutex_lock(&replay->lock);
     replay->start = first;
+    if (replay->renewed == first)
+        replay->renewed = -1;
     pthread_mutex_unlock(&replay->lock);
     return true;
 }

@@ -279,6 +279,43 @@ static void test_group_offsets(void **state)
     assert_int_equal(err.code, ERR_GROUP_NOT_FOUND);
 }
 
+/* A full disk refuses with a cause and heals when there is room; nothing acknowledged is lost, nothing refused appears. */
+static void test_full_disk(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    int64_t end = 0, acknowledged = 0;
+    struct broker_group_offset offset = {STR("t"), 0, 1, STR("")};
+    assert_true(broker_topic_create(w->broker, STR("t"), 1, NULL, 0, &err));
+    struct partition *part = partition(w->broker, "t", 0);
+    assert_true(broker_group_commit(w->broker, STR("g"), &offset, 1, &err));
+    log_level_set(LOG_OFF);
+    io_memory_set_room(w->mem, 4096);
+    for (int i = 0; i < 100; i++)
+        if (append(part, &w->builder, "some words to fill the disk with", &end) &&
+            broker_partition_wait_durable(part, end, &err))
+            acknowledged = end;
+    offset.offset = 2;
+    bool second = broker_group_commit(w->broker, STR("g"), &offset, 1, &err);
+    if (!second)
+        assert_true(err.code == ERR_DISK_FULL || err.code == ERR_STORAGE);
+    assert_true(acknowledged > 0 && acknowledged < 700);
+    io_memory_set_room(w->mem, 0);
+    assert_true(append(part, &w->builder, "room", &end));
+    assert_true(broker_partition_wait_durable(part, end, &err));
+    assert_int_equal(end, acknowledged + 1);
+    offset.offset = 3;
+    assert_true(broker_group_commit(w->broker, STR("g"), &offset, 1, &err));
+    log_level_set(LOG_INFO);
+    broker_partition_unref(part);
+    restart(w);
+    part = partition(w->broker, "t", 0);
+    assert_int_equal(broker_partition_end(part), acknowledged + 1);
+    broker_group_fetch(w->broker, STR("g"), &offset, 1, &w->arena);
+    assert_int_equal(offset.offset, 3);
+    broker_partition_unref(part);
+}
+
 /* --- transactions --- */
 
 static bool txn_append(struct broker_txn *txn, struct partition *part, struct batch_builder *builder,
@@ -499,6 +536,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_delete_and_create, setup, teardown),
         cmocka_unit_test_setup_teardown(test_durable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_group_offsets, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
         cmocka_unit_test(test_crash_lose),

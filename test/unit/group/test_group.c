@@ -644,6 +644,31 @@ static void test_rewrite(void **state)
     assert_int_equal(committed(w, "g"), 99);
 }
 
+/* A log that drops what it had taken (a failed sync) and goes on: the state is written anew, a deletion stays one. */
+static void test_dropped(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    assert_int_equal(commit_as(w, "s", "", -1, 5, "", 8), 0);
+    assert_int_equal(commit_as(w, "t", "", -1, 6, "", 8), 0);
+    assert_int_equal(commit_as(w, "u", "", -1, 1, "", 8), 0);
+    assert_int_equal(delete_group(w, "u"), 0);
+    w->log.len = 1; /* only the first commit is left */
+    assert_int_equal(commit_as(w, "v", "", -1, 7, "", 8), 0);
+    assert_true(replay_rewrite(w->replay, 1000, &err));
+    size_t gone = 0;
+    while (str_is_null(w->log.at[gone].key))
+        gone++;
+    assert_int_equal(gone, 2); /* the old commit and the one that found out */
+    w->log.len -= gone;
+    memmove(w->log.at, w->log.at + gone, w->log.len * sizeof *w->log.at);
+    reload(w);
+    assert_int_equal(committed(w, "s"), 5);
+    assert_int_equal(committed(w, "t"), 6);
+    assert_int_equal(committed(w, "u"), -1);
+    assert_int_equal(committed(w, "v"), 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -662,6 +687,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_initial_delay, setup, teardown),
         cmocka_unit_test_setup_teardown(test_admin, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rewrite, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dropped, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* server.c - the whole server: every module started in order, stopped in reverse; the one place that holds them all.
  *
- *   io, metric -> lock file -> broker -> client -> state -> flow -> engine -> connect -> http -> "ready"
+ *   io, metric -> broker (takes the lock file) -> client -> state -> flow -> engine -> connect -> http -> "ready"
  *                                                                                         signal
- *   io, metric <- lock file <- broker <- client <- state <- flow <- engine <- connect <- http <---+
+ *   io, metric <- broker                      <- client <- state <- flow <- engine <- connect <- http <---+
  *
  * `rialto run FILE.sql` is the server plus the statements of a file, executed before it says that it is ready.
  *
@@ -32,7 +32,6 @@ struct rialto {
     struct str script; /* statements of `run`, or null */
     struct metric_registry *metrics;
     struct io *io;
-    int lock_fd;
     struct broker *broker;
     struct client *client;
     struct flow_txn_check txn_check;
@@ -217,9 +216,8 @@ static bool start(struct rialto *r, struct err *err)
     log_level_set((enum log_level)r->server.log_level);
     r->io = io_real();
     r->metrics = metric_registry_new();
-    r->lock_fd = io_lock_dir(r->io, r->data_dir.ptr, err);
-    return r->lock_fd >= 0 && start_broker(r, err) && start_flow(r, err) && start_engine(r, err) &&
-           start_http(r, err) && run_script(r, err);
+    return start_broker(r, err) && start_flow(r, err) && start_engine(r, err) && start_http(r, err) &&
+           run_script(r, err);
 }
 
 /* Undoes what was started, whatever it was. */
@@ -239,8 +237,6 @@ static void stop(struct rialto *r)
     client_free(r->client);
     if (r->broker != NULL)
         broker_stop(r->broker);
-    if (r->lock_fd >= 0)
-        io_close(r->io, r->lock_fd);
     if (r->metrics != NULL)
         metric_registry_free(r->metrics);
     map_fini(&r->properties);
@@ -335,7 +331,6 @@ int server_main(int argc, char **argv)
     vec(struct str) assignments = {0};
     struct err err = {0};
     int status = -1;
-    r->lock_fd = -1;
     for (int option; status < 0 && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         if (option == 'd')
             data_dir = optarg;

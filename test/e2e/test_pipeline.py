@@ -85,7 +85,7 @@ def from_push(server, wanted):
 
 def datagen(server):
     return subprocess.Popen([server.program, "datagen", "--schema", "transactions", "--topic", "transactions", "--count", str(N), "--parallel", "10",
-                             "--seed", "7", "--bootstrap", server.kafka], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                             "--seed", "7", "--brokers", server.kafka], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def finish(load):

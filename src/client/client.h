@@ -143,7 +143,12 @@ struct client_txn_input {
     int64_t offset; /* next to read */
 };
 
-enum client_txn_state { CLIENT_TXN_NONE, CLIENT_TXN_COMMITTED, CLIENT_TXN_ABORTED };
+enum client_txn_state {
+    CLIENT_TXN_NONE, /* the id was never used */
+    CLIENT_TXN_OPEN, /* not decided, or its decision could not be written: the next start decides */
+    CLIENT_TXN_COMMITTED,
+    CLIENT_TXN_ABORTED,
+};
 
 /* Begins a transaction of this transactional id; an open one is aborted first. Blocking. NULL with *err set.
  * cluster: init_transactions once, then begin_transaction. */

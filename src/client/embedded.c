@@ -154,6 +154,7 @@ static enum client_txn_state embedded_txn_last(struct client *client, struct str
     case BROKER_TXN_NONE:
         return CLIENT_TXN_NONE;
     case BROKER_TXN_OPEN:
+        return CLIENT_TXN_OPEN;
     case BROKER_TXN_ABORTED:
         break;
     }

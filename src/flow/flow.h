@@ -103,6 +103,8 @@ struct flow_query_options {
     bool fail_on_deserialization;              /* ksql.fail.on.deserialization.error */
     bool fail_on_timestamp;                    /* ksql.timestamp.throw.on.invalid */
     bool paused;                               /* start paused */
+    bool
+        every_change; /* cache.max.bytes.buffering = 0: updates of a key are not merged until the next commit */
 
     /* Push queries (plan->kind QUERY_PUSH). on_rows: false asks for a pause until flow_query_resume. on_end comes
      * once, after the last rows: the limit was reached, or the query failed; not after flow_query_stop. */

@@ -238,6 +238,7 @@ struct flow_input {
     int64_t position_after;       /* when the pending run is done */
     int64_t position_told;        /* as last handed over */
     struct str position_name;     /* of the number in the state */
+    _Atomic int64_t *progress;    /* where others see the position; NULL: nobody looks */
 };
 
 struct flow_task {

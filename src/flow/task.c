@@ -94,6 +94,12 @@ static bool skip_removed(struct flow_task *task, struct flow_input *input, struc
     return true;
 }
 
+static void show_progress(struct flow_input *input)
+{
+    if (input->progress != NULL)
+        atomic_store_explicit(input->progress, input->position, memory_order_relaxed);
+}
+
 /* Takes records and decodes them. *some: there were any. */
 static bool fill_input(struct flow_task *task, struct flow_input *input, bool *some)
 {
@@ -107,7 +113,9 @@ static bool fill_input(struct flow_task *task, struct flow_input *input, bool *s
     }
     input->position_after = client_reader_position(input->reader);
     if (n == 0) {
+        task->has_work |= input->position != input->position_after;
         input->position = input->position_after; /* markers may have moved it */
+        show_progress(input);
         return true;
     }
     *some = true;
@@ -216,6 +224,7 @@ bool flow_task_step(struct flow_task *task)
     task->current_run = NULL;
     input->pending_at += count;
     input->position = has_pending(input) ? input->pending.offset[input->pending_at] : input->position_after;
+    show_progress(input);
     task->has_work = true;
     trim_stores(task);
     arena_reset(&task->batch);

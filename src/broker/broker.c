@@ -1,9 +1,9 @@
 /* broker.c - start and stop in order, the data directory's identity, housekeeping.
  *
- *   start: lock directory, meta | threads | topics (logs) | groups | transactions | listener
+ *   start: meta | threads | topics (logs) | groups | transactions | listener
  *   stop:  listener | timers | pools | states | logs | threads
  *
- * Housekeeping runs on the sync pool, asked for by timers on network thread 0: retention, offsets that lapse, topics of
+ * Housekeeping runs on the admin pool, asked for by timers on network thread 0: retention, offsets that lapse, topics of
  * states that are mostly history; and with durability=os a sync of what is dirty once a second, which bounds what a power
  * cut takes.
  */
@@ -55,9 +55,6 @@ static bool open_directory(struct broker *broker, struct err *err)
     struct buf text = {0};
     struct err missing;
     if (!io_make_dirs(broker->io, dir, err))
-        return false;
-    broker->lock_fd = io_lock_dir(broker->io, dir, err);
-    if (broker->lock_fd < 0)
         return false;
     bool good;
     if (io_read_file(broker->io, path.ptr, META_BYTES_MAX, &text, &missing))
@@ -204,7 +201,6 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     broker->io = io;
     broker->own_metrics = metrics == NULL ? metric_registry_new() : NULL;
     broker->metrics = metrics == NULL ? broker->own_metrics : metrics;
-    broker->lock_fd = -1;
     copy_config(broker, config);
     init_locks(broker);
     bool good = open_directory(broker, err) && start_threads(broker, err) && topics_open(broker, err) &&
@@ -248,8 +244,6 @@ void broker_stop(struct broker *broker)
     txns_close(broker);
     groups_close(broker);
     topics_close(broker);
-    if (broker->lock_fd >= 0)
-        io_close(broker->io, broker->lock_fd);
     fini_locks(broker);
     if (broker->own_metrics != NULL)
         metric_registry_free(broker->own_metrics);

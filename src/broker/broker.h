@@ -67,9 +67,9 @@ extern const struct conf_table broker_conf_table;
 /* Sets the defaults of the table. */
 void broker_config_init(struct broker_config *config);
 
-/* Locks the data directory (ERR_LOCKED names the process that has it), opens the logs, replays topics, groups and
+/* Opens the logs, replays topics, groups and
  * transactions (decided transactions are completed, open ones aborted), then listens. Blocking. `io` outlives the broker;
- * `metrics` may be NULL. */
+ * `metrics` may be NULL. The caller holds the lock of the data directory (io_lock_dir). */
 bool broker_start(struct broker **out, const struct broker_config *config, struct io *io,
                   struct metric_registry *metrics, struct err *err);
 

@@ -174,7 +174,6 @@ struct broker {
     struct io *io;
     struct metric_registry *metrics;
     struct metric_registry *own_metrics; /* when the caller has none */
-    int lock_fd;
     struct str cluster_id, host;
     int port;
     atomic_bool stopping;

@@ -30,7 +30,7 @@ class Broker:
     def __init__(self, *options):
         self.program = os.environ.get("RIALTO_BROKER")
         if not self.program:
-            sys.exit("RIALTO_BROKER must name the broker program (build/rialto_broker)")
+            sys.exit("RIALTO_BROKER must name the server (build/rialto) or the broker alone (build/rialto_broker)")
         self.port = free_port()
         self.directory = tempfile.mkdtemp(prefix="rialto-peer-")
         self.options = [f"kafka.listen=127.0.0.1:{self.port}", f"num.partitions={PARTITIONS}", *options]
@@ -43,9 +43,13 @@ class Broker:
 
     def start(self):
         data = os.path.join(self.directory, "data")
-        self.process = subprocess.Popen([self.program, data, *self.options], stdout=subprocess.PIPE, stderr=self.log)
+        command = [self.program, data, *self.options]
+        if os.path.basename(self.program) == "rialto":
+            command = [self.program, "server", "--data", data, "--set", "http.listen=127.0.0.1:0"]
+            command += [word for option in self.options for word in ("--set", option)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline().decode()
-        if not re.match(r"ready \d+", line):
+        if not re.match(r"ready ", line):
             self.fail("the broker did not start")
 
     def kill(self):

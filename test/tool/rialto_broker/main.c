@@ -55,7 +55,12 @@ int main(int argc, char **argv)
     struct metric_registry *metrics = metric_registry_new();
     bool good = read_options(argc, argv, &config, &arena, &err);
     config.data_dir = str_from(argv[1]);
-    if (!good || !broker_start(&broker, &config, io_real(), metrics, &err)) {
+    int lock_fd = -1;
+    if (good) {
+        good = io_make_dirs(io_real(), argv[1], &err);
+        lock_fd = good ? io_lock_dir(io_real(), argv[1], &err) : -1;
+    }
+    if (lock_fd < 0 || !broker_start(&broker, &config, io_real(), metrics, &err)) {
         fprintf(stderr, "rialto_broker: %s\n", err.text);
         return 1;
     }
@@ -63,6 +68,7 @@ int main(int argc, char **argv)
     fflush(stdout);
     wait_for_signal();
     broker_stop(broker);
+    io_close(io_real(), lock_fd);
     metric_registry_free(metrics);
     arena_fini(&arena);
     return 0;

@@ -516,19 +516,6 @@ static void test_crash_keep(void **state)
     crash_loop(IO_CUT_KEEP);
 }
 
-static void test_locked(void **state)
-{
-    struct world *w = *state;
-    struct broker_config config;
-    struct broker *second;
-    struct err err;
-    broker_config_init(&config);
-    config.data_dir = STR("/data");
-    config.kafka_listen = STR("");
-    assert_false(broker_start(&second, &config, io_memory_io(w->mem), NULL, &err));
-    assert_int_equal(err.code, ERR_LOCKED);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,7 +525,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_group_offsets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
         cmocka_unit_test(test_crash_lose),
         cmocka_unit_test(test_crash_random),
         cmocka_unit_test(test_crash_keep),

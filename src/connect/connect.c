@@ -281,19 +281,19 @@ bool connect_target_parse(struct str text, enum connect_target *out, struct err 
     return true;
 }
 
-static bool store_target(struct connect *connect, struct str name, enum connect_target target,
+static bool configs_target(struct connect *connect, struct str name, enum connect_target target,
                          struct err *err)
 {
     static const char *const words[] = {"STARTED", "PAUSED", "STOPPED"};
     struct buf text = {0};
     buf_printf(&text, "{\"state\":\"%s\",\"state.v2\":\"%s\"}",
                target == CONNECT_STARTED ? "STARTED" : "PAUSED", words[target]);
-    bool done = store_put(connect, "target-state", name, buf_str(&text), err);
+    bool done = configs_put(connect, "target-state", name, buf_str(&text), err);
     buf_fini(&text);
     return done;
 }
 
-static bool store_config(struct connect *connect, struct str name, const struct conf_pairs *config,
+static bool configs_config(struct connect *connect, struct str name, const struct conf_pairs *config,
                          struct err *err)
 {
     struct buf text = {0};
@@ -302,7 +302,7 @@ static bool store_config(struct connect *connect, struct str name, const struct 
     json_key_begin(&out, "properties");
     pairs_to_json(config, &out);
     json_object_end(&out);
-    bool done = store_put(connect, "connector", name, buf_str(&text), err);
+    bool done = configs_put(connect, "connector", name, buf_str(&text), err);
     buf_fini(&text);
     return done;
 }
@@ -337,8 +337,8 @@ static bool install(struct connect *connect, struct str name, const struct conf_
                     enum connect_target target, struct json_writer *out, struct err *err)
 {
     struct connector *old = map_get(&connect->connectors, name);
-    if ((old == NULL && !store_target(connect, name, target, err)) ||
-        !store_config(connect, name, config, err))
+    if ((old == NULL && !configs_target(connect, name, target, err)) ||
+        !configs_config(connect, name, config, err))
         return false;
     /* The old tasks end before the new ones start: one writer for each partition. */
     if (old != NULL)
@@ -425,8 +425,8 @@ bool connect_patch_config(struct connect *connect, struct str name, const struct
 bool connect_delete(struct connect *connect, struct str name, struct err *err)
 {
     pthread_mutex_lock(&connect->admin);
-    bool done = find(connect, name, err) != NULL && store_put(connect, "connector", name, STR_NULL, err) &&
-                store_put(connect, "target-state", name, STR_NULL, err);
+    bool done = find(connect, name, err) != NULL && configs_put(connect, "connector", name, STR_NULL, err) &&
+                configs_put(connect, "target-state", name, STR_NULL, err);
     if (done)
         connector_free(replace(connect, name, NULL));
     pthread_mutex_unlock(&connect->admin);
@@ -438,7 +438,7 @@ bool connect_set_target(struct connect *connect, struct str name, enum connect_t
     pthread_mutex_lock(&connect->admin);
     struct connector *connector = find(connect, name, err);
     bool done =
-        connector != NULL && (connector->target == target || store_target(connect, name, target, err));
+        connector != NULL && (connector->target == target || configs_target(connect, name, target, err));
     if (done)
         connector_apply_target(connector, target);
     pthread_mutex_unlock(&connect->admin);
@@ -676,7 +676,7 @@ bool connect_open(struct connect **out, const struct connect_options *options, s
         options->worker_id.len != 0 ? str_dup(options->worker_id, &connect->arena) : STR("127.0.0.1:8083");
     pthread_mutex_init(&connect->admin, NULL);
     pthread_mutex_init(&connect->lock, NULL);
-    bool done = store_open(connect, on_stored, &stored, err);
+    bool done = configs_open(connect, on_stored, &stored, err);
     if (done)
         start_stored(connect, &stored);
     else

@@ -239,11 +239,11 @@ bool dlq_write(struct connect_task *task, const struct record *rec, struct str t
 
 /* Stored configurations (store.c) -------------------------------------------------------------------------------------------- */
 
-typedef void store_visit(void *arg, struct str key, struct str value);
-bool store_open(struct connect *connect, store_visit *visit, void *arg, struct err *err);
+typedef void configs_visit(void *arg, struct str key, struct str value);
+bool configs_open(struct connect *connect, configs_visit *visit, void *arg, struct err *err);
 
 /* Durable when it returns; a null value deletes. */
-bool store_put(struct connect *connect, const char *kind, struct str name, struct str value, struct err *err);
+bool configs_put(struct connect *connect, const char *kind, struct str name, struct str value, struct err *err);
 
 /* Connectors (connector.c) -------------------------------------------------------------------------------------------------------- */
 

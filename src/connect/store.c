@@ -11,7 +11,7 @@
 
 static const struct str topic = STR_INIT("connect-configs");
 
-static bool read_all(struct client *client, store_visit *visit, void *arg, struct err *err)
+static bool read_all(struct client *client, configs_visit *visit, void *arg, struct err *err)
 {
     struct client_reader_options options = {.isolation = CLIENT_COMMITTED, .offset = CLIENT_EARLIEST};
     struct client_reader *reader = client_reader_new(client, topic, 0, &options, err);
@@ -29,7 +29,7 @@ static bool read_all(struct client *client, store_visit *visit, void *arg, struc
     return done;
 }
 
-bool store_open(struct connect *connect, store_visit *visit, void *arg, struct err *err)
+bool configs_open(struct connect *connect, configs_visit *visit, void *arg, struct err *err)
 {
     struct client *client = connect->options.client;
     struct client_topic_config configs[] = {{STR("cleanup.policy"), STR("compact")}};
@@ -43,7 +43,7 @@ bool store_open(struct connect *connect, store_visit *visit, void *arg, struct e
     return done;
 }
 
-bool store_put(struct connect *connect, const char *kind, struct str name, struct str value, struct err *err)
+bool configs_put(struct connect *connect, const char *kind, struct str name, struct str value, struct err *err)
 {
     struct buf key = {0};
     struct timespec now;

@@ -37,6 +37,7 @@ struct run {
     const int64_t *window_start_ms, *window_end_ms; /* NULL: no window in the key */
     const struct run_headers *headers;              /* NULL: none */
     const bool *deleted;                            /* NULL: none */
+    const bool *null_key;                           /* rows without key, of several key columns; NULL: none */
     const struct value *const *old_cols;            /* NULL: no old rows are given */
     const bool *has_old;                            /* with old_cols */
 };
@@ -70,6 +71,7 @@ struct run_out {
     struct value **old_cols; /* NULL without old rows */
     struct run_headers *headers;
     bool any_deleted, any_headers;
+    struct run_headers now; /* of the row whose results are being made */
     int32_t partition;
     bool failed;
 };
@@ -79,6 +81,9 @@ void run_out_begin(struct run_out *out, struct op *op, const struct run *like);
 
 /* A new row: column values are NULL, not deleted, no old row. Pushes the rows before when there is no room. */
 uint32_t run_out_row(struct run_out *out, int64_t rowtime_ms);
+
+/* The rows that follow are results of this row: they get its headers. */
+void run_out_for(struct run_out *out, const struct run *run, uint32_t row);
 
 /* Pushes what is there. False: downstream failed. */
 bool run_out_end(struct run_out *out);

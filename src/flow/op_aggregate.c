@@ -306,8 +306,10 @@ static bool aggregate_process(struct op *op, uint32_t side, const struct run *ru
     oa->out = &out;
     agg_set_begin(&oa->aggs, run);
     bool ok = true;
-    for (uint32_t r = 0; ok && r < run->count; r++)
+    for (uint32_t r = 0; ok && r < run->count; r++) {
+        run_out_for(&out, run, r);
         ok = op->step->aggregate.undo ? table_row(oa, run, r) : stream_row(oa, run, r);
+    }
     ok = run_out_end(&out) && ok;
     oa->out = NULL;
     if (oa->merge)

@@ -1,6 +1,6 @@
 /* op_group.c - new key columns: PARTITION BY and GROUP BY.
  *
- *     PARTITION BY   every row goes on; a null value makes a null key
+ *     PARTITION BY   every row goes on; of a null value the value columns are NULL for the key expressions too
  *     GROUP BY       rows with a null in any grouping expression are dropped, and told to the processing log
  *         stream     rows without value are dropped
  *         table      new and old row are grouped each for itself: their groups may differ
@@ -61,23 +61,12 @@ static void log_null_key(struct op_key *ok, const struct run *run, uint32_t row,
     op_log(&ok->op, FLOW_LOG_PROCESSING, run->offset != NULL ? run->offset[row] : -1, text);
 }
 
-/* A null value makes a null key. */
-static void clear_keys(struct op_key *ok, const struct run *run, const struct value **cols)
-{
-    for (uint32_t i = 0; i < ok->op.step->key_count; i++) {
-        struct value *copy = arena_dup(&ok->op.task->batch, cols[i], run->count * sizeof *copy);
-        for (uint32_t r = 0; r < run->count; r++)
-            if (run_deleted(run, r))
-                copy[r] = VALUE_NULL;
-        cols[i] = copy;
-    }
-}
-
 static struct run rekeyed(const struct op_key *ok, const struct run *run, const struct value *const *cols)
 {
     struct run out = *run;
     out.column_count = ok->op.step->column_count;
     out.cols = cols;
+    out.null_key = NULL;
     out.old_cols = NULL;
     out.has_old = NULL;
     if (ok->op.step->key_window == WINDOW_NONE)
@@ -88,8 +77,6 @@ static struct run rekeyed(const struct op_key *ok, const struct run *run, const 
 static bool partition_rows(struct op_key *ok, const struct run *run)
 {
     const struct value **cols = key_columns(ok, run, run->cols);
-    if (run->deleted != NULL && ok->op.step->result_kind == SOURCE_STREAM)
-        clear_keys(ok, run, cols);
     struct run out = rekeyed(ok, run, cols);
     if (ok->op.gives_old && run->old_cols != NULL) {
         out.old_cols = (const struct value *const *)key_columns(ok, run, run->old_cols);

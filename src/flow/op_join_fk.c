@@ -7,7 +7,8 @@
  *     left change   old and new result of this one left row
  *     right change  old and new result of every left row in the index, by left key
  *
- * INNER: a result needs both rows; LEFT: only the left one. A result that ceases to exist is a tombstone.
+ * INNER: a result needs both rows; LEFT: only the left one. Where there is no result any more a tombstone comes out; as in
+ * Kafka Streams also where there was none before, except for a left row that is new.
  * The time of a result is the greater one of the rows that are there. One partition: rows of both sides meet in one task.
  */
 #include "flow/flow_int.h"
@@ -132,7 +133,7 @@ static void emit(struct op_join_fk *oj, struct run_out *out, int64_t time_ms, co
 {
     bool was = has_result(oj, change->old_left, change->old_right),
          is = has_result(oj, change->left, change->right);
-    if (!was && !is)
+    if (!is && (change->old_left == NULL || value_is_null(change->old_left[LEFT_FK_CELL])))
         return;
     uint32_t row = run_out_row(out, time_ms);
     for (uint32_t i = 0; i < oj->op.step->key_count; i++)
@@ -299,8 +300,10 @@ static bool join_fk_process(struct op *op, uint32_t side, const struct run *run)
     const struct value *foreign =
         side == 0 ? column_eval_run(&oj->foreign, op, run->cols, run->count, NULL) : NULL;
     bool ok = true;
-    for (uint32_t r = 0; ok && r < run->count; r++)
+    for (uint32_t r = 0; ok && r < run->count; r++) {
+        run_out_for(&out, run, r);
         ok = side == 0 ? left_row(oj, run, r, foreign, &out) : right_row(oj, run, r, &out);
+    }
     return run_out_end(&out) && ok;
 }
 

@@ -171,8 +171,10 @@ static bool join_tables_process(struct op *op, uint32_t side, const struct run *
     struct run_out out;
     run_out_begin(&out, op, run);
     bool ok = true;
-    for (uint32_t r = 0; ok && r < run->count; r++)
+    for (uint32_t r = 0; ok && r < run->count; r++) {
+        run_out_for(&out, run, r);
         ok = join_row(oj, side, run, r, &out);
+    }
     return run_out_end(&out) && ok;
 }
 

@@ -1,7 +1,7 @@
 /* op_select.c - SELECT: computes columns; and with table functions: zero or more rows for one.
  *
  * A column that only passes through costs a pointer. An expression that fails is NULL in its row, the error is in the
- * processing log. A null value (stream) or tombstone (table) stays one; only its key columns are computed.
+ * processing log; a table function whose argument fails gives no row. A null value (stream) or tombstone (table) stays one; only its key columns are computed.
  */
 #include "flow/flow_int.h"
 
@@ -118,6 +118,7 @@ static bool flat_map_open(struct op *op, struct err *err)
 struct flat_column {
     const struct value *plain;
     const struct value **args;
+    bool *failed;             /* rows in which an argument could not be evaluated */
     const struct value *rows; /* of the present row */
     uint32_t row_count;
 };
@@ -131,8 +132,13 @@ static void flat_column_eval(struct op_flat_map *of, uint32_t c, const struct ru
         return;
     }
     column->args = arena_array(&of->op.task->batch, const struct value *, call->arg_count + 1);
-    for (uint32_t a = 0; a < call->arg_count; a++)
-        column->args[a] = column_eval_run(&of->arg_evals[c][a], &of->op, run->cols, run->count, NULL);
+    column->failed = arena_array(&of->op.task->batch, bool, run->count);
+    bool *failed = arena_array(&of->op.task->batch, bool, run->count);
+    for (uint32_t a = 0; a < call->arg_count; a++) {
+        column->args[a] = column_eval_run(&of->arg_evals[c][a], &of->op, run->cols, run->count, failed);
+        for (uint32_t r = 0; r < run->count; r++)
+            column->failed[r] |= failed[r];
+    }
 }
 
 /* Calls the table functions for one row; gives the greatest number of rows. */
@@ -145,6 +151,8 @@ static uint32_t flat_row_call(struct op_flat_map *of, struct flat_column *column
         const struct func_call *call = step->select.table_calls[c];
         if (call == NULL)
             continue;
+        if (columns[c].failed[row])
+            return 0;
         struct value *args = arena_array(&of->op.task->batch, struct value, call->arg_count + 1);
         for (uint32_t a = 0; a < call->arg_count; a++)
             args[a] = columns[c].args[a][row];
@@ -172,6 +180,7 @@ static bool flat_map_process(struct op *op, uint32_t side, const struct run *run
     struct run_out out;
     run_out_begin(&out, op, run);
     for (uint32_t r = 0; r < run->count; r++) {
+        run_out_for(&out, run, r);
         uint32_t most = run_deleted(run, r) ? 0 : flat_row_call(of, columns, run, r);
         for (uint32_t i = 0; i < most; i++) {
             uint32_t row = run_out_row(&out, run->rowtime_ms[r]);
@@ -184,10 +193,6 @@ static bool flat_map_process(struct op *op, uint32_t side, const struct run *run
             if (out.window_start_ms != NULL && run->window_start_ms != NULL) {
                 out.window_start_ms[row] = run->window_start_ms[r];
                 out.window_end_ms[row] = run->window_end_ms[r];
-            }
-            if (run->headers != NULL) {
-                out.headers[row] = run->headers[r];
-                out.any_headers = true;
             }
         }
     }

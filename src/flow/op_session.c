@@ -85,10 +85,11 @@ static void fill_values(struct op_session *os, struct value **cols, uint32_t row
     }
 }
 
-/* A session is taken in by another one: it is no more. */
-static void take_in(struct op_session *os, struct store_entry *entry, int64_t time_ms)
+/* A session is taken in by another one: it is no more. The tombstone has its own time. */
+static void take_in(struct op_session *os, struct store_entry *entry)
 {
     if (!os->window.emit_final) {
+        int64_t time_ms = entry->cells[AGG_TIME_CELL].l;
         uint32_t row = put_key(os, store_entry_key(entry), entry->t1, entry->t0, time_ms);
         os->out->deleted[row] = os->out->any_deleted = true;
         if (os->out->old_cols != NULL) {
@@ -167,7 +168,7 @@ static bool session_row(struct op_session *os, const struct run *run, uint32_t r
             cells[i] = value_dup(cells[i], arena);
     if (start != ts || end != ts)
         for (size_t i = 0; i < os->found.list.len; i++)
-            take_in(os, os->found.list.at[i], ts);
+            take_in(os, os->found.list.at[i]);
     agg_set_add(&os->aggs, cells, row, ts);
     return put_session(os, cells, start, end, ts);
 }
@@ -240,8 +241,10 @@ static bool session_process(struct op *op, uint32_t side, const struct run *run)
     os->out = &out;
     agg_set_begin(&os->aggs, run);
     bool ok = true;
-    for (uint32_t r = 0; ok && r < run->count; r++)
+    for (uint32_t r = 0; ok && r < run->count; r++) {
+        run_out_for(&out, run, r);
         ok = session_row(os, run, r) && (!os->window.emit_final || emit_closed(os));
+    }
     ok = run_out_end(&out) && ok;
     os->out = NULL;
     if (ok && !store_expire(os->store, os->stream_time_ms - os->window.retention_ms, &err))

@@ -125,7 +125,7 @@ static bool encode_key(struct op_sink *os, const struct run *run, uint32_t row, 
     if (!serde_encode(os->key_serde, run->cols, row, &os->key_bytes, &null_key, err))
         return false;
     *key = STR_NULL;
-    if (null_key)
+    if (null_key || (run->null_key != NULL && run->null_key[row]))
         return true;
     if (run->window_start_ms != NULL && os->sink->window_kind == WINDOW_SESSION)
         serde_append_session_window(&os->key_bytes, run->window_start_ms[row], run->window_end_ms[row]);

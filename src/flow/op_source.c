@@ -23,7 +23,6 @@ struct op_source {
     uint32_t *schema_column; /* of each value column */
     bool *key_wanted, *value_wanted;
     int time_column; /* of the schema: gives the time; -1: the record's */
-    bool has_null_key_rows;
     /* Old rows. */
     struct store *store;
     struct key_codec key;
@@ -142,9 +141,9 @@ struct decode {
     struct value **schema_cols; /* of wanted schema columns; NULL for others */
     struct value **key_cols, **value_cols;
     int64_t *rowtime, *offset, *start, *end;
-    bool *deleted;
+    bool *deleted, *null_key;
     struct run_headers *headers;
-    bool any_deleted, any_headers;
+    bool any_deleted, any_headers, any_null_key;
     uint32_t count;
     bool failed;
 };
@@ -217,7 +216,9 @@ static bool decode_time(struct decode *d, const struct record *rec, uint32_t row
     if (!ok) {
         op_log(&os->op, FLOW_LOG_PROCESSING, rec->offset, err.text);
         if (os->op.task->env->fail_on_timestamp) {
-            op_fail(&os->op, ERR_INVALID_TIMESTAMP, "topic %.*s, partition %d, offset %" PRId64 ": %s",
+            op_fail(&os->op, ERR_INVALID_TIMESTAMP,
+                    "Fatal user code error in TimestampExtractor callback for record: topic %.*s, partition "
+                    "%d, offset %" PRId64 ": %s",
                     STR_ARG(os->source->topic), os->op.task->partition, rec->offset, err.text);
             d->failed = true;
         }
@@ -250,6 +251,8 @@ static void decode_record(struct decode *d, const struct record *rec)
     if (!decode_time(d, rec, row))
         return;
     d->any_deleted |= d->deleted[row];
+    d->null_key[row] = null_key;
+    d->any_null_key |= null_key && os->key_count > 1;
     d->any_headers |= rec->header_count != 0;
     d->headers[row] = (struct run_headers){rec->headers, rec->header_count};
     d->offset[row] = rec->offset;
@@ -277,6 +280,7 @@ static void decode_begin(struct decode *d, uint32_t cap)
     d->rowtime = arena_alloc(arena, cap * sizeof *d->rowtime);
     d->offset = arena_alloc(arena, cap * sizeof *d->offset);
     d->deleted = arena_alloc(arena, cap * sizeof *d->deleted);
+    d->null_key = arena_alloc(arena, cap * sizeof *d->null_key);
     d->headers = arena_alloc(arena, cap * sizeof *d->headers);
     if (os->source->window_kind != WINDOW_NONE) {
         d->start = arena_array(arena, int64_t, cap);
@@ -389,7 +393,8 @@ bool source_decode(struct op *op, struct flow_input *input, const struct record 
                                   .window_start_ms = d.start,
                                   .window_end_ms = d.end,
                                   .headers = d.any_headers ? d.headers : NULL,
-                                  .deleted = d.any_deleted ? d.deleted : NULL};
+                                  .deleted = d.any_deleted ? d.deleted : NULL,
+                                  .null_key = d.any_null_key ? d.null_key : NULL};
     input->pending_at = 0;
     atomic_fetch_add_explicit(&op->task->env->stats.rows_in, count, memory_order_relaxed);
     return true;

@@ -17,6 +17,7 @@ struct run run_slice(const struct run *run, uint32_t from, uint32_t count, struc
     part.window_end_ms = run->window_end_ms != NULL ? run->window_end_ms + from : NULL;
     part.headers = run->headers != NULL ? run->headers + from : NULL;
     part.deleted = run->deleted != NULL ? run->deleted + from : NULL;
+    part.null_key = run->null_key != NULL ? run->null_key + from : NULL;
     if (run->old_cols != NULL) {
         const struct value **old = arena_alloc(arena, (run->column_count + 1) * sizeof *old);
         for (uint32_t c = 0; c < run->column_count; c++)
@@ -71,6 +72,7 @@ struct run run_pick(const struct run *run, const uint32_t *picked, uint32_t coun
     part.window_start_ms = pick_numbers(run->window_start_ms, picked, count, arena);
     part.window_end_ms = pick_numbers(run->window_end_ms, picked, count, arena);
     part.deleted = pick_flags(run->deleted, picked, count, arena);
+    part.null_key = pick_flags(run->null_key, picked, count, arena);
     if (run->headers != NULL) {
         struct run_headers *headers = arena_alloc(arena, count * sizeof *headers);
         for (uint32_t i = 0; i < count; i++)
@@ -139,13 +141,19 @@ uint32_t run_out_row(struct run_out *out, int64_t rowtime_ms)
         out->cols[c][row] = VALUE_NULL;
     out->rowtime_ms[row] = rowtime_ms;
     out->deleted[row] = false;
-    out->headers[row] = (struct run_headers){STR_NULL, 0};
+    out->headers[row] = out->now;
+    out->any_headers |= out->now.count != 0;
     if (out->old_cols != NULL) {
         for (uint32_t c = 0; c < out->column_count; c++)
             out->old_cols[c][row] = VALUE_NULL;
         out->has_old[row] = false;
     }
     return row;
+}
+
+void run_out_for(struct run_out *out, const struct run *run, uint32_t row)
+{
+    out->now = run->headers != NULL ? run->headers[row] : (struct run_headers){STR_NULL, 0};
 }
 
 bool run_out_end(struct run_out *out)

@@ -105,6 +105,7 @@ struct client_reader *embedded_reader_new(struct client *client, struct str topi
     if (er->notify != NULL) {
         er->watch.fn = on_watch;
         er->watch.events = er->isolation == CLIENT_APPENDED ? BROKER_WATCH_END : BROKER_WATCH_VISIBLE;
+        er->watch.events = er->isolation == CLIENT_APPENDED ? BROKER_WATCH_END : BROKER_WATCH_VISIBLE;
         broker_partition_watch_add(part, &er->watch);
     }
     return &er->reader;

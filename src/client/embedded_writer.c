@@ -12,9 +12,9 @@
 struct part_writer {
     struct partition *part; /* NULL: not used yet */
     struct batch_builder builder;
-    bool open;          /* the builder holds records */
-    struct buf held;    /* finished batches, one after the other */
-    int64_t end_offset; /* after the last record appended; -1: none */
+    bool open;                       /* the builder holds records */
+    struct buf held;                 /* finished batches, one after the other */
+    struct broker_appended appended; /* the newest append; end_offset -1: none */
 };
 
 struct embedded_writer {
@@ -51,7 +51,7 @@ struct client_writer *embedded_writer_new(struct client *client, struct str topi
     ew->partition_count = info.partition_count;
     ew->parts = mem_zalloc((size_t)info.partition_count, sizeof *ew->parts);
     for (int32_t i = 0; i < ew->partition_count; i++)
-        ew->parts[i].end_offset = -1;
+        ew->parts[i].appended.end_offset = -1;
     return &ew->writer;
 }
 
@@ -79,7 +79,7 @@ static bool append(struct embedded_writer *ew, struct part_writer *pw, char *bat
                   ? broker_txn_append(et->broker_txn, pw->part, batch, size, &appended, err)
                   : broker_partition_append(pw->part, batch, size, &appended, err);
     if (ok)
-        pw->end_offset = appended.end_offset;
+        pw->appended = appended;
     return ok;
 }
 
@@ -176,9 +176,9 @@ bool embedded_writer_wait(struct client_writer *writer, struct err *err)
         return false;
     for (int32_t i = 0; i < ew->partition_count; i++) {
         struct part_writer *pw = &ew->parts[i];
-        if (pw->end_offset >= 0 && !broker_partition_wait_durable(pw->part, pw->end_offset, err))
+        if (pw->appended.end_offset >= 0 && !broker_partition_wait_appended(pw->part, &pw->appended, err))
             return false;
-        pw->end_offset = -1;
+        pw->appended.end_offset = -1;
     }
     return true;
 }

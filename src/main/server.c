@@ -1,8 +1,8 @@
 /* server.c - the whole server: every module started in order, stopped in reverse; the one place that holds them all.
  *
- *   io, metric -> broker (takes the lock file) -> client -> state -> flow -> engine -> connect -> http -> "ready"
+ *   io, metric -> lock file -> broker -> client -> state -> flow -> connect -> engine -> http -> "ready"
  *                                                                                         signal
- *   io, metric <- broker                      <- client <- state <- flow <- engine <- connect <- http <---+
+ *   io, metric <- lock file <- broker <- client <- state <- flow <- connect <- engine <- http <---+
  *
  * `rialto run FILE.sql` is the server plus the statements of a file, executed before it says that it is ready.
  *
@@ -20,6 +20,8 @@
 #include <time.h>
 
 #include "api/api.h"
+#include "connect/connect.h"
+#include "connector/pg_sink/pg_sink.h"
 #include "flow/flow.h"
 #include "io/io.h"
 #include "main/options.h"
@@ -27,17 +29,19 @@
 struct rialto {
     struct arena arena; /* options and addresses */
     struct server_options server;
-    struct kafka_options kafka;
+    struct broker_config kafka;
     struct str data_dir;
     struct str script; /* statements of `run`, or null */
     struct metric_registry *metrics;
     struct io *io;
+    int lock_fd;
     struct broker *broker;
     struct client *client;
     struct flow_txn_check txn_check;
     struct state *state;
     struct flow_runtime *flow;
     struct map properties;
+    struct connect *connect;
     struct engine *engine;
     struct pool *pool;
     struct net *net;
@@ -70,9 +74,8 @@ static void processing_log(void *arg, const struct flow_log_entry *entry)
 
 static bool start_broker(struct rialto *r, struct err *err)
 {
-    struct broker_config config;
-    options_broker_config(&r->kafka, r->data_dir, &config);
-    if (!broker_start(&r->broker, &config, r->io, r->metrics, err))
+    r->kafka.data_dir = r->data_dir;
+    if (!broker_start(&r->broker, &r->kafka, r->io, r->metrics, err))
         return false;
     r->client = client_embedded_new(r->broker);
     return true;
@@ -106,6 +109,28 @@ static bool start_flow(struct rialto *r, struct err *err)
     return r->flow != NULL;
 }
 
+/* All plugins. */
+static const struct connector_class *const connector_classes[] = {&pg_sink_class, NULL};
+
+static const struct engine_connect_ops connect_ops = {
+    .list = connect_sql_list,
+    .plugins = connect_sql_plugins,
+    .describe = connect_sql_describe,
+    .create = connect_sql_create,
+    .drop = connect_sql_drop,
+};
+
+static bool start_connect(struct rialto *r, struct err *err)
+{
+    struct connect_options options = {
+        .client = r->client,
+        .metrics = r->metrics,
+        .classes = connector_classes,
+        .worker_id = r->server.http_listen.len != 0 ? r->server.http_listen.at[0] : STR("127.0.0.1:8083"),
+    };
+    return connect_open(&r->connect, &options, err);
+}
+
 static bool start_engine(struct rialto *r, struct err *err)
 {
     struct str *id = arena_new(&r->arena, struct str);
@@ -117,6 +142,8 @@ static bool start_engine(struct rialto *r, struct err *err)
         .service_id = r->server.service_id,
         .properties = &r->properties,
         .push_queries_max = r->server.push_queries_max,
+        .connect = &connect_ops,
+        .connect_state = r->connect,
     };
     return engine_open(&r->engine, &options, err);
 }
@@ -132,7 +159,7 @@ static const char **terminated(const struct conf_list *list, struct arena *arena
 /* The Kafka listener's host with the port that it got. */
 static struct str kafka_address(struct rialto *r)
 {
-    struct str host = r->kafka.listen;
+    struct str host = r->kafka.kafka_listen;
     ptrdiff_t colon = str_rfind_char(host, ':');
     if (colon >= 0)
         host.len = (size_t)colon;
@@ -150,6 +177,7 @@ static bool start_http(struct rialto *r, struct err *err)
     r->api = (struct api_env){
         .client = r->client,
         .engine = r->engine,
+        .connect = r->connect,
         .metrics = r->metrics,
         .pool = r->pool,
         .version = STR(RIALTO_VERSION),
@@ -160,6 +188,7 @@ static bool start_http(struct rialto *r, struct err *err)
         .started_ms = wall_ms(),
     };
     api_routes(r->http, &r->api);
+    api_live_start(&r->api);
     struct buf addresses = {0};
     for (size_t i = 0; i < r->server.http_listen.len; i++) {
         struct net_listener *listener = http_server_listen(r->http, r->net, r->server.http_listen.at[i], err);
@@ -216,8 +245,11 @@ static bool start(struct rialto *r, struct err *err)
     log_level_set((enum log_level)r->server.log_level);
     r->io = io_real();
     r->metrics = metric_registry_new();
-    return start_broker(r, err) && start_flow(r, err) && start_engine(r, err) && start_http(r, err) &&
-           run_script(r, err);
+    if (!io_make_dirs(r->io, r->data_dir.ptr, err))
+        return false;
+    r->lock_fd = io_lock_dir(r->io, r->data_dir.ptr, err);
+    return r->lock_fd >= 0 && start_broker(r, err) && start_flow(r, err) && start_connect(r, err) &&
+           start_engine(r, err) && start_http(r, err) && run_script(r, err);
 }
 
 /* Undoes what was started, whatever it was. */
@@ -225,7 +257,9 @@ static void stop(struct rialto *r)
 {
     if (r->net != NULL)
         net_stop(r->net); /* clients are gone; what they asked for is given back below */
+    api_live_stop(&r->api);
     engine_close(r->engine);
+    connect_close(r->connect);
     if (r->pool != NULL)
         pool_free(r->pool);
     if (r->net != NULL)
@@ -237,6 +271,8 @@ static void stop(struct rialto *r)
     client_free(r->client);
     if (r->broker != NULL)
         broker_stop(r->broker);
+    if (r->lock_fd >= 0)
+        io_close(r->io, r->lock_fd);
     if (r->metrics != NULL)
         metric_registry_free(r->metrics);
     map_fini(&r->properties);
@@ -331,6 +367,7 @@ int server_main(int argc, char **argv)
     vec(struct str) assignments = {0};
     struct err err = {0};
     int status = -1;
+    r->lock_fd = -1;
     for (int option; status < 0 && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         if (option == 'd')
             data_dir = optarg;

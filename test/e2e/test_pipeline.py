@@ -83,9 +83,9 @@ def from_push(server, wanted):
     return windows
 
 
-def datagen(server):
+def datagen(server, *options):
     return subprocess.Popen([server.program, "datagen", "--schema", "transactions", "--topic", "transactions", "--count", str(N), "--parallel", "10",
-                             "--seed", "7", "--brokers", server.kafka], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                             "--seed", "7", "--brokers", server.kafka, *options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def finish(load):
@@ -120,9 +120,11 @@ def run_plain(build):
 def run_with_kills(build):
     chance = random.Random(20)
     with Server(build, script=PIPELINE) as server:
-        load = datagen(server)
+        load = datagen(server, "--rate", "1500")  # about seven seconds
         for _ in range(10):
             time.sleep(chance.uniform(0.02, 0.4))
+            if load.poll() is not None:
+                fail("the load ended before the tenth kill")
             server.restart()
         finish(load)
         wait_for_all(server)

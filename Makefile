@@ -59,9 +59,8 @@ fuzz: ## every fuzz target for SECONDS=60 with clang's libFuzzer
 	@tools/setup test
 	@exec tools/fuzz $(or $(SECONDS_EACH),60)
 
-bench: all ## measure against the real peers; writes bench/results
-	@tools/setup test
-	@exec bench/run
+bench: all ## measure against the real peers; writes bench/results (ARGS: start broker latency sql --quick)
+	@exec bench/run --build $(BUILD) $(ARGS)
 
 install: all ## install build/rialto under PREFIX (/usr/local)
 	@cmake --install $(BUILD) --prefix $(or $(PREFIX),/usr/local)

@@ -217,8 +217,9 @@ struct flow_env {
     struct func_settings func_settings;
     enum flow_reset reset;
     bool fail_on_deserialization, fail_on_timestamp;
-    bool merge;         /* updates of a key are merged until flush (live mode) */
-    bool transactional; /* sinks wait for the epoch's transaction */
+    bool merge;                /* updates of a key are merged until flush (live mode) */
+    bool transactional;        /* sinks wait for the epoch's transaction */
+    struct flow_task *inherit; /* step mode: ops of a new task go on with the stores of this one; else NULL */
     enum client_isolation isolation;
     flow_log_fn *on_log;
     void *log_arg;
@@ -244,6 +245,11 @@ struct flow_input {
     int64_t position_told;        /* as last handed over */
     struct str position_name;     /* of the number in the state */
     _Atomic int64_t *progress;    /* where others see the position; NULL: nobody looks */
+};
+
+struct named_store {
+    struct str name;
+    struct store *store;
 };
 
 struct flow_task {

@@ -207,7 +207,7 @@ static uint32_t run_length(const struct flow_task *task, const struct flow_input
 static void trim_stores(struct flow_task *task)
 {
     for (size_t i = 0; i < task->stores.len; i++)
-        store_trim(task->stores.at[i]);
+        store_trim(task->stores.at[i].store);
 }
 
 bool flow_task_step(struct flow_task *task)

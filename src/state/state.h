@@ -107,6 +107,10 @@ struct store_options {
 struct store *store_open(struct state *state, struct str name, const struct store_options *options,
                          struct err *err);
 
+/* One more owner of an in-memory store, for an operator that goes on where another one ends; `options` take the place of
+ * those it was opened with and must have the same kind and cells. */
+struct store *store_share(struct store *store, const struct store_options *options);
+
 /* Changes that were not handed over are lost. NULL is allowed. */
 void store_close(struct store *store);
 

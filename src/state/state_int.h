@@ -158,6 +158,7 @@ struct slot {
 
 struct store {
     struct state *state; /* NULL: in memory only */
+    int owners;
     struct str name;
     struct arena arena; /* name */
     enum store_kind kind;

@@ -177,6 +177,7 @@ struct store *store_open(struct state *state, struct str name, const struct stor
                          struct err *err)
 {
     struct store *store = mem_new(struct store);
+    store->owners = 1;
     store->state = state;
     store->name = str_dup(name, &store->arena);
     store->kind = options->kind;
@@ -197,9 +198,18 @@ struct store *store_open(struct state *state, struct str name, const struct stor
     return store;
 }
 
+struct store *store_share(struct store *store, const struct store_options *options)
+{
+    ASSERT(store->state == NULL && store->kind == options->kind && store->cell_count == options->cell_count);
+    store->types = options->types;
+    store->retention_ms = options->retention_ms;
+    store->owners++;
+    return store;
+}
+
 void store_close(struct store *store)
 {
-    if (store == NULL)
+    if (store == NULL || --store->owners != 0)
         return;
     for (size_t i = 0; i < store->slot_cap; i++) {
         struct bucket *bucket = store->slots[i].bucket;

@@ -81,7 +81,8 @@ int cli_doc(struct cli *cli)
             return cli_fail(cli, &err, NULL);
         }
         kinds[i].print(pattern, cli->json, &out);
-        fwrite(out.ptr, 1, out.len, stdout);
+        if (out.len > 0)
+            fwrite(out.ptr, 1, out.len, stdout);
         buf_fini(&out);
     }
     return CLI_OK;

@@ -8,7 +8,8 @@
 
 static void flush(struct buf *out, void *arg)
 {
-    fwrite(out->ptr, 1, out->len, stdout);
+    if (out->len > 0)
+        fwrite(out->ptr, 1, out->len, stdout);
     buf_clear(out);
 }
 
@@ -74,7 +75,7 @@ int cli_dump_wire(struct cli *cli)
     if (ok) {
         ignore(decode_hex(&bytes), "anything else is taken as it is");
         ok = wire_print_stream(buf_str(&bytes), &out, &err);
-        fwrite(out.ptr, 1, out.len, stdout);
+        flush(&out, NULL);
     }
     buf_fini(&bytes);
     buf_fini(&out);

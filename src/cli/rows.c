@@ -24,7 +24,8 @@ void rows_fini(struct rows *rows)
 
 static void write_out(struct rows *rows)
 {
-    fwrite(rows->out.ptr, 1, rows->out.len, stdout);
+    if (rows->out.len > 0)
+        fwrite(rows->out.ptr, 1, rows->out.len, stdout);
     buf_clear(&rows->out);
 }
 

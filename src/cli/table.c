@@ -247,7 +247,8 @@ void table_print(struct table *table)
         print_csv(table, &out);
         break;
     }
-    fwrite(out.ptr, 1, out.len, stdout);
+    if (out.len > 0)
+        fwrite(out.ptr, 1, out.len, stdout);
     fflush(stdout);
     buf_fini(&out);
 }

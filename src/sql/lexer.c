@@ -23,7 +23,7 @@ static const struct {
 
 enum { KEYWORD_BYTES_MAX = 16 };
 
-enum keyword keyword_of(struct str word)
+enum keyword sql_keyword_of(struct str word)
 {
     char upper[KEYWORD_BYTES_MAX];
     if (word.len >= sizeof upper)
@@ -44,12 +44,12 @@ enum keyword keyword_of(struct str word)
     return KW_NONE;
 }
 
-const char *keyword_word(enum keyword keyword)
+const char *sql_keyword_word(enum keyword keyword)
 {
     return keywords[keyword].word;
 }
 
-bool keyword_reserved(enum keyword keyword)
+bool sql_keyword_reserved(enum keyword keyword)
 {
     return keywords[keyword].reserved;
 }
@@ -255,7 +255,7 @@ static void move_place(struct sql_place *place, struct str text, size_t from, si
     }
 }
 
-void lex(struct parser *p)
+void parser_lex(struct parser *p)
 {
     struct sql_place place = {1, 1};
     struct str text = p->text;
@@ -268,7 +268,7 @@ void lex(struct parser *p)
             struct token token = {.place = place};
             token.kind = lex_token(text, i, &next);
             token.text = str_sub(text, i, next - i);
-            token.keyword = token.kind == TOK_WORD ? keyword_of(token.text) : KW_NONE;
+            token.keyword = token.kind == TOK_WORD ? sql_keyword_of(token.text) : KW_NONE;
             vec_push(&p->tokens, token);
         }
         ASSERT(next > i);
@@ -278,7 +278,7 @@ void lex(struct parser *p)
     vec_push(&p->tokens, (struct token){.kind = TOK_EOF, .text = str_sub(text, text.len, 0), .place = place});
 }
 
-struct str token_unquote(const struct token *token, struct arena *arena)
+struct str sql_token_unquote(const struct token *token, struct arena *arena)
 {
     struct str inner = str_sub(token->text, 1, token->text.len - 2);
     char quote = token->text.ptr[0];

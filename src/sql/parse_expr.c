@@ -93,7 +93,7 @@ static bool is_number(const struct token *token)
 static void set_integer(struct parser *p, struct ast_expr *expr)
 {
     if (!str_to_i64(expr->text, &expr->integer))
-        refuse_at(p, expr->place, "Invalid numeric literal: %.*s", STR_ARG(expr->text));
+        parser_refuse_at(p, expr->place, "Invalid numeric literal: %.*s", STR_ARG(expr->text));
     bool narrow = expr->integer >= INT32_MIN && expr->integer <= INT32_MAX;
     expr->kind = narrow ? AST_INTEGER : AST_BIGINT;
 }
@@ -102,14 +102,14 @@ static void check_double(struct parser *p, const struct ast_expr *expr)
 {
     double value = 0;
     if (!str_to_double(expr->text, &value) || isinf(value))
-        refuse_at(p, expr->place, "Number overflows DOUBLE: %.*s", STR_ARG(expr->text));
+        parser_refuse_at(p, expr->place, "Number overflows DOUBLE: %.*s", STR_ARG(expr->text));
 }
 
 /* number = [ "-" ] ( DECIMAL_VALUE | FLOATING_POINT_VALUE | INTEGER_VALUE ) ; */
 static const struct ast_expr *parse_number(struct parser *p)
 {
     struct ast_expr *expr = expr_new(p, AST_INTEGER, peek(p)->place);
-    bool minus = accept(p, TOK_MINUS);
+    bool minus = parser_accept(p, TOK_MINUS);
     const struct token *token = peek(p);
     if (!is_number(token)) {
         parse_unexpected(p, NULL);
@@ -133,10 +133,10 @@ bool parse_integer(struct parser *p, const char *what, int64_t min, int64_t max,
     if (number == NULL)
         return false;
     if (number->kind == AST_DECIMAL || number->kind == AST_DOUBLE)
-        refuse(p, number->place, "Value must be integer for command: %s", what);
+        parser_refuse(p, number->place, "Value must be integer for command: %s", what);
     else if (number->integer < min || number->integer > max)
-        refuse(p, number->place, "Value is out of range for command: %s. Got: %.*s", what,
-               STR_ARG(number->text));
+        parser_refuse(p, number->place, "Value is out of range for command: %s. Got: %.*s", what,
+                      STR_ARG(number->text));
     else
         *value = number->integer;
     return true;
@@ -152,7 +152,7 @@ const struct ast_expr *parse_literal(struct parser *p)
         expr = expr_new(p, AST_STRING, token->place);
         return parse_string(p, &expr->text) ? expr : NULL;
     case TOK_VARIABLE:
-        note_variable(p, EDIT_LITERAL);
+        parser_note_variable(p, EDIT_LITERAL);
         expr = expr_new(p, AST_VARIABLE, token->place);
         expr->name = str_dup(str_sub(token->text, 2, token->text.len - 3), p->arena);
         break;
@@ -195,12 +195,12 @@ static const struct ast_expr *parse_case(struct parser *p)
         ok = (expr->left = parse_level(p, LEVEL_CONCAT)) != NULL;
     }
     do
-        ok = ok && expect_word(p, KW_WHEN) && push_arg(&args, parse_level(p, LEVEL_OR)) &&
-             expect_word(p, KW_THEN) && push_arg(&args, parse_level(p, LEVEL_OR));
+        ok = ok && parser_expect_word(p, KW_WHEN) && push_arg(&args, parse_level(p, LEVEL_OR)) &&
+             parser_expect_word(p, KW_THEN) && push_arg(&args, parse_level(p, LEVEL_OR));
     while (ok && is_keyword(p, KW_WHEN));
-    if (ok && accept_word(p, KW_ELSE))
+    if (ok && parser_accept_word(p, KW_ELSE))
         ok = (expr->right = parse_level(p, LEVEL_OR)) != NULL;
-    ok = ok && (accept_word(p, KW_END) || parse_unexpected(p, "{'WHEN', 'ELSE', 'END'}"));
+    ok = ok && (parser_accept_word(p, KW_END) || parse_unexpected(p, "{'WHEN', 'ELSE', 'END'}"));
     take_args(p, expr, &args);
     return ok ? expr : NULL;
 }
@@ -210,8 +210,9 @@ static const struct ast_expr *parse_cast(struct parser *p)
 {
     struct ast_expr *expr = expr_new(p, AST_CAST, peek(p)->place);
     advance(p);
-    bool ok = expect(p, TOK_LEFT) && (expr->left = parse_level(p, LEVEL_OR)) != NULL &&
-              expect_word(p, KW_AS) && (expr->type = parse_type(p)) != NULL && expect(p, TOK_RIGHT);
+    bool ok = parser_expect(p, TOK_LEFT) && (expr->left = parse_level(p, LEVEL_OR)) != NULL &&
+              parser_expect_word(p, KW_AS) && (expr->type = parse_type(p)) != NULL &&
+              parser_expect(p, TOK_RIGHT);
     return ok ? expr : NULL;
 }
 
@@ -225,10 +226,10 @@ static const struct ast_expr *parse_array(struct parser *p)
     if (!is_token(p, TOK_RIGHT_BRACKET)) {
         do
             ok = push_arg(&args, parse_level(p, LEVEL_OR));
-        while (ok && accept(p, TOK_COMMA));
+        while (ok && parser_accept(p, TOK_COMMA));
     }
     take_args(p, expr, &args);
-    return ok && (accept(p, TOK_RIGHT_BRACKET) || parse_unexpected(p, "{',', ']'}")) ? expr : NULL;
+    return ok && (parser_accept(p, TOK_RIGHT_BRACKET) || parse_unexpected(p, "{',', ']'}")) ? expr : NULL;
 }
 
 /* map = "MAP" "(" [ expression ":=" expression { "," expression ":=" expression } ] ")" ; */
@@ -240,12 +241,12 @@ static const struct ast_expr *parse_map(struct parser *p)
     bool ok = true;
     if (!is_token(p, TOK_RIGHT)) {
         do
-            ok = push_arg(&args, parse_level(p, LEVEL_OR)) && expect(p, TOK_ASSIGN) &&
+            ok = push_arg(&args, parse_level(p, LEVEL_OR)) && parser_expect(p, TOK_ASSIGN) &&
                  push_arg(&args, parse_level(p, LEVEL_OR));
-        while (ok && accept(p, TOK_COMMA));
+        while (ok && parser_accept(p, TOK_COMMA));
     }
     take_args(p, expr, &args);
-    return ok && (accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}")) ? expr : NULL;
+    return ok && (parser_accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}")) ? expr : NULL;
 }
 
 static void take_names(struct parser *p, struct ast_expr *expr, const struct str *names, size_t count)
@@ -266,16 +267,16 @@ static const struct ast_expr *parse_struct(struct parser *p)
     if (!is_token(p, TOK_RIGHT)) {
         do {
             struct str name;
-            ok = parse_name(p, &name, NULL) && expect(p, TOK_ASSIGN) &&
+            ok = parse_name(p, &name, NULL) && parser_expect(p, TOK_ASSIGN) &&
                  push_arg(&args, parse_level(p, LEVEL_OR));
             if (ok)
                 vec_push(&names, name);
-        } while (ok && accept(p, TOK_COMMA));
+        } while (ok && parser_accept(p, TOK_COMMA));
     }
     take_args(p, expr, &args);
     take_names(p, expr, names.at, names.len);
     vec_fini(&names);
-    return ok && (accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}")) ? expr : NULL;
+    return ok && (parser_accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}")) ? expr : NULL;
 }
 
 /* Does a lambda begin here: x => or (x, y) => ? */
@@ -283,9 +284,9 @@ static bool is_lambda(const struct parser *p)
 {
     uint32_t i = 0;
     if (peek(p)->kind != TOK_LEFT)
-        return is_name(p) && peek_at(p, 1)->kind == TOK_LAMBDA;
+        return parser_is_name(p) && peek_at(p, 1)->kind == TOK_LAMBDA;
     do {
-        if (!is_name_at(p, i + 1))
+        if (!parser_is_name_at(p, i + 1))
             return false;
         i += 2;
     } while (peek_at(p, i)->kind == TOK_COMMA);
@@ -298,13 +299,13 @@ static const struct ast_expr *parse_lambda(struct parser *p)
     struct ast_expr *expr = expr_new(p, AST_LAMBDA, peek(p)->place);
     vec(struct str) names = {0};
     struct str name = STR_NULL;
-    bool many = accept(p, TOK_LEFT), ok;
+    bool many = parser_accept(p, TOK_LEFT), ok;
     do {
         ok = parse_name(p, &name, NULL);
         if (ok)
             vec_push(&names, name);
-    } while (ok && accept(p, TOK_COMMA));
-    ok = ok && (!many || expect(p, TOK_RIGHT)) && expect(p, TOK_LAMBDA) &&
+    } while (ok && parser_accept(p, TOK_COMMA));
+    ok = ok && (!many || parser_expect(p, TOK_RIGHT)) && parser_expect(p, TOK_LAMBDA) &&
          (expr->left = parse_level(p, LEVEL_OR)) != NULL;
     take_names(p, expr, names.at, names.len);
     vec_fini(&names);
@@ -317,11 +318,12 @@ static const struct ast_expr *parse_argument(struct parser *p)
     const struct token *token = peek(p);
     enum ast_unit unit;
     /* DAY, HOUR and the other singular units are names too and mean a column here, as in ksqlDB. */
-    if (token->kind == TOK_WORD && is_unit(token->keyword, &unit) && keyword_reserved(token->keyword)) {
+    if (token->kind == TOK_WORD && parser_is_unit(token->keyword, &unit) &&
+        sql_keyword_reserved(token->keyword)) {
         struct ast_expr *expr = expr_new(p, AST_TIME_UNIT, token->place);
         expr->height = 1;
         bool singular = token->keyword == KW_MILLISECOND;
-        expr->name = singular ? STR("MILLISECONDS") : str_from(keyword_word(token->keyword));
+        expr->name = singular ? STR("MILLISECONDS") : str_from(sql_keyword_word(token->keyword));
         advance(p);
         return expr;
     }
@@ -337,7 +339,7 @@ static const struct ast_expr *parse_call(struct parser *p)
         return NULL;
     advance(p);
     bool ok = true, lambdas = false;
-    if (accept(p, TOK_STAR)) {
+    if (parser_accept(p, TOK_STAR)) {
         expr->star = true;
     } else if (!is_token(p, TOK_RIGHT)) {
         do {
@@ -347,12 +349,12 @@ static const struct ast_expr *parse_call(struct parser *p)
             else
                 ok = push_arg(&args, lambda ? parse_lambda(p) : parse_argument(p));
             lambdas = lambda;
-        } while (ok && accept(p, TOK_COMMA));
+        } while (ok && parser_accept(p, TOK_COMMA));
     } else {
         expr->star = str_eq(expr->name, STR("COUNT")); /* COUNT() means COUNT(*) */
     }
     take_args(p, expr, &args);
-    return ok && (accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}")) ? expr : NULL;
+    return ok && (parser_accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}")) ? expr : NULL;
 }
 
 /* column = [ name "." ] name ; */
@@ -374,9 +376,9 @@ static const struct ast_expr *parse_primary_head(struct parser *p)
     enum token_kind next = peek_at(p, 1)->kind;
     if (is_literal(p))
         return parse_literal(p);
-    if (accept(p, TOK_LEFT)) {
+    if (parser_accept(p, TOK_LEFT)) {
         const struct ast_expr *inner = parse_level(p, LEVEL_OR);
-        return inner != NULL && expect(p, TOK_RIGHT) ? inner : NULL;
+        return inner != NULL && parser_expect(p, TOK_RIGHT) ? inner : NULL;
     }
     switch (peek(p)->keyword) {
     case KW_CASE:
@@ -398,17 +400,17 @@ static const struct ast_expr *parse_primary_head(struct parser *p)
     default:
         break;
     }
-    return is_name(p) && next == TOK_LEFT ? parse_call(p) : parse_column(p);
+    return parser_is_name(p) && next == TOK_LEFT ? parse_call(p) : parse_column(p);
 }
 
 static const struct ast_expr *parse_postfix(struct parser *p, const struct ast_expr *left)
 {
     struct ast_expr *expr = expr_new(p, AST_FIELD, left->place);
     expr->left = left;
-    if (accept(p, TOK_LEFT_BRACKET)) {
+    if (parser_accept(p, TOK_LEFT_BRACKET)) {
         expr->kind = AST_SUBSCRIPT;
         expr->right = parse_level(p, LEVEL_CONCAT);
-        return expr->right != NULL && expect(p, TOK_RIGHT_BRACKET) ? expr : NULL;
+        return expr->right != NULL && parser_expect(p, TOK_RIGHT_BRACKET) ? expr : NULL;
     }
     advance(p);
     if (is_token(p, TOK_STAR)) {
@@ -467,7 +469,7 @@ static const struct ast_expr *parse_binary(struct parser *p, struct ast_expr *ex
 static const struct ast_expr *parse_between(struct parser *p, struct ast_expr *expr)
 {
     expr_vec args = {0};
-    bool ok = push_arg(&args, parse_level(p, LEVEL_CONCAT)) && expect_word(p, KW_AND) &&
+    bool ok = push_arg(&args, parse_level(p, LEVEL_CONCAT)) && parser_expect_word(p, KW_AND) &&
               push_arg(&args, parse_level(p, LEVEL_CONCAT));
     take_args(p, expr, &args);
     return ok ? expr : NULL;
@@ -476,14 +478,14 @@ static const struct ast_expr *parse_between(struct parser *p, struct ast_expr *e
 static const struct ast_expr *parse_in(struct parser *p, struct ast_expr *expr)
 {
     expr_vec args = {0};
-    bool ok = expect(p, TOK_LEFT);
+    bool ok = parser_expect(p, TOK_LEFT);
     while (ok) {
         ok = push_arg(&args, parse_level(p, LEVEL_OR));
-        if (!accept(p, TOK_COMMA))
+        if (!parser_accept(p, TOK_COMMA))
             break;
     }
     take_args(p, expr, &args);
-    return ok && (accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}")) ? expr : NULL;
+    return ok && (parser_accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}")) ? expr : NULL;
 }
 
 /* Number of characters; 2 stands for "more than one". */
@@ -507,15 +509,15 @@ static const struct ast_expr *parse_like(struct parser *p, struct ast_expr *expr
     if (!parse_string(p, &expr->text))
         return NULL;
     if (char_count(expr->text) != 1)
-        refuse(p, place, "Line: %d, Col: %d: Expected single character escape but got: %.*s", place.line,
-               place.column, STR_ARG(expr->text));
+        parser_refuse(p, place, "Line: %d, Col: %d: Expected single character escape but got: %.*s",
+                      place.line, place.column, STR_ARG(expr->text));
     return expr;
 }
 
 static const struct ast_expr *parse_is(struct parser *p, struct ast_expr *expr)
 {
-    expr->negated = accept_word(p, KW_NOT);
-    if (accept_word(p, KW_NULL))
+    expr->negated = parser_accept_word(p, KW_NOT);
+    if (parser_accept_word(p, KW_NULL))
         return expr;
     if (!is_keyword(p, KW_DISTINCT)) {
         parse_unexpected(p, expr->negated ? "{'NULL', 'DISTINCT'}" : "{'NOT', 'NULL', 'DISTINCT'}");
@@ -525,12 +527,14 @@ static const struct ast_expr *parse_is(struct parser *p, struct ast_expr *expr)
     expr->kind = AST_BINARY;
     expr->op = expr->negated ? OP_NOT_DISTINCT : OP_DISTINCT;
     expr->negated = false;
-    return expect_word(p, KW_FROM) ? parse_binary(p, expr, LEVEL_CONCAT) : NULL;
+    return parser_expect_word(p, KW_FROM) ? parse_binary(p, expr, LEVEL_CONCAT) : NULL;
 }
 
 static const struct ast_expr *parse_zone(struct parser *p, struct ast_expr *expr)
 {
-    return expect_word(p, KW_TIME) && expect_word(p, KW_ZONE) && parse_string(p, &expr->text) ? expr : NULL;
+    return parser_expect_word(p, KW_TIME) && parser_expect_word(p, KW_ZONE) && parse_string(p, &expr->text)
+               ? expr
+               : NULL;
 }
 
 /* The one table of infix and postfix operators. */

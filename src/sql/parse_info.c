@@ -22,25 +22,25 @@ static const struct {
 bool parse_show(struct parser *p, struct ast_stmt *stmt)
 {
     advance(p);
-    if (accept_word(p, KW_CONNECTOR)) {
+    if (parser_accept_word(p, KW_CONNECTOR)) {
         stmt->kind = STMT_SHOW_CONNECTOR_PLUGINS;
-        return expect_word(p, KW_PLUGINS);
+        return parser_expect_word(p, KW_PLUGINS);
     }
-    if (accept_word(p, KW_ALL)) {
+    if (parser_accept_word(p, KW_ALL)) {
         stmt->all = true;
         if (!is_keyword(p, KW_TOPICS))
-            return expect_word(p, KW_TOPICS);
+            return parser_expect_word(p, KW_TOPICS);
     } else if (is_keyword(p, KW_SOURCE) || is_keyword(p, KW_SINK)) {
         stmt->connector_kind = is_keyword(p, KW_SOURCE) ? CONNECTORS_SOURCE : CONNECTORS_SINK;
         advance(p);
         if (!is_keyword(p, KW_CONNECTORS))
-            return expect_word(p, KW_CONNECTORS);
+            return parser_expect_word(p, KW_CONNECTORS);
     }
     for (size_t i = 0; i < COUNT_OF(shown); i++) {
-        if (!accept_word(p, shown[i].keyword))
+        if (!parser_accept_word(p, shown[i].keyword))
             continue;
         stmt->kind = shown[i].kind;
-        stmt->extended = shown[i].extended && accept_word(p, KW_EXTENDED);
+        stmt->extended = shown[i].extended && parser_accept_word(p, KW_EXTENDED);
         return true;
     }
     return parse_unviable(p);
@@ -51,25 +51,25 @@ bool parse_show(struct parser *p, struct ast_stmt *stmt)
 bool parse_describe(struct parser *p, struct ast_stmt *stmt)
 {
     advance(p);
-    if (is_keyword(p, KW_FUNCTION) && is_name_at(p, 1)) {
+    if (is_keyword(p, KW_FUNCTION) && parser_is_name_at(p, 1)) {
         stmt->kind = STMT_DESCRIBE_FUNCTION;
         advance(p);
         return parse_name(p, &stmt->name, &stmt->name_quoted);
     }
-    if (accept_word(p, KW_CONNECTOR)) {
+    if (parser_accept_word(p, KW_CONNECTOR)) {
         stmt->kind = STMT_DESCRIBE_CONNECTOR;
         return parse_name(p, &stmt->name, &stmt->name_quoted);
     }
-    if (accept_word(p, KW_STREAMS)) {
+    if (parser_accept_word(p, KW_STREAMS)) {
         stmt->kind = STMT_DESCRIBE_STREAMS;
-    } else if (accept_word(p, KW_TABLES)) {
+    } else if (parser_accept_word(p, KW_TABLES)) {
         stmt->kind = STMT_DESCRIBE_TABLES;
     } else {
         stmt->kind = STMT_DESCRIBE;
         if (!parse_source_name(p, &stmt->name, &stmt->name_quoted))
             return false;
     }
-    stmt->extended = accept_word(p, KW_EXTENDED);
+    stmt->extended = parser_accept_word(p, KW_EXTENDED);
     return true;
 }
 
@@ -80,13 +80,13 @@ bool parse_print(struct parser *p, struct ast_stmt *stmt)
     stmt->kind = STMT_PRINT;
     if (!parse_resource(p, &stmt->name))
         return false;
-    stmt->from_beginning = accept_word(p, KW_FROM);
-    if (stmt->from_beginning && !expect_word(p, KW_BEGINNING))
+    stmt->from_beginning = parser_accept_word(p, KW_FROM);
+    if (stmt->from_beginning && !parser_expect_word(p, KW_BEGINNING))
         return false;
-    if ((accept_word(p, KW_INTERVAL) || accept_word(p, KW_SAMPLE)) &&
+    if ((parser_accept_word(p, KW_INTERVAL) || parser_accept_word(p, KW_SAMPLE)) &&
         !parse_integer(p, "INTERVAL", 0, INT32_MAX, &stmt->interval))
         return false;
-    return !accept_word(p, KW_LIMIT) || parse_integer(p, "LIMIT", 0, INT32_MAX, &stmt->limit);
+    return !parser_accept_word(p, KW_LIMIT) || parse_integer(p, "LIMIT", 0, INT32_MAX, &stmt->limit);
 }
 
 /* Queries and the session ------------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ bool parse_control(struct parser *p, struct ast_stmt *stmt)
                  : is_keyword(p, KW_PAUSE)   ? STMT_PAUSE
                                              : STMT_RESUME;
     advance(p);
-    stmt->all = accept_word(p, KW_ALL);
+    stmt->all = parser_accept_word(p, KW_ALL);
     return stmt->all || parse_name(p, &stmt->name, &stmt->name_quoted);
 }
 
@@ -108,7 +108,7 @@ bool parse_explain(struct parser *p, struct ast_stmt *stmt)
     advance(p);
     stmt->kind = STMT_EXPLAIN;
     bool last = peek_at(p, 1)->kind == TOK_SEMICOLON || peek_at(p, 1)->kind == TOK_EOF;
-    if (last && is_name(p))
+    if (last && parser_is_name(p))
         return parse_name(p, &stmt->name, &stmt->name_quoted);
     if (++p->explain_depth > SQL_EXPLAIN_MAX)
         return parse_too_complex(p);
@@ -132,7 +132,7 @@ static bool parse_setting(struct parser *p, struct str *value)
 {
     if (!is_token(p, TOK_VARIABLE))
         return parse_string(p, value);
-    note_variable(p, EDIT_LITERAL);
+    parser_note_variable(p, EDIT_LITERAL);
     *value = str_dup(peek(p)->text, p->arena);
     advance(p);
     return true;
@@ -145,7 +145,7 @@ bool parse_set(struct parser *p, struct ast_stmt *stmt)
     advance(p);
     if (!parse_setting(p, &stmt->name))
         return false;
-    return stmt->kind == STMT_UNSET_PROPERTY || (expect(p, TOK_EQ) && parse_setting(p, &stmt->value));
+    return stmt->kind == STMT_UNSET_PROPERTY || (parser_expect(p, TOK_EQ) && parse_setting(p, &stmt->value));
 }
 
 /* define = "DEFINE" WORD "=" STRING | "UNDEFINE" WORD ; */
@@ -158,7 +158,7 @@ bool parse_define(struct parser *p, struct ast_stmt *stmt)
         return parse_unexpected(p, "IDENTIFIER");
     stmt->name = str_dup(peek(p)->text, p->arena);
     advance(p);
-    return stmt->kind == STMT_UNDEFINE || (expect(p, TOK_EQ) && parse_string(p, &stmt->value));
+    return stmt->kind == STMT_UNDEFINE || (parser_expect(p, TOK_EQ) && parse_string(p, &stmt->value));
 }
 
 /* ASSERT, RUN SCRIPT ------------------------------------------------------------------------------------ */
@@ -166,7 +166,7 @@ bool parse_define(struct parser *p, struct ast_stmt *stmt)
 /* timeout = "TIMEOUT" duration ; */
 static bool parse_timeout(struct parser *p, struct ast_stmt *stmt)
 {
-    return !accept_word(p, KW_TIMEOUT) || parse_duration(p, &stmt->timeout);
+    return !parser_accept_word(p, KW_TIMEOUT) || parse_duration(p, &stmt->timeout);
 }
 
 /* assert_topic = "ASSERT" [ "NOT" "EXISTS" ] "TOPIC" resource [ properties ] [ timeout ] ; */
@@ -184,9 +184,9 @@ static bool parse_assert_topic(struct parser *p, struct ast_stmt *stmt)
 static bool parse_assert_schema(struct parser *p, struct ast_stmt *stmt)
 {
     stmt->kind = STMT_ASSERT_SCHEMA;
-    if (accept_word(p, KW_SUBJECT) && !parse_resource(p, &stmt->subject))
+    if (parser_accept_word(p, KW_SUBJECT) && !parse_resource(p, &stmt->subject))
         return false;
-    if (accept_word(p, KW_ID) && !parse_integer(p, "ID", 0, INT32_MAX, &stmt->schema_id))
+    if (parser_accept_word(p, KW_ID) && !parse_integer(p, "ID", 0, INT32_MAX, &stmt->schema_id))
         return false;
     return parse_timeout(p, stmt);
 }
@@ -207,13 +207,13 @@ static bool parse_assert_source(struct parser *p, struct ast_stmt *stmt)
  *               | "ASSERT" "NULL" "VALUES" source_name [ name_list ] "KEY" row ; */
 static bool parse_assert_values(struct parser *p, struct ast_stmt *stmt)
 {
-    bool null = accept_word(p, KW_NULL);
+    bool null = parser_accept_word(p, KW_NULL);
     stmt->kind = null ? STMT_ASSERT_NULL_VALUES : STMT_ASSERT_VALUES;
-    if (!expect_word(p, KW_VALUES) || !parse_source_name(p, &stmt->name, &stmt->name_quoted))
+    if (!parser_expect_word(p, KW_VALUES) || !parse_source_name(p, &stmt->name, &stmt->name_quoted))
         return false;
     if (is_token(p, TOK_LEFT) && !parse_name_list(p, stmt))
         return false;
-    return expect_word(p, null ? KW_KEY : KW_VALUES) && parse_row(p, stmt);
+    return parser_expect_word(p, null ? KW_KEY : KW_VALUES) && parse_row(p, stmt);
 }
 
 /* assert = assert_topic | assert_schema | assert_source | assert_values ; */
@@ -224,9 +224,9 @@ bool parse_assert(struct parser *p, struct ast_stmt *stmt)
         stmt->not_exists = true;
         p->at += 2;
     }
-    if (accept_word(p, KW_TOPIC))
+    if (parser_accept_word(p, KW_TOPIC))
         return parse_assert_topic(p, stmt);
-    if (accept_word(p, KW_SCHEMA))
+    if (parser_accept_word(p, KW_SCHEMA))
         return parse_assert_schema(p, stmt);
     bool test = p->test_statements && !stmt->not_exists;
     if (test && (is_keyword(p, KW_STREAM) || is_keyword(p, KW_TABLE)))
@@ -241,5 +241,5 @@ bool parse_run_script(struct parser *p, struct ast_stmt *stmt)
 {
     advance(p);
     stmt->kind = STMT_RUN_SCRIPT;
-    return expect_word(p, KW_SCRIPT) && parse_string(p, &stmt->name);
+    return parser_expect_word(p, KW_SCRIPT) && parse_string(p, &stmt->name);
 }

@@ -28,7 +28,7 @@ int64_t ast_duration_ms(struct ast_duration duration)
     return ms;
 }
 
-bool is_unit(enum keyword keyword, enum ast_unit *unit)
+bool parser_is_unit(enum keyword keyword, enum ast_unit *unit)
 {
     for (size_t i = 0; i < COUNT_OF(units); i++) {
         if (keyword == units[i].singular || keyword == units[i].plural) {
@@ -43,7 +43,7 @@ bool is_unit(enum keyword keyword, enum ast_unit *unit)
  *      | "MILLISECONDS" ; */
 bool parse_unit(struct parser *p, enum ast_unit *unit)
 {
-    if (!is_unit(peek(p)->keyword, unit))
+    if (!parser_is_unit(peek(p)->keyword, unit))
         return parse_unexpected(p, NULL);
     advance(p);
     return true;
@@ -59,7 +59,7 @@ bool parse_duration(struct parser *p, struct ast_duration *duration)
 /* grace = "GRACE" "PERIOD" duration ; */
 static bool parse_grace(struct parser *p, struct ast_duration *grace)
 {
-    return expect_word(p, KW_GRACE) && expect_word(p, KW_PERIOD) && parse_duration(p, grace);
+    return parser_expect_word(p, KW_GRACE) && parser_expect_word(p, KW_PERIOD) && parse_duration(p, grace);
 }
 
 /* Windows ----------------------------------------------------------------------------------------------- */
@@ -72,9 +72,9 @@ static bool parse_window_tail(struct parser *p, struct ast_window *window)
         if (!parse_duration(p, &window->retention))
             return false;
     }
-    if (accept(p, TOK_COMMA) && !parse_grace(p, &window->grace))
+    if (parser_accept(p, TOK_COMMA) && !parse_grace(p, &window->grace))
         return false;
-    return accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}");
+    return parser_accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}");
 }
 
 /* window = "WINDOW" [ name ] ( "TUMBLING" "(" "SIZE" duration window_tail
@@ -97,14 +97,15 @@ static bool parse_window(struct parser *p, struct ast_window *window)
     if (window->kind == WINDOW_NONE)
         return parse_unexpected(p, "{'SESSION', 'TUMBLING', 'HOPPING'}");
     advance(p);
-    if (!expect(p, TOK_LEFT))
+    if (!parser_expect(p, TOK_LEFT))
         return false;
-    if (window->kind != WINDOW_SESSION && !expect_word(p, KW_SIZE))
+    if (window->kind != WINDOW_SESSION && !parser_expect_word(p, KW_SIZE))
         return false;
     if (!parse_duration(p, &window->size))
         return false;
-    if (window->kind == WINDOW_HOPPING && !(expect(p, TOK_COMMA) && expect_word(p, KW_ADVANCE) &&
-                                            expect_word(p, KW_BY) && parse_duration(p, &window->advance)))
+    if (window->kind == WINDOW_HOPPING &&
+        !(parser_expect(p, TOK_COMMA) && parser_expect_word(p, KW_ADVANCE) && parser_expect_word(p, KW_BY) &&
+          parse_duration(p, &window->advance)))
         return false;
     return parse_window_tail(p, window);
 }
@@ -119,7 +120,7 @@ static bool is_alias(const struct parser *p)
         return false;
     if (is_keyword(p, KW_PARTITION) && next == KW_BY)
         return false;
-    return is_name(p);
+    return parser_is_name(p);
 }
 
 /* source = source_name [ [ "AS" ] source_name ] ; */
@@ -128,7 +129,7 @@ static bool parse_source(struct parser *p, struct ast_source *source)
     source->place = peek(p)->place;
     if (!parse_source_name(p, &source->name, NULL))
         return false;
-    if (accept_word(p, KW_AS) || is_alias(p))
+    if (parser_accept_word(p, KW_AS) || is_alias(p))
         return parse_source_name(p, &source->alias, NULL);
     return true;
 }
@@ -138,9 +139,9 @@ static bool parse_within(struct parser *p, struct ast_join *join)
 {
     join->within = true;
     advance(p);
-    if (accept(p, TOK_LEFT)) {
-        if (!parse_duration(p, &join->before) || !expect(p, TOK_COMMA) || !parse_duration(p, &join->after) ||
-            !expect(p, TOK_RIGHT))
+    if (parser_accept(p, TOK_LEFT)) {
+        if (!parse_duration(p, &join->before) || !parser_expect(p, TOK_COMMA) ||
+            !parse_duration(p, &join->after) || !parser_expect(p, TOK_RIGHT))
             return false;
     } else {
         if (!parse_duration(p, &join->before))
@@ -184,13 +185,13 @@ static bool parse_join(struct parser *p, struct ast_join *join)
     if (!is_keyword(p, KW_JOIN)) {
         advance(p);
         if (join->kind != JOIN_INNER)
-            ignore(accept_word(p, KW_OUTER), "the word is optional and means nothing");
+            ignore(parser_accept_word(p, KW_OUTER), "the word is optional and means nothing");
     }
-    if (!expect_word(p, KW_JOIN) || !parse_source(p, &join->right))
+    if (!parser_expect_word(p, KW_JOIN) || !parse_source(p, &join->right))
         return false;
     if (is_keyword(p, KW_WITHIN) && !parse_within(p, join))
         return false;
-    return expect_word(p, KW_ON) && (join->on = parse_expr(p)) != NULL;
+    return parser_expect_word(p, KW_ON) && (join->on = parse_expr(p)) != NULL;
 }
 
 /* relation = source { join } ; */
@@ -218,11 +219,11 @@ static bool parse_relation(struct parser *p, struct ast_query *query)
 static bool parse_select_item(struct parser *p, struct ast_select_item *item)
 {
     item->place = peek(p)->place;
-    if (accept(p, TOK_STAR)) {
+    if (parser_accept(p, TOK_STAR)) {
         item->kind = SELECT_ALL;
         return true;
     }
-    if (is_name(p) && peek_at(p, 1)->kind == TOK_DOT && peek_at(p, 2)->kind == TOK_STAR) {
+    if (parser_is_name(p) && peek_at(p, 1)->kind == TOK_DOT && peek_at(p, 2)->kind == TOK_STAR) {
         item->kind = SELECT_ALL_OF;
         if (!parse_name(p, &item->qualifier, NULL))
             return false;
@@ -233,7 +234,7 @@ static bool parse_select_item(struct parser *p, struct ast_select_item *item)
     item->expr = parse_select_expr(p);
     if (item->expr == NULL || item->expr->kind == AST_FIELD_STAR)
         return item->expr != NULL;
-    if (accept_word(p, KW_AS) || is_name(p))
+    if (parser_accept_word(p, KW_AS) || parser_is_name(p))
         return parse_name(p, &item->alias, NULL);
     return true;
 }
@@ -242,12 +243,12 @@ static bool parse_select_item(struct parser *p, struct ast_select_item *item)
 static bool parse_select(struct parser *p, struct ast_query *query)
 {
     vec(struct ast_select_item) items = {0};
-    bool ok = expect_word(p, KW_SELECT);
+    bool ok = parser_expect_word(p, KW_SELECT);
     while (ok) {
         struct ast_select_item item = {0};
         ok = parse_select_item(p, &item);
         vec_push(&items, item);
-        if (!accept(p, TOK_COMMA))
+        if (!parser_accept(p, TOK_COMMA))
             break;
     }
     if (items.len > 0)
@@ -289,19 +290,19 @@ static bool parse_key_list(struct parser *p, const struct ast_expr *const **list
             const struct ast_expr *expr = parse_value(p);
             ok = expr != NULL;
             vec_push(&exprs, expr);
-        } while (ok && accept(p, TOK_COMMA));
+        } while (ok && parser_accept(p, TOK_COMMA));
     }
     /* An empty list is present all the same: its address tells. */
     *list = arena_dup(p->arena, exprs.at, exprs.len * sizeof *exprs.at);
     *count = (uint32_t)exprs.len;
     vec_fini(&exprs);
-    return ok && (!enclosed || expect(p, TOK_RIGHT));
+    return ok && (!enclosed || parser_expect(p, TOK_RIGHT));
 }
 
 static bool parse_keys_by(struct parser *p, const struct ast_expr *const **list, uint32_t *count)
 {
     advance(p);
-    return expect_word(p, KW_BY) && parse_key_list(p, list, count);
+    return parser_expect_word(p, KW_BY) && parse_key_list(p, list, count);
 }
 
 static bool parse_condition(struct parser *p, const struct ast_expr **condition)
@@ -315,9 +316,9 @@ static bool parse_condition(struct parser *p, const struct ast_expr **condition)
 static bool parse_emit(struct parser *p, struct ast_query *query)
 {
     advance(p);
-    if (accept_word(p, KW_CHANGES))
+    if (parser_accept_word(p, KW_CHANGES))
         query->emit = EMIT_CHANGES;
-    else if (accept_word(p, KW_FINAL))
+    else if (parser_accept_word(p, KW_FINAL))
         query->emit = EMIT_FINAL;
     return query->emit != EMIT_NONE || parse_unexpected(p, "{'CHANGES', 'FINAL'}");
 }
@@ -332,12 +333,12 @@ static bool parse_limit(struct parser *p, struct ast_query *query)
     if (!parse_integer(p, "LIMIT", INT32_MIN, INT32_MAX, &query->limit))
         return false;
     if (negative && pull)
-        refuse(p, place,
-               "Pull queries don't support negative integers in the LIMIT clause. See "
-               "https://cnfl.io/queries for"
-               " more info.");
+        parser_refuse(p, place,
+                      "Pull queries don't support negative integers in the LIMIT clause. See "
+                      "https://cnfl.io/queries for"
+                      " more info.");
     else if (negative)
-        refuse(p, place, "LIMIT must not be negative.");
+        parser_refuse(p, place, "LIMIT must not be negative.");
     return true;
 }
 
@@ -348,7 +349,7 @@ const struct ast_query *parse_query(struct parser *p)
     struct ast_query *query = arena_new(p->arena, struct ast_query);
     query->place = peek(p)->place;
     query->limit = -1;
-    bool ok = parse_select(p, query) && expect_word(p, KW_FROM) && parse_relation(p, query);
+    bool ok = parse_select(p, query) && parser_expect_word(p, KW_FROM) && parse_relation(p, query);
     if (ok && is_keyword(p, KW_WINDOW))
         ok = parse_window(p, &query->window);
     if (ok && is_keyword(p, KW_WHERE))

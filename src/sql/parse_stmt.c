@@ -8,16 +8,17 @@
 /* column_mark = "KEY" | "PRIMARY" "KEY" | "HEADERS" | "HEADER" "(" STRING ")" ; */
 static bool parse_column_mark(struct parser *p, struct ast_column_def *column)
 {
-    if (accept_word(p, KW_KEY)) {
+    if (parser_accept_word(p, KW_KEY)) {
         column->mark = MARK_KEY;
-    } else if (accept_word(p, KW_PRIMARY)) {
+    } else if (parser_accept_word(p, KW_PRIMARY)) {
         column->mark = MARK_PRIMARY_KEY;
-        return expect_word(p, KW_KEY);
-    } else if (accept_word(p, KW_HEADERS)) {
+        return parser_expect_word(p, KW_KEY);
+    } else if (parser_accept_word(p, KW_HEADERS)) {
         column->mark = MARK_HEADERS;
-    } else if (accept_word(p, KW_HEADER)) {
+    } else if (parser_accept_word(p, KW_HEADER)) {
         column->mark = MARK_HEADER;
-        if (!expect(p, TOK_LEFT) || !parse_string(p, &column->header_key) || !expect(p, TOK_RIGHT))
+        if (!parser_expect(p, TOK_LEFT) || !parse_string(p, &column->header_key) ||
+            !parser_expect(p, TOK_RIGHT))
             return false;
         column->header_key = str_trim(column->header_key);
     }
@@ -37,19 +38,19 @@ bool parse_columns(struct parser *p, struct ast_stmt *stmt)
 {
     stmt->has_columns = true;
     vec(struct ast_column_def) columns = {0};
-    bool ok = expect(p, TOK_LEFT);
+    bool ok = parser_expect(p, TOK_LEFT);
     while (ok) {
         struct ast_column_def column = {0};
         ok = parse_column_def(p, &column);
         vec_push(&columns, column);
-        if (!accept(p, TOK_COMMA))
+        if (!parser_accept(p, TOK_COMMA))
             break;
     }
     if (columns.len > 0)
         stmt->columns = arena_dup(p->arena, columns.at, columns.len * sizeof *columns.at);
     stmt->column_count = (uint32_t)columns.len;
     vec_fini(&columns);
-    return ok && (accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}"));
+    return ok && (parser_accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}"));
 }
 
 /* property = ( name | STRING ) "=" literal ; */
@@ -57,64 +58,64 @@ static bool parse_property(struct parser *p, struct ast_property *property)
 {
     bool ok =
         is_token(p, TOK_STRING) ? parse_string(p, &property->name) : parse_name(p, &property->name, NULL);
-    return ok && expect(p, TOK_EQ) && (property->value = parse_literal(p)) != NULL;
+    return ok && parser_expect(p, TOK_EQ) && (property->value = parse_literal(p)) != NULL;
 }
 
 /* properties = "WITH" "(" property { "," property } ")" ; */
 bool parse_properties(struct parser *p, struct ast_stmt *stmt)
 {
     vec(struct ast_property) properties = {0};
-    bool ok = expect_word(p, KW_WITH) && expect(p, TOK_LEFT);
+    bool ok = parser_expect_word(p, KW_WITH) && parser_expect(p, TOK_LEFT);
     while (ok) {
         struct ast_property property = {0};
         ok = parse_property(p, &property);
         vec_push(&properties, property);
-        if (!accept(p, TOK_COMMA))
+        if (!parser_accept(p, TOK_COMMA))
             break;
     }
     if (properties.len > 0)
         stmt->properties = arena_dup(p->arena, properties.at, properties.len * sizeof *properties.at);
     stmt->property_count = (uint32_t)properties.len;
     vec_fini(&properties);
-    return ok && (accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}"));
+    return ok && (parser_accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}"));
 }
 
 /* name_list = "(" name { "," name } ")" ; */
 bool parse_name_list(struct parser *p, struct ast_stmt *stmt)
 {
     vec(struct str) names = {0};
-    bool ok = expect(p, TOK_LEFT);
+    bool ok = parser_expect(p, TOK_LEFT);
     while (ok) {
         struct str name = STR_NULL;
         ok = parse_name(p, &name, NULL);
         vec_push(&names, name);
-        if (!accept(p, TOK_COMMA))
+        if (!parser_accept(p, TOK_COMMA))
             break;
     }
     if (names.len > 0)
         stmt->insert_columns = arena_dup(p->arena, names.at, names.len * sizeof *names.at);
     stmt->insert_column_count = (uint32_t)names.len;
     vec_fini(&names);
-    return ok && (accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}"));
+    return ok && (parser_accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}"));
 }
 
 /* row = "(" [ value_expression { "," value_expression } ] ")" ; */
 bool parse_row(struct parser *p, struct ast_stmt *stmt)
 {
     vec(const struct ast_expr *) values = {0};
-    bool ok = expect(p, TOK_LEFT);
+    bool ok = parser_expect(p, TOK_LEFT);
     while (ok && !(values.len == 0 && is_token(p, TOK_RIGHT))) {
         const struct ast_expr *value = parse_value(p);
         ok = value != NULL;
         vec_push(&values, value);
-        if (!accept(p, TOK_COMMA))
+        if (!parser_accept(p, TOK_COMMA))
             break;
     }
     if (values.len > 0)
         stmt->values = arena_dup(p->arena, values.at, values.len * sizeof *values.at);
     stmt->value_count = (uint32_t)values.len;
     vec_fini(&values);
-    return ok && (accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}"));
+    return ok && (parser_accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}"));
 }
 
 /* if_not_exists = "IF" "NOT" "EXISTS" ; */
@@ -124,7 +125,7 @@ static bool parse_if_not_exists(struct parser *p, struct ast_stmt *stmt)
         return true;
     stmt->if_not_exists = true;
     p->at += 2;
-    return expect_word(p, KW_EXISTS);
+    return parser_expect_word(p, KW_EXISTS);
 }
 
 /* if_exists = "IF" "EXISTS" ; */
@@ -147,9 +148,10 @@ static void check_keys(struct parser *p, const struct ast_stmt *stmt)
             continue;
         struct buf name = {0};
         sql_print_quoted(column->name, &name);
-        refuse(p, column->place, "Line: %d, Col: %d: Column %s is a '%s' column: please use '%s' for %s.",
-               column->place.line, column->place.column, name.ptr, table ? "KEY" : "PRIMARY KEY",
-               table ? "PRIMARY KEY" : "KEY", table ? "tables" : "streams");
+        parser_refuse(p, column->place,
+                      "Line: %d, Col: %d: Column %s is a '%s' column: please use '%s' for %s.",
+                      column->place.line, column->place.column, name.ptr, table ? "KEY" : "PRIMARY KEY",
+                      table ? "PRIMARY KEY" : "KEY", table ? "tables" : "streams");
         buf_fini(&name);
     }
 }
@@ -174,7 +176,7 @@ static bool parse_create_source(struct parser *p, struct ast_stmt *stmt)
     advance(p);
     stmt->kind = table ? STMT_CREATE_TABLE_AS : STMT_CREATE_STREAM_AS;
     if (!is_keyword(p, KW_SELECT))
-        return expect_word(p, KW_SELECT);
+        return parser_expect_word(p, KW_SELECT);
     stmt->query = parse_query(p);
     return stmt->query != NULL;
 }
@@ -185,7 +187,7 @@ static bool parse_create_type(struct parser *p, struct ast_stmt *stmt)
     stmt->kind = STMT_CREATE_TYPE;
     advance(p);
     return parse_if_not_exists(p, stmt) && parse_name(p, &stmt->name, &stmt->name_quoted) &&
-           expect_word(p, KW_AS) && (stmt->type = parse_type(p)) != NULL;
+           parser_expect_word(p, KW_AS) && (stmt->type = parse_type(p)) != NULL;
 }
 
 /* create_connector = "CREATE" ( "SOURCE" | "SINK" ) "CONNECTOR" [ if_not_exists ] name properties ; */
@@ -202,9 +204,9 @@ static bool parse_create_connector(struct parser *p, struct ast_stmt *stmt)
 bool parse_create(struct parser *p, struct ast_stmt *stmt)
 {
     advance(p);
-    if (accept_word(p, KW_OR)) {
+    if (parser_accept_word(p, KW_OR)) {
         stmt->or_replace = true;
-        if (!expect_word(p, KW_REPLACE))
+        if (!parser_expect_word(p, KW_REPLACE))
             return false;
     }
     bool link = is_keyword(p, KW_SOURCE) || is_keyword(p, KW_SINK);
@@ -212,7 +214,7 @@ bool parse_create(struct parser *p, struct ast_stmt *stmt)
         return parse_create_type(p, stmt);
     if (!stmt->or_replace && link && peek_at(p, 1)->keyword == KW_CONNECTOR)
         return parse_create_connector(p, stmt);
-    stmt->source_only = accept_word(p, KW_SOURCE);
+    stmt->source_only = parser_accept_word(p, KW_SOURCE);
     if (is_keyword(p, KW_STREAM) || is_keyword(p, KW_TABLE))
         return parse_create_source(p, stmt);
     return parse_unviable(p);
@@ -224,14 +226,14 @@ bool parse_create(struct parser *p, struct ast_stmt *stmt)
 bool parse_insert(struct parser *p, struct ast_stmt *stmt)
 {
     advance(p);
-    if (!expect_word(p, KW_INTO) || !parse_source_name(p, &stmt->name, &stmt->name_quoted))
+    if (!parser_expect_word(p, KW_INTO) || !parse_source_name(p, &stmt->name, &stmt->name_quoted))
         return false;
     if (is_keyword(p, KW_WITH) || is_keyword(p, KW_SELECT)) {
         stmt->kind = STMT_INSERT_INTO;
         if (is_keyword(p, KW_WITH) && !parse_properties(p, stmt))
             return false;
         if (!is_keyword(p, KW_SELECT))
-            return expect_word(p, KW_SELECT);
+            return parser_expect_word(p, KW_SELECT);
         stmt->query = parse_query(p);
         return stmt->query != NULL;
     }
@@ -240,7 +242,7 @@ bool parse_insert(struct parser *p, struct ast_stmt *stmt)
         return false;
     if (!is_keyword(p, KW_VALUES) && stmt->insert_column_count == 0)
         return parse_unviable(p);
-    return expect_word(p, KW_VALUES) && parse_row(p, stmt);
+    return parser_expect_word(p, KW_VALUES) && parse_row(p, stmt);
 }
 
 /* drop = "DROP" ( "STREAM" | "TABLE" ) [ if_exists ] source_name [ "DELETE" "TOPIC" ]
@@ -267,8 +269,8 @@ bool parse_drop(struct parser *p, struct ast_stmt *stmt)
         return parse_name(p, &stmt->name, &stmt->name_quoted);
     if (!parse_source_name(p, &stmt->name, &stmt->name_quoted))
         return false;
-    stmt->delete_topic = accept_word(p, KW_DELETE);
-    return !stmt->delete_topic || expect_word(p, KW_TOPIC);
+    stmt->delete_topic = parser_accept_word(p, KW_DELETE);
+    return !stmt->delete_topic || parser_expect_word(p, KW_TOPIC);
 }
 
 /* alter_option = "ADD" [ "COLUMN" ] name type ; */
@@ -278,14 +280,14 @@ static bool parse_alter_options(struct parser *p, struct ast_stmt *stmt)
     bool ok = true;
     do {
         struct ast_column_def column = {0};
-        ok = expect_word(p, KW_ADD);
+        ok = parser_expect_word(p, KW_ADD);
         /* COLUMN is a name too: `ADD column INT` adds a column of that name. */
-        if (ok && is_keyword(p, KW_COLUMN) && is_name_at(p, 2))
+        if (ok && is_keyword(p, KW_COLUMN) && parser_is_name_at(p, 2))
             advance(p);
         column.place = peek(p)->place;
         ok = ok && parse_name(p, &column.name, NULL) && (column.type = parse_type(p)) != NULL;
         vec_push(&columns, column);
-    } while (ok && accept(p, TOK_COMMA));
+    } while (ok && parser_accept(p, TOK_COMMA));
     stmt->columns = arena_dup(p->arena, columns.at, columns.len * sizeof *columns.at);
     stmt->column_count = (uint32_t)columns.len;
     vec_fini(&columns);
@@ -297,9 +299,9 @@ static bool parse_alter_options(struct parser *p, struct ast_stmt *stmt)
 bool parse_alter(struct parser *p, struct ast_stmt *stmt)
 {
     advance(p);
-    if (accept_word(p, KW_SYSTEM)) {
+    if (parser_accept_word(p, KW_SYSTEM)) {
         stmt->kind = STMT_ALTER_SYSTEM;
-        return parse_string(p, &stmt->name) && expect(p, TOK_EQ) && parse_string(p, &stmt->value);
+        return parse_string(p, &stmt->name) && parser_expect(p, TOK_EQ) && parse_string(p, &stmt->value);
     }
     if (!is_keyword(p, KW_STREAM) && !is_keyword(p, KW_TABLE))
         return parse_unexpected(p, "{'TABLE', 'STREAM', 'SYSTEM'}");

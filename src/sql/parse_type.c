@@ -12,9 +12,10 @@ static struct ast_type *type_new(struct parser *p, enum ast_type_kind kind, stru
 static bool parse_decimal(struct parser *p, struct ast_type *type)
 {
     int64_t precision, scale;
-    if (!expect(p, TOK_LEFT) || !parse_integer(p, "DECIMAL(PRECISION)", INT32_MIN, INT32_MAX, &precision) ||
-        !expect(p, TOK_COMMA) || !parse_integer(p, "DECIMAL(SCALE)", INT32_MIN, INT32_MAX, &scale) ||
-        !expect(p, TOK_RIGHT))
+    if (!parser_expect(p, TOK_LEFT) ||
+        !parse_integer(p, "DECIMAL(PRECISION)", INT32_MIN, INT32_MAX, &precision) ||
+        !parser_expect(p, TOK_COMMA) || !parse_integer(p, "DECIMAL(SCALE)", INT32_MIN, INT32_MAX, &scale) ||
+        !parser_expect(p, TOK_RIGHT))
         return false;
     type->precision = (int)precision;
     type->scale = (int)scale;
@@ -31,25 +32,25 @@ static bool parse_struct_fields(struct parser *p, struct ast_type *type)
             ok = parse_name(p, &field.name, NULL) && (field.type = parse_type(p)) != NULL;
             if (ok)
                 vec_push(&fields, field);
-        } while (ok && accept(p, TOK_COMMA));
+        } while (ok && parser_accept(p, TOK_COMMA));
     }
     if (ok && fields.len > 0)
         type->fields = arena_dup(p->arena, fields.at, fields.len * sizeof *fields.at);
     type->field_count = (uint32_t)fields.len;
     vec_fini(&fields);
-    return ok && (accept(p, TOK_GT) || parse_unexpected(p, "{',', '>'}"));
+    return ok && (parser_accept(p, TOK_GT) || parse_unexpected(p, "{',', '>'}"));
 }
 
 /* VARCHAR(10) and the like: the parameters mean nothing. */
 static bool skip_type_parameters(struct parser *p)
 {
-    if (!accept(p, TOK_LEFT))
+    if (!parser_accept(p, TOK_LEFT))
         return true;
     do {
-        if (!accept(p, TOK_INTEGER) && !accept_word(p, KW_STRING))
+        if (!parser_accept(p, TOK_INTEGER) && !parser_accept_word(p, KW_STRING))
             return parse_unexpected(p, "{'STRING', INTEGER_VALUE}");
-    } while (accept(p, TOK_COMMA));
-    return accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}");
+    } while (parser_accept(p, TOK_COMMA));
+    return parser_accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}");
 }
 
 /* type_primary = "ARRAY" "<" type ">" | "MAP" "<" type "," type ">"
@@ -60,7 +61,7 @@ static const struct ast_type *parse_type_primary(struct parser *p)
 {
     struct sql_place place = peek(p)->place;
     bool angle = peek_at(p, 1)->kind == TOK_LT;
-    if (accept_word(p, KW_DECIMAL)) {
+    if (parser_accept_word(p, KW_DECIMAL)) {
         struct ast_type *type = type_new(p, AST_TYPE_DECIMAL, place);
         return parse_decimal(p, type) ? type : NULL;
     }
@@ -68,13 +69,13 @@ static const struct ast_type *parse_type_primary(struct parser *p)
         struct ast_type *type = type_new(p, AST_TYPE_ARRAY, place);
         p->at += 2;
         type->elem = parse_type(p);
-        return type->elem != NULL && expect(p, TOK_GT) ? type : NULL;
+        return type->elem != NULL && parser_expect(p, TOK_GT) ? type : NULL;
     }
     if (angle && is_keyword(p, KW_MAP)) {
         struct ast_type *type = type_new(p, AST_TYPE_MAP, place);
         p->at += 2;
-        bool ok = (type->key = parse_type(p)) != NULL && expect(p, TOK_COMMA) &&
-                  (type->elem = parse_type(p)) != NULL && expect(p, TOK_GT);
+        bool ok = (type->key = parse_type(p)) != NULL && parser_expect(p, TOK_COMMA) &&
+                  (type->elem = parse_type(p)) != NULL && parser_expect(p, TOK_GT);
         return ok ? type : NULL;
     }
     /* "<>" is one token: the empty struct. */

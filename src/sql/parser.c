@@ -31,7 +31,7 @@ static const char *const token_shown[] = {
     [TOK_UNKNOWN] = NULL,
 };
 
-bool accept(struct parser *p, enum token_kind kind)
+bool parser_accept(struct parser *p, enum token_kind kind)
 {
     if (!is_token(p, kind))
         return false;
@@ -39,7 +39,7 @@ bool accept(struct parser *p, enum token_kind kind)
     return true;
 }
 
-bool accept_word(struct parser *p, enum keyword keyword)
+bool parser_accept_word(struct parser *p, enum keyword keyword)
 {
     if (!is_keyword(p, keyword))
         return false;
@@ -47,17 +47,17 @@ bool accept_word(struct parser *p, enum keyword keyword)
     return true;
 }
 
-bool expect(struct parser *p, enum token_kind kind)
+bool parser_expect(struct parser *p, enum token_kind kind)
 {
-    return accept(p, kind) || parse_unexpected(p, token_shown[kind]);
+    return parser_accept(p, kind) || parse_unexpected(p, token_shown[kind]);
 }
 
-bool expect_word(struct parser *p, enum keyword keyword)
+bool parser_expect_word(struct parser *p, enum keyword keyword)
 {
-    if (accept_word(p, keyword))
+    if (parser_accept_word(p, keyword))
         return true;
     char shown[32];
-    snprintf(shown, sizeof shown, "'%s'", keyword_word(keyword));
+    snprintf(shown, sizeof shown, "'%s'", sql_keyword_word(keyword));
     return parse_unexpected(p, shown);
 }
 
@@ -146,7 +146,7 @@ static void keep_refusal(struct parser *p, struct sql_place place, struct str te
     p->refusal.column = place.column;
 }
 
-void refuse(struct parser *p, struct sql_place place, const char *fmt, ...)
+void parser_refuse(struct parser *p, struct sql_place place, const char *fmt, ...)
 {
     struct buf text = {0};
     va_list args;
@@ -157,7 +157,7 @@ void refuse(struct parser *p, struct sql_place place, const char *fmt, ...)
     buf_fini(&text);
 }
 
-void refuse_at(struct parser *p, struct sql_place place, const char *fmt, ...)
+void parser_refuse_at(struct parser *p, struct sql_place place, const char *fmt, ...)
 {
     struct buf text = {0};
     /* ksqlDB adds one to a column that counts from one already in this kind of message. */
@@ -211,12 +211,12 @@ static bool unknown_statement(struct parser *p)
 
 /* Names ------------------------------------------------------------------------------------------------- */
 
-bool is_name_at(const struct parser *p, uint32_t ahead)
+bool parser_is_name_at(const struct parser *p, uint32_t ahead)
 {
     const struct token *token = peek_at(p, ahead);
     switch (token->kind) {
     case TOK_WORD:
-        return !keyword_reserved(token->keyword);
+        return !sql_keyword_reserved(token->keyword);
     case TOK_QUOTED:
     case TOK_DIGIT_WORD:
     case TOK_VARIABLE:
@@ -226,9 +226,9 @@ bool is_name_at(const struct parser *p, uint32_t ahead)
     }
 }
 
-bool is_name(const struct parser *p)
+bool parser_is_name(const struct parser *p)
 {
-    return is_name_at(p, 0);
+    return parser_is_name_at(p, 0);
 }
 
 /* A name was meant, but the current token is none. */
@@ -245,22 +245,22 @@ static bool not_a_name(struct parser *p)
 
 static bool read_name(struct parser *p, struct str *name, bool *quoted, bool keep_case)
 {
-    if (!is_name(p))
+    if (!parser_is_name(p))
         return not_a_name(p);
     const struct token *token = peek(p);
     if (quoted != NULL)
         *quoted = token->kind == TOK_QUOTED;
     switch (token->kind) {
     case TOK_QUOTED:
-        *name = token_unquote(token, p->arena);
+        *name = sql_token_unquote(token, p->arena);
         break;
     case TOK_VARIABLE:
-        note_variable(p, EDIT_NAME);
+        parser_note_variable(p, EDIT_NAME);
         *name = str_dup(token->text, p->arena);
         break;
     default:
         if (token->kind == TOK_DIGIT_WORD)
-            refuse_at(
+            parser_refuse_at(
                 p, token->place,
                 "identifiers must not start with a digit; please use backquotes to wrap the identifier");
         *name = keep_case ? str_dup(token->text, p->arena) : str_upper(token->text, p->arena);
@@ -294,11 +294,12 @@ bool parse_source_name(struct parser *p, struct str *name, bool *quoted)
     if (!parse_name(p, name, quoted))
         return false;
     if (token->kind != TOK_VARIABLE && !is_source_name(*name))
-        refuse(p, token->place,
-               "Illegal argument at Line: %d, Col: %d. Source names may only contain alphanumeric values, "
-               "'_' or '-'."
-               " Got: '%.*s'",
-               token->place.line, token->place.column, STR_ARG(*name));
+        parser_refuse(
+            p, token->place,
+            "Illegal argument at Line: %d, Col: %d. Source names may only contain alphanumeric values, "
+            "'_' or '-'."
+            " Got: '%.*s'",
+            token->place.line, token->place.column, STR_ARG(*name));
     return true;
 }
 
@@ -314,8 +315,8 @@ bool parse_string(struct parser *p, struct str *value)
 {
     if (!is_token(p, TOK_STRING))
         return parse_unexpected(p, token_shown[TOK_STRING]);
-    note_variable(p, EDIT_STRING);
-    *value = token_unquote(peek(p), p->arena);
+    parser_note_variable(p, EDIT_STRING);
+    *value = sql_token_unquote(peek(p), p->arena);
     advance(p);
     return true;
 }
@@ -329,7 +330,7 @@ static bool parser_init(struct parser *p, struct str text, struct arena *arena, 
         return err_set(err, ERR_LIMIT, "the statements are %zu bytes long; at most %d are read at once",
                        text.len, SQL_TEXT_BYTES_MAX);
     p->text = str_dup(str_is_null(text) ? STR("") : text, arena);
-    lex(p);
+    parser_lex(p);
     return true;
 }
 
@@ -354,7 +355,7 @@ static bool parse_statements(struct parser *p, const struct ast_stmt *const **st
     while (ok && !is_token(p, TOK_EOF)) {
         p->stmt_first = p->at;
         const struct ast_stmt *stmt = parse_statement(p);
-        ok = stmt != NULL && expect(p, TOK_SEMICOLON);
+        ok = stmt != NULL && parser_expect(p, TOK_SEMICOLON);
         if (ok) {
             ((struct ast_stmt *)stmt)->text = statement_text(p);
             vec_push(&found, stmt);
@@ -406,7 +407,7 @@ bool sql_parse_expr(struct str text, const struct ast_expr **expr, struct arena 
     if (!parser_init(&p, text, arena, err))
         return false;
     *expr = parse_expr(&p);
-    bool ok = *expr != NULL && expect(&p, TOK_EOF) && report_refusal(&p);
+    bool ok = *expr != NULL && parser_expect(&p, TOK_EOF) && report_refusal(&p);
     parser_fini(&p);
     return ok;
 }
@@ -417,7 +418,7 @@ bool sql_parse_type(struct str text, const struct ast_type **type, struct arena 
     if (!parser_init(&p, text, arena, err))
         return false;
     *type = parse_type(&p);
-    bool ok = *type != NULL && expect(&p, TOK_EOF) && report_refusal(&p);
+    bool ok = *type != NULL && parser_expect(&p, TOK_EOF) && report_refusal(&p);
     parser_fini(&p);
     return ok;
 }

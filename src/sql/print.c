@@ -341,7 +341,8 @@ static void print_simple(const struct ast_stmt *stmt, struct buf *out)
     } else if (!str_is_null(stmt->name)) {
         buf_append_char(out, ' ');
         /* Quoted, a source named TABLES is not taken for the list of tables. */
-        bool clash = stmt->kind == STMT_DESCRIBE && (stmt->name_quoted || keyword_of(stmt->name) != KW_NONE);
+        bool clash =
+            stmt->kind == STMT_DESCRIBE && (stmt->name_quoted || sql_keyword_of(stmt->name) != KW_NONE);
         if (clash)
             sql_print_quoted(stmt->name, out);
         else

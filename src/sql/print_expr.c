@@ -52,7 +52,7 @@ static bool is_plain(struct str name)
         if (!letter && !(other && i > 0))
             return false;
     }
-    return name.len > 0 && !keyword_reserved(keyword_of(name));
+    return name.len > 0 && !sql_keyword_reserved(sql_keyword_of(name));
 }
 
 void sql_print_name(struct str name, struct buf *out)
@@ -147,7 +147,7 @@ static void print_args(const struct ast_expr *expr, struct buf *out)
 /* A name in a place where the word would begin a constructor: ARRAY[, MAP(, STRUCT(. */
 static void print_head(struct str name, struct buf *out)
 {
-    enum keyword keyword = keyword_of(name);
+    enum keyword keyword = sql_keyword_of(name);
     if (is_plain(name) && (keyword == KW_ARRAY || keyword == KW_MAP || keyword == KW_STRUCT))
         sql_print_quoted(name, out);
     else

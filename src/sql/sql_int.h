@@ -95,13 +95,13 @@ struct parser {
 };
 
 /* lexer.c: cuts the text into tokens, TOK_EOF last. Never fails: what it does not know becomes TOK_UNKNOWN. */
-void lex(struct parser *p);
-enum keyword keyword_of(struct str word);
-const char *keyword_word(enum keyword keyword);
-bool keyword_reserved(enum keyword keyword);
+void parser_lex(struct parser *p);
+enum keyword sql_keyword_of(struct str word);
+const char *sql_keyword_word(enum keyword keyword);
+bool sql_keyword_reserved(enum keyword keyword);
 
 /* Contents of a quoted token: quotes cut off, doubled ones halved. */
-struct str token_unquote(const struct token *token, struct arena *arena);
+struct str sql_token_unquote(const struct token *token, struct arena *arena);
 
 /* parser.c: looking at tokens. */
 static inline const struct token *peek(const struct parser *p)
@@ -131,12 +131,12 @@ static inline void advance(struct parser *p)
         p->at++;
 }
 
-bool accept(struct parser *p, enum token_kind kind);
-bool accept_word(struct parser *p, enum keyword keyword);
+bool parser_accept(struct parser *p, enum token_kind kind);
+bool parser_accept_word(struct parser *p, enum keyword keyword);
 
 /* The token must come; else a syntax error that names it. */
-bool expect(struct parser *p, enum token_kind kind);
-bool expect_word(struct parser *p, enum keyword keyword);
+bool parser_expect(struct parser *p, enum token_kind kind);
+bool parser_expect_word(struct parser *p, enum keyword keyword);
 
 /* Syntax errors at the current token; all return false. `expected` is what ksqlDB prints after "Expecting" (NULL when
  * the list is long); parse_unviable says only where. */
@@ -144,9 +144,9 @@ bool parse_unexpected(struct parser *p, const char *expected);
 bool parse_unviable(struct parser *p);
 
 /* Keeps a refusal (P2). The first form puts "line L:C: " before the text, the second nothing. */
-void refuse_at(struct parser *p, struct sql_place place, const char *fmt, ...)
+void parser_refuse_at(struct parser *p, struct sql_place place, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void refuse(struct parser *p, struct sql_place place, const char *fmt, ...)
+void parser_refuse(struct parser *p, struct sql_place place, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Guards a recursion: enter returns false with a syntax error when it is too deep. */
@@ -155,8 +155,8 @@ void parse_leave(struct parser *p);
 bool parse_too_complex(struct parser *p);
 
 /* Names. A source name holds letters, digits, '_' and '-' only; a resource is a name or a string, its case kept. */
-bool is_name(const struct parser *p);
-bool is_name_at(const struct parser *p, uint32_t ahead);
+bool parser_is_name(const struct parser *p);
+bool parser_is_name_at(const struct parser *p, uint32_t ahead);
 bool parse_name(struct parser *p, struct str *name, bool *quoted);
 bool parse_source_name(struct parser *p, struct str *name, bool *quoted);
 bool parse_resource(struct parser *p, struct str *name);
@@ -174,7 +174,7 @@ bool parse_integer(struct parser *p, const char *what, int64_t min, int64_t max,
 
 /* parse_query.c */
 bool parse_unit(struct parser *p, enum ast_unit *unit);
-bool is_unit(enum keyword keyword, enum ast_unit *unit);
+bool parser_is_unit(enum keyword keyword, enum ast_unit *unit);
 bool parse_duration(struct parser *p, struct ast_duration *duration);
 const struct ast_query *parse_query(struct parser *p);
 
@@ -200,6 +200,6 @@ bool parse_run_script(struct parser *p, struct ast_stmt *stmt);
 
 /* variables.c: the text with all edits of the parser applied; false with *p->err set when a value does not fit. */
 bool sql_substitute(struct parser *p, const struct map *variables, struct str *text);
-void note_variable(struct parser *p, int context);
+void parser_note_variable(struct parser *p, int context);
 
 #endif

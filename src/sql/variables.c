@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-void note_variable(struct parser *p, int context)
+void parser_note_variable(struct parser *p, int context)
 {
     if (!p->collect_edits)
         return;

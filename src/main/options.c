@@ -38,6 +38,9 @@ const struct conf_table server_table = {"server", server_rows, COUNT_OF(server_r
                                         sizeof(struct server_options)};
 const struct conf_table *const option_tables[] = {&server_table, &broker_conf_table, NULL};
 
+/* Variables of the command line's own, which a server started from the same shell must not mind. */
+static const char *const client_variables[] = {"RIALTO_URL", "RIALTO_BROKERS", NULL};
+
 /* The whole text of a file, in the arena. */
 static bool read_text(const char *path, struct str *text, struct arena *arena, struct err *err)
 {
@@ -64,7 +67,7 @@ bool options_read(const char *conf_file, const struct conf_list *assignments, st
         conf_add_table(conf, option_tables[i]);
     bool done = (conf_file == NULL ||
                  (read_text(conf_file, &text, arena, err) && conf_parse(conf, text, conf_file, err))) &&
-                conf_parse_env(conf, environ, NULL, err);
+                conf_parse_env(conf, environ, client_variables, err);
     for (size_t i = 0; done && i < assignments->len; i++)
         done = conf_set(conf, assignments->at[i], err);
     done = done && conf_check(conf, err) && conf_read(conf, &server_table, server, arena, err) &&

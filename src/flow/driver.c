@@ -72,6 +72,26 @@ void flow_driver_free(struct flow_driver *driver)
     free(driver);
 }
 
+bool flow_driver_replace(struct flow_driver *driver, const struct plan *plan, struct err *err)
+{
+    struct flow_env *env = &driver->env;
+    const struct plan *before = env->plan;
+    struct flow_task *task = NULL;
+    env->plan = plan;
+    env->inherit = driver->task;
+    const struct topology *topology = topology_new(plan, env->client, env->group, true, &env->arena, err);
+    if (topology != NULL)
+        task = flow_task_new(env, topology, 0, 0, err);
+    env->inherit = NULL;
+    if (task == NULL) {
+        env->plan = before;
+        return false;
+    }
+    flow_task_free(driver->task);
+    driver->task = task;
+    return true;
+}
+
 bool flow_driver_reads(const struct flow_driver *driver, struct str topic)
 {
     for (uint32_t i = 0; i < driver->task->input_count; i++)

@@ -173,6 +173,10 @@ struct flow_driver *flow_driver_new(const struct plan *plan, const struct flow_d
                                     struct err *err);
 void flow_driver_free(struct flow_driver *driver);
 
+/* CREATE OR REPLACE: goes on with another plan of the same query; stores and positions stay. On failure the driver is as
+ * it was. */
+bool flow_driver_replace(struct flow_driver *driver, const struct plan *plan, struct err *err);
+
 /* Does the query read this topic? */
 bool flow_driver_reads(const struct flow_driver *driver, struct str topic);
 

@@ -266,7 +266,7 @@ struct flow_task {
     uint32_t input_count;
     struct op *current; /* for expression errors */
     const struct run *current_run;
-    vec(struct store *) stores; /* of the ops, to trim */
+    vec(struct named_store) stores; /* of the ops, to trim */
     vec(struct client_writer *) writers;
     struct record *recs; /* RUN_ROWS_MAX, for taking */
     bool failed;

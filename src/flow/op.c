@@ -27,6 +27,14 @@ static struct str op_state_name(struct op *op, const char *suffix, struct arena 
                       op->task->partition);
 }
 
+static struct store *inherited_store(const struct flow_task *from, struct str name)
+{
+    for (size_t i = 0; from != NULL && i < from->stores.len; i++)
+        if (str_eq(from->stores.at[i].name, name))
+            return from->stores.at[i].store;
+    return NULL;
+}
+
 struct store *op_store_open(struct op *op, const char *suffix, const struct store_options *options,
                             struct err *err)
 {
@@ -37,10 +45,12 @@ struct store *op_store_open(struct op *op, const char *suffix, const struct stor
     struct str name = str_printf(&op->task->arena, "%s-%08x", suffix,
                                  hash_crc32c(0, types.ptr != NULL ? types.ptr : "", types.len));
     buf_fini(&types);
-    struct store *store =
-        store_open(op->task->env->state, op_state_name(op, name.ptr, &op->task->arena), options, err);
+    name = op_state_name(op, name.ptr, &op->task->arena);
+    struct store *store = inherited_store(op->task->env->inherit, name);
+    store =
+        store != NULL ? store_share(store, options) : store_open(op->task->env->state, name, options, err);
     if (store != NULL)
-        vec_push(&op->task->stores, store);
+        vec_push(&op->task->stores, (struct named_store){name, store});
     return store;
 }
 

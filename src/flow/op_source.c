@@ -52,6 +52,8 @@ static bool source_serdes(struct op_source *os, struct err *err)
         serde_new(value_format, SERDE_VALUE, os->value_columns, os->value_count, &value_options, err);
     if (os->value_serde == NULL)
         return false;
+    _Static_assert((int)WRAP_SINGLES == (int)SERDE_WRAP && (int)UNWRAP_SINGLES == (int)SERDE_UNWRAP,
+                   "one meaning");
     _Static_assert((int)CLIENT_SLACK >= (int)JSON_PADDING, "records are read in place");
     serde_set_padded(os->key_serde, true);
     serde_set_padded(os->value_serde, true);

@@ -56,7 +56,7 @@ static void keys_choose_the_partition_as_kafka_does(void **state)
     assert_true(client_topic_create(client, STR("t"), 8, NULL, 0, NULL));
     struct client_writer *writer = writer_on(client, "t");
     for (int i = 0; i < 20; i++) {
-        char key[8];
+        char key[16];
         ignore(snprintf(key, sizeof key, "k%d", i) < 0, "it fits");
         add(writer, i, key, "v");
         int32_t want = hash_partition(str_from(key), 8);

@@ -59,7 +59,7 @@ endforeach()
 # Scripts: test/<kind>/test_*.py and test/ui/test_*.mjs get the build directory as their argument, run with free ports
 # and temporary directories, and exit with 0 when they passed. Kinds that start servers run one at a time.
 if(NOT RIALTO_SANITIZE)
-    foreach(kind IN ITEMS qtt e2e peer)
+    foreach(kind IN ITEMS qtt e2e)
         file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/${kind}/test_*.py)
         foreach(script IN LISTS scripts)
             get_filename_component(name ${script} NAME_WE)
@@ -67,6 +67,14 @@ if(NOT RIALTO_SANITIZE)
             set_tests_properties(${kind}/${name} PROPERTIES TIMEOUT 600 LABELS ${kind} RUN_SERIAL $<NOT:$<STREQUAL:${kind},qtt>>
                                  ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
         endforeach()
+    endforeach()
+    # Unmodified Kafka clients; what they need is fetched into the build directory the first time.
+    file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/peer/test_*.py)
+    foreach(script IN LISTS scripts)
+        get_filename_component(name ${script} NAME_WE)
+        string(REGEX REPLACE "^test_" "" client ${name})
+        add_test(NAME peer/${name} COMMAND python3 ${CMAKE_SOURCE_DIR}/test/peer/run $<TARGET_FILE:rialto> ${CMAKE_BINARY_DIR}/peer ${client})
+        set_tests_properties(peer/${name} PROPERTIES TIMEOUT 900 LABELS peer RUN_SERIAL TRUE ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
     endforeach()
     if(RIALTO_UI)
         file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/ui/test_*.mjs)

@@ -28,9 +28,9 @@ class Broker:
     """A broker on a port of its own and a temporary directory; `with Broker() as broker:`."""
 
     def __init__(self, *options):
-        self.program = os.environ.get("RIALTO_BROKER")
+        self.program = os.environ.get("BROKER_PROGRAM")
         if not self.program:
-            sys.exit("RIALTO_BROKER must name the server (build/rialto) or the broker alone (build/rialto_broker)")
+            sys.exit("BROKER_PROGRAM must name the server (build/rialto) or the broker alone (build/rialto_broker)")
         self.port = free_port()
         self.directory = tempfile.mkdtemp(prefix="rialto-peer-")
         self.options = [f"kafka.listen=127.0.0.1:{self.port}", f"num.partitions={PARTITIONS}", *options]

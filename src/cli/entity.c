@@ -125,6 +125,15 @@ static struct str one_line(struct str text, struct arena *arena)
     return str_of(out, len);
 }
 
+/* A table in the session's form, which may be another than stdout's. */
+static void open_table(struct table *table, const struct session *session, const struct table_column *columns,
+                       size_t count)
+{
+    table_init(table, session->cli, columns, count);
+    table->form = session->form;
+    table->header = session->form != TABLE_LINES || session->header;
+}
+
 static void print_list(struct session *session, const struct list_entity *list,
                        const struct json_value *entity)
 {
@@ -135,9 +144,7 @@ static void print_list(struct session *session, const struct list_entity *list,
         columns[count] = (struct table_column){str_from(list->columns[count].title),
                                                str_from(list->columns[count].key), list->columns[count].raw};
     struct table table;
-    table_init(&table, session->cli, columns, count);
-    table.form = session->form;
-    table.header = table.form != TABLE_LINES || session->header;
+    open_table(&table, session, columns, count);
     for (uint32_t i = 0; rows != NULL && rows->kind == JSON_ARRAY && i < rows->len; i++) {
         struct str cells[COUNT_OF(list->columns)];
         for (size_t c = 0; c < count; c++)
@@ -199,8 +206,7 @@ static void print_fields(struct session *session, const struct json_value *field
     static const struct table_column columns[] = {{STR_INIT("Field"), STR_INIT("name"), false},
                                                   {STR_INIT("Type"), STR_INIT("type"), false}};
     struct table table;
-    table_init(&table, session->cli, columns, COUNT_OF(columns));
-    table.form = session->form;
+    open_table(&table, session, columns, COUNT_OF(columns));
     for (uint32_t i = 0; fields != NULL && fields->kind == JSON_ARRAY && i < fields->len; i++) {
         struct buf type = {0};
         struct str role = member_text(&fields->elems[i], "type", &table.arena);
@@ -313,8 +319,7 @@ static void print_types(struct session *session, const struct json_value *entity
                                                   {STR_INIT("Schema"), STR_INIT("schema"), false}};
     const struct json_value *types = json_get(entity, STR("types"));
     struct table table;
-    table_init(&table, session->cli, columns, COUNT_OF(columns));
-    table.form = session->form;
+    open_table(&table, session, columns, COUNT_OF(columns));
     for (uint32_t i = 0; types != NULL && types->kind == JSON_OBJECT && i < types->len; i++) {
         struct buf type = {0};
         append_type(&type, &types->members[i].value);

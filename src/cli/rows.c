@@ -123,8 +123,10 @@ static bool widen(struct rows *rows, const struct str *cells)
 
 void rows_flush(struct rows *rows)
 {
-    if (rows->form != TABLE_ALIGNED || rows->vertical)
+    if (rows->form != TABLE_ALIGNED || rows->vertical) {
+        fflush(stdout);
         return;
+    }
     size_t count = rows->column_count;
     if (!rows->printed && count > 0) {
         for (size_t i = 0; i + count <= rows->pending.len; i += count)

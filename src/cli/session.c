@@ -127,6 +127,7 @@ static bool read_rows(struct session *session, struct rows *rows, struct err *er
         if (ok && end && piece.len == 0)
             ok = take_line(rows, rest, &arena, &failure);
         buf_consume(&pending, pending.len - rest.len);
+        fflush(stdout);
     }
     rows_flush(rows);
     if (!ok && err != NULL)

@@ -75,8 +75,9 @@ static const struct conf_option sink_options[] = {
      .doc = "Name of the connector class: its full name, its simple name, or the simple name without "
             "Connector.",
      AT(class_name)},
-    {"tasks.max", CONF_INT, "1", .min = 1, .max = 1000, .importance = CONF_HIGH, .group = "Common",
-     .display_name = "Tasks max", .doc = "Maximum number of tasks of this connector.", AT(tasks_max)},
+    {"tasks.max", CONF_INT, "1", .min = 1, .max = 1000, .kafka_type = "INT", .importance = CONF_HIGH,
+     .group = "Common", .display_name = "Tasks max", .doc = "Maximum number of tasks of this connector.",
+     AT(tasks_max)},
     {"key.converter", CONF_STRING, "org.apache.kafka.connect.storage.StringConverter",
      .check = check_converter, .kafka_type = "CLASS", .importance = CONF_LOW, .group = "Common",
      .display_name = "Key converter class",
@@ -135,7 +136,7 @@ static const struct conf_option sink_options[] = {
      .doc = "Topic for records that cannot be converted or written. Empty: they are only counted.",
      AT(dlq_topic)},
     {"errors.deadletterqueue.topic.replication.factor", CONF_INT, "3", .min = -1, .max = 32767,
-     .importance = CONF_MEDIUM, .group = "Error Handling",
+     .kafka_type = "SHORT", .importance = CONF_MEDIUM, .group = "Error Handling",
      .display_name = "Dead Letter Queue Topic Replication Factor",
      .doc = "Replication factor of that topic when it is made; rialto's own log has one replica.",
      AT(dlq_replication)},
@@ -143,8 +144,8 @@ static const struct conf_option sink_options[] = {
      .group = "Error Handling", .display_name = "Enable Error Context Headers",
      .doc = "Adds headers __connect.errors.* that say where the record was and why it failed.",
      AT(dlq_headers)},
-    {"consumer.override.max.poll.records", CONF_INT, "5000", .min = 1, .max = 100000, .importance = CONF_LOW,
-     .group = "Common", .display_name = "Records per batch",
+    {"consumer.override.max.poll.records", CONF_INT, "5000", .min = 1, .max = 100000, .kafka_type = "INT",
+     .importance = CONF_LOW, .group = "Common", .display_name = "Records per batch",
      .doc = "Most records that are handed to the connector at once.", AT(poll_records)},
 };
 

@@ -13,7 +13,7 @@
 
 #include "connect/connect_int.h"
 
-enum { COMMIT_INTERVAL_MS = 1000, BACKOFF_FIRST_MS = 100 };
+enum { COMMIT_INTERVAL_MS = 1000, TOPIC_WAIT_MS = 200, BACKOFF_FIRST_MS = 100 };
 
 /* State ------------------------------------------------------------------------------------------------------------------- */
 
@@ -252,7 +252,7 @@ static bool run_once(struct connect_task *task, struct err *err)
             task->inputs.at[i].position = task->inputs.at[i].next;
         if (!commit_due(task, false, err))
             return false;
-        wait_for_work(task, COMMIT_INTERVAL_MS);
+        wait_for_work(task, task->inputs.len != 0 ? COMMIT_INTERVAL_MS : TOPIC_WAIT_MS);
         return true;
     }
     return deliver(task, err) && commit_due(task, false, err);

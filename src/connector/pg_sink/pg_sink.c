@@ -56,8 +56,8 @@ static const struct conf_option options[] = {
             "that are "
             "there.",
      AT(insert_mode)},
-    {"batch.size", CONF_INT, "3000", .min = 1, .max = 100000, .importance = CONF_MEDIUM, .group = "Writes",
-     .display_name = "Batch Size", .doc = "Most rows of one statement.", AT(batch_size)},
+    {"batch.size", CONF_INT, "3000", .min = 1, .max = 100000, .kafka_type = "INT", .importance = CONF_MEDIUM,
+     .group = "Writes", .display_name = "Batch Size", .doc = "Most rows of one statement.", AT(batch_size)},
     {"delete.enabled", CONF_BOOL, "false", .importance = CONF_MEDIUM, .group = "Writes",
      .display_name = "Enable deletes",
      .doc = "A null value deletes the row of its key. Needs pk.mode=record_key.", AT(delete_enabled)},
@@ -89,11 +89,11 @@ static const struct conf_option options[] = {
     {"quote.sql.identifiers", CONF_ENUM, "always", .words = quote_words, .importance = CONF_MEDIUM,
      .group = "DDL Support", .display_name = "Quote Identifiers",
      .doc = "never: names of tables and columns are folded to lower case by PostgreSQL.", AT(quote)},
-    {"max.retries", CONF_INT, "-1", .min = -1, .max = INT32_MAX, .importance = CONF_MEDIUM,
-     .group = "Retries", .display_name = "Maximum Retries",
+    {"max.retries", CONF_INT, "-1", .min = -1, .max = INT32_MAX, .kafka_type = "INT",
+     .importance = CONF_MEDIUM, .group = "Retries", .display_name = "Maximum Retries",
      .doc = "Tries of a batch after the first; -1: as long as it takes.", AT(retries_max)},
-    {"retry.backoff.ms", CONF_INT, "3000", .min = 1, .max = 86400000, .importance = CONF_MEDIUM,
-     .group = "Retries", .display_name = "Retry Backoff",
+    {"retry.backoff.ms", CONF_INT, "3000", .min = 1, .max = 86400000, .kafka_type = "INT",
+     .importance = CONF_MEDIUM, .group = "Retries", .display_name = "Retry Backoff",
      .doc = "Longest pause between two tries, in milliseconds; the first are shorter.", AT(backoff_ms)},
 };
 

@@ -11,6 +11,7 @@
 #include "metric/metric.h"
 
 struct connect;
+struct live;
 struct pool;
 
 /* What the routes work on; borrowed, outlives the server. */
@@ -25,6 +26,7 @@ struct api_env {
     struct str http_addresses; /* comma-separated */
     struct str data_dir;
     int64_t started_ms; /* wall clock */
+    struct live *live;  /* of api_live_start */
 };
 
 /* All routes of the product (routes.c). */
@@ -36,9 +38,17 @@ void api_ksql_routes(struct http_server *server, struct api_env *env);
 /* Connect's routes (connect.c). */
 void api_connect_routes(struct http_server *server, struct api_env *env);
 
+/* The thread that serves the page's live sockets: started before the first listener, stopped after the net and before the
+ * engine (all sockets are given back then). */
+void api_live_start(struct api_env *env);
+void api_live_stop(struct api_env *env);
+
 /* The page's own API under /api/v1 (admin.c), metrics and health (metrics.c), and the page itself (ui.c). */
 void api_admin_routes(struct http_server *server, struct api_env *env);
 void api_metrics_routes(struct http_server *server, struct api_env *env);
 void api_ui_routes(struct http_server *server, struct api_env *env);
+
+/* For the owner of GET /: a browser that navigates there is sent to the page; true when that was done. */
+bool api_ui_redirect(struct http_request *req);
 
 #endif

@@ -108,15 +108,24 @@ static void put_cells(struct rows *rows, const struct str *cells)
         put_cell(rows, cells[i], i);
 }
 
-/* Widens columns for the cells; true when one has grown. */
+/* Widens columns for the cells, no further than the terminal has room; true when one has grown. */
 static bool widen(struct rows *rows, const struct str *cells)
 {
     bool grown = false;
-    int limit = table_terminal_width(rows->cli) > 0 ? WIDTH_MAX : INT32_MAX;
+    int terminal = table_terminal_width(rows->cli), room = INT32_MAX;
+    if (rows->printed && terminal > 0) {
+        room = terminal - GAP * ((int)rows->column_count - 1);
+        for (size_t i = 0; i < rows->column_count; i++)
+            room -= rows->widths[i];
+    }
     for (size_t i = 0; i < rows->column_count; i++) {
-        int width = MIN(table_text_width(cells[i]), limit);
-        grown = grown || width > rows->widths[i];
-        rows->widths[i] = MAX(rows->widths[i], width);
+        int width = MIN(table_text_width(cells[i]), terminal > 0 ? WIDTH_MAX : INT32_MAX);
+        int more = MIN(width - rows->widths[i], room);
+        if (more <= 0)
+            continue;
+        rows->widths[i] += more;
+        room -= more;
+        grown = true;
     }
     return grown;
 }
@@ -145,14 +154,8 @@ void rows_flush(struct rows *rows)
 static void add_aligned(struct rows *rows, const struct str *cells)
 {
     if (rows->printed) {
-        int width = table_terminal_width(rows->cli);
-        int before = 0;
-        for (size_t i = 0; i < rows->column_count; i++)
-            before += rows->widths[i];
-        if ((width == 0 || before < width / 2) && widen(rows, cells)) {
-            fit(rows);
+        if (widen(rows, cells))
             put_header(rows);
-        }
         put_cells(rows, cells);
         write_out(rows);
         fflush(stdout);

@@ -156,7 +156,7 @@ static void put_topic(struct api_env *env, const struct client_topic *topic, str
     }
     json_key_str(out, "name", topic->name);
     json_key_i64(out, "partitions", topic->partition_count);
-    json_key_bool(out, "internal", topic->internal || str_starts_with(topic->name, STR("_")));
+    json_key_bool(out, "internal", topic_is_internal(topic));
     put_count(out, "records", records);
 }
 

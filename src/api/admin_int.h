@@ -40,6 +40,9 @@ struct picture {
     uint32_t query_count, connector_count;
 };
 
+/* Topics of rialto's own, hidden unless asked for: marked so, named with "_", or of Connect. */
+bool topic_is_internal(const struct client_topic *topic);
+
 /* Reads client, engine, connect and the metrics. Blocks for a moment. */
 struct picture *picture_take(struct api_env *env);
 void picture_free(struct picture *picture);

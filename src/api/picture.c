@@ -28,6 +28,16 @@ int64_t admin_wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+bool topic_is_internal(const struct client_topic *topic)
+{
+    static const struct str names[] = {STR_INIT("connect-configs"), STR_INIT("connect-offsets"),
+                                       STR_INIT("connect-status")};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (str_eq(topic->name, names[i]))
+            return true;
+    return topic->internal || str_starts_with(topic->name, STR("_"));
+}
+
 /* Taking ---------------------------------------------------------------------------------------------------------------- */
 
 static struct str node_id(struct picture *picture, const char *kind, struct str name)
@@ -76,7 +86,7 @@ static void take_topics(struct picture *picture, struct api_env *env, const stru
     struct client_topic *topics = client_topic_list(env->client, &count, &picture->arena);
     for (size_t i = 0; i < count; i++) {
         struct picture_node *node = add_node(picture, "topic", topics[i].name);
-        node->internal = topics[i].internal || str_starts_with(topics[i].name, STR("_"));
+        node->internal = topic_is_internal(&topics[i]);
         node->sub = sources_on(picture, catalog, topics[i].name);
         node->in = 0;
         for (int32_t p = 0; p < topics[i].partition_count; p++) {

@@ -18,7 +18,6 @@ static const struct {
     struct str name, value;
 } headers[] = {
     {STR_INIT("content-security-policy"), STR_INIT(CSP)},
-    {STR_INIT("x-content-type-options"), STR_INIT("nosniff")},
     {STR_INIT("referrer-policy"), STR_INIT("no-referrer")},
     {STR_INIT("cross-origin-opener-policy"), STR_INIT("same-origin")},
     {STR_INIT("cross-origin-resource-policy"), STR_INIT("same-origin")},

@@ -283,7 +283,7 @@ def demo(build):
         status, text = server.request("POST", "/connectors", sink.encode())
         if status != 201:
             server.fail(f"sink.json: {status} {text}")
-        server.cli("datagen", "--schema", "transactions", "--topic", "transactions", "--count", "2000", "--seed", "5", "--bootstrap", server.kafka)
+        server.cli("datagen", "--schema", "transactions", "--topic", "transactions", "--count", "2000", "--seed", "5", "--brokers", server.kafka)
         wait_until("all payments are in PostgreSQL",
                    lambda: rows(pg, "SELECT sum(payments) FROM window_transactions") == [["2000"]])
         pulled = server.query("SELECT user_id, WINDOWSTART, payments, total FROM window_transactions;")

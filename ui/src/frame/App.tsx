@@ -8,6 +8,7 @@ import { moveInList } from "../design/list";
 import { clock, count, rate } from "../lib/format";
 import { hrefOf, navigate, pathOf, usePath } from "../lib/url";
 import { Help } from "./Help";
+import { PAGES } from "./pages";
 import { Search } from "./Search";
 
 const FlowPage = lazy(() => import("../pages/FlowPage"));
@@ -18,16 +19,6 @@ const TablePage = lazy(() => import("../pages/TablePage"));
 const QueriesPage = lazy(() => import("../pages/QueriesPage"));
 const SqlPage = lazy(() => import("../pages/SqlPage"));
 const ConnectorsPage = lazy(() => import("../pages/ConnectorsPage"));
-
-/* Address, word, key after `g`. */
-export const PAGES: [string, string, string][] = [
-  ["flow", "Flow", "f"],
-  ["topics", "Topics", "t"],
-  ["tables", "Tables", "b"],
-  ["queries", "Queries", "q"],
-  ["sql", "SQL", "s"],
-  ["connectors", "Connectors", "c"],
-];
 
 function Page({ path }: { path: string[] }) {
   const [page = "flow", name] = path;

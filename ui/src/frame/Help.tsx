@@ -1,4 +1,4 @@
-import { PAGES } from "./App";
+import { PAGES } from "./pages";
 import { Dialog } from "./Dialog";
 
 const KEYS: [string, string][] = [

@@ -4,7 +4,7 @@ import { useGet } from "../api/http";
 import type { Hit } from "../api/types";
 import { rank } from "../lib/rank";
 import { hrefOf, navigate, pathOf } from "../lib/url";
-import { PAGES } from "./App";
+import { PAGES } from "./pages";
 import { Dialog } from "./Dialog";
 
 function useDelayed(value: string, ms: number): string {

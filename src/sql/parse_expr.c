@@ -350,8 +350,6 @@ static const struct ast_expr *parse_call(struct parser *p)
                 ok = push_arg(&args, lambda ? parse_lambda(p) : parse_argument(p));
             lambdas = lambda;
         } while (ok && parser_accept(p, TOK_COMMA));
-    } else {
-        expr->star = str_eq(expr->name, STR("COUNT")); /* COUNT() means COUNT(*) */
     }
     take_args(p, expr, &args);
     return ok && (parser_accept(p, TOK_RIGHT) || parse_unexpected(p, "{',', ')'}")) ? expr : NULL;

@@ -196,7 +196,7 @@ static void test_primaries(void **state)
     expr_prints("a->b->`c`[1]", "A->B->`c`[1]");
     expr_prints("(-a)->b", "(-A)->B");
     expr_prints("COUNT(*)", "COUNT(*)");
-    expr_prints("COUNT()", "COUNT(*)");
+    expr_prints("COUNT()", "COUNT()");
     expr_prints("pi()", "PI()");
     expr_prints("timestampadd(MINUTES, 5, ts)", "TIMESTAMPADD(MINUTES, 5, TS)");
     expr_prints("f(day)", "F(DAY)");

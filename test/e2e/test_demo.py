@@ -93,9 +93,15 @@ class Demo:
 
     def left(self):
         """Processes of the demo's session that still run."""
-        ids = subprocess.run(["ps", "-e", "-o", "sid=,pid=,stat=,args="], capture_output=True, text=True, check=True).stdout.split("\n")
-        rows = [row.split(None, 3) for row in ids if row.strip()]
-        return [row for row in rows if int(row[0]) == self.process.pid and not row[2].startswith("Z")]
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
+            except OSError:
+                continue  # it has ended meanwhile
+            if int(session) == self.process.pid and state != "Z":
+                found.append(path.parent.name)
+        return found
 
     def interrupt(self):
         os.killpg(self.process.pid, signal.SIGINT)

@@ -71,29 +71,50 @@ static bool make_driver(struct machine *machine, struct machine_query *query,
     return query->driver != NULL;
 }
 
+static struct machine_query *find_query(struct machine *machine, struct str id)
+{
+    for (size_t i = 0; i < machine->queries.len; i++)
+        if (str_eq(machine->queries.at[i].id, id))
+            return &machine->queries.at[i];
+    return NULL;
+}
+
+/* Drops the drivers of queries that are gone. */
+static void drop_ended(struct machine *machine)
+{
+    struct func_settings settings;
+    bool fail_on_timestamp;
+    struct str id;
+    for (size_t i = machine->queries.len; i-- > 0;) {
+        bool found = false;
+        for (uint32_t q = 0; engine_plan_at(machine->engine, q, &id, &settings, &fail_on_timestamp) != NULL;
+             q++)
+            found = found || str_eq(id, machine->queries.at[i].id);
+        if (!found) {
+            flow_driver_free(machine->queries.at[i].driver);
+            vec_remove(&machine->queries, i);
+        }
+    }
+}
+
 bool machine_sync_queries(struct machine *machine, struct err *err)
 {
     struct func_settings settings;
     bool fail_on_timestamp;
     struct str id;
     const struct plan *plan;
-    for (size_t i = machine->queries.len; i-- > 0;) {
-        bool found = false;
-        for (uint32_t q = 0;
-             (plan = engine_plan_at(machine->engine, q, &id, &settings, &fail_on_timestamp)) != NULL; q++)
-            found = found || (plan == machine->queries.at[i].plan && str_eq(id, machine->queries.at[i].id));
-        if (!found) {
-            flow_driver_free(machine->queries.at[i].driver);
-            vec_remove(&machine->queries, i);
-        }
-    }
+    drop_ended(machine);
     for (uint32_t q = 0;
          (plan = engine_plan_at(machine->engine, q, &id, &settings, &fail_on_timestamp)) != NULL; q++) {
-        bool found = false;
-        for (size_t i = 0; i < machine->queries.len; i++)
-            found = found || plan == machine->queries.at[i].plan;
-        if (found)
+        struct machine_query *old = find_query(machine, id);
+        if (old != NULL && old->plan == plan)
             continue;
+        if (old != NULL) { /* CREATE OR REPLACE */
+            if (!flow_driver_replace(old->driver, plan, err))
+                return false;
+            old->plan = plan;
+            continue;
+        }
         struct machine_query query = {.id = str_dup(id, &machine->arena), .plan = plan};
         if (!make_driver(machine, &query, &settings, fail_on_timestamp, err))
             return false;

@@ -7,7 +7,8 @@ static bool parse_schema(struct str text, const struct ast_column_def **columns,
 {
     const struct ast_stmt *const *stmts;
     uint32_t stmt_count;
-    struct str sql = str_printf(arena, "CREATE STREAM X (%.*s);", STR_ARG(text));
+    const char *kind = str_find(text, STR("PRIMARY KEY")) >= 0 ? "TABLE" : "STREAM";
+    struct str sql = str_printf(arena, "CREATE %s X (%.*s);", kind, STR_ARG(text));
     struct err err = {0};
     if (!sql_parse(sql, NULL, &stmts, &stmt_count, arena, &err) || stmt_count != 1)
         return false;

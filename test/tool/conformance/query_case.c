@@ -1,13 +1,30 @@
 /* query_case.c - statements, then inputs through one query after the other, then compare (the data's README, section 2). */
 #include "conformance.h"
 
+/* The statements of a case are lines of one text: places in messages count from its start. */
+static struct str place(const struct json_value *statements, uint32_t i, struct arena *arena)
+{
+    struct buf text = {0};
+    for (uint32_t before = 0; before < i; before++) {
+        struct str stmt = statements->elems[before].str;
+        for (size_t at = 0; at < stmt.len; at++)
+            if (stmt.ptr[at] == '\n')
+                buf_append_char(&text, '\n');
+        buf_append_char(&text, '\n');
+    }
+    buf_append_str(&text, statements->elems[i].str);
+    struct str placed = str_dup(buf_str(&text), arena);
+    buf_fini(&text);
+    return placed;
+}
+
 /* All statements are parsed first: a syntax error anywhere comes before any effect. */
 static bool parse_all(const struct json_value *statements, struct arena *arena, struct err *err)
 {
     for (uint32_t i = 0; i < statements->len; i++) {
         const struct ast_stmt *const *stmts;
         uint32_t count;
-        if (!sql_parse(statements->elems[i].str, NULL, &stmts, &count, arena, err))
+        if (!sql_parse(place(statements, i, arena), NULL, &stmts, &count, arena, err))
             return false;
     }
     return true;
@@ -79,7 +96,7 @@ static bool run_statements(struct machine *machine, const struct json_value *sta
                            struct err *err)
 {
     for (*failed = 0; *failed < statements->len; (*failed)++)
-        if (!machine_run(machine, statements->elems[*failed].str, err))
+        if (!machine_run(machine, place(statements, *failed, &machine->arena), err))
             return false;
     return true;
 }

@@ -408,9 +408,7 @@ void worker_run(void *arg)
     struct worker *worker = arg;
     while (!worker->stop) {
         mailbox_drain(worker->box, on_mail, worker);
-        if (obey(worker))
-            continue;
-        if (run_tasks(worker))
+        if (worker->stop || obey(worker) || run_tasks(worker))
             continue;
         bool flushed = flush_tasks(worker);
         if (write_out(worker, epoch_txn(worker)) || flushed)

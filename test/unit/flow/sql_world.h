@@ -84,8 +84,8 @@ static const struct plan *sql_run(struct sql_world *world, const char *query_id,
 }
 
 /* Appends a record; NULL: null. Plain bytes, as formats KAFKA (text), JSON and DELIMITED have them. */
-static void sql_put(struct sql_world *world, const char *topic, int32_t partition, int64_t time_ms,
-                    const char *key, const char *value)
+static inline void sql_put(struct sql_world *world, const char *topic, int32_t partition, int64_t time_ms,
+                           const char *key, const char *value)
 {
     struct err err;
     struct client_writer *writer =
@@ -97,7 +97,7 @@ static void sql_put(struct sql_world *world, const char *topic, int32_t partitio
     client_writer_free(writer);
 }
 
-static void sql_print_bytes(struct buf *out, struct str bytes)
+static inline void sql_print_bytes(struct buf *out, struct str bytes)
 {
     if (str_is_null(bytes)) {
         buf_append_cstr(out, "null");
@@ -112,8 +112,8 @@ static void sql_print_bytes(struct buf *out, struct str bytes)
 }
 
 /* Committed records of a partition from an offset on: "key=value@time ...". */
-static void sql_read(struct sql_world *world, const char *topic, int32_t partition, int64_t offset,
-                     struct buf *out)
+static inline void sql_read(struct sql_world *world, const char *topic, int32_t partition, int64_t offset,
+                            struct buf *out)
 {
     struct client_reader_options options = {.isolation = CLIENT_COMMITTED, .offset = offset};
     struct err err;

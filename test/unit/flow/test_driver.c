@@ -347,7 +347,7 @@ static void grouping_drops_null_groups(void **state)
     put(&test, "j", 3, "c", NULL);
     put(&test, "j", 4, "d", "{\"G\":\"x\"}");
     assert_topic(&test.world, "O", "x={\"N\":1}@1 x={\"N\":2}@4");
-    assert_string_equal(test.log.ptr, "1 processing.Q.Aggregate.GroupBy@1\n");
+    assert_string_equal(test.log.ptr, "1 processing.Q.GroupBy@1\n");
     end(&test);
 }
 

@@ -26,7 +26,7 @@ struct operation {
     bool takes_body;
 };
 
-/* Replies ----------------------------------------------------------------------------------------------------------- */
+/* Replies ------------------------------------------------------------------------------------------------ */
 
 static void reply_err(struct http_request *req, const struct err *err)
 {
@@ -75,7 +75,7 @@ static void submit(struct http_request *req, struct api_env *env, const struct o
     pool_submit(env->pool, run_call, call, NULL, NULL);
 }
 
-/* Operations ------------------------------------------------------------------------------------------------------------ */
+/* Operations --------------------------------------------------------------------------------------------- */
 
 static bool query_flag(struct call *call, const char *name)
 {
@@ -253,7 +253,7 @@ static bool run_validate(struct call *call, struct json_writer *out, struct err 
     return connect_validate(call->env->connect, call->name, call->body, out, err);
 }
 
-/* Routes -------------------------------------------------------------------------------------------------------------------- */
+/* Routes ------------------------------------------------------------------------------------------------- */
 
 static void get_root(struct http_request *req, void *arg)
 {

@@ -152,7 +152,7 @@ static const struct conf_option sink_options[] = {
 const struct conf_table sink_table = {"connect", sink_options, COUNT_OF(sink_options),
                                       sizeof(struct sink_settings)};
 
-/* Pairs ------------------------------------------------------------------------------------------------------------- */
+/* Pairs -------------------------------------------------------------------------------------------------- */
 
 struct str pairs_get(const struct conf_pairs *pairs, struct str name, bool *is_set)
 {
@@ -205,7 +205,7 @@ void pairs_to_json(const struct conf_pairs *pairs, struct json_writer *out)
     json_object_end(out);
 }
 
-/* Checks -------------------------------------------------------------------------------------------------------------- */
+/* Checks ------------------------------------------------------------------------------------------------- */
 
 static struct str look_up(void *arg, struct str name, bool *is_set)
 {

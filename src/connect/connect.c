@@ -7,7 +7,7 @@
  */
 #include "connect/connect_int.h"
 
-/* Locks and look-ups -------------------------------------------------------------------------------------------------- */
+/* Locks and look-ups ------------------------------------------------------------------------------------- */
 
 static struct connector *find(struct connect *connect, struct str name, struct err *err)
 {
@@ -46,7 +46,7 @@ static struct connect_task *find_task(struct connector *connector, int64_t task,
     return NULL;
 }
 
-/* Answers --------------------------------------------------------------------------------------------------------------- */
+/* Answers ------------------------------------------------------------------------------------------------ */
 
 static bool look_info(struct connector *connector, int64_t task, struct json_writer *out, struct err *err)
 {
@@ -265,7 +265,7 @@ bool connect_list(struct connect *connect, bool with_info, bool with_status, str
     return true;
 }
 
-/* Changes ------------------------------------------------------------------------------------------------------------------- */
+/* Changes ------------------------------------------------------------------------------------------------ */
 
 bool connect_target_parse(struct str text, enum connect_target *out, struct err *err)
 {
@@ -282,7 +282,7 @@ bool connect_target_parse(struct str text, enum connect_target *out, struct err 
 }
 
 static bool configs_target(struct connect *connect, struct str name, enum connect_target target,
-                         struct err *err)
+                           struct err *err)
 {
     static const char *const words[] = {"STARTED", "PAUSED", "STOPPED"};
     struct buf text = {0};
@@ -294,7 +294,7 @@ static bool configs_target(struct connect *connect, struct str name, enum connec
 }
 
 static bool configs_config(struct connect *connect, struct str name, const struct conf_pairs *config,
-                         struct err *err)
+                           struct err *err)
 {
     struct buf text = {0};
     struct json_writer out = {.out = &text};
@@ -483,7 +483,7 @@ bool connect_restart_task(struct connect *connect, struct str name, int64_t numb
     return task != NULL;
 }
 
-/* SQL --------------------------------------------------------------------------------------------------------------------------- */
+/* SQL ---------------------------------------------------------------------------------------------------- */
 
 static void sql_state(struct connector *connector, struct buf *out)
 {
@@ -546,7 +546,7 @@ bool connect_sql_drop(void *state, struct str name, struct err *err)
     return connect_delete(state, name, err);
 }
 
-/* For the page ------------------------------------------------------------------------------------------------------------------- */
+/* For the page ------------------------------------------------------------------------------------------- */
 
 static void fill_task(struct connect_task *task, struct connect_task_info *out, struct arena *arena)
 {
@@ -602,7 +602,7 @@ struct connect_connector_info *connect_info_list(struct connect *connect, uint32
     return list;
 }
 
-/* Life ------------------------------------------------------------------------------------------------------------------------------ */
+/* Life --------------------------------------------------------------------------------------------------- */
 
 struct stored {
     struct map configs, targets; /* name -> struct str * in the arena */

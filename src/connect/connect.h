@@ -39,7 +39,7 @@ bool connect_open(struct connect **out, const struct connect_options *options, s
 /* Stops all tasks (they resume at the next start), waits for them, frees. NULL is allowed. */
 void connect_close(struct connect *connect);
 
-/* Administration: Connect's REST API in functions -------------------------------------------------------------------
+/* Administration: Connect's REST API in functions -----------------------------------------------------------
  *
  * All of them: any thread, blocking for a moment (a change is durable when it returns). `out` gets one JSON value,
  * nothing on failure. ERR_NOT_FOUND, ERR_CONFLICT, ERR_BAD_REQUEST with Connect's texts. A config is a JSON object
@@ -126,7 +126,7 @@ struct connect_connector_info {
 struct connect_connector_info *connect_info_list(struct connect *connect, uint32_t *count,
                                                  struct arena *arena);
 
-/* Data: what converters make and plugins take ---------------------------------------------------------------------------- */
+/* Data: what converters make and plugins take ------------------------------------------------------------ */
 
 /* Type of a value: how it is represented, and what Connect's schema says beyond that. */
 struct connect_type {
@@ -167,7 +167,7 @@ struct sink_record {
 /* A value as JSON text: decimals as numbers, times as ISO texts, bytes as base64. */
 void connect_value_to_json(struct value v, const struct sql_type *type, struct json_writer *out);
 
-/* Plugins ---------------------------------------------------------------------------------------------------------------- */
+/* Plugins ------------------------------------------------------------------------------------------------ */
 
 enum connector_kind { CONNECTOR_SOURCE, CONNECTOR_SINK };
 

@@ -19,7 +19,7 @@
 #include "connect/connect.h"
 #include "loop/loop.h"
 
-/* Life cycle (life.c) ---------------------------------------------------------------------------------------------- */
+/* Life cycle (life.c) ------------------------------------------------------------------------------------ */
 
 enum connect_state {
     STATE_UNASSIGNED,
@@ -38,7 +38,7 @@ const char *connect_state_name(enum connect_state state); /* "RUNNING" */
 /* The state after the event; the same one when the event means nothing there. */
 enum connect_state connect_state_next(enum connect_state state, enum connect_event event);
 
-/* Configurations (config.c, plugin.c) -------------------------------------------------------------------------------- */
+/* Configurations (config.c, plugin.c) -------------------------------------------------------------------- */
 
 /* The options that every sink connector has. */
 struct sink_settings {
@@ -94,7 +94,7 @@ bool class_is_named(const struct connector_class *class, struct str name);
 const struct connector_class *class_of_config(const struct connect *connect, const struct conf_pairs *pairs,
                                               struct err *err);
 
-/* Converters (convert.c, convert_json.c, convert_schema.c) --------------------------------------------------------------- */
+/* Converters (convert.c, convert_json.c, convert_schema.c) ----------------------------------------------- */
 
 struct converter;
 
@@ -130,7 +130,7 @@ struct json_schemas {
 bool convert_json_declared(struct str bytes, struct json_schemas *schemas, bool replace_null,
                            struct connect_data *out, struct arena *arena, struct err *err);
 
-/* Tasks (task.c, input.c, dlq.c) ------------------------------------------------------------------------------------------ */
+/* Tasks (task.c, input.c, dlq.c) ------------------------------------------------------------------------- */
 
 /* A partition that a task reads. */
 struct sink_input {
@@ -237,15 +237,16 @@ bool task_report_raw(struct connect_task *task, uint32_t i, enum error_stage sta
 bool dlq_write(struct connect_task *task, const struct record *rec, struct str topic, int32_t partition,
                enum error_stage stage, const struct err *cause, struct err *err);
 
-/* Stored configurations (store.c) -------------------------------------------------------------------------------------------- */
+/* Stored configurations (store.c) ------------------------------------------------------------------------ */
 
 typedef void configs_visit(void *arg, struct str key, struct str value);
 bool configs_open(struct connect *connect, configs_visit *visit, void *arg, struct err *err);
 
 /* Durable when it returns; a null value deletes. */
-bool configs_put(struct connect *connect, const char *kind, struct str name, struct str value, struct err *err);
+bool configs_put(struct connect *connect, const char *kind, struct str name, struct str value,
+                 struct err *err);
 
-/* Connectors (connector.c) -------------------------------------------------------------------------------------------------------- */
+/* Connectors (connector.c) ------------------------------------------------------------------------------- */
 
 struct connector *connector_new(struct connect *connect, struct str name, const struct conf_pairs *config,
                                 enum connect_target target);

@@ -35,7 +35,7 @@ struct converter {
 
 enum { SCHEMAS_KEPT = 1000 };
 
-/* Simple encodings ------------------------------------------------------------------------------------------------------ */
+/* Simple encodings --------------------------------------------------------------------------------------- */
 
 static const struct connect_schema simple_schemas[];
 
@@ -94,7 +94,7 @@ static bool read_json(struct converter *conv, struct str bytes, struct connect_d
                          : convert_json_guess(bytes, &conv->shapes, out, arena, err);
 }
 
-/* The table --------------------------------------------------------------------------------------------------------------- */
+/* The table ---------------------------------------------------------------------------------------------- */
 
 static const struct connect_field string_field = {.type = {.type = &type_string, .optional = true}};
 static const struct connect_field bytes_field = {.type = {.type = &type_bytes, .optional = true}};
@@ -184,7 +184,7 @@ const char *converter_class_at(size_t i)
     return i < COUNT_OF(classes) ? classes[i].name : NULL;
 }
 
-/* Life ---------------------------------------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------------------- */
 
 static struct str setting(const struct conf_pairs *pairs, const char *prefix, const char *name)
 {
@@ -295,7 +295,7 @@ const char *converter_name(const struct converter *conv)
     return conv->class->name;
 }
 
-/* Windows ---------------------------------------------------------------------------------------------------------------------- */
+/* Windows ------------------------------------------------------------------------------------------------ */
 
 /* The schema with the window's fields behind it. */
 static const struct connect_schema *windowed_schema(struct converter *conv,

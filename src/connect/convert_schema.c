@@ -24,7 +24,7 @@ struct declared {
     struct connect_schema schema; /* of the whole, at the top */
 };
 
-/* Types ----------------------------------------------------------------------------------------------------------------- */
+/* Types -------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -163,7 +163,7 @@ static bool read_schema(const struct json_value *json, struct declared *out, int
     return true;
 }
 
-/* Values ------------------------------------------------------------------------------------------------------------------ */
+/* Values ------------------------------------------------------------------------------------------------- */
 
 static bool read_value(const struct json_value *json, const struct declared *type, bool replace_null,
                        struct value *out, struct arena *arena, struct err *err);
@@ -334,7 +334,7 @@ static bool read_value(const struct json_value *json, const struct declared *typ
     }
 }
 
-/* The whole ------------------------------------------------------------------------------------------------------------------ */
+/* The whole ---------------------------------------------------------------------------------------------- */
 
 static bool read_default(struct declared *type, struct arena *arena, struct err *err)
 {

@@ -70,7 +70,7 @@ bool task_report_raw(struct connect_task *task, uint32_t i, enum error_stage sta
     return true;
 }
 
-/* The topic ------------------------------------------------------------------------------------------------------------ */
+/* The topic ---------------------------------------------------------------------------------------------- */
 
 static bool open_dlq(struct connect_task *task, struct err *err)
 {

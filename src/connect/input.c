@@ -44,7 +44,7 @@ static void on_notify(void *arg)
     pthread_mutex_unlock(&task->lock);
 }
 
-/* Shares -------------------------------------------------------------------------------------------------------------- */
+/* Shares ------------------------------------------------------------------------------------------------- */
 
 typedef vec(struct sink_position) shares;
 
@@ -82,7 +82,7 @@ static bool is_same(struct connect_task *task, const shares *found)
     return true;
 }
 
-/* Places ---------------------------------------------------------------------------------------------------------------- */
+/* Places ------------------------------------------------------------------------------------------------- */
 
 static bool fetch_committed(struct connect_task *task, const shares *found, int64_t *offsets,
                             struct arena *arena, struct err *err)
@@ -163,7 +163,7 @@ bool task_assign(struct connect_task *task, struct err *err)
     return done;
 }
 
-/* Reading ----------------------------------------------------------------------------------------------------------------- */
+/* Reading ------------------------------------------------------------------------------------------------ */
 
 /* What to do when a partition cannot be read on. True: go on with the others. */
 static bool poll_failed(struct connect_task *task, struct sink_input *input, struct err *err)

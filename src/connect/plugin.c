@@ -61,7 +61,7 @@ const struct connector_class *class_of_config(const struct connect *connect, con
     return NULL;
 }
 
-/* Lists ---------------------------------------------------------------------------------------------------------------- */
+/* Lists -------------------------------------------------------------------------------------------------- */
 
 static void plugin_to_json(const char *class, const char *type, const char *version, struct json_writer *out)
 {
@@ -107,7 +107,7 @@ bool connect_sql_plugins(void *state, struct json_writer *out, struct err *err)
     return true;
 }
 
-/* Definitions ------------------------------------------------------------------------------------------------------------ */
+/* Definitions -------------------------------------------------------------------------------------------- */
 
 static const char *const importances[] = {"HIGH", "MEDIUM", "LOW"};
 
@@ -150,7 +150,7 @@ bool connect_plugin_config(struct connect *connect, struct str plugin, struct js
     return true;
 }
 
-/* Validation ---------------------------------------------------------------------------------------------------------------- */
+/* Validation --------------------------------------------------------------------------------------------- */
 
 static void value_to_json(const struct conf_check_result *result, struct json_writer *out)
 {

@@ -43,7 +43,8 @@ bool configs_open(struct connect *connect, configs_visit *visit, void *arg, stru
     return done;
 }
 
-bool configs_put(struct connect *connect, const char *kind, struct str name, struct str value, struct err *err)
+bool configs_put(struct connect *connect, const char *kind, struct str name, struct str value,
+                 struct err *err)
 {
     struct buf key = {0};
     struct timespec now;

@@ -13,9 +13,9 @@
 
 #include "connect/connect_int.h"
 
-enum { COMMIT_INTERVAL_MS = 1000, TOPIC_WAIT_MS = 200, BACKOFF_FIRST_MS = 100 };
+enum { COMMIT_INTERVAL_MS = 1000, TOPIC_WAIT_MS = 200, BACKOFF_FIRST_MS = 100, PAUSE_TURN_MS = 60000 };
 
-/* State ------------------------------------------------------------------------------------------------------------------- */
+/* State -------------------------------------------------------------------------------------------------- */
 
 void task_set_state(struct connect_task *task, enum connect_event event, const char *trace)
 {
@@ -78,7 +78,7 @@ static bool is_paused(struct connect_task *task)
     return paused;
 }
 
-/* For plugins ---------------------------------------------------------------------------------------------------------------- */
+/* For plugins -------------------------------------------------------------------------------------------- */
 
 struct str connect_task_connector(const struct connect_task *task)
 {
@@ -107,7 +107,7 @@ bool connect_task_report(struct connect_task *task, size_t i, const struct err *
     return task_report_raw(task, task->record_raw.at[i], STAGE_TASK_PUT, cause, err);
 }
 
-/* A batch ---------------------------------------------------------------------------------------------------------------------- */
+/* A batch ------------------------------------------------------------------------------------------------ */
 
 static bool convert_one(struct connect_task *task, uint32_t i, struct err *err)
 {
@@ -159,7 +159,12 @@ static bool back_off(struct connect_task *task, int64_t n)
 {
     int64_t pause_ms = MIN((int64_t)BACKOFF_FIRST_MS << MIN(n, 20), task->backoff_max_ms);
     int64_t jitter_ms = clock_mono_us() % (pause_ms / 5 + 1);
-    return task_sleep(task, pause_ms - jitter_ms);
+    bool go_on = task_sleep(task, pause_ms - jitter_ms);
+    while (go_on && is_paused(task)) { /* the batch waits */
+        task_set_state(task, EVENT_PAUSE, NULL);
+        go_on = task_sleep(task, PAUSE_TURN_MS);
+    }
+    return go_on;
 }
 
 /* Runs a step of the plugin until it succeeds, fails for good, or the task shall stop (false, code ERR_SHUTDOWN). */
@@ -223,7 +228,7 @@ static bool deliver(struct connect_task *task, struct err *err)
     return true;
 }
 
-/* The thread ---------------------------------------------------------------------------------------------------------------------- */
+/* The thread --------------------------------------------------------------------------------------------- */
 
 static bool commit_due(struct connect_task *task, bool now, struct err *err)
 {
@@ -240,7 +245,7 @@ static bool run_once(struct connect_task *task, struct err *err)
             return false;
         if (task_state(task) != STATE_PAUSED)
             task_set_state(task, EVENT_PAUSE, NULL);
-        task_sleep(task, 60000);
+        task_sleep(task, PAUSE_TURN_MS);
         return true;
     }
     if (task_state(task) != STATE_RUNNING)
@@ -310,7 +315,7 @@ static void task_main(void *arg)
     task_set_state(task, EVENT_FAIL, err.text);
 }
 
-/* Life -------------------------------------------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------------------- */
 
 static void make_counters(struct connect_task *task)
 {

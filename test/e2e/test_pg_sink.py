@@ -208,9 +208,10 @@ def poison(server, pg):
     """Records that cannot be read or written go to the dead letter topic, each once; all others arrive in order."""
     pg.query("CREATE TABLE poison (id text PRIMARY KEY, n int CHECK (n <> 13), name varchar(5), at timestamptz)")
     bad = {"b1": ("{broken", "VALUE_CONVERTER"), "b2": ('{"n": 13}', "TASK_PUT"), "b3": ('{"n": 99999999999}', "TASK_PUT"),
-           "b4": ('{"n": 1, "name": "too long"}', "TASK_PUT"), "b5": ('{"n": 1, "name": "a\\u0000b"}', "TASK_PUT"), "b6": ('{"n": "many"}', "TASK_PUT")}
+           "b4": ('{"n": 1, "name": "too long"}', "TASK_PUT"), "b5": ('{"n": 1, "name": "a\\u0000b"}', "TASK_PUT"), "b6": ('{"n": "many"}', "TASK_PUT"),
+           "b7": ('{"n": 1, "nowhere": 2}', "TASK_PUT"), "b8": ("[1]", "TASK_PUT"), "b9": ("7", "TASK_PUT")}
     lines = [f"g{i:04}|" + json.dumps({"n": i + 100, "name": "ok", "at": 1577836800123 + i}) for i in range(1000)]
-    for place, (key, (value, _)) in zip([0, 17, 18, 500, 998, 999], bad.items()):
+    for place, (key, (value, _)) in zip([0, 17, 18, 500, 600, 601, 602, 1007, 1008], bad.items()):
         lines.insert(place, f"{key}|{value}")
     produce(server, "poison", lines)
     create(server, "poison", pg, topics="poison", pk_mode="record_key", pk_fields="id", errors_tolerance="all", auto_create="false",

@@ -60,7 +60,7 @@ static bool result_failed(struct pg_conn *conn, const PGresult *result, struct e
                    detail != NULL ? ": " : "", detail != NULL ? detail : "", state);
 }
 
-/* Waiting -------------------------------------------------------------------------------------------------------------- */
+/* Waiting ------------------------------------------------------------------------------------------------ */
 
 /* Waits until the socket is ready or a turn is over; false when the task shall stop and had its grace. */
 static bool wait_turn(struct pg_conn *conn, short events, int *waited_ms, struct err *err)
@@ -99,7 +99,7 @@ static bool next_result(struct pg_conn *conn, PGresult **result, int *waited_ms,
     return true;
 }
 
-/* Life ------------------------------------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------------------- */
 
 bool pg_connect(struct pg_conn *conn, const struct pg_settings *settings, struct err *err)
 {
@@ -119,7 +119,12 @@ bool pg_connect(struct pg_conn *conn, const struct pg_settings *settings, struct
                                 .events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT};
             poll(&fd, 1, TURN_MS);
         }
-        done = state == PGRES_POLLING_OK || lost(conn, "cannot connect", err);
+        done = state == PGRES_POLLING_OK;
+        if (!done && (state == PGRES_POLLING_FAILED || PQstatus(conn->pq) == CONNECTION_BAD))
+            lost(conn, "cannot connect", err);
+        else if (!done)
+            err_set(err, ERR_UNAVAILABLE, "PostgreSQL: cannot connect: no answer within %d s",
+                    CONNECT_MS / 1000);
         if (done)
             PQsetnonblocking(conn->pq, 1);
         else
@@ -134,7 +139,8 @@ void pg_forget_prepared(struct pg_conn *conn)
     map_clear(&conn->prepared);
     arena_reset(&conn->arena);
     if (conn->pq != NULL)
-        (void)pg_run(conn, "DEALLOCATE ALL", 0, NULL, NULL, &(struct err){0});
+        ignore(pg_run(conn, "DEALLOCATE ALL", 0, NULL, NULL, &(struct err){0}),
+               "a lost connection shows soon enough");
 }
 
 void pg_disconnect(struct pg_conn *conn)
@@ -146,7 +152,7 @@ void pg_disconnect(struct pg_conn *conn)
     arena_fini(&conn->arena);
 }
 
-/* Statements ----------------------------------------------------------------------------------------------------------------- */
+/* Statements --------------------------------------------------------------------------------------------- */
 
 static bool good_status(const PGresult *result)
 {

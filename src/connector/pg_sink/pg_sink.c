@@ -119,7 +119,7 @@ static bool check(const void *settings_, const char **key, struct err *err)
     return true;
 }
 
-/* Life ------------------------------------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------------------- */
 
 static void *start(struct connect_task *task, const void *settings_)
 {

@@ -7,7 +7,7 @@
 #include "connector/pg_sink/pg_sink.h"
 #include "type/time_format.h"
 
-/* Options --------------------------------------------------------------------------------------------------------- */
+/* Options ------------------------------------------------------------------------------------------------ */
 
 enum insert_mode { INSERT_INSERT, INSERT_UPSERT, INSERT_UPDATE };
 enum pk_mode { PK_NONE, PK_KAFKA, PK_RECORD_KEY, PK_RECORD_VALUE };
@@ -35,7 +35,7 @@ struct pg_params {
 bool pg_url_parse(const struct pg_settings *settings, struct pg_params *out, struct arena *arena,
                   struct err *err);
 
-/* The connection (pg_conn.c) ------------------------------------------------------------------------------------- */
+/* The connection (pg_conn.c) ----------------------------------------------------------------------------- */
 
 struct pg_conn {
     struct connect_task *task;
@@ -69,7 +69,7 @@ bool pg_run_all(struct pg_conn *conn, const struct pg_statement *statements, siz
  * ERR_STATEMENT the statement does not fit the table, ERR_FORBIDDEN, ERR_INTERNAL the rest. */
 enum err_code pg_classify(const char *sqlstate);
 
-/* Tables (table.c) -------------------------------------------------------------------------------------------------- */
+/* Tables (table.c) --------------------------------------------------------------------------------------- */
 
 struct pg_column {
     struct str name;      /* as it is in the table */

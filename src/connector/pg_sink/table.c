@@ -39,7 +39,7 @@ struct str table_name_of(const struct pg_sink *sink, struct str topic, struct ar
     return result;
 }
 
-/* Reading ---------------------------------------------------------------------------------------------------------------- */
+/* Reading ------------------------------------------------------------------------------------------------ */
 
 static bool read_columns(struct pg_sink *sink, struct pg_table *table, struct err *err)
 {
@@ -98,7 +98,7 @@ static const struct pg_column *find_column(const struct pg_table *table, struct 
     return NULL;
 }
 
-/* Making -------------------------------------------------------------------------------------------------------------------- */
+/* Making ------------------------------------------------------------------------------------------------- */
 
 static const char *type_for(const struct connect_type *type)
 {
@@ -221,7 +221,7 @@ static bool add_columns(struct pg_sink *sink, struct pg_table *table, const stru
         if (columns[i].type.type == &type_null || find_column(table, columns[i].name) != NULL)
             continue;
         if (!columns[i].type.optional && value_is_null(columns[i].type.default_value))
-            done = err_set(err, ERR_STATEMENT,
+            done = err_set(err, ERR_INVALID_RECORD,
                            "Cannot ALTER TABLE %.*s to add missing field %.*s, as the field is not optional "
                            "and does not have a default value",
                            STR_ARG(table->name), STR_ARG(columns[i].name));
@@ -267,7 +267,7 @@ bool table_fit(struct pg_sink *sink, struct pg_table *table, struct pg_target_co
     if (missing_columns(table, columns, count, &names) != 0) {
         done =
             settings->auto_evolve ||
-            err_set(err, ERR_STATEMENT,
+            err_set(err, ERR_INVALID_RECORD,
                     "Table %.*s is missing fields (%s) and auto-evolution is disabled; add the columns, or "
                     "set auto.evolve=true",
                     STR_ARG(table->name), names.ptr);

@@ -110,7 +110,7 @@ static void append_quoted(struct str text, struct buf *out)
     buf_append_char(out, '"');
 }
 
-/* Arrays: of declared type, and as guessed JSON ---------------------------------------------------------------------------- */
+/* Arrays: of declared type, and as guessed JSON ---------------------------------------------------------- */
 
 static void append_array(const struct pg_sink *sink, struct value v, const struct sql_type *type,
                          const struct pg_column *column, struct buf *out)

@@ -48,7 +48,7 @@ struct write {
     struct arena *arena;
 };
 
-/* Shapes ------------------------------------------------------------------------------------------------------------------ */
+/* Shapes ------------------------------------------------------------------------------------------------- */
 
 static bool same_name(const struct pg_sink *sink, struct str a, struct str b)
 {
@@ -224,7 +224,7 @@ static void widen(struct write *write, struct shape *shape)
     }
 }
 
-/* SQL ------------------------------------------------------------------------------------------------------------------------- */
+/* SQL ---------------------------------------------------------------------------------------------------- */
 
 /* The column as it is called in the table. */
 static void append_column(const struct pg_target_column *column, struct buf *sql)
@@ -369,8 +369,11 @@ static bool prepare_shape(struct write *write, struct shape *shape, struct err *
         shape->column_count = 0;
         return true;
     }
-    if (!table_fit(sink, shape->table, shape->columns, shape->column_count, err))
-        return false;
+    if (!table_fit(sink, shape->table, shape->columns, shape->column_count, err)) {
+        /* Records with fields that the table has no column for are bad records, not a bad table. */
+        shape->refused = *err;
+        return err->code == ERR_INVALID_RECORD;
+    }
     drop_unknown(shape);
     if (shape->column_count == 0)
         err_set(&shape->refused, ERR_INVALID_RECORD, "the record holds nothing but nulls of unknown type");
@@ -379,7 +382,7 @@ static bool prepare_shape(struct write *write, struct shape *shape, struct err *
     return true;
 }
 
-/* Rows ------------------------------------------------------------------------------------------------------------------------- */
+/* Rows --------------------------------------------------------------------------------------------------- */
 
 static struct value value_of(const struct sink_record *rec, const struct pg_target_column *column)
 {
@@ -435,7 +438,7 @@ static struct str key_of(const struct write *write, const struct row *row, struc
     return buf_str(out);
 }
 
-/* Runs --------------------------------------------------------------------------------------------------------------------------- */
+/* Runs --------------------------------------------------------------------------------------------------- */
 
 static bool same_statement(const struct shape *a, const struct shape *b)
 {
@@ -515,7 +518,7 @@ static bool run_fast(struct write *write, const struct sink_position *positions,
     return done;
 }
 
-/* Halving ---------------------------------------------------------------------------------------------------------------------------- */
+/* Halving ------------------------------------------------------------------------------------------------ */
 
 static bool halve(struct write *write, const struct shape *shape, size_t from, size_t to, struct err *err)
 {

@@ -8,7 +8,7 @@
 #include "connect/connect_int.h"
 #include "type/decimal.h"
 
-/* A plugin with one option and one rule of its own --------------------------------------------------------------------- */
+/* A plugin with one option and one rule of its own ------------------------------------------------------- */
 
 struct probe_settings {
     int64_t size;
@@ -36,7 +36,7 @@ static const struct connector_class probe_class = {.name = "Probe",
                                                    .options = &probe_table,
                                                    .check = probe_check};
 
-/* Life cycle -------------------------------------------------------------------------------------------------------------- */
+/* Life cycle --------------------------------------------------------------------------------------------- */
 
 static void states(void **state)
 {
@@ -56,7 +56,7 @@ static void states(void **state)
         assert_int_equal(connect_state_next((enum connect_state)s, EVENT_STOP), STATE_STOPPED);
 }
 
-/* Configurations ------------------------------------------------------------------------------------------------------------- */
+/* Configurations ----------------------------------------------------------------------------------------- */
 
 static void check_text(const char *json, struct err *err)
 {
@@ -140,7 +140,7 @@ static void topics_by_regex(void **state)
     assert_false(topic_is_of(&settings, STR("bxx")));
 }
 
-/* Converters -------------------------------------------------------------------------------------------------------------------- */
+/* Converters --------------------------------------------------------------------------------------------- */
 
 struct bench {
     struct arena arena;

@@ -155,8 +155,10 @@ static bool prepare_all(struct sandbox *box, struct session *session, struct str
         return false;
     }
     struct str rest = sql, text;
-    while (sql_next_statement(&rest, &text)) {
-        if (!sql_parse(text, &session->variables, &stmts, &count, arena, err)) {
+    struct sql_place place = {1, 1};
+    for (const char *done = sql.ptr; sql_next_statement(&rest, &text); done = text.ptr) {
+        sql_place_move(&place, str_of(done, (size_t)(text.ptr - done)));
+        if (!sql_parse_at(text, place, &session->variables, &stmts, &count, arena, err)) {
             *failed = text;
             return false;
         }

@@ -242,10 +242,9 @@ static size_t skip_blank(struct str text, size_t i)
     return i;
 }
 
-/* Moves the place over text[from, to). */
-static void move_place(struct sql_place *place, struct str text, size_t from, size_t to)
+void sql_place_move(struct sql_place *place, struct str text)
 {
-    for (size_t i = from; i < to; i++) {
+    for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] == '\n') {
             place->line++;
             place->column = 1;
@@ -257,7 +256,7 @@ static void move_place(struct sql_place *place, struct str text, size_t from, si
 
 void parser_lex(struct parser *p)
 {
-    struct sql_place place = {1, 1};
+    struct sql_place place = p->start;
     struct str text = p->text;
     size_t i = 0;
     for (;;) {
@@ -272,7 +271,7 @@ void parser_lex(struct parser *p)
             vec_push(&p->tokens, token);
         }
         ASSERT(next > i);
-        move_place(&place, text, i, next);
+        sql_place_move(&place, str_sub(text, i, next - i));
         i = next;
     }
     vec_push(&p->tokens, (struct token){.kind = TOK_EOF, .text = str_sub(text, text.len, 0), .place = place});

@@ -323,9 +323,12 @@ bool parse_string(struct parser *p, struct str *value)
 
 /* Doors ------------------------------------------------------------------------------------------------- */
 
-static bool parser_init(struct parser *p, struct str text, struct arena *arena, struct err *err)
+static const struct sql_place first_place = {1, 1};
+
+static bool parser_init(struct parser *p, struct str text, struct sql_place start, struct arena *arena,
+                        struct err *err)
 {
-    *p = (struct parser){.arena = arena, .err = err};
+    *p = (struct parser){.start = start, .arena = arena, .err = err};
     if (text.len > SQL_TEXT_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "the statements are %zu bytes long; at most %d are read at once",
                        text.len, SQL_TEXT_BYTES_MAX);
@@ -370,12 +373,12 @@ static bool parse_statements(struct parser *p, const struct ast_stmt *const **st
     return ok;
 }
 
-static bool parse_text(struct str text, const struct map *variables, bool test_statements,
-                       const struct ast_stmt *const **stmts, uint32_t *count, struct arena *arena,
-                       struct err *err)
+static bool parse_text(struct str text, struct sql_place start, const struct map *variables,
+                       bool test_statements, const struct ast_stmt *const **stmts, uint32_t *count,
+                       struct arena *arena, struct err *err)
 {
     struct parser p;
-    if (!parser_init(&p, text, arena, err))
+    if (!parser_init(&p, text, start, arena, err))
         return false;
     p.test_statements = test_statements;
     p.collect_edits = variables != NULL;
@@ -386,25 +389,31 @@ static bool parse_text(struct str text, const struct map *variables, bool test_s
     parser_fini(&p);
     if (!again || !ok)
         return ok;
-    return parse_text(text, NULL, test_statements, stmts, count, arena, err);
+    return parse_text(text, start, NULL, test_statements, stmts, count, arena, err);
 }
 
 bool sql_parse(struct str text, const struct map *variables, const struct ast_stmt *const **stmts,
                uint32_t *count, struct arena *arena, struct err *err)
 {
-    return parse_text(text, variables, false, stmts, count, arena, err);
+    return parse_text(text, first_place, variables, false, stmts, count, arena, err);
+}
+
+bool sql_parse_at(struct str text, struct sql_place start, const struct map *variables,
+                  const struct ast_stmt *const **stmts, uint32_t *count, struct arena *arena, struct err *err)
+{
+    return parse_text(text, start, variables, false, stmts, count, arena, err);
 }
 
 bool sql_parse_script(struct str text, const struct map *variables, const struct ast_stmt *const **stmts,
                       uint32_t *count, struct arena *arena, struct err *err)
 {
-    return parse_text(text, variables, true, stmts, count, arena, err);
+    return parse_text(text, first_place, variables, true, stmts, count, arena, err);
 }
 
 bool sql_parse_expr(struct str text, const struct ast_expr **expr, struct arena *arena, struct err *err)
 {
     struct parser p;
-    if (!parser_init(&p, text, arena, err))
+    if (!parser_init(&p, text, first_place, arena, err))
         return false;
     *expr = parse_expr(&p);
     bool ok = *expr != NULL && parser_expect(&p, TOK_EOF) && report_refusal(&p);
@@ -415,7 +424,7 @@ bool sql_parse_expr(struct str text, const struct ast_expr **expr, struct arena 
 bool sql_parse_type(struct str text, const struct ast_type **type, struct arena *arena, struct err *err)
 {
     struct parser p;
-    if (!parser_init(&p, text, arena, err))
+    if (!parser_init(&p, text, first_place, arena, err))
         return false;
     *type = parse_type(&p);
     bool ok = *type != NULL && parser_expect(&p, TOK_EOF) && report_refusal(&p);

@@ -15,6 +15,13 @@
 bool sql_parse(struct str text, const struct map *variables, const struct ast_stmt *const **stmts,
                uint32_t *count, struct arena *arena, struct err *err);
 
+/* As sql_parse for a part of a text that begins at `start` of the whole: places count from the whole's start.
+ * sql_place_move moves a place over a text. */
+bool sql_parse_at(struct str text, struct sql_place start, const struct map *variables,
+                  const struct ast_stmt *const **stmts, uint32_t *count, struct arena *arena,
+                  struct err *err);
+void sql_place_move(struct sql_place *place, struct str text);
+
 /* As sql_parse, and also reads the statements of test scripts: ASSERT VALUES, ASSERT NULL VALUES, ASSERT STREAM, ASSERT
  * TABLE, RUN SCRIPT. */
 bool sql_parse_script(struct str text, const struct map *variables, const struct ast_stmt *const **stmts,

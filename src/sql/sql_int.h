@@ -79,6 +79,7 @@ struct sql_edit {
 
 struct parser {
     struct str text;
+    struct sql_place start; /* where the text begins in the whole that the user sent */
     vec(struct token) tokens;
     uint32_t at;         /* current token */
     uint32_t stmt_first; /* first token of the statement being parsed */

@@ -149,7 +149,9 @@ static bool assert_values(struct script *script, const struct ast_stmt *stmt, st
         done = expected_values(script, stmt, source, wanted, &rowtime_ms, err) &&
                next_record(script, source->topic, &rec, err) && decode_record(source, &rec, got, arena, err);
         if (done && tombstone && !str_is_null(rec.value))
-            done = err_set(err, ERR_ASSERTION, "Expected record does not match actual. A tombstone expected, got: %.*s", STR_ARG(rec.value));
+            done = err_set(err, ERR_ASSERTION,
+                           "Expected record does not match actual. A tombstone expected, got: %.*s",
+                           STR_ARG(rec.value));
         if (done && rowtime_ms >= 0 && stmt->insert_column_count != 0 && is_named(stmt, STR("ROWTIME")) &&
             rowtime_ms != rec.timestamp_ms)
             done =

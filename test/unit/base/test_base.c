@@ -79,6 +79,38 @@ static void test_hashes(void **state)
     assert_int_equal(hash_murmur2("abc", 3), 479470107);
 }
 
+/* The definition of CRC-32C, bit by bit. */
+static uint32_t crc32c_by_bits(const uint8_t *at, size_t size)
+{
+    uint32_t crc = 0xffffffffu;
+    for (size_t i = 0; i < size; i++) {
+        crc ^= at[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? crc >> 1 ^ 0x82f63b78u : crc >> 1;
+    }
+    return ~crc;
+}
+
+/* Long texts are summed in lanes: every length around the borders of groups, every alignment, in one call and in two. */
+static void test_crc32c_of_long_texts(void **state)
+{
+    static const size_t sizes[] = {0,    1,    7,    8,    511,  512,  1535, 1536, 1537,
+                                   1543, 1544, 3071, 3072, 3073, 4607, 4608, 6000};
+    uint8_t bytes[6016];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * i * 31 + i * 7 + (i >> 8));
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (size_t start = 0; start < 16; start++) {
+            uint32_t whole = hash_crc32c(0, bytes + start, sizes[i]);
+            size_t cut = sizes[i] / 3;
+            assert_int_equal(whole, crc32c_by_bits(bytes + start, sizes[i]));
+            assert_int_equal(hash_crc32c(hash_crc32c(0, bytes + start, cut), bytes + start + cut,
+                                         sizes[i] - cut),
+                             whole);
+        }
+    }
+}
+
 static void test_map(void **state)
 {
     struct map map = {0};
@@ -170,9 +202,11 @@ static void test_varint(void **state) /* Protocol Buffers, "Encoding": 150 is 96
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_split),  cmocka_unit_test(test_numbers),     cmocka_unit_test(test_double_text),
-        cmocka_unit_test(test_hashes), cmocka_unit_test(test_map),         cmocka_unit_test(test_base64),
-        cmocka_unit_test(test_arena),  cmocka_unit_test(test_err_context), cmocka_unit_test(test_varint),
+        cmocka_unit_test(test_split),       cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_double_text), cmocka_unit_test(test_crc32c_of_long_texts),
+        cmocka_unit_test(test_hashes),      cmocka_unit_test(test_map),
+        cmocka_unit_test(test_base64),      cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_err_context), cmocka_unit_test(test_varint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,6 +164,10 @@ struct sink_record {
     struct connect_data key, value;
 };
 
+/* Instants beyond this many ms on either side of the epoch (275,760 years) are refused: no database has them, and sums
+ * of them stay far from overflow. */
+#define CONNECT_INSTANT_MAX_MS INT64_C(8640000000000000)
+
 /* A value as JSON text: decimals as numbers, times as ISO texts, bytes as base64. */
 void connect_value_to_json(struct value v, const struct sql_type *type, struct json_writer *out);
 

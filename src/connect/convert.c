@@ -329,8 +329,12 @@ static bool read_windowed(struct converter *conv, struct str bytes, struct conne
     } else {
         if (!serde_cut_time_window(&bytes, &start_ms, err))
             return false;
-        end_ms = start_ms + conv->window_ms;
+        if (__builtin_add_overflow(start_ms, conv->window_ms, &end_ms))
+            end_ms = INT64_MAX; /* refused below */
     }
+    if (start_ms < -CONNECT_INSTANT_MAX_MS || start_ms > CONNECT_INSTANT_MAX_MS ||
+        end_ms < -CONNECT_INSTANT_MAX_MS || end_ms > CONNECT_INSTANT_MAX_MS)
+        return err_set(err, ERR_SERIALIZATION, "the key does not end in the bounds of a window");
     struct connect_data inner = {0};
     if (!conv->class->read(conv, bytes, &inner, arena, err))
         return false;

@@ -190,6 +190,9 @@ static bool read_whole(const struct json_value *json, const struct declared *typ
         return wrong_kind(json, type->type.type, err);
     if (bits < 64 && (n < -(INT64_C(1) << (bits - 1)) || n >= INT64_C(1) << (bits - 1)))
         return err_set(err, ERR_SERIALIZATION, "%" PRId64 " does not fit %d bits", n, bits);
+    if (kind == SQL_TIMESTAMP && (n < -CONNECT_INSTANT_MAX_MS || n > CONNECT_INSTANT_MAX_MS))
+        return err_set(err, ERR_SERIALIZATION, "%" PRId64 " is no instant of the next or last 275,760 years",
+                       n);
     *out = (struct value){.kind = (uint8_t)kind, .l = n};
     return true;
 }

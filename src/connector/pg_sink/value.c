@@ -193,6 +193,11 @@ bool append_element(struct pg_sink *sink, struct value v, const struct connect_t
     }
     struct buf text = {0};
     bool done = true;
+    bool whole = v.kind == SQL_INTEGER || v.kind == SQL_BIGINT;
+    if (whole && is_one_of(column->type_name, time_types) &&
+        (v.l < -CONNECT_INSTANT_MAX_MS || v.l > CONNECT_INSTANT_MAX_MS))
+        return err_set(err, ERR_INVALID_RECORD, "column %.*s: %" PRId64 " is no time in milliseconds",
+                       STR_ARG(column->name), v.l);
     if (column->is_array)
         done = append_for_array(sink, v, type, column, &text, err);
     else if (v.kind == SQL_BYTES && is_one_of(column->type_name, json_types))

@@ -217,6 +217,7 @@ static void windowed_keys(void **state)
     assert_int_equal(bench.data.values[1].l, 3000);
     assert_int_equal(bench.data.values[2].l, 6000);
     assert_false(bench_text(&bench, "short"));
+    assert_false(bench_read(&bench, "u1\x7f\xff\xff\xff\xff\xff\xff\xff", 10)); /* no time at all */
     bench_close(&bench);
 
     bench_open(&bench, "StringConverter", "{\"key.converter.window.session\":\"true\"}");

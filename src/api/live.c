@@ -25,7 +25,7 @@ enum {
     SUBS_MAX = 16,
     TICK_MS = 100,
     PICTURE_MS = 1000,
-    TAIL_ROWS_MAX = 20,        /* a tick: 200 a second, what eyes can follow */
+    TAIL_ROWS_MAX = 200,       /* a second: more than eyes can follow */
     TAIL_PARTITIONS_MAX = 256, /* readers of one tail */
 };
 
@@ -42,6 +42,7 @@ struct sub {
     struct buf graph;         /* flow: what the tab has */
     bool internal;            /* flow: with internal topics */
     struct record_view *view; /* tail */
+    int64_t room;             /* tail: rows that may be sent now; grows with time up to TAIL_ROWS_MAX */
     vec(struct tail_part) parts;
 };
 
@@ -131,6 +132,7 @@ static bool open_tail(struct live *live, struct sub *sub, const struct json_valu
         return err_set(err, ERR_TOO_LARGE, "topics of more than %d partitions are not followed",
                        TAIL_PARTITIONS_MAX);
     sub->view = record_view_new(live->env, topic);
+    sub->room = TAIL_ROWS_MAX;
     for (int32_t p = 0; p < count; p++) {
         char name[16];
         struct client_reader_options options = {.offset = CLIENT_LATEST, .read_bytes = 256 << 10};
@@ -228,12 +230,12 @@ static void send_flow(struct session *session, struct sub *sub, const struct pic
 }
 
 /* Takes all that is there and keeps the newest rows: the tab shows the present, not a backlog. */
-static bool read_part(struct sub *sub, struct tail_part *part, int64_t *room, struct json_writer *out,
-                      int64_t *skipped, struct err *err)
+static bool read_part(struct sub *sub, struct tail_part *part, struct json_writer *out, int64_t *skipped,
+                      struct err *err)
 {
-    struct record recs[TAIL_ROWS_MAX];
+    struct record recs[64];
     int64_t lag = client_reader_lag(part->reader);
-    if (lag > 50 * TAIL_ROWS_MAX) { /* far behind: go on near the end */
+    if (lag > 5 * TAIL_ROWS_MAX) { /* far behind: go on near the end */
         int64_t to = client_reader_position(part->reader) + lag - TAIL_ROWS_MAX;
         *skipped += lag - TAIL_ROWS_MAX;
         if (!client_reader_seek(part->reader, to, err))
@@ -246,11 +248,12 @@ static bool read_part(struct sub *sub, struct tail_part *part, int64_t *room, st
     }
     for (size_t count; (count = client_reader_take(part->reader, recs, COUNT_OF(recs))) != 0;)
         for (size_t i = 0; i < count; i++) {
-            if (*room > 0)
+            if (sub->room > 0) {
                 record_view_write(sub->view, part->partition, &recs[i], out);
-            else
+                sub->room--;
+            } else {
                 (*skipped)++;
-            (*room)--;
+            }
         }
     return true;
 }
@@ -260,15 +263,19 @@ static bool send_tail(struct session *session, struct sub *sub, struct err *err)
     struct buf frame = {0};
     struct json_writer out = {.out = &frame};
     char text[24];
-    int64_t room = atomic_load(&session->full) ? 0 : TAIL_ROWS_MAX, skipped = 0;
+    int64_t skipped = 0;
     bool ok = true;
+    if (atomic_load(&session->full))
+        sub->room = 0;
+    else if (sub->room < TAIL_ROWS_MAX)
+        sub->room += TAIL_ROWS_MAX * TICK_MS / 1000;
     frame_begin(&out, sub->id, "records");
     json_object_begin(&out);
     json_key_begin(&out, "records");
     json_array_begin(&out);
     size_t empty = frame.len;
     for (size_t i = 0; ok && i < sub->parts.len; i++)
-        ok = read_part(sub, &sub->parts.at[i], &room, &out, &skipped, err);
+        ok = read_part(sub, &sub->parts.at[i], &out, &skipped, err);
     bool any = frame.len != empty || (skipped != 0 && !atomic_load(&session->full));
     json_array_end(&out);
     snprintf(text, sizeof text, "%lld", (long long)skipped);

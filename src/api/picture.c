@@ -6,7 +6,7 @@
  * A picture holds counters; rates are the difference of two pictures over the time between them. It is taken anew each
  * time and shares nothing with the ones before: ids join them.
  *
- * (P1) The rate into a topic is that of its end offsets, so it holds for every writer.
+ * (P1) The rate into a topic is that of the broker's counter of records: offsets also number transaction markers.
  * (P2) What is not known is -1 here and null in JSON, never 0.
  * (P3) Health follows fixed rules, worst first: failed, errors, behind, paused, flowing, idle.
  */
@@ -88,23 +88,36 @@ static void take_topics(struct picture *picture, struct api_env *env, const stru
         struct picture_node *node = add_node(picture, "topic", topics[i].name);
         node->internal = topic_is_internal(&topics[i]);
         node->sub = sources_on(picture, catalog, topics[i].name);
-        node->in = 0;
-        for (int32_t p = 0; p < topics[i].partition_count; p++) {
-            struct client_offsets offsets;
-            if (client_offsets(env->client, topics[i].name, p, &offsets, NULL))
-                node->in += offsets.end;
-        }
     }
+}
+
+static struct picture_node *find_node(struct picture *picture, struct str id)
+{
+    for (size_t i = 0; i < picture->nodes.len; i++)
+        if (str_eq(picture->nodes.at[i].id, id))
+            return &picture->nodes.at[i];
+    return NULL;
+}
+
+/* Counters of the broker, by topic. Runs before edges are made, so that nodes do not move. */
+static void take_counter(const struct metric_sample *sample, void *arg)
+{
+    struct picture *picture = arg;
+    if (!str_eq(sample->name, STR("rialto_topic_appended_records_total")))
+        return;
+    struct picture_node *node =
+        find_node(picture, node_id(picture, "topic", str_from(sample->labels.at[0].value)));
+    if (node != NULL)
+        node->in = sample->value;
 }
 
 /* Push queries are one node a source: they come and go. */
 static struct picture_node *live_node(struct picture *picture, struct str source)
 {
-    struct str id = node_id(picture, "live", source);
-    for (size_t i = 0; i < picture->nodes.len; i++)
-        if (str_eq(picture->nodes.at[i].id, id))
-            return &picture->nodes.at[i];
-    struct picture_node *node = add_node(picture, "live", source);
+    struct picture_node *node = find_node(picture, node_id(picture, "live", source));
+    if (node != NULL)
+        return node;
+    node = add_node(picture, "live", source);
     node->name = STR("Live queries");
     node->sub = str_printf(&picture->arena, "push queries on %.*s", STR_ARG(source));
     node->in = 0;
@@ -213,20 +226,21 @@ static void take_producers(struct picture *picture)
 {
     size_t count = picture->nodes.len;
     struct str id = node_id(picture, "client", STR("producers"));
-    bool any = false;
+    int64_t written = -1;
     for (size_t i = 0; i < count; i++) {
         const struct picture_node *topic = &picture->nodes.at[i];
         if (str_eq_cstr(str_from(topic->kind), "topic") && !topic->internal && topic->in > 0 &&
             !written_inside(picture, topic->id)) {
             int64_t records = topic->in;
             add_edge(picture, "write", id, topic->id)->records = records;
-            any = true;
+            written = (written < 0 ? 0 : written) + records;
         }
     }
-    if (any) {
+    if (written >= 0) {
         struct picture_node *node = add_node(picture, "client", STR("producers"));
         node->name = STR("Producers");
         node->sub = STR("Kafka clients and INSERT");
+        node->out = written;
     }
 }
 
@@ -270,6 +284,7 @@ struct picture *picture_take(struct api_env *env)
     picture->wall_ms = admin_wall_ms();
     const struct catalog *catalog = engine_catalog(env->engine);
     take_topics(picture, env, catalog);
+    metric_each(env->metrics, take_counter, picture);
     uint32_t count;
     struct engine_query_info *queries = engine_query_list(env->engine, &count, &picture->arena);
     for (uint32_t i = 0; i < count; i++)

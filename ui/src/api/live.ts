@@ -153,6 +153,12 @@ export function useFlow<T>(select: (store: FlowStore) => T): T {
 export const useNodeFigures = (id: string): NodeFigures | undefined => useFlow((store) => store.figures?.nodes[id]);
 export const useEdgeFigures = (id: string): EdgeFigures | undefined => useFlow((store) => store.figures?.edges[id]);
 
+/* "~" for topics that queries write: their offsets number transaction markers too, so the count is an upper bound. */
+export function useAbout(): (topic: string) => string {
+  const graph = useFlow((store) => store.graph);
+  return (topic) => (graph?.edges.some((edge) => edge.to === `topic:${topic}` && edge.from.startsWith("query:")) ? "~" : "");
+}
+
 /* Follows a topic from the given offsets; after a loss of the socket it goes on where it was. */
 export function watchTail(
   topic: string,

@@ -8,6 +8,11 @@ export interface ListColumn<T> {
   className?: string;
 }
 
+/* Two names for one animation: a change of the name starts it again. */
+function flashClass(n: number): string | undefined {
+  return n === 0 ? undefined : `new-${n % 2}`;
+}
+
 export function List<T>(props: {
   label: string;
   columns: ListColumn<T>[];
@@ -15,7 +20,7 @@ export function List<T>(props: {
   id: (row: T) => string;
   open?: (row: T) => void;
   selected?: string | null;
-  isNew?: (row: T) => boolean;
+  flash?: (row: T) => number; /* changes when the row does: it flashes; 0: never */
 }) {
   const body = useRef<HTMLTableSectionElement>(null);
   const onKey = (event: KeyboardEvent, row: T) => {
@@ -44,7 +49,7 @@ export function List<T>(props: {
               key={props.id(row)}
               tabIndex={props.open ? 0 : undefined}
               aria-selected={props.selected === undefined ? undefined : props.selected === props.id(row)}
-              className={props.isNew?.(row) ? "new" : undefined}
+              className={flashClass(props.flash?.(row) ?? 0)}
               onClick={() => props.open?.(row)}
               onKeyDown={(event) => onKey(event, row)}
             >

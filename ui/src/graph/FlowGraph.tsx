@@ -34,6 +34,8 @@ export const KIND_WORD: Record<string, string> = {
   live: "live queries",
 };
 
+const PANEL_WIDTH = 400;
+
 type BoxData = { node: GraphNode; selected: boolean; dim: boolean };
 type BoxNode = Node<BoxData, "box">;
 type LineEdge = Edge<{ dim: boolean }, "line">;
@@ -42,7 +44,7 @@ type LineEdge = Edge<{ dim: boolean }, "line">;
 function nodeRate(node: GraphNode, figures: ReturnType<typeof useNodeFigures>): string {
   if (!figures) return "-";
   if (node.kind === "query") return `${rate(figures.in)} → ${rate(figures.out)}`;
-  if (node.kind === "client") return node.sub;
+  if (node.kind === "client") return figures.out === null ? node.sub : rate(figures.out);
   return rate(figures.in ?? figures.out);
 }
 
@@ -117,9 +119,10 @@ function Inner({ graph, selected, select }: { graph: Graph; selected: string | n
       })),
     [graph, lit],
   );
+  const open = selected !== null && window.innerWidth > 900;
   useEffect(() => {
-    if (places) requestAnimationFrame(() => void fitView({ padding: 0.12, maxZoom: 1.1, duration: 200 }));
-  }, [places, fitView]);
+    if (places) requestAnimationFrame(() => void fitView({ padding: { x: "60px", y: "40px", ...(open ? { right: `${PANEL_WIDTH + 24}px` } : {}) }, maxZoom: 1.1, duration: 200 }));
+  }, [places, open, fitView]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.key === "L" && !(event.target instanceof HTMLInputElement)) setRound((n) => n + 1);

@@ -1,6 +1,6 @@
 /* What the page and its layout worker share. */
-export const NODE_WIDTH = 216;
-export const NODE_HEIGHT = 76;
+export const NODE_WIDTH = 236;
+export const NODE_HEIGHT = 80;
 
 export interface Place {
   x: number;

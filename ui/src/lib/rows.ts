@@ -37,7 +37,7 @@ export function show(cell: Exact | undefined): string {
 export interface TableRow {
   id: string;
   cells: Exact[];
-  changed: number; /* performance.now() of the last change */
+  changes: number;
 }
 
 /* Order of two cells: numbers by value without rounding, else texts. */
@@ -62,10 +62,11 @@ export class KeyedRows {
     private readonly max: number,
   ) {}
 
-  put(cells: Exact[], now: number) {
+  put(cells: Exact[]) {
     const id = this.keys.map((i) => JSON.stringify(show(cells[i]))).join(",");
+    const changes = (this.rows.get(id)?.changes ?? 0) + 1;
     this.rows.delete(id);
-    this.rows.set(id, { id, cells, changed: now });
+    this.rows.set(id, { id, cells, changes });
     if (this.rows.size > this.max) this.rows.delete(this.rows.keys().next().value ?? "");
   }
 

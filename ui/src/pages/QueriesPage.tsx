@@ -5,6 +5,7 @@ import type { Query } from "../api/types";
 import { List } from "../design/list";
 import { A, Empty, Health, Problem, Skeleton, Spark } from "../design/parts";
 import { count, exactCount, rate, time, visible } from "../lib/format";
+import { planSteps } from "../lib/plan";
 import { hrefOf, navigate, pathOf } from "../lib/url";
 
 function Actions({ query, changed }: { query: Query; changed: () => void }) {
@@ -42,6 +43,27 @@ function Actions({ query, changed }: { query: Query; changed: () => void }) {
       )}
       {error && <Problem error={error} />}
     </>
+  );
+}
+
+function Plan({ text }: { text: string }) {
+  const steps = planSteps(text);
+  if (steps === null) return <pre>{visible(text)}</pre>;
+  return (
+    <ol className="steps">
+      {steps.map((step) => (
+        <li key={step.depth}>
+          <b>{step.name.toLowerCase().replaceAll("_", " ")}</b>
+          <div className="columns">
+            {step.columns.map((column) => (
+              <code key={column} className="badge">
+                {visible(column.replaceAll("`", ""))}
+              </code>
+            ))}
+          </div>
+        </li>
+      ))}
+    </ol>
   );
 }
 
@@ -106,7 +128,7 @@ function Detail({ id }: { id: string }) {
           {data.plan_text && (
             <section className="card pad">
               <h3>Plan</h3>
-              <pre>{visible(data.plan_text)}</pre>
+              <Plan text={data.plan_text} />
             </section>
           )}
         </>

@@ -5,14 +5,13 @@ import { useNodeFigures } from "../api/live";
 import type { Source } from "../api/types";
 import { List } from "../design/list";
 import { A, Empty, Health, Problem, Skeleton } from "../design/parts";
-import { count, rate, time, visible } from "../lib/format";
+import { clock, count, rate, visible } from "../lib/format";
 import { type Header, isNull, KeyedRows, show, type TableRow } from "../lib/rows";
 import { runQuery } from "../lib/stream";
 import { hrefOf, pathOf, quoted, setParam, useParam } from "../lib/url";
 
 const KEPT_MAX = 10000;
 const DRAWN_MAX = 200;
-const FRESH_MS = 900;
 const WINDOW_COLUMNS = ["WINDOWSTART", "WINDOWEND"];
 
 function useRows(source: Source | undefined, paused: boolean) {
@@ -38,8 +37,7 @@ function useRows(source: Source | undefined, paused: boolean) {
         setHeader(got);
       },
       rows: (got) => {
-        const now = performance.now();
-        for (const cells of got) rows.current?.put(cells, now);
+        for (const cells of got) rows.current?.put(cells);
         if (!pausedNow.current) setTick((n) => n + 1);
       },
       end: (failure) => {
@@ -58,14 +56,13 @@ function RowList({ header, rows, by }: { header: Header; rows: KeyedRows; by: st
     return at < 0 ? keys : [at, ...keys];
   }, [header]);
   const shown = by === "newest" ? rows.newest(DRAWN_MAX) : rows.sorted(order, DRAWN_MAX);
-  const now = performance.now();
   const columns = header.names.map((name, i) => ({
     title: visible(name),
     className: /^(INTEGER|BIGINT|DOUBLE|DECIMAL)/.test(header.types[i] ?? "") && !WINDOW_COLUMNS.includes(name) ? "mono num" : "mono",
     cell: (row: TableRow) =>
-      isNull(row.cells[i]) ? <span className="muted">null</span> : WINDOW_COLUMNS.includes(name) ? time(Number(show(row.cells[i]))) : show(row.cells[i]),
+      isNull(row.cells[i]) ? <span className="muted">null</span> : WINDOW_COLUMNS.includes(name) ? clock(Number(show(row.cells[i]))) : show(row.cells[i]),
   }));
-  return <List label="Rows" rows={shown} id={(row) => row.id} isNew={(row) => now - row.changed < FRESH_MS} columns={columns} />;
+  return <List label="Rows" rows={shown} id={(row) => row.id} flash={(row) => (row.changes > 1 ? row.changes : 0)} columns={columns} />;
 }
 
 export default function TablePage({ name }: { name: string }) {

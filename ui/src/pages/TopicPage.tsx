@@ -1,5 +1,5 @@
 import { useGet } from "../api/http";
-import { useFlow, useNodeFigures } from "../api/live";
+import { useAbout, useFlow, useNodeFigures } from "../api/live";
 import type { Topic } from "../api/types";
 import { List } from "../design/list";
 import { A, Empty, Health, Problem } from "../design/parts";
@@ -77,6 +77,7 @@ export default function TopicPage({ name, tab }: { name: string; tab: string }) 
   const topic = useGet<Topic>(`/api/v1/topics/${encodeURIComponent(name)}`, 3000);
   const figures = useNodeFigures(`topic:${name}`);
   const source = topic.data?.sources[0];
+  const about = useAbout();
   return (
     <div className="page">
       <div className="page-head">
@@ -91,6 +92,7 @@ export default function TopicPage({ name, tab }: { name: string; tab: string }) 
             <>
               <span>{topic.data.partitions === 1 ? "1 partition" : `${topic.data.partitions} partitions`}</span>
               <span className="figure" title={exactCount(topic.data.records)}>
+                {about(name)}
                 {count(topic.data.records)} records
               </span>
               <span className="figure">{rate(figures?.in)}</span>

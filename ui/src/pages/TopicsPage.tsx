@@ -1,5 +1,5 @@
 import { useGet } from "../api/http";
-import { flow, useFlow } from "../api/live";
+import { flow, useAbout, useFlow } from "../api/live";
 import type { TopicRow } from "../api/types";
 import { List } from "../design/list";
 import { Empty, Health, Problem, Skeleton, Spark } from "../design/parts";
@@ -14,6 +14,7 @@ export default function TopicsPage() {
   const all = topics.data?.items ?? [];
   const rows = all.filter((topic) => (internal || !topic.internal) && topic.name.toLowerCase().includes(q.toLowerCase()));
   const hidden = all.filter((topic) => topic.internal).length;
+  const about = useAbout();
   const of = (topic: TopicRow) => figures?.nodes[`topic:${topic.name}`];
   return (
     <div className="page">
@@ -43,7 +44,7 @@ export default function TopicsPage() {
               { title: "Name", cell: (topic) => <b>{visible(topic.name)}</b> },
               { title: "Health", className: "hide-narrow", cell: (topic) => <Health word={of(topic)?.health ?? "idle"} /> },
               { title: "Partitions", className: "num hide-narrow", cell: (topic) => topic.partitions },
-              { title: "Records", className: "num figure", cell: (topic) => count(topic.records) },
+              { title: "Records", className: "num figure", cell: (topic) => about(topic.name) + count(topic.records) },
               { title: "Rate", className: "num figure", cell: (topic) => rate(of(topic)?.in) },
               { title: "", className: "hide-narrow", cell: (topic) => <Spark points={flow.historyOf(`topic:${topic.name}`)} width={90} /> },
             ]}

@@ -13,7 +13,7 @@ import { columnsOf, type Shown, shown } from "./view";
 
 const KEPT_MAX = 2000;
 const DRAWN_MAX = 200;
-const FRESH_MS = 900;
+const FLASH_MAX = 3; /* more at once would only flicker */
 
 interface State {
   rows: Shown[];
@@ -59,8 +59,8 @@ function useRecords(topic: string, from: string, partition: string, paused: bool
           topic,
           answer.next,
           (records, skipped) => {
-            const now = performance.now();
-            for (const record of records) if (partition === "" || String(record.p) === partition) queue.current.push(shown(record, now));
+            const wanted = records.filter((record) => partition === "" || String(record.p) === partition).sort((a, b) => a.t - b.t);
+            queue.current.push(...wanted.map((record) => shown(record, wanted.length <= FLASH_MAX ? 1 : 0)));
             if (queue.current.length > KEPT_MAX) queue.current = queue.current.slice(-KEPT_MAX);
             if (skipped > 0) setState((old) => ({ ...old, skipped: old.skipped + skipped }));
             if (pausedNow.current) setWaiting(queue.current.length);
@@ -104,7 +104,6 @@ export function Records({ topic, partitions }: { topic: string; partitions: numb
   const { rows, before, loaded, error, skipped, waiting, older } = useRecords(topic, from, partition, paused || selected !== null);
   const filtered = useMemo(() => (text ? rows.filter((row) => matches(row, text)) : rows), [rows, text]);
   const columns = useMemo(() => columnsOf(rows, 6), [rows]);
-  const now = performance.now();
   const row = rows.find((other) => other.id === selected);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
@@ -136,7 +135,7 @@ export function Records({ topic, partitions }: { topic: string; partitions: numb
         <input type="search" placeholder="Text in what is shown" aria-label="Text" value={text} onChange={(event) => setParam("text", event.target.value, true)} />
         <span className="space" />
         <span className="muted" role="status">
-          {waiting > 0 ? `paused, ${count(waiting)} new` : skipped > 0 ? `${count(skipped)} not shown: faster than eyes` : ""}
+          {waiting > 0 ? `paused, ${count(waiting)} new` : skipped > 0 ? `${count(skipped)} skipped: faster than can be read` : ""}
         </span>
         {from === "newest" && (
           <button aria-pressed={paused} onClick={() => setPaused(!paused)}>
@@ -160,7 +159,7 @@ export function Records({ topic, partitions }: { topic: string; partitions: numb
               id={(r) => r.id}
               selected={selected}
               open={(r) => setParam("record", r.id === selected ? null : r.id)}
-              isNew={(r) => r.arrived > 0 && now - r.arrived < FRESH_MS}
+              flash={(r) => r.fresh}
               columns={[
                 { title: "Time", className: "mono", cell: (r) => time(r.record.t) },
                 { title: "P:offset", className: "mono hide-narrow", cell: (r) => r.id },

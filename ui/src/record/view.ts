@@ -1,7 +1,7 @@
 /* Records made ready to show: text of each side, columns found in the values. */
 import type { Side, TopicRecord } from "../api/types";
 import { cellText, type Exact, parseExact } from "../lib/exact";
-import { hex, time, visible } from "../lib/format";
+import { clock, hex, visible } from "../lib/format";
 
 export interface Shown {
   id: string;
@@ -9,7 +9,7 @@ export interface Shown {
   key: string;
   value: string;
   fields: Map<string, Exact> | null; /* of a JSON object */
-  arrived: number; /* performance.now() of its arrival by tail; 0: was there */
+  fresh: number; /* 1: came by tail, slowly enough to be seen */
 }
 
 export function sideText(side: Side | null): string {
@@ -22,17 +22,17 @@ export function sideText(side: Side | null): string {
   return side.b64 !== undefined ? `${side.size} bytes: ${hex(side.b64)}` : "";
 }
 
-export function shown(record: TopicRecord, arrived = 0): Shown {
+export function shown(record: TopicRecord, fresh = 0): Shown {
   const tree = record.v?.json !== undefined && record.v.json.length < 100000 ? parseExact(record.v.json) : null;
   const window = record.k?.window;
-  const key = sideText(record.k) + (window ? ` @ ${time(window[0]).replace(/\.\d+$/, "")}` : "");
+  const key = sideText(record.k) + (window ? ` @ ${clock(window[0])}` : "");
   return {
     id: `${record.p}:${record.o}`,
     record,
     key,
     value: record.v === null ? "tombstone" : sideText(record.v),
     fields: tree?.kind === "object" ? new Map(tree.members) : null,
-    arrived,
+    fresh,
   };
 }
 

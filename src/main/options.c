@@ -20,6 +20,8 @@ static const struct conf_option server_rows[] = {
     {"http.hosts", CONF_LIST, "", SERVER(http_hosts),
      .doc =
          "Further host names that requests may carry, beside loopback names and the addresses listened on."},
+    {"http.cors.origins", CONF_LIST, "", SERVER(http_origins),
+     .doc = "Origins whose pages may use the server beside its own, such as http://dev.example:5173."},
     {"memory.max", CONF_SIZE, "256MiB", SERVER(memory_max), .min = 16 << 20, .max = INT64_C(1) << 40,
      .doc = "Budget of the state stores: caches and write buffers."},
     {"ksql.streams.num.stream.threads", CONF_INT, "2", SERVER(worker_count), .min = 1, .max = 256,

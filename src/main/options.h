@@ -9,7 +9,7 @@
 #include "conf/conf.h"
 
 struct server_options {
-    struct conf_list http_listen, http_hosts;
+    struct conf_list http_listen, http_hosts, http_origins;
     int64_t memory_max;
     int64_t worker_count, commit_interval_ms;
     struct str service_id;

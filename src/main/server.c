@@ -169,7 +169,11 @@ static struct str kafka_address(struct rialto *r)
 static bool start_http(struct rialto *r, struct err *err)
 {
     struct net_options net = {.thread_count = 2, .metrics = r->metrics};
-    struct http_options http = {.hosts = terminated(&r->server.http_hosts, &r->arena), .metrics = r->metrics};
+    struct http_options http = {
+        .hosts = terminated(&r->server.http_hosts, &r->arena),
+        .origins = terminated(&r->server.http_origins, &r->arena),
+        .metrics = r->metrics,
+    };
     r->pool = pool_new("api", 4);
     if ((r->net = net_new(&net, err)) == NULL)
         return false;
@@ -199,6 +203,7 @@ static bool start_http(struct rialto *r, struct err *err)
         buf_printf(&addresses, "%s%.*s", i != 0 ? "," : "", STR_ARG(net_listener_address(listener)));
     }
     r->http_addresses = str_dup(buf_str(&addresses), &r->arena);
+    r->api.http_addresses = r->http_addresses;
     buf_fini(&addresses);
     return true;
 }
@@ -257,11 +262,11 @@ static void stop(struct rialto *r)
 {
     if (r->net != NULL)
         net_stop(r->net); /* clients are gone; what they asked for is given back below */
+    if (r->pool != NULL)
+        pool_free(r->pool); /* its jobs read engine and connect */
     api_live_stop(&r->api);
     engine_close(r->engine);
     connect_close(r->connect);
-    if (r->pool != NULL)
-        pool_free(r->pool);
     if (r->net != NULL)
         net_free(r->net);
     if (r->http != NULL)

@@ -42,6 +42,31 @@ static void env_init(struct flow_env *env, const struct plan *plan, const struct
             : (struct func_settings){.collect_list_limit = INT32_MAX, .collect_set_limit = INT32_MAX};
 }
 
+static struct client_reader *reader_open(struct flow_driver *driver, struct str topic, int64_t offset,
+                                         struct err *err)
+{
+    struct client_reader_options options = {.isolation = CLIENT_COMMITTED, .offset = offset};
+    struct client_reader *reader = client_reader_new(driver->env.client, topic, 0, &options, err);
+    if (reader != NULL) {
+        vec_push(&driver->readers, reader);
+        vec_push(&driver->reader_topics, str_dup(topic, &driver->env.arena));
+    }
+    return reader;
+}
+
+/* Notes the present ends of the topics that are not read from their start. */
+static bool start_at_ends(struct flow_driver *driver, struct err *err)
+{
+    for (uint32_t i = 0; i < driver->task->input_count; i++) {
+        struct flow_input *input = &driver->task->inputs[i];
+        const struct step *step = input->source->step;
+        if (step->kind == STEP_SOURCE && !step->source.from_earliest &&
+            reader_open(driver, input->topic, CLIENT_LATEST, err) == NULL)
+            return false;
+    }
+    return true;
+}
+
 struct flow_driver *flow_driver_new(const struct plan *plan, const struct flow_driver_options *options,
                                     struct err *err)
 {
@@ -52,7 +77,7 @@ struct flow_driver *flow_driver_new(const struct plan *plan, const struct flow_d
         topology_new(plan, options->client, driver->env.group, true, &driver->env.arena, err);
     if (topology != NULL)
         driver->task = flow_task_new(&driver->env, topology, 0, 0, err);
-    if (driver->task == NULL) {
+    if (driver->task == NULL || (options->from_latest && !start_at_ends(driver, err))) {
         flow_driver_free(driver);
         return NULL;
     }
@@ -173,13 +198,7 @@ static struct client_reader *reader_of(struct flow_driver *driver, struct str to
     for (size_t i = 0; i < driver->readers.len; i++)
         if (str_eq(driver->reader_topics.at[i], topic))
             return driver->readers.at[i];
-    struct client_reader_options options = {.isolation = CLIENT_COMMITTED, .offset = CLIENT_EARLIEST};
-    struct client_reader *reader = client_reader_new(driver->env.client, topic, 0, &options, err);
-    if (reader != NULL) {
-        vec_push(&driver->readers, reader);
-        vec_push(&driver->reader_topics, str_dup(topic, &driver->env.arena));
-    }
-    return reader;
+    return reader_open(driver, topic, CLIENT_EARLIEST, err);
 }
 
 bool flow_driver_drain(struct flow_driver *driver, struct str topic, struct err *err)

@@ -291,11 +291,23 @@ static bool push_open(struct op *op, struct err *err)
     return true;
 }
 
-static bool push_process(struct op *op, uint32_t side, const struct run *run)
+/* Records of a stream without a value are not shown. */
+static struct run rows_with_value(const struct run *run, struct arena *arena)
+{
+    uint32_t *picked = arena_array(arena, uint32_t, run->count), count = 0;
+    for (uint32_t r = 0; r < run->count; r++)
+        if (!run_deleted(run, r))
+            picked[count++] = r;
+    return count == run->count ? *run : run_pick(run, picked, count, arena);
+}
+
+static bool push_process(struct op *op, uint32_t side, const struct run *all)
 {
     struct flow_env *env = op->task->env;
     const struct plan *plan = env->plan;
     struct arena *arena = &op->task->batch;
+    struct run shown = op->step->result_kind == SOURCE_STREAM ? rows_with_value(all, arena) : *all;
+    const struct run *run = &shown;
     uint32_t count = run->count;
     if (env->rows_left >= 0)
         count = (uint32_t)MIN((int64_t)count, env->rows_left);

@@ -6,7 +6,8 @@
  *
  * (O1) A record that cannot be read is skipped, told to the processing log with its bytes, and counted; the position
  *      moves on. With fail_on_deserialization the query fails instead.
- * (O2) Of a table, a null key is skipped and a null value is a tombstone. Of a stream both are kept.
+ * (O2) Of a table, a null key is skipped and a null value is a tombstone. Of a stream both are kept, but
+ *      for null keys when a push query taps it.
  * (O3) A table whose consumers need old rows is kept in a store, key to value columns.
  *
  * Memory: decoded values lie in the input's arena (or in the record) until the pending run is used up.
@@ -18,6 +19,7 @@ struct op_source {
     const struct source *source;
     struct serde *key_serde, *value_serde; /* NULL: no columns */
     uint32_t key_count;
+    bool skips_null_keys;
     const struct column *value_columns; /* of the schema, without header columns */
     uint32_t value_count;
     uint32_t *schema_column; /* of each value column */
@@ -108,6 +110,8 @@ static bool source_open(struct op *op, struct err *err)
     struct op_source *os = (struct op_source *)op;
     const struct step *step = op->step;
     os->source = step->source.source;
+    os->skips_null_keys =
+        os->source->kind == SOURCE_TABLE || (step->source.tap && os->source->schema->key_count != 0);
     source_columns(os, &op->task->arena);
     if (!source_serdes(os, err))
         return false;
@@ -236,7 +240,7 @@ static void decode_record(struct decode *d, const struct record *rec)
     struct err err;
     struct str key = rec->key;
     bool null_key = serde_is_null(os->key_serde, key);
-    if (os->source->kind == SOURCE_TABLE && null_key) {
+    if (null_key && os->skips_null_keys) {
         op_log(&os->op, FLOW_LOG_PROCESSING, rec->offset, "Skipping record due to null key");
         return;
     }

@@ -30,6 +30,8 @@ bool flow_txn_committed(void *arg, int64_t pid, int16_t epoch)
 
 static void make_metrics(struct flow_runtime *rt, struct metric_registry *metrics)
 {
+    if (metrics == NULL)
+        metrics = rt->own_metrics = metric_registry_new();
     rt->commits = metric_counter(metrics, "rialto_flow_commits_total", "Epochs committed.", NO_LABELS);
     rt->aborts = metric_counter(metrics, "rialto_flow_aborts_total", "Epochs dropped.", NO_LABELS);
     rt->commit_time = metric_histogram(metrics, "rialto_flow_commit_seconds",
@@ -101,6 +103,7 @@ void flow_runtime_free(struct flow_runtime *rt)
     free(rt->workers);
     pthread_cond_destroy(&rt->changed);
     pthread_mutex_destroy(&rt->lock);
+    metric_registry_free(rt->own_metrics);
     map_fini(&rt->offsets);
     arena_fini(&rt->offsets_arena);
     arena_fini(&rt->arena);

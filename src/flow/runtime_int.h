@@ -52,6 +52,7 @@ struct flow_runtime {
     int64_t commit_interval_ms;
     flow_log_fn *on_log;
     void *log_arg;
+    struct metric_registry *own_metrics; /* when the options give none */
     struct metric *commits, *commit_time, *aborts;
 
     struct worker *workers;

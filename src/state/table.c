@@ -2,14 +2,14 @@
  *
  *     slots   [hash|*] [ - ] [hash|*] ...       open addressing, linear probing, removal shifts back
  *     bucket  key bytes, rows: e(t0 = 10) e(t0 = 20) e(t0 = 30)    one row lies in the bucket, more in an array
- *     entry   fixed size per store: header and cells, from slabs
+ *     entry   fixed size per store: header and cells, from slabs that double in size up to SLAB_BYTES_MAX
  *
  * A lookup is one hash of the key, one compare of the key, and mostly one compare of the time: the newest window is the
  * last row, where the search begins. In a steady state nothing is allocated.
  */
 #include "state/state_int.h"
 
-enum { SLOTS_MIN = 16, ENTRIES_PER_SLAB = 32 };
+enum { SLOTS_MIN = 16, SLAB_ENTRIES_MIN = 32, SLAB_DOUBLINGS_MAX = 16, SLAB_BYTES_MAX = 64 * 1024 };
 
 struct bucket *table_find(struct store *store, struct str key, uint64_t hash)
 {
@@ -122,17 +122,31 @@ struct store_entry *bucket_find(const struct bucket *bucket, int64_t t0, int64_t
     return bucket->rows[at];
 }
 
+/* Small stores stay small. Large ones ask seldom: off the main thread, malloc grows its heap by one system call for
+ * every few KiB. */
+static size_t slab_entries(const struct store *store)
+{
+    size_t entries = (size_t)SLAB_ENTRIES_MIN << MIN(store->slabs.len, (size_t)SLAB_DOUBLINGS_MAX);
+    size_t fitting = SLAB_BYTES_MAX / store->entry_bytes;
+    return MIN(entries, MAX(fitting, (size_t)SLAB_ENTRIES_MIN));
+}
+
+static void slab_add(struct store *store)
+{
+    size_t entries = slab_entries(store);
+    char *slab = mem_alloc(store->entry_bytes * entries);
+    vec_push(&store->slabs, slab);
+    for (size_t i = 0; i < entries; i++) {
+        struct store_entry *entry = (struct store_entry *)(slab + i * store->entry_bytes);
+        entry->bucket = (struct bucket *)store->free_list;
+        store->free_list = entry;
+    }
+}
+
 static struct store_entry *entry_new(struct store *store)
 {
-    if (store->free_list == NULL) {
-        char *slab = mem_alloc(store->entry_bytes * ENTRIES_PER_SLAB);
-        vec_push(&store->slabs, slab);
-        for (size_t i = 0; i < ENTRIES_PER_SLAB; i++) {
-            struct store_entry *entry = (struct store_entry *)(slab + i * store->entry_bytes);
-            entry->bucket = (struct bucket *)store->free_list;
-            store->free_list = entry;
-        }
-    }
+    if (store->free_list == NULL)
+        slab_add(store);
     struct store_entry *entry = store->free_list;
     store->free_list = (struct store_entry *)entry->bucket;
     memset(entry, 0, store->entry_bytes);

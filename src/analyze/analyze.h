@@ -19,6 +19,7 @@ struct analyze_env {
     /* Partition count of an existing topic, or -1. */
     int32_t (*topic_partitions)(void *state, struct str topic);
     void *state;
+    bool may_tap; /* a push query reads only what is written from now on, when it has the form (plan.taps) */
 };
 
 /* analyze/analysis.h. Owns its memory: give it to plan_build, which takes it over, or to analysis_free. */

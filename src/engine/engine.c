@@ -289,13 +289,15 @@ const struct plan *engine_plan_at(struct engine *engine, uint32_t i, struct str 
 }
 
 struct plan *engine_plan_select(struct engine *engine, struct str sql, const struct engine_session *session,
-                                struct err *err)
+                                struct str *query_id, struct err *err)
 {
     ASSERT(engine->options.flow == NULL);
     struct engine_query query = {.engine = engine};
     query.sql = sql;
     session_init(&query.session, engine, session, &query.arena);
     struct plan *plan = select_plan(&query, err);
+    if (plan != NULL)
+        *query_id = str_dup(query.id, plan->arena);
     session_fini(&query.session);
     arena_fini(&query.arena);
     return plan;

@@ -75,7 +75,8 @@ enum engine_result_kind { ENGINE_PULL, ENGINE_PUSH, ENGINE_PRINT };
 /* The query endpoints: exactly one SELECT (or PRINT) statement. Calls come in this order: on_header once, on_rows any
  * number of times, on_end once; on_end alone when the statement is refused (failure set). */
 struct engine_rows_class {
-    /* key[i] is true for key columns. The arrays are borrowed for the call. PRINT has one STRING column. */
+    /* Role COLUMN_KEY marks what a pull query's header calls KEY. A pull query over a stream shows its rows as a push
+     * query does (ENGINE_PUSH). The arrays are borrowed for the call. PRINT has one STRING column. */
     void (*on_header)(void *arg, struct str query_id, enum engine_result_kind kind,
                       const struct column *columns, uint32_t column_count);
     /* cols[c][row]; tombstones[row]: only key columns are filled (may be NULL: none). Returns false to ask for a pause
@@ -141,8 +142,8 @@ bool engine_run(struct engine *engine, struct str sql, const struct engine_sessi
 const struct plan *engine_plan_at(struct engine *engine, uint32_t i, struct str *id,
                                   struct func_settings *settings, bool *fail_on_timestamp);
 
-/* The plan of one stand-alone query; the caller frees it. NULL with *err. */
+/* The plan of one stand-alone query; the caller frees it. *query_id lives as long. NULL with *err. */
 struct plan *engine_plan_select(struct engine *engine, struct str sql, const struct engine_session *session,
-                                struct err *err);
+                                struct str *query_id, struct err *err);
 
 #endif

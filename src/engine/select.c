@@ -74,19 +74,19 @@ static const struct ast_stmt *only_query(struct engine_query *query, struct err 
     return stmts[0];
 }
 
-static struct str random_id(struct arena *arena, struct str source)
+static struct str random_id(struct arena *arena, const char *prefix, struct str source)
 {
     static _Atomic uint64_t count;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t seed[2] = {(uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec, ++count};
-    return str_printf(arena, "transient_%.*s_%" PRIu64, STR_ARG(source), hash_bytes(seed, sizeof seed) >> 1);
+    return str_printf(arena, "%s_%.*s_%" PRIu64, prefix, STR_ARG(source), hash_bytes(seed, sizeof seed) >> 1);
 }
 
 static struct str query_name(const struct ast_query *ast, struct arena *arena)
 {
     if (ast->emit != EMIT_NONE)
-        return random_id(arena, ast->from.name);
+        return random_id(arena, "transient", ast->from.name);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return str_printf(arena, "query_%" PRId64, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
@@ -107,18 +107,35 @@ static bool check_push_limit(struct engine *engine, struct err *err)
                    running);
 }
 
+/* May a push query of the session tap what the source's query writes, instead of reading the topic from where the
+ * session says? */
+static bool may_tap(const struct engine_query *query, const struct ast_query *ast)
+{
+    const struct session *session = &query->session;
+    if (!str_eq_nocase(session_text(session, "ksql.query.push.v2.enabled"), STR("true")) ||
+        str_eq_nocase(session_text(session, "auto.offset.reset"), STR("earliest")))
+        return false;
+    uint32_t writers = 0;
+    for (size_t i = 0; i < query->engine->persistent.len; i++)
+        writers += str_eq(query->engine->persistent.at[i]->sink->name, ast->from.name);
+    return writers == 1;
+}
+
 static struct plan *plan_select(struct engine_query *query, const struct ast_stmt *stmt, struct err *err)
 {
     struct sandbox box = {.engine = query->engine, .catalog = query->engine->catalog};
     struct analyze_env env = sandbox_env(&box, &query->session);
     struct func_settings settings = session_func_settings(&query->session);
     env.func_settings = &settings;
+    env.may_tap = may_tap(query, stmt->query);
     const struct analysis *analysis;
     struct plan *plan = NULL;
     query->id = query_name(stmt->query, &query->arena);
     if (!analyze_query(&env, stmt, query->id, &analysis, &query->arena, err) ||
         !plan_build(analysis, &env, &plan, err))
         return NULL;
+    if (plan->taps)
+        query->id = random_id(&query->arena, "SCALABLE_PUSH_QUERY", stmt->query->from.name);
     return plan;
 }
 
@@ -126,11 +143,12 @@ static struct plan *plan_select(struct engine_query *query, const struct ast_stm
 static void call_header(struct engine_query *query, const struct plan *plan)
 {
     struct column *columns = arena_array(&query->arena, struct column, plan->output_count);
-    for (uint32_t i = 0; i < plan->output_count; i++)
-        columns[i] = plan->sink->columns[plan->output_order[i]];
+    plan_output_columns(plan, columns);
+    bool as_pull = query->kind == ENGINE_PULL && plan->pull.kind != PULL_STREAM;
     pthread_mutex_lock(&query->lock);
     if (!query->closed)
-        query->class->on_header(query->arg, query->id, query->kind, columns, plan->output_count);
+        query->class->on_header(query->arg, query->id, as_pull ? ENGINE_PULL : ENGINE_PUSH, columns,
+                                plan->output_count);
     pthread_mutex_unlock(&query->lock);
 }
 

@@ -25,16 +25,24 @@ static const struct known_property known_properties[] = {
     {"ksql.query.pull.range.scan.enabled", "true", true},
     {"ksql.query.pull.stream.enabled", "true", true},
     {"ksql.query.pull.table.scan.enabled", "true", true},
+    {"ksql.query.push.v2.enabled", "false", true},
     {"ksql.service.id", "default_", false},
     {"ksql.timestamp.throw.on.invalid", "false", true},
 };
 
 /* Properties of the original that say how, not what: they change no result, and are accepted so that scripts run. */
 static const char *const accepted_names[] = {
-    "buffered.records.per.partition", "cache.max.bytes.buffering",  "commit.interval.ms",
-    "ksql.headers.columns.enabled",   "ksql.lambdas.enabled",       "ksql.query.push.v2.enabled",
-    "ksql.suppress.enabled",          "max.task.idle.ms",           "num.stream.threads",
-    "processing.guarantee",           "statestore.cache.max.bytes", "topology.optimization",
+    "buffered.records.per.partition",
+    "cache.max.bytes.buffering",
+    "commit.interval.ms",
+    "ksql.headers.columns.enabled",
+    "ksql.lambdas.enabled",
+    "ksql.suppress.enabled",
+    "max.task.idle.ms",
+    "num.stream.threads",
+    "processing.guarantee",
+    "statestore.cache.max.bytes",
+    "topology.optimization",
 };
 
 static struct str plain_name(struct str name)

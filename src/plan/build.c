@@ -319,6 +319,7 @@ static bool build(struct builder *b, struct plan *plan)
     plan->sink = stage.step;
     plan->steps = arena_dup(b->arena, b->steps.at, b->steps.len * sizeof *b->steps.at);
     plan->step_count = (uint32_t)b->steps.len;
+    plan->taps = plan->steps[0]->kind == STEP_SOURCE && plan->steps[0]->source.tap;
     plan->output_order = places;
     plan->output_count = b->ask->item_count;
     for (uint32_t i = 0; i < b->ask->key_count; i++)
@@ -341,6 +342,19 @@ bool plan_build(const struct analysis *analysis, const struct analyze_env *env, 
     }
     *out = plan;
     return true;
+}
+
+void plan_output_columns(const struct plan *plan, struct column *out)
+{
+    bool stream = plan->kind == QUERY_PULL && plan->pull.kind == PULL_STREAM;
+    for (uint32_t i = 0; i < plan->output_count; i++) {
+        out[i] = plan->sink->columns[plan->output_order[i]];
+        if (stream)
+            out[i].role = COLUMN_VALUE;
+        else if (plan->kind == QUERY_PULL && plan->sources[0]->window_kind != WINDOW_NONE &&
+                 (str_eq_cstr(out[i].name, "WINDOWSTART") || str_eq_cstr(out[i].name, "WINDOWEND")))
+            out[i].role = COLUMN_KEY;
+    }
 }
 
 void plan_free(struct plan *plan)

@@ -97,6 +97,7 @@ struct step {
             const struct source_column *origins; /* one a column */
             bool materialize;                    /* table: keep rows in a store, give old rows */
             bool from_earliest; /* table side of a join, or a table source: always from the start */
+            bool tap; /* push query: only what comes from now on, of a table too; null keys are passed over */
         } source;
         struct {
             const struct expr *condition;
@@ -180,6 +181,7 @@ struct plan {
     uint32_t source_count;
     struct pull_access pull;      /* QUERY_PULL */
     int64_t limit;                /* push and pull; -1: none */
+    bool taps;                    /* push: its source step has `tap` */
     bool internal_key;            /* push and pull: a key column of the sink is not among the results */
     const uint32_t *output_order; /* push and pull: the columns that rows show, as in the select list */
     uint32_t output_count;
@@ -196,6 +198,10 @@ bool plan_build(const struct analysis *analysis, const struct analyze_env *env, 
  * ERR_STATEMENT, in ksqlDB's words. The sources' own rules (schema, formats, topic) are
  * analyze_can_replace's. */
 bool plan_can_replace(const struct plan *before, const struct plan *after, struct err *err);
+
+/* The columns that rows of a push or pull query show, in the order of the select list: output_count ones. What a
+ * pull query's header marks as KEY has role COLUMN_KEY: key columns and the bounds of a windowed table. */
+void plan_output_columns(const struct plan *plan, struct column *out);
 
 /* Frees a plan and its references. NULL is allowed. */
 void plan_free(struct plan *plan);

@@ -23,6 +23,20 @@ static bool needs_store(const struct analysis *ask, const struct source *source)
            ask->kind != ANALYSIS_PULL;
 }
 
+/* What ksqlDB calls a scalable push query: one source, no step with state, nothing that tells where a record was. */
+static bool can_tap(const struct builder *b, const bool *needed)
+{
+    const struct analysis *ask = b->ask;
+    if (!b->env->may_tap || ask->kind != ANALYSIS_PUSH || ask->source_count != 1 || ask->partition != NULL ||
+        ask->aggregated || ask->having != NULL || ask->emit != EMIT_CHANGES)
+        return false;
+    for (uint32_t f = 0; f < ask->field_count; f++)
+        if (needed[f] &&
+            (ask->fields[f].kind == FIELD_ROWPARTITION || ask->fields[f].kind == FIELD_ROWOFFSET))
+            return false;
+    return true;
+}
+
 static struct str source_name(const struct analysis *ask, uint32_t source)
 {
     if (ask->source_count == 1)
@@ -64,5 +78,6 @@ void plan_build_source(struct builder *b, uint32_t i, const bool *needed, bool k
     step->source.source = source;
     step->source.origins = origins;
     step->source.materialize = needs_store(b->ask, source);
-    step->source.from_earliest = source->kind == SOURCE_TABLE;
+    step->source.tap = can_tap(b, needed);
+    step->source.from_earliest = source->kind == SOURCE_TABLE && !step->source.tap;
 }

@@ -43,6 +43,7 @@ struct machine {
 };
 
 bool machine_init(struct machine *machine, const struct json_value *properties, struct err *err);
+void machine_set(struct machine *machine, struct str property, struct str value);
 void machine_fini(struct machine *machine);
 
 /* Runs statements. */

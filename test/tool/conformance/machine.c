@@ -14,7 +14,7 @@ int64_t case_number(const struct json_value *object, const char *name, int64_t f
     return member != NULL && json_to_i64(member, &n) ? n : fallback;
 }
 
-static void set_property(struct machine *machine, struct str name, struct str value)
+void machine_set(struct machine *machine, struct str name, struct str value)
 {
     struct str *copy = arena_new(&machine->arena, struct str);
     *copy = str_dup(value, &machine->arena);
@@ -24,12 +24,12 @@ static void set_property(struct machine *machine, struct str name, struct str va
 bool machine_init(struct machine *machine, const struct json_value *properties, struct err *err)
 {
     *machine = (struct machine){0};
-    set_property(machine, STR("ksql.persistence.default.format.key"), STR("KAFKA"));
-    set_property(machine, STR("auto.offset.reset"), STR("earliest"));
+    machine_set(machine, STR("ksql.persistence.default.format.key"), STR("KAFKA"));
+    machine_set(machine, STR("auto.offset.reset"), STR("earliest"));
     for (uint32_t i = 0; properties != NULL && properties->kind == JSON_OBJECT && i < properties->len; i++) {
         const struct json_value *value = &properties->members[i].value;
-        set_property(machine, properties->members[i].name,
-                     value->kind == JSON_BOOL ? (value->b ? STR("true") : STR("false")) : value->str);
+        machine_set(machine, properties->members[i].name,
+                    value->kind == JSON_BOOL ? (value->b ? STR("true") : STR("false")) : value->str);
     }
     machine->client = client_memory_new();
     struct engine_options options = {.client = machine->client,
@@ -162,5 +162,9 @@ bool error_matches(const struct json_value *error, const struct err *got, struct
             return err_set(err, ERR_ASSERTION, "error text differs\n      expected: %.*s\n      got:      %s",
                            STR_ARG(wanted), got->text);
     }
+    int64_t status = case_number(error, "status", -1);
+    if (status >= 0 && status != err_http_status(got->code))
+        return err_set(err, ERR_ASSERTION, "HTTP status %" PRId64 " expected, got %d: %s", status,
+                       err_http_status(got->code), got->text);
     return true;
 }

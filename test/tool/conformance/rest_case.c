@@ -9,28 +9,36 @@
 struct answer { /* one response: a list of JSON elements */
     struct buf json;
     struct json_writer out;
-    const struct plan *plan;
-    bool limit_reached;
-    int64_t left;
+    struct plan *plan;
+    struct flow_driver *driver; /* push */
+    int64_t left;               /* rows until LIMIT; -1: none */
 };
 
-static void put_header(struct answer *answer)
+/* Rows that end by themselves, with a message: those of push queries, and of pull queries over a stream. */
+static bool is_stream_like(const struct plan *plan)
+{
+    return plan->kind == QUERY_PUSH || plan->pull.kind == PULL_STREAM;
+}
+
+static void put_header(struct answer *answer, struct str query_id)
 {
     const struct plan *plan = answer->plan;
     struct buf text = {0};
+    struct column *columns = arena_array(plan->arena, struct column, plan->output_count);
+    plan_output_columns(plan, columns);
     for (uint32_t i = 0; i < plan->output_count; i++) {
-        const struct column *column = &plan->sink->columns[plan->output_order[i]];
         if (i != 0)
             buf_append_cstr(&text, ", ");
-        sql_print_quoted(column->name, &text);
+        sql_print_quoted(columns[i].name, &text);
         buf_append_char(&text, ' ');
-        type_print(column->type, &text);
-        if (plan->kind == QUERY_PULL && column->role == COLUMN_KEY)
+        type_print(columns[i].type, &text);
+        if (!is_stream_like(plan) && columns[i].role == COLUMN_KEY)
             buf_append_cstr(&text, " KEY");
     }
     json_object_begin(&answer->out);
     json_key_begin(&answer->out, "header");
     json_object_begin(&answer->out);
+    json_key_str(&answer->out, "queryId", query_id);
     json_key_str(&answer->out, "schema", buf_str(&text));
     json_object_end(&answer->out);
     json_object_end(&answer->out);
@@ -60,12 +68,6 @@ static bool on_rows(void *arg, const struct flow_rows *rows)
     return answer->left != 0;
 }
 
-static void on_end(void *arg, bool limit_reached, const struct err *failure)
-{
-    struct answer *answer = arg;
-    answer->limit_reached = limit_reached;
-}
-
 static struct machine_query *query_of(struct machine *machine, struct str id)
 {
     for (size_t i = 0; i < machine->queries.len; i++)
@@ -88,46 +90,53 @@ static bool run_pull(struct machine *machine, const struct plan *plan, struct an
     return flow_driver_pull(query->driver, plan, on_rows, answer, err);
 }
 
-static bool run_push(struct machine *machine, const struct plan *plan, struct answer *answer, struct err *err)
+/* Makes the query; a push query stands at the place in its topics where it begins. */
+static bool open_select(struct machine *machine, struct str sql, struct answer *answer, struct err *err)
 {
-    struct func_settings settings = {.collect_list_limit = INT32_MAX, .collect_set_limit = INT32_MAX};
-    struct flow_driver_options options = {
-        .client = machine->client,
-        .query = {.id = STR("transient"),
-                  .reset = FLOW_EARLIEST,
-                  .func_settings = &settings,
-                  .on_rows = on_rows,
-                  .on_end = on_end,
-                  .arg = answer},
-    };
-    struct flow_driver *driver = flow_driver_new(plan, &options, err);
-    bool done = driver != NULL;
-    for (uint32_t s = 0; done && s < plan->source_count; s++)
-        done = flow_driver_drain(driver, plan->sources[s]->topic, err);
-    flow_driver_free(driver);
-    return done;
-}
-
-static bool run_select(struct machine *machine, struct str sql, struct answer *answer, struct err *err)
-{
-    struct plan *plan = engine_plan_select(machine->engine, sql, NULL, err);
-    if (plan == NULL)
+    struct str query_id;
+    answer->plan = engine_plan_select(machine->engine, sql, NULL, &query_id, err);
+    if (answer->plan == NULL)
         return false;
-    answer->plan = plan;
-    answer->left = plan->limit;
+    answer->left = answer->plan->limit;
     answer->out.out = &answer->json;
     json_array_begin(&answer->out);
-    put_header(answer);
-    bool done = plan->kind == QUERY_PULL ? run_pull(machine, plan, answer, err)
-                                         : run_push(machine, plan, answer, err);
-    if (done && plan->kind == QUERY_PUSH) {
+    put_header(answer, query_id);
+    if (answer->plan->kind == QUERY_PULL)
+        return true;
+    struct func_settings settings = {.collect_list_limit = INT32_MAX, .collect_set_limit = INT32_MAX};
+    const struct str *reset = map_get(&machine->properties, STR("auto.offset.reset"));
+    struct flow_driver_options options = {
+        .client = machine->client,
+        .query = {.id = query_id, .func_settings = &settings, .on_rows = on_rows, .arg = answer},
+        .from_latest = str_eq_nocase(*reset, STR("latest")),
+    };
+    answer->driver = flow_driver_new(answer->plan, &options, err);
+    return answer->driver != NULL;
+}
+
+/* Reads to the end, or to LIMIT. A push query that has not reached its LIMIT would wait for ever: no final message. */
+static bool run_select(struct machine *machine, struct answer *answer, struct err *err)
+{
+    const struct plan *plan = answer->plan;
+    if (plan->kind == QUERY_PULL && !run_pull(machine, plan, answer, err))
+        return false;
+    for (uint32_t s = 0; answer->driver != NULL && s < plan->source_count; s++)
+        if (!flow_driver_drain(answer->driver, plan->sources[s]->topic, err))
+            return false;
+    if (is_stream_like(plan) && (plan->kind == QUERY_PULL || answer->left == 0)) {
         json_object_begin(&answer->out);
-        json_key_cstr(&answer->out, "finalMessage", plan->limit >= 0 ? "Limit Reached" : "Query Completed");
+        json_key_cstr(&answer->out, "finalMessage", answer->left == 0 ? "Limit Reached" : "Query Completed");
         json_object_end(&answer->out);
     }
     json_array_end(&answer->out);
-    plan_free(plan);
-    return done;
+    return true;
+}
+
+static void answer_fini(struct answer *answer)
+{
+    flow_driver_free(answer->driver);
+    plan_free(answer->plan);
+    buf_fini(&answer->json);
 }
 
 /* Comparing ------------------------------------------------------------------------------------------------------------- */
@@ -306,11 +315,16 @@ static bool run_queries(struct machine *machine, const struct test_case *test,
 {
     const struct json_value *responses = json_get(test->root, STR("responses")),
                             *order = json_get(test->root, STR("verify_order"));
-    bool same = true;
+    const struct json_value *inputs = json_get(test->root, STR("inputs")),
+                            *push_first = json_get(test->root, STR("wait_for_push_query"));
+    bool fed = false, same = true;
     for (uint32_t i = first; same && i < statements->len; i++) {
         struct answer answer = {0};
-        if (!run_select(machine, statements->elems[i].str, &answer, got)) {
-            buf_fini(&answer.json);
+        bool ran = open_select(machine, statements->elems[i].str, &answer, got);
+        if (ran && push_first != NULL && push_first->b && !fed)
+            ran = fed = feed_inputs(machine, inputs, got);
+        if (!ran || !run_select(machine, &answer, got)) {
+            answer_fini(&answer);
             return false;
         }
         const struct json_value *expected = response_at(responses, answered + i - first);
@@ -318,7 +332,7 @@ static bool run_queries(struct machine *machine, const struct test_case *test,
             same = same_response(with_statement(expected, statements->elems[i].str, &machine->arena),
                                  buf_str(&answer.json), order != NULL && order->b, answered + i - first,
                                  &machine->arena, err);
-        buf_fini(&answer.json);
+        answer_fini(&answer);
     }
     return same;
 }
@@ -335,13 +349,16 @@ bool run_rest_case(const struct test_case *test, struct err *err)
     struct compare_rules rules = {0};
     if (proto != NULL && proto->b)
         return err_set(err, ERR_UNSUPPORTED, "answers in Protobuf are not built yet");
+    const struct json_value *push_first = json_get(test->root, STR("wait_for_push_query"));
+    bool waits = push_first != NULL && push_first->b;
     bool done = machine_init(&machine, json_get(test->root, STR("properties")), err) &&
                 machine_create_topics(&machine, json_get(test->root, STR("topics")), false, err);
+    machine_set(&machine, STR("ksql.query.push.v2.enabled"), STR("true")); /* as the original's REST tests */
     if (done) {
         bool ran = run_definitions(&machine, statements, first, json_get(test->root, STR("responses")),
                                    &answered, &got, err) &&
                    machine_sync_queries(&machine, &got) &&
-                   feed_inputs(&machine, json_get(test->root, STR("inputs")), &got) &&
+                   (waits || feed_inputs(&machine, json_get(test->root, STR("inputs")), &got)) &&
                    run_queries(&machine, test, statements, first, answered, &got, err);
         if (err->code != ERR_NONE)
             done = false;

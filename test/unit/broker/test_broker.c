@@ -202,7 +202,7 @@ static void test_delete_and_create(void **state)
 {
     struct world *w = *state;
     struct err err;
-    int64_t end;
+    int64_t end = 0;
     assert_true(broker_topic_create(w->broker, STR("t"), 1, NULL, 0, &err));
     struct partition *part = partition(w->broker, "t", 0);
     assert_true(append(part, &w->builder, "one", &end));
@@ -339,7 +339,7 @@ static void test_txn(void **state)
     struct world *w = *state;
     struct err err;
     struct broker_txn *txn;
-    int64_t pid, last_pid, end;
+    int64_t pid, last_pid, end = 0;
     int16_t epoch, last_epoch;
     assert_true(broker_topic_create(w->broker, STR("t"), 2, NULL, 0, &err));
     struct partition *zero = partition(w->broker, "t", 0), *one = partition(w->broker, "t", 1);

@@ -53,7 +53,7 @@ tsan: ## all unit tests under TSan
 	@tools/setup test
 	@test -f build-tsan/build.ninja || { $(call quiet,$(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=Debug -DRIALTO_SANITIZE=thread -DRIALTO_UI=OFF); }
 	@ninja -C build-tsan -j $(JOBS)
-	@exec python3 tools/run_tests.py build-tsan $(if $(T),-R '$(T)')
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/test/tsan.supp exec python3 tools/run_tests.py build-tsan $(if $(T),-R '$(T)')
 
 fuzz: ## every fuzz target for SECONDS=60 with clang's libFuzzer
 	@tools/setup test

@@ -14,6 +14,9 @@
 #include "analyze/analysis.h"
 #include "sql/sql.h"
 
+/* What a source or a select list can have: several checks compare columns with columns. */
+enum { COLUMNS_MAX = 10000 };
+
 /* Naming of results without alias. */
 struct alias_gen {
     struct map used; /* names that may not be given out */

@@ -110,11 +110,13 @@ static bool read_column(struct creation *cr, const struct ast_column_def *def, s
 
 static bool check_column_names(struct creation *cr, const struct column *columns, uint32_t count)
 {
-    for (uint32_t i = 1; i < count; i++)
-        for (uint32_t k = 0; k < i; k++)
-            if (str_eq(columns[i].name, columns[k].name))
-                return deny(cr->err, "Duplicate column names: `%.*s`", STR_ARG(columns[i].name));
-    return true;
+    struct map seen = {0};
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < count; i++)
+        if (map_put(&seen, columns[i].name, (void *)columns) != NULL)
+            ok = deny(cr->err, "Duplicate column names: `%.*s`", STR_ARG(columns[i].name));
+    map_fini(&seen);
+    return ok;
 }
 
 /* Key columns first, each group in the order written. */
@@ -135,6 +137,9 @@ static const struct schema *order_columns(const struct column *columns, uint32_t
 static bool read_columns(struct creation *cr)
 {
     const struct ast_stmt *stmt = cr->stmt;
+    if (stmt->column_count > COLUMNS_MAX)
+        return deny(cr->err, "%u columns are more than the %d that a source can have", stmt->column_count,
+                    COLUMNS_MAX);
     struct column *columns = arena_array(cr->arena, struct column, stmt->column_count);
     for (uint32_t i = 0; i < stmt->column_count; i++)
         if (!read_column(cr, &stmt->columns[i], &columns[i]))

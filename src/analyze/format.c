@@ -291,13 +291,13 @@ bool check_timestamp(const struct with_props *props, const struct schema *schema
 bool check_duplicates(const struct schema *schema, struct err *err)
 {
     struct buf text = {0};
-    for (uint32_t i = 1; i < schema->column_count; i++)
-        for (uint32_t k = 0; k < i; k++)
-            if (str_eq(schema->columns[i].name, schema->columns[k].name)) {
-                buf_printf(&text, "%s`%.*s` ", text.len ? ", " : "", STR_ARG(schema->columns[i].name));
-                type_print(schema->columns[i].type, &text);
-                break;
-            }
+    struct map seen = {0};
+    for (uint32_t i = 0; i < schema->column_count; i++)
+        if (map_put(&seen, schema->columns[i].name, (void *)schema) != NULL) {
+            buf_printf(&text, "%s`%.*s` ", text.len ? ", " : "", STR_ARG(schema->columns[i].name));
+            type_print(schema->columns[i].type, &text);
+        }
+    map_fini(&seen);
     bool ok = text.len == 0 || deny(err, "Duplicate value columns found in schema: %s", text.ptr);
     buf_fini(&text);
     return ok;

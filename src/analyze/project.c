@@ -110,6 +110,13 @@ static bool find_table_call(const struct ast_expr *ast, void *state)
     return func == NULL || func_kind_of(func) != FUNC_TABLE;
 }
 
+static bool check_item_count(struct query_build *qb)
+{
+    return qb->query->item_count <= COLUMNS_MAX ||
+           deny(qb->err, "%u columns are more than the %d that a query can have", qb->query->item_count,
+                COLUMNS_MAX);
+}
+
 /* Rows cannot be multiplied and grouped in one query; said before types are looked at. */
 static bool check_tables_alone(struct query_build *qb)
 {
@@ -212,12 +219,18 @@ static void add_partition_items(struct query_build *qb)
     }
 }
 
+/* The bounds of a windowed source. A sink could not have columns of these names; a join renames them. */
+static void add_bounds(struct query_build *qb, const struct analysis_source *from)
+{
+    if (qb->out->kind != ANALYSIS_PERSISTENT || qb->join)
+        add_fields_of_kind(qb, from, FIELD_WINDOWSTART, FIELD_WINDOWEND);
+}
+
 /* Stars behind a PARTITION BY: the order of the rows that it makes. In a join those have the pseudo
  * columns too, under names that nobody takes for pseudo columns any more. */
 static void add_rekeyed_star(struct query_build *qb, const struct analysis_source *from)
 {
-    if (qb->out->kind != ANALYSIS_PERSISTENT)
-        add_fields_of_kind(qb, from, FIELD_WINDOWSTART, FIELD_WINDOWEND);
+    add_bounds(qb, from);
     add_fields_of_kind(qb, from, FIELD_VALUE, FIELD_VALUE);
     if (qb->join)
         add_fields_of_kind(qb, from, FIELD_ROWTIME, FIELD_ROWOFFSET);
@@ -231,8 +244,7 @@ static void add_star(struct query_build *qb, const struct analysis_source *from)
         return;
     }
     add_fields_of_kind(qb, from, FIELD_KEY, FIELD_KEY);
-    if (qb->out->kind != ANALYSIS_PERSISTENT) /* a sink could not have columns of these names */
-        add_fields_of_kind(qb, from, FIELD_WINDOWSTART, FIELD_WINDOWEND);
+    add_bounds(qb, from);
     add_fields_of_kind(qb, from, FIELD_VALUE, FIELD_VALUE);
 }
 
@@ -335,7 +347,7 @@ static bool check_reserved(struct query_build *qb)
 
 bool analyze_select(struct query_build *qb)
 {
-    if (!check_tables_alone(qb))
+    if (!check_item_count(qb) || !check_tables_alone(qb))
         return false;
     for (size_t i = 0; i < qb->fields.len; i++)
         take_name(&qb->aliases, qb->fields.at[i].name);

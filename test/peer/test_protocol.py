@@ -1,102 +1,18 @@
 #!/usr/bin/env python3
 """Raw requests: what a broker answers to the letter, and what it does with bytes that are no requests."""
-import socket
 import struct
+import sys
 import time
+from pathlib import Path
 
 from harness import Broker, passed
 
-
-class Connection:
-    def __init__(self, broker):
-        self.socket = socket.create_connection(("127.0.0.1", broker.port), timeout=10)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def send(self, key, version, body, correlation=7, flexible=False):
-        head = struct.pack(">hhih", key, version, correlation, 1) + b"c" + (b"\0" if flexible else b"")
-        self.socket.sendall(struct.pack(">i", len(head + body)) + head + body)
-
-    def read(self, count):
-        data = b""
-        while len(data) < count:
-            more = self.socket.recv(count - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return data
-
-    def answer(self):
-        """The body after the correlation id."""
-        frame = self.read(struct.unpack(">i", self.read(4))[0])
-        assert frame[:4] == b"\0\0\0\7", frame
-        return frame[4:]
-
-    def closed(self):
-        try:
-            return self.socket.recv(1) == b""
-        except ConnectionResetError:
-            return True
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-def varint(number):
-    number, out = number * 2, b""
-    while number > 127:
-        out += bytes([number & 127 | 128])
-        number >>= 7
-    return out + bytes([number])
-
-
-def batch(value=b"v", base=0, magic=2, attributes=0, pid=-1, epoch=-1, seq=-1, count=1, crc=None, timestamp=None):
-    record = b"\0\0\0\1" + varint(len(value)) + value + b"\0"  # no key
-    record = varint(len(record)) + record
-    stamp = int(time.time() * 1000) if timestamp is None else timestamp
-    tail = struct.pack(">hiqqqhii", attributes, count - 1, stamp, stamp, pid, epoch, seq, count) + record
-    crc = crc32c(tail) if crc is None else crc
-    return struct.pack(">qiibI", base, len(tail) + 9, -1, magic, crc) + tail
-
-
-def text(word):
-    return struct.pack(">h", len(word)) + word
-
-
-def produce(connection, records, topic=b"t", partition=0, acks=-1, version=7):
-    """(error, base offset) of a produce of one batch, version 3 to 7."""
-    body = struct.pack(">hhi", -1, acks, 1000) + struct.pack(">i", 1) + text(topic)
-    body += struct.pack(">iii", 1, partition, len(records)) + records
-    connection.send(0, version, body)
-    if acks == 0:
-        return None
-    answer = connection.answer()
-    return struct.unpack(">hq", answer[4 + 2 + len(topic) + 4 + 4:][:10])
-
-
-def fetch(connection, offset, wait=0, least=1, topic=b"t", most=1 << 20, isolation=0):
-    """(error, high watermark, records) of partition 0, version 4."""
-    body = struct.pack(">iiiib", -1, wait, least, most, isolation) + struct.pack(">i", 1) + text(topic)
-    body += struct.pack(">iiqi", 1, 0, offset, most)
-    connection.send(1, 4, body)
-    rest = connection.answer()[4 + 4 + 2 + len(topic) + 4 + 4:]
-    error, watermark, _, aborted = struct.unpack(">hqqi", rest[:22])
-    size = struct.unpack(">i", rest[22 + max(aborted, 0) * 16:][:4])[0]
-    return error, watermark, rest[26 + max(aborted, 0) * 16:][:max(size, 0)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from rawkafka import Connection, batch, fetch, produce, text  # noqa: E402
 
 
 def check_api_versions(broker):
-    with Connection(broker) as connection:
+    with Connection(broker.port) as connection:
         connection.send(18, 9, b"\x02a\x021\x00", flexible=True)
         answer = connection.answer()
         assert struct.unpack(">h", answer[:2])[0] == 35, answer
@@ -131,7 +47,7 @@ def check_produce(broker):
         ("sequence", dict(records=batch(pid=5, epoch=0, seq=-1)), 87),
         ("good", dict(records=good), 0),
     ]
-    with Connection(broker) as connection:
+    with Connection(broker.port) as connection:
         for name, arguments, wanted in cases:
             error, offset = produce(connection, **arguments)
             assert error == wanted, f"{name}: {error}, wanted {wanted}"
@@ -139,7 +55,7 @@ def check_produce(broker):
 
 
 def check_sequences(broker):
-    with Connection(broker) as connection:
+    with Connection(broker.port) as connection:
         def send(epoch, seq):
             return produce(connection, batch(pid=77, epoch=epoch, seq=seq), topic=b"s")
         first = send(0, 0)
@@ -153,7 +69,7 @@ def check_sequences(broker):
 
 
 def check_fetch(broker):
-    with Connection(broker) as connection, Connection(broker) as other:
+    with Connection(broker.port) as connection, Connection(broker.port) as other:
         error, watermark, records = fetch(connection, 0)
         assert error == 0 and watermark == 1 and records[16] == 2, (error, watermark)
         assert fetch(connection, 99)[:2] == (1, -1)
@@ -170,7 +86,7 @@ def check_fetch(broker):
 
 
 def check_acks_none(broker):
-    with Connection(broker) as connection:
+    with Connection(broker.port) as connection:
         produce(connection, batch(), acks=0)
         error, offset = produce(connection, batch())  # the next answer is this one's
         assert error == 0 and offset == 3, (error, offset)
@@ -180,7 +96,7 @@ def check_acks_none(broker):
 
 def check_pipelining(broker):
     """Answers come in the order of the requests, also past a fetch that waits."""
-    with Connection(broker) as connection:
+    with Connection(broker.port) as connection:
         body = struct.pack(">iiiib", -1, 300, 1, 1 << 20, 0) + struct.pack(">i", 1) + text(b"t")
         connection.send(1, 4, body + struct.pack(">iiqi", 1, 0, 4, 1 << 20), correlation=1)
         for number in range(2, 400):
@@ -204,10 +120,10 @@ def check_garbage(broker):
         struct.pack(">i", 200) + bytes(range(200)),
     ]
     for frame in frames:
-        with Connection(broker) as connection:
+        with Connection(broker.port) as connection:
             connection.socket.sendall(frame)
             assert connection.closed(), frame[:20]
-    with Connection(broker) as connection:  # slowly, byte by byte
+    with Connection(broker.port) as connection:  # slowly, byte by byte
         frame = struct.pack(">ihhih", 10, 18, 0, 7, -1)
         for byte in frame:
             connection.socket.sendall(bytes([byte]))
@@ -216,7 +132,7 @@ def check_garbage(broker):
 
 
 def make_topic(broker, name):
-    with Connection(broker) as connection:
+    with Connection(broker.port) as connection:
         body = struct.pack(">i", 1) + text(name) + struct.pack(">ihii", 1, 1, 0, 0) + struct.pack(">ib", 1000, 0)
         connection.send(19, 4, body)
         answer = connection.answer()

@@ -52,8 +52,12 @@ def run_measured(command, **options):
     """Runs a program to its end: (status, stdout, seconds, cpu_s, peak_mb)."""
     start = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, **options)
-    out = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    try:
+        out = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        stop(process)
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stdout.close()
     return process.returncode, out.decode(), time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024

@@ -12,6 +12,7 @@ COLUMNS = {
     "sql": [("k records/s", "k_records_per_s", 0, False), ("engine CPU s per M", "cpu_s_per_m", 2, True),
             ("with broker, CPU s per M", "all_cpu_s_per_m", 2, True), ("peak RSS, MB", "peak_mb", 0, True)],
 }
+BARE = "bare work"
 TITLES = {"start": "Start", "broker": "Throughput", "latency": "Latency", "sql": "SQL"}
 
 
@@ -26,7 +27,7 @@ def derived(row):
 
 
 def is_peer(system):
-    return not system.startswith("rialto") and system != "bare work"
+    return not system.startswith("rialto") and system != BARE
 
 
 def spread(values, digits):
@@ -45,6 +46,12 @@ def ratio(system, key, lower, medians):
     return f"{medians[key][system] / best:.3g} x" if best else ""
 
 
+def to_bare(system, medians):
+    """CPU of all that took part, as a multiple of the bare work on the same bytes."""
+    used = medians["all_cpu_s_per_m"]
+    return f"{used[system] / used[BARE]:.1f} x" if BARE in used and system in used else ""
+
+
 def case_rows(suite, case, rows):
     systems = list(dict.fromkeys(row["system"] for row in rows))
     columns = COLUMNS[suite]
@@ -57,6 +64,8 @@ def case_rows(suite, case, rows):
             values = [row[key] for row in mine if key in row]
             cells.append(spread(values, digits) if values else "-")
             cells.append(ratio(system, key, lower, medians))
+        if suite == "sql":
+            cells.append(to_bare(system, medians))
         others = [row["other_cpu_s"] for row in mine if "other_cpu_s" in row]
         cells.append(f"{max(others):.1f}" if others else "-")
         yield "| " + " | ".join(cells) + " |"
@@ -70,6 +79,7 @@ def markdown(path):
         titles = ["case", "system", "runs"]
         for title, *_ in COLUMNS[suite]:
             titles += [title, "to the best peer"]
+        titles += ["CPU to the bare work"] if suite == "sql" else []
         titles.append("others' CPU s, most")
         out += [f"### {TITLES[suite]}", "", "| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
         mine = [row for row in rows if row["suite"] == suite]

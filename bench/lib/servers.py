@@ -14,7 +14,29 @@ from pathlib import Path
 from machine import fail, free_port, http_answers, metadata_answers, stop, wait_ready
 
 
-class Rialto:
+class Server:
+    """with server: starts it, and ends it whatever happens."""
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, value, trace):
+        self.stop()
+
+    def until_ready(self, begin, conditions):
+        """Milliseconds from `begin` until the last condition was true; a server that does not get there is ended."""
+        try:
+            return (wait_ready(self.process, conditions) - begin) * 1e3
+        except BaseException:
+            stop(self.process)
+            raise
+
+    def stop(self):
+        stop(self.process)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Rialto(Server):
     """`rialto server`, all faces on."""
 
     def __init__(self, program, work, durability, options=()):
@@ -35,10 +57,10 @@ class Rialto:
         with open(self.directory / "log", "wb") as log:
             begin = time.monotonic()
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        self.pid = self.process.pid
         faces = [lambda: metadata_answers(self.port)]
         faces += [lambda port=port: http_answers(port, "/healthz") for port in self.http_ports]
-        self.ready_ms = (wait_ready(self.process, faces) - begin) * 1e3
-        self.pid = self.process.pid
+        self.ready_ms = self.until_ready(begin, faces)
         return self
 
     def sql(self, statements):
@@ -50,12 +72,8 @@ class Rialto:
         except urllib.error.HTTPError as error:
             fail(f"rialto refuses {statements}: {error.read().decode()}")
 
-    def stop(self):
-        stop(self.process)
-        shutil.rmtree(self.directory, ignore_errors=True)
 
-
-class Kafka:
+class Kafka(Server):
     """One Apache Kafka node in KRaft mode: the distribution's settings, on loopback, retention off because event times lie in the past."""
 
     PROPERTIES = """process.roles=broker,controller
@@ -117,13 +135,9 @@ rootLogger.appenderRef.f.ref=F
                 fail(f"Kafka cannot format its directory; see {self.directory}/out")
             begin = time.monotonic()
             self.process = subprocess.Popen([java[0], *self.JVM, *java[1:], "kafka.Kafka", str(properties)], stdout=log, stderr=log)
-        self.ready_ms = (wait_ready(self.process, [lambda: metadata_answers(self.port)]) - begin) * 1e3
         self.pid = self.process.pid
+        self.ready_ms = self.until_ready(begin, [lambda: metadata_answers(self.port)])
         return self
-
-    def stop(self):
-        stop(self.process)
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 FLINK_OPENS = ["java.lang", "java.util", "java.time", "java.nio", "java.util.concurrent", "java.util.concurrent.atomic", "java.lang.reflect",

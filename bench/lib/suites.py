@@ -61,10 +61,9 @@ def start_suite(bench):
     for number in range(1, bench.sizes["start_rounds"] + 1):
         for server in (Kafka(bench.work), bench.rialto("fsync")):
             note(f"start, round {number}: {server.name}")
-            server.start()
-            time.sleep(SETTLE_S)
-            bench.add("start", server.name, "start", number, {"ready_ms": server.ready_ms, "idle_rss_mb": memory_mb(server.pid)})
-            server.stop()
+            with server:
+                time.sleep(SETTLE_S)
+                bench.add("start", server.name, "start", number, {"ready_ms": server.ready_ms, "idle_rss_mb": memory_mb(server.pid)})
 
 
 # Name, record bytes, partitions, codec.
@@ -96,10 +95,18 @@ def broker_suite(bench):
     for number in range(1, bench.sizes["rounds"] + 1):
         for server in (Kafka(bench.work), bench.rialto("os"), bench.rialto("fsync")):
             note(f"broker, round {number}: {server.name}")
-            server.start()
-            warm_up(bench, server)
-            broker_round(bench, server, number)
-            server.stop()
+            with server:
+                warm_up(bench, server)
+                broker_round(bench, server, number)
+
+
+def latency_row(bench, server, rate, number):
+    topic = f"l{rate}"
+    bench.create(server, topic, 1)
+    row = bench.load(server, "latency", topic, "-r", rate, "-d", bench.sizes["latency_s"], "-w", bench.sizes["latency_warm_s"],
+                     "-l", 0, "-s", 100, may_fail=True)
+    bench.add("latency", server.name, f"{rate:,}/s", number, row)
+    bench.load(server, "delete", topic, pid=False)
 
 
 def latency_suite(bench):
@@ -107,16 +114,10 @@ def latency_suite(bench):
     for number in range(1, bench.sizes["rounds"] + 1):
         for server in (Kafka(bench.work), bench.rialto("os"), Kafka(bench.work, fsync=True), bench.rialto("fsync")):
             note(f"latency, round {number}: {server.name}")
-            server.start()
-            warm_up(bench, server)
-            for rate in bench.sizes["rates"]:
-                topic = f"l{rate}"
-                bench.create(server, topic, 1)
-                row = bench.load(server, "latency", topic, "-r", rate, "-d", bench.sizes["latency_s"], "-w", bench.sizes["latency_warm_s"],
-                                 "-l", 0, "-s", 100, may_fail=True)
-                bench.add("latency", server.name, f"{rate:,}/s", number, row)
-                bench.load(server, "delete", topic, pid=False)
-            server.stop()
+            with server:
+                warm_up(bench, server)
+                for rate in bench.sizes["rates"]:
+                    latency_row(bench, server, rate, number)
 
 
 def fill(bench, server):
@@ -184,21 +185,18 @@ def sql_suite(bench):
     for number in range(1, bench.sizes["rounds"] + 1):
         note(f"sql, round {number}: the bare work")
         bare_row(bench, number)
-        server = bench.rialto("fsync")
         note(f"sql, round {number}: rialto")
-        server.start()
-        fill(bench, server)
-        server.sql(DECLARE)
-        for query in STATEMENTS:
-            rialto_query(bench, server, query, number, f"out-{query}")
-        server.stop()
-        server = Kafka(bench.work).start()
-        fill(bench, server)
-        for engine, guarantee, config in ENGINES:
+        with bench.rialto("fsync") as server:
+            fill(bench, server)
+            server.sql(DECLARE)
             for query in STATEMENTS:
-                note(f"sql, round {number}: {engine} {guarantee} {config}: {query}")
-                engine_query(bench, server, engine, guarantee, config, query, number)
-        server.stop()
+                rialto_query(bench, server, query, number, f"out-{query}")
+        with Kafka(bench.work) as server:
+            fill(bench, server)
+            for engine, guarantee, config in ENGINES:
+                for query in STATEMENTS:
+                    note(f"sql, round {number}: {engine} {guarantee} {config}: {query}")
+                    engine_query(bench, server, engine, guarantee, config, query, number)
 
 
 SUITES = {"start": start_suite, "broker": broker_suite, "latency": latency_suite, "sql": sql_suite}

@@ -1,9 +1,9 @@
 /* check.c - was the query's result right? A fast wrong answer must not get into a table.
  *
  * What must be there follows from the data set: filter: one record for each transaction above 50; join: one for each
- * transaction, with its user's name; window: for each user and 3-second window the count and the sum, where a key's last record counts
- * (engines may send updates). Systems write keys and members differently, so a record is read loosely: the
- * key as bytes, members by their name in any case: amount, name, total, n.
+ * transaction, with its user's name; window: count and sum for each user and 3-second window, where the last record of
+ * a key counts, since engines may send updates. Systems write keys and members differently, so a record is read
+ * loosely: the key as bytes, members by their name in any case: amount, name, total, n.
  */
 #include "dataset.h"
 #include "load.h"

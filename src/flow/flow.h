@@ -163,8 +163,9 @@ bool flow_pull(struct flow_runtime *runtime, const struct plan *plan, const stru
 struct flow_driver_options {
     struct client *client;           /* client_memory; sinks are written through it */
     struct flow_query_options query; /* id; on_rows and on_end for push plans; `reset` is not looked at */
-    bool from_latest; /* flow_driver_drain begins at the topics' present end, where the plan does not say from the start */
-    flow_log_fn *on_log;             /* may be NULL */
+    bool
+        from_latest; /* flow_driver_drain begins at the topics' present end, where the plan does not say from the start */
+    flow_log_fn *on_log; /* may be NULL */
     void *log_arg;
 };
 

@@ -100,6 +100,10 @@ struct op_class {
     bool (*flush)(struct op *op); /* emits what merging has held back; NULL: nothing ever is */
     void (*hand_over)(struct op *op, struct state_batch *batch); /* NULL: no state */
     void (*close)(struct op *op);                                /* also after a failed open */
+    /* Aggregates: their rows for a pull query. The store, and a result row made of one of its rows. */
+    struct store *(*kept_store)(struct op *op);
+    void (*kept_row)(struct op *op, struct str key, int64_t t0, int64_t t1, const struct value *cells,
+                     struct run_out *out);
 };
 
 struct op {
@@ -128,6 +132,10 @@ void op_log(struct op *op, enum flow_log_type type, int64_t offset, const char *
 /* The task's failure; returns false. */
 bool op_fail(struct op *op, enum err_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool op_fail_err(struct op *op, const struct err *err);
+
+/* Who keeps the rows of a materialized sink: the aggregate below it, when only stateless steps lie between (its state says
+ * all that its results said); else NULL, and the sink keeps them itself. */
+const struct step *sink_kept_by(const struct step *sink);
 
 extern const struct op_class op_source_class, op_filter_class, op_select_class, op_flat_map_class,
     op_key_class, op_aggregate_class, op_session_class, op_join_table_class, op_join_stream_class,

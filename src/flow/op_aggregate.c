@@ -120,31 +120,36 @@ static void aggregate_close(struct op *op)
 /* Results --------------------------------------------------------------------------------------------------------- */
 
 /* Columns of a result row. `copy`: the state may change before the row is pushed. */
-static void fill_row(struct op_aggregate *oa, const struct store_entry *entry, struct value **cols,
-                     uint32_t row, bool copy)
+static void fill_row(struct op_aggregate *oa, struct str key, int64_t t0, const struct value *cells,
+                     struct value **cols, uint32_t row, bool copy)
 {
     const struct step *step = oa->op.step;
     struct value keys[step->key_count + 1];
-    key_decode(&oa->key, store_entry_key(entry), keys, &oa->op.task->batch);
+    key_decode(&oa->key, key, keys, &oa->op.task->batch);
     for (uint32_t i = 0; i < step->key_count; i++)
         cols[i][row] = keys[i];
     uint32_t first = step->key_count + step->aggregate.kept_count;
-    agg_set_results(&oa->aggs, entry->cells, cols, first, row, copy);
+    agg_set_results(&oa->aggs, cells, cols, first, row, copy);
     if (step->aggregate.window_columns) {
-        cols[first + oa->aggs.count][row] = value_bigint(entry->t0);
-        cols[first + oa->aggs.count + 1][row] = value_bigint(entry->t0 + oa->window.size_ms);
+        cols[first + oa->aggs.count][row] = value_bigint(t0);
+        cols[first + oa->aggs.count + 1][row] = value_bigint(t0 + oa->window.size_ms);
+    }
+}
+
+static void add_row(struct op_aggregate *oa, struct run_out *out, struct str key, int64_t t0,
+                    const struct value *cells, bool copy)
+{
+    uint32_t row = run_out_row(out, cells[AGG_TIME_CELL].l);
+    fill_row(oa, key, t0, cells, out->cols, row, copy);
+    if (is_windowed(oa) && out->window_start_ms != NULL) {
+        out->window_start_ms[row] = t0;
+        out->window_end_ms[row] = t0 + oa->window.size_ms;
     }
 }
 
 static void put_row(struct op_aggregate *oa, const struct store_entry *entry, bool copy)
 {
-    struct run_out *out = oa->out;
-    uint32_t row = run_out_row(out, entry->cells[AGG_TIME_CELL].l);
-    fill_row(oa, entry, out->cols, row, copy);
-    if (is_windowed(oa) && out->window_start_ms != NULL) {
-        out->window_start_ms[row] = entry->t0;
-        out->window_end_ms[row] = entry->t0 + oa->window.size_ms;
-    }
+    add_row(oa, oa->out, store_entry_key(entry), entry->t0, entry->cells, copy);
 }
 
 /* The old result, before a state changes: the columns of a row that is not in a run yet. */
@@ -156,7 +161,7 @@ static struct value **old_result(struct op_aggregate *oa, const struct store_ent
     struct value **cols = arena_array(&oa->op.task->batch, struct value *, n + 1);
     for (uint32_t c = 0; c < n; c++)
         cols[c] = arena_new(&oa->op.task->batch, struct value);
-    fill_row(oa, entry, cols, 0, true);
+    fill_row(oa, store_entry_key(entry), entry->t0, entry->cells, cols, 0, true);
     return cols;
 }
 
@@ -356,6 +361,20 @@ static void aggregate_hand_over(struct op *op, struct state_batch *batch)
     oa->stream_time_told_ms = oa->stream_time_ms;
 }
 
+static struct store *aggregate_kept_store(struct op *op)
+{
+    struct op_aggregate *oa = (struct op_aggregate *)op;
+    struct run none = {0};
+    agg_set_begin(&oa->aggs, &none);
+    return oa->store;
+}
+
+static void aggregate_kept_row(struct op *op, struct str key, int64_t t0, int64_t t1,
+                               const struct value *cells, struct run_out *out)
+{
+    add_row((struct op_aggregate *)op, out, key, t0, cells, true);
+}
+
 const struct op_class op_aggregate_class = {
     .name = "aggregate",
     .size = sizeof(struct op_aggregate),
@@ -364,4 +383,6 @@ const struct op_class op_aggregate_class = {
     .flush = aggregate_flush,
     .hand_over = aggregate_hand_over,
     .close = aggregate_close,
+    .kept_store = aggregate_kept_store,
+    .kept_row = aggregate_kept_row,
 };

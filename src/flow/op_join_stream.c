@@ -6,6 +6,7 @@
  *                      4. without any: an outer row; at once without GRACE PERIOD or when it is late, else it waits
  *
  *     buffer           STORE_SESSION: key, t0 = row time, t1 = sequence; cells: waits?, columns of the side
+ *                      of windowed sources the window's bounds follow the key's bytes: they must be equal too
  *     waiting rows     a heap by (time, right before left, key bytes) of what is marked in the buffers
  *
  * (J1) Every pair is emitted once, when the row that comes later is processed, with the greater time of the two.
@@ -17,6 +18,8 @@
 #include "flow/flow_int.h"
 
 enum { WAITS_CELL, FIRST_CELL };
+
+enum { WINDOW_BYTES = 16 }; /* start and end */
 
 /* Kafka Streams keeps the buffers for a day when no grace is given. */
 enum { DEFAULT_GRACE_MS = 24 * 60 * 60 * 1000 };
@@ -189,13 +192,51 @@ static void join_stream_close(struct op *op)
 
 /* Results --------------------------------------------------------------------------------------------------------- */
 
+/* The key of a row, with its window when it has one; false when a key column is NULL. */
+static bool encode_key(struct op_join_stream *oj, struct stream_side *side, const struct run *run,
+                       uint32_t row)
+{
+    if (!key_encode(&side->key, run->cols, row, &oj->key_bytes))
+        return false;
+    if (run->window_start_ms != NULL) {
+        char bounds[WINDOW_BYTES];
+        store_be64(bounds, (uint64_t)run->window_start_ms[row]);
+        store_be64(bounds + 8, (uint64_t)run->window_end_ms[row]);
+        buf_append(&oj->key_bytes, bounds, sizeof bounds);
+    }
+    return true;
+}
+
+struct joined_key {
+    const struct value *columns;
+    int64_t start_ms, end_ms; /* of the window, when the rows have one */
+};
+
+/* The key out of a buffer; the columns in `columns`. */
+static struct joined_key decode_key(struct op_join_stream *oj, struct str bytes, struct value *columns)
+{
+    struct joined_key key = {.columns = columns};
+    if (oj->op.step->key_window != WINDOW_NONE) {
+        ASSERT(bytes.len >= WINDOW_BYTES);
+        bytes.len -= WINDOW_BYTES;
+        key.start_ms = (int64_t)load_be64(bytes.ptr + bytes.len);
+        key.end_ms = (int64_t)load_be64(bytes.ptr + bytes.len + 8);
+    }
+    key_decode(&oj->sides[0].key, bytes, columns, &oj->op.task->batch);
+    return key;
+}
+
 /* One result; cells NULL: that side is missing. */
-static void put_row(struct op_join_stream *oj, struct run_out *out, int64_t time_ms, const struct value *key,
-                    const struct value *left, const struct value *right)
+static void put_row(struct op_join_stream *oj, struct run_out *out, int64_t time_ms,
+                    const struct joined_key *key, const struct value *left, const struct value *right)
 {
     uint32_t row = run_out_row(out, time_ms), c = 0;
+    if (out->window_start_ms != NULL) {
+        out->window_start_ms[row] = key->start_ms;
+        out->window_end_ms[row] = key->end_ms;
+    }
     for (; c < oj->op.step->key_count; c++)
-        out->cols[c][row] = key[c];
+        out->cols[c][row] = key->columns[c];
     for (uint32_t i = 0; i < oj->sides[0].count; i++, c++)
         out->cols[c][row] = left != NULL ? left[FIRST_CELL + i] : VALUE_NULL;
     for (uint32_t i = 0; i < oj->sides[1].count; i++, c++)
@@ -205,8 +246,7 @@ static void put_row(struct op_join_stream *oj, struct run_out *out, int64_t time
 /* Waiting rows whose interval has closed. */
 static void emit_closed(struct op_join_stream *oj, struct run_out *out)
 {
-    struct arena *arena = &oj->op.task->batch;
-    struct value keys[oj->op.step->key_count + 1];
+    struct value columns[oj->op.step->key_count + 1];
     while (oj->heap.len != 0) {
         const struct waiting *top = &oj->heap.at[0];
         struct stream_side *side = &oj->sides[top->side];
@@ -219,8 +259,8 @@ static void emit_closed(struct op_join_stream *oj, struct run_out *out)
             continue;
         entry->cells[WAITS_CELL] = value_bool(false);
         store_changed(side->store, entry);
-        key_decode(&side->key, store_entry_key(entry), keys, arena);
-        put_row(oj, out, waiting.time_ms, keys, waiting.side == 0 ? entry->cells : NULL,
+        struct joined_key key = decode_key(oj, store_entry_key(entry), columns);
+        put_row(oj, out, waiting.time_ms, &key, waiting.side == 0 ? entry->cells : NULL,
                 waiting.side == 1 ? entry->cells : NULL);
     }
 }
@@ -263,7 +303,7 @@ static bool join_row(struct op_join_stream *oj, uint32_t s, const struct run *ru
 {
     struct stream_side *side = &oj->sides[s];
     int64_t ts = run->rowtime_ms[row];
-    if (run_deleted(run, row) || !key_encode(&side->key, run->cols, row, &oj->key_bytes))
+    if (run_deleted(run, row) || !encode_key(oj, side, run, row))
         return true;
     side->time_ms = MAX(side->time_ms, ts);
     if (ts >= oj->stream_time_ms) {
@@ -274,22 +314,27 @@ static bool join_row(struct op_join_stream *oj, uint32_t s, const struct run *ru
     struct store_entry *entry = buffer_row(oj, side, run, row);
     if (entry == NULL || !find_matches(oj, s, ts))
         return false;
-    struct value keys[oj->op.step->key_count + 1];
+    struct value columns[oj->op.step->key_count + 1];
+    struct joined_key key = {.columns = columns};
     for (uint32_t i = 0; i < oj->op.step->key_count; i++)
-        keys[i] = run->cols[i][row];
+        columns[i] = run->cols[i][row];
+    if (run->window_start_ms != NULL) {
+        key.start_ms = run->window_start_ms[row];
+        key.end_ms = run->window_end_ms[row];
+    }
     for (size_t i = 0; i < oj->found.list.len; i++) {
         struct store_entry *match = oj->found.list.at[i];
         if (match->cells[WAITS_CELL].b) {
             match->cells[WAITS_CELL] = value_bool(false);
             store_changed(oj->sides[1 - s].store, match);
         }
-        put_row(oj, out, MAX(ts, match->t0), keys, s == 0 ? entry->cells : match->cells,
+        put_row(oj, out, MAX(ts, match->t0), &key, s == 0 ? entry->cells : match->cells,
                 s == 0 ? match->cells : entry->cells);
     }
     if (oj->found.list.len != 0 || !side->outer)
         return true;
     if (oj->eager || ts + side->on_ms < oj->stream_time_ms) {
-        put_row(oj, out, ts, keys, s == 0 ? entry->cells : NULL, s == 1 ? entry->cells : NULL);
+        put_row(oj, out, ts, &key, s == 0 ? entry->cells : NULL, s == 1 ? entry->cells : NULL);
         return true;
     }
     entry->cells[WAITS_CELL] = value_bool(true);

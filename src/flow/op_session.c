@@ -58,17 +58,18 @@ static int64_t close_time(const struct op_session *os)
 }
 
 /* Key columns and window of a result row. */
-static uint32_t put_key(struct op_session *os, struct str key, int64_t start, int64_t end, int64_t time_ms)
+static uint32_t put_key(struct op_session *os, struct run_out *out, struct str key, int64_t start,
+                        int64_t end, int64_t time_ms)
 {
     const struct step *step = os->op.step;
     struct value keys[step->key_count + 1];
-    uint32_t row = run_out_row(os->out, time_ms);
+    uint32_t row = run_out_row(out, time_ms);
     key_decode(&os->key, str_dup(key, &os->op.task->batch), keys, &os->op.task->batch);
     for (uint32_t i = 0; i < step->key_count; i++)
-        os->out->cols[i][row] = keys[i];
-    if (os->out->window_start_ms != NULL) {
-        os->out->window_start_ms[row] = start;
-        os->out->window_end_ms[row] = end;
+        out->cols[i][row] = keys[i];
+    if (out->window_start_ms != NULL) {
+        out->window_start_ms[row] = start;
+        out->window_end_ms[row] = end;
     }
     return row;
 }
@@ -90,7 +91,7 @@ static void take_in(struct op_session *os, struct store_entry *entry)
 {
     if (!os->window.emit_final) {
         int64_t time_ms = entry->cells[AGG_TIME_CELL].l;
-        uint32_t row = put_key(os, store_entry_key(entry), entry->t1, entry->t0, time_ms);
+        uint32_t row = put_key(os, os->out, store_entry_key(entry), entry->t1, entry->t0, time_ms);
         os->out->deleted[row] = os->out->any_deleted = true;
         if (os->out->old_cols != NULL) {
             os->out->has_old[row] = true;
@@ -126,7 +127,7 @@ static bool put_session(struct op_session *os, const struct value *cells, int64_
     bool has_old = entry->present;
     uint32_t row = 0;
     if (!os->window.emit_final) {
-        row = put_key(os, buf_str(&os->key_bytes), start, end, MAX(ts, cells[AGG_TIME_CELL].l));
+        row = put_key(os, os->out, buf_str(&os->key_bytes), start, end, MAX(ts, cells[AGG_TIME_CELL].l));
         if (has_old && os->out->old_cols != NULL) {
             os->out->has_old[row] = true;
             for (uint32_t i = 0; i < os->op.step->key_count; i++)
@@ -224,7 +225,7 @@ static bool emit_closed(struct op_session *os)
         qsort(closed.list.at, closed.list.len, sizeof *closed.list.at, by_end);
     for (size_t i = 0; i < closed.list.len; i++) {
         const struct closed_session *s = &closed.list.at[i];
-        uint32_t row = put_key(os, s->key, s->start, s->end, s->end);
+        uint32_t row = put_key(os, os->out, s->key, s->start, s->end, s->end);
         fill_values(os, os->out->cols, row, s->cells, s->start, s->end);
     }
     vec_fini(&closed.list);
@@ -261,6 +262,22 @@ static void session_hand_over(struct op *op, struct state_batch *batch)
     os->stream_time_told_ms = os->stream_time_ms;
 }
 
+static struct store *session_kept_store(struct op *op)
+{
+    struct op_session *os = (struct op_session *)op;
+    struct run none = {0};
+    agg_set_begin(&os->aggs, &none);
+    return os->store;
+}
+
+static void session_kept_row(struct op *op, struct str key, int64_t t0, int64_t t1, const struct value *cells,
+                             struct run_out *out)
+{
+    struct op_session *os = (struct op_session *)op;
+    uint32_t row = put_key(os, out, key, t1, t0, cells[AGG_TIME_CELL].l);
+    fill_values(os, out->cols, row, cells, t1, t0);
+}
+
 const struct op_class op_session_class = {
     .name = "session",
     .size = sizeof(struct op_session),
@@ -268,4 +285,6 @@ const struct op_class op_session_class = {
     .process = session_process,
     .hand_over = session_hand_over,
     .close = session_close,
+    .kept_store = session_kept_store,
+    .kept_row = session_kept_row,
 };

@@ -1,7 +1,8 @@
 /* op_sink.c - where rows leave a plan: a topic (and the store that pull queries read), or a push query's caller.
  *
  *     topic   key columns -> key serde [+ window bytes]    value columns -> value serde    -> client_writer
- *     store   key [window] -> row time, value columns      when the sink's table is materialized
+ *     store   key [window] -> row time, value columns      when the sink's table is materialized and not the result
+ *                                                          of an aggregate, whose state says the same
  *     push    columns in the order of the select list -> on_rows
  *
  * (K1) Bytes are encoded into two buffers that are reused, and copied once, into the batch builder.
@@ -63,6 +64,15 @@ static int64_t window_retention(const struct step *step)
     return 0;
 }
 
+const struct step *sink_kept_by(const struct step *sink)
+{
+    const struct step *step = sink->input;
+    while (step->kind == STEP_SELECT || step->kind == STEP_FILTER || step->kind == STEP_SUPPRESS)
+        step = step->input;
+    /* With EMIT FINAL the state also has windows that are not out yet. */
+    return step->kind == STEP_AGGREGATE && !step->aggregate.window.emit_final ? step : NULL;
+}
+
 static bool sink_store(struct op_sink *os, struct err *err)
 {
     const struct step *step = os->op.step;
@@ -89,7 +99,7 @@ static bool sink_open(struct op *op, struct err *err)
     const struct step *step = op->step;
     os->sink = step->sink.sink;
     os->value_count = step->column_count - step->key_count;
-    if (step->sink.materialize && !sink_store(os, err))
+    if (step->sink.materialize && sink_kept_by(step) == NULL && !sink_store(os, err))
         return false;
     if (os->sink == NULL)
         return true;

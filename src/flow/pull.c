@@ -1,6 +1,7 @@
 /* pull.c - pull queries: the operators of a plan over the rows of a store, or over a topic up to its present end.
  *
  *     worker thread of the task    pull_read_task: keys, window bounds or all -> copies of rows
+ *                                  of an aggregate: state -> result row -> the task's SELECT and HAVING -> copy
  *     caller's thread              pull_end: copies -> runs of the source step -> operators -> on_rows
  *
  * (P1) The access of the plan only narrows what is read: the plan's filter sees every row.
@@ -148,31 +149,139 @@ static void time_range(const struct pull *pull, int64_t *min, int64_t *max)
     }
 }
 
-static bool collect_keys(struct pull *pull, struct store *store, struct err *err)
+/* Rows of the given keys: `column_of` says which of a key's values is which column of the store's key. */
+static bool collect_keys(struct pull *pull, struct store *store, const struct key_codec *codec,
+                         const uint32_t *column_of, store_scan_fn *fn, void *arg, struct err *err)
 {
     const struct pull_access *access = &pull->env.plan->pull;
     int64_t min, max;
     time_range(pull, &min, &max);
     for (uint32_t k = 0; k < access->key_count; k++) {
-        const struct value *columns[pull->key.count + 1];
-        for (uint32_t i = 0; i < pull->key.count; i++)
-            columns[i] = &access->keys[k * pull->key.count + i];
-        if (key_encode(&pull->key, columns, 0, &pull->key_bytes) &&
-            !store_scan_key(store, buf_str(&pull->key_bytes), min, max, collect, pull, err))
+        const struct value *columns[codec->count + 1];
+        for (uint32_t i = 0; i < codec->count; i++)
+            columns[column_of[i]] = &access->keys[k * codec->count + i];
+        if (key_encode(codec, columns, 0, &pull->key_bytes) &&
+            !store_scan_key(store, buf_str(&pull->key_bytes), min, max, fn, arg, err))
             return false;
     }
     return true;
 }
 
+static bool read_sink(struct pull *pull, struct store *store, struct err *err)
+{
+    uint32_t same[pull->key.count + 1];
+    for (uint32_t i = 0; i < pull->key.count; i++)
+        same[i] = i;
+    if (pull->env.plan->pull.kind == PULL_KEYS)
+        return collect_keys(pull, store, &pull->key, same, collect, pull, err);
+    return store_scan(store, collect, pull, err);
+}
+
+/* Rows of an aggregate go through the task's own operators up to its sink, whose place this one takes for a moment. */
+struct op_collect {
+    struct op op;
+    struct pull *pull;
+};
+
+static bool collect_process(struct op *op, uint32_t side, const struct run *run)
+{
+    struct pull *pull = ((struct op_collect *)op)->pull;
+    struct buf key = {0};
+    for (uint32_t r = 0; r < run->count; r++) {
+        if (run_deleted(run, r))
+            continue; /* HAVING does not hold */
+        struct value cells[run->column_count + 1];
+        cells[0] = value_bigint(run->rowtime_ms[r]);
+        for (uint32_t c = pull->key.count; c < run->column_count; c++)
+            cells[1 + c - pull->key.count] = run->cols[c][r];
+        ignore(!key_encode(&pull->key, run->cols, r, &key), "a group of all rows has no key");
+        enum ast_window_kind kind = pull->source->window_kind;
+        ignore(!collect(pull, buf_str(&key), run_t0(run, kind, r), run_t1(run, kind, r), cells),
+               "the scan sees that it is full");
+    }
+    buf_fini(&key);
+    return true;
+}
+
+static const struct op_class op_collect_class = {.name = "collect", .process = collect_process};
+
+struct aggregate_scan {
+    struct pull *pull;
+    struct op *op;
+    struct run_out out;
+};
+
+static bool scan_aggregate_row(void *arg, struct str key, int64_t t0, int64_t t1, const struct value *cells)
+{
+    struct aggregate_scan *scan = arg;
+    if (is_full(scan->pull))
+        return false;
+    scan->op->class->kept_row(scan->op, key, t0, t1, cells, &scan->out);
+    return true;
+}
+
+/* Which key column of the aggregate each key column of the sink is; false: one of them is computed. */
+static bool map_keys(const struct step *sink, const struct step *aggregate, uint32_t *column_of)
+{
+    for (uint32_t i = 0; i < sink->key_count; i++) {
+        uint32_t column = i;
+        for (const struct step *step = sink->input; step != aggregate; step = step->input) {
+            if (step->kind != STEP_SELECT)
+                continue;
+            if (step->select.exprs[column]->kind != EXPR_COLUMN)
+                return false;
+            column = step->select.exprs[column]->index;
+        }
+        if (column >= aggregate->key_count)
+            return false;
+        column_of[i] = column;
+    }
+    return sink->key_count == aggregate->key_count;
+}
+
+static bool read_aggregate(struct pull *pull, struct flow_task *task, struct op *op, struct op *sink,
+                           struct err *err)
+{
+    struct op_collect collector = {.op = {.class = &op_collect_class, .step = sink->step, .task = task},
+                                   .pull = pull};
+    struct op *last = op;
+    while (last->next != sink)
+        last = last->next;
+    struct aggregate_scan scan = {pull, op, {0}};
+    struct store *store = op->class->kept_store(op);
+    uint32_t column_of[op->step->key_count + 1];
+    struct key_codec codec;
+    key_codec_init(&codec, op->step->columns, op->step->key_count, &pull->rows_arena);
+    run_out_begin(&scan.out, op, NULL);
+    last->next = &collector.op;
+    bool by_key = pull->env.plan->pull.kind == PULL_KEYS && map_keys(sink->step, op->step, column_of);
+    bool ok = by_key ? collect_keys(pull, store, &codec, column_of, scan_aggregate_row, &scan, err)
+                     : store_scan(store, scan_aggregate_row, &scan, err);
+    ok = run_out_end(&scan.out) && ok;
+    last->next = sink;
+    arena_reset(&task->batch);
+    return ok;
+}
+
+static struct op *op_of_step(struct flow_task *task, const struct step *step)
+{
+    for (uint32_t i = 0; i < task->op_count; i++)
+        if (task->ops[i]->step == step && task->ops[i]->class->kept_store != NULL)
+            return task->ops[i];
+    return NULL;
+}
+
 bool pull_read_task(struct pull *pull, struct flow_task *task, struct err *err)
 {
     for (uint32_t i = 0; i < task->op_count; i++) {
-        struct store *store = task->ops[i]->class == &op_sink_class ? op_sink_store(task->ops[i]) : NULL;
-        if (store == NULL)
+        struct op *sink = task->ops[i];
+        if (sink->class != &op_sink_class || !sink->step->sink.materialize)
             continue;
+        const struct step *aggregate = sink_kept_by(sink->step);
+        struct op *op = aggregate != NULL ? op_of_step(task, aggregate) : NULL;
         pull->found = true;
-        bool ok = pull->env.plan->pull.kind == PULL_KEYS ? collect_keys(pull, store, err)
-                                                         : store_scan(store, collect, pull, err);
+        bool ok = op != NULL ? read_aggregate(pull, task, op, sink, err)
+                             : read_sink(pull, op_sink_store(sink), err);
         if (!ok)
             return false;
     }

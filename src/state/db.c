@@ -89,40 +89,82 @@ void db_close(struct db *db)
     free(db);
 }
 
-static void write_op(rocksdb_writebatch_t *batch, const struct op_view *op)
+/* A row of a batch. Eight bytes of the key decide most comparisons without following the pointer. */
+struct row_op {
+    uint64_t head;         /* bytes of the key after the store id, as a number */
+    struct str key, value; /* value: ptr NULL deletes */
+    uint32_t store_id, index;
+};
+
+static uint64_t key_head(struct str key)
 {
-    switch (op->op) {
-    case OP_PUT:
-        rocksdb_writebatch_put(batch, op->a.ptr, op->a.len, op->b.ptr, op->b.len);
-        break;
-    case OP_DELETE:
-        rocksdb_writebatch_delete(batch, op->a.ptr, op->a.len);
-        break;
-    case OP_DELETE_RANGE:
-        rocksdb_writebatch_delete_range(batch, op->a.ptr, op->a.len, op->b.ptr, op->b.len);
-        break;
-    case OP_NUMBER:
-    case OP_NO_NUMBER:
-    case OP_STORE:
-    case OP_NO_STORE:
-        break; /* these live in the journal's snapshot */
+    uint8_t head[8] = {0};
+    if (key.len > 4)
+        memcpy(head, key.ptr + 4, MIN(key.len - 4, sizeof head));
+    return load_be64(head);
+}
+
+static int row_op_cmp(const void *a, const void *b)
+{
+    const struct row_op *x = a, *y = b;
+    if (x->store_id != y->store_id)
+        return x->store_id < y->store_id ? -1 : 1;
+    if (x->head != y->head)
+        return x->head < y->head ? -1 : 1;
+    int cmp = str_cmp(x->key, y->key);
+    return cmp != 0 ? cmp : x->index < y->index ? -1 : 1;
+}
+
+struct row_ops {
+    vec(struct row_op) list;
+};
+
+/* Rows of a batch go to `rows`; ranges are written at once: they come before the rows of their store and hold none of
+ * those that the batch puts. False: unknown bytes. */
+static bool sort_out(struct str ops, struct row_ops *rows, rocksdb_writebatch_t *batch)
+{
+    struct op_view op;
+    bool bad;
+    while (op_next(&ops, &op, &bad)) {
+        if (op.op == OP_DELETE_RANGE)
+            rocksdb_writebatch_delete_range(batch, op.a.ptr, op.a.len, op.b.ptr, op.b.len);
+        if (op.op == OP_PUT || op.op == OP_DELETE)
+            vec_push(&rows->list,
+                     (struct row_op){key_head(op.a), op.a, op.op == OP_PUT ? op.b : STR_NULL,
+                                     op.a.len >= 4 ? load_be32(op.a.ptr) : 0, (uint32_t)rows->list.len});
+        /* Numbers and ids live in the journal's snapshot. */
+    }
+    return !bad;
+}
+
+/* Rows are written in the order of their keys: RocksDB's skip list then goes on from where the last one was. */
+static void write_rows(struct row_ops *rows, rocksdb_writebatch_t *batch)
+{
+    if (rows->list.len > 1)
+        qsort(rows->list.at, rows->list.len, sizeof *rows->list.at, row_op_cmp);
+    for (size_t i = 0; i < rows->list.len; i++) {
+        const struct row_op *row = &rows->list.at[i];
+        if (str_is_null(row->value))
+            rocksdb_writebatch_delete(batch, row->key.ptr, row->key.len);
+        else
+            rocksdb_writebatch_put(batch, row->key.ptr, row->key.len, row->value.ptr, row->value.len);
     }
 }
 
 bool db_apply(struct db *db, struct str ops, uint64_t seq, struct err *err)
 {
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
-    struct op_view op;
-    bool bad;
-    while (op_next(&ops, &op, &bad))
-        write_op(batch, &op);
+    struct row_ops rows = {0};
     char number[8], *message = NULL;
+    bool good = sort_out(ops, &rows, batch);
+    write_rows(&rows, batch);
+    vec_fini(&rows.list);
     store_be64(number, seq);
     rocksdb_writebatch_put(batch, seq_key, sizeof seq_key, number, sizeof number);
-    if (!bad)
+    if (good)
         rocksdb_write(db->rocks, db->write, batch, &message);
     rocksdb_writebatch_destroy(batch);
-    if (bad)
+    if (!good)
         return err_set(err, ERR_CORRUPT, "state journal: entry %" PRIu64 " holds an unknown operation", seq);
     return message == NULL || db_fail(message, "write", err);
 }

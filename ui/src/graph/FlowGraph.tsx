@@ -21,7 +21,8 @@ import { flow, useEdgeFigures, useFlow, useNodeFigures } from "../api/live";
 import type { Graph, GraphNode } from "../api/types";
 import { Health, Spark } from "../design/parts";
 import { bytes, rate, visible } from "../lib/format";
-import { curveOf, pathText, pointOn, related, useLayout } from "./layout";
+import { curveOf, pathText, pointOn, related } from "./curve";
+import { useLayout } from "./layout";
 import { Particles } from "./Particles";
 import { NODE_HEIGHT, NODE_WIDTH } from "./sizes";
 

@@ -4,7 +4,7 @@ import { useStore } from "@xyflow/react";
 import { useEffect, useRef } from "react";
 import { flow } from "../api/live";
 import type { Graph } from "../api/types";
-import { curveOf, pointOn } from "./layout";
+import { curveOf, pointOn } from "./curve";
 import { NODE_HEIGHT, NODE_WIDTH, type Place } from "./sizes";
 
 const FRAME_MS = 33;

@@ -241,14 +241,27 @@ void buf_append_double(struct buf *buf, double d)
         append_scientific(buf, digits, n, exponent);
 }
 
+/* 00 to 99: a division gives two digits. */
+static const char digit_pairs[200] =
+    "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243"
+    "4445464748495051525354555657585960616263646566676869707172737475767778798081828384858687"
+    "888990919293949596979899";
+
 void buf_append_i64(struct buf *buf, int64_t n)
 {
     char text[24];
     char *at = text + sizeof text;
     uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-    do
-        *--at = (char)('0' + rest % 10);
-    while ((rest /= 10) != 0);
+    for (; rest >= 100; rest /= 100) {
+        at -= 2;
+        memcpy(at, digit_pairs + 2 * (rest % 100), 2);
+    }
+    if (rest >= 10) {
+        at -= 2;
+        memcpy(at, digit_pairs + 2 * rest, 2);
+    } else {
+        *--at = (char)('0' + rest);
+    }
     if (n < 0)
         *--at = '-';
     buf_append(buf, at, (size_t)(text + sizeof text - at));
@@ -263,7 +276,7 @@ size_t varint_encode(uint8_t *at, uint64_t v)
     return n;
 }
 
-size_t varint_decode(const uint8_t *at, const uint8_t *end, uint64_t *out)
+size_t varint_decode_long(const uint8_t *at, const uint8_t *end, uint64_t *out)
 {
     uint64_t v = 0;
     for (size_t n = 0; n < 10 && at + n < end; n++) {

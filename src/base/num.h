@@ -69,7 +69,15 @@ static inline void store_be64(void *at, uint64_t v)
 /* Unsigned LEB128 (Kafka's UNSIGNED_VARINT, Protobuf's varint). The encoder needs 10 bytes of room and returns the
  * number written; the decoder returns the number read, or 0 when the bytes end early or exceed 64 bits. */
 size_t varint_encode(uint8_t *at, uint64_t v);
-size_t varint_decode(const uint8_t *at, const uint8_t *end, uint64_t *out);
+size_t varint_decode_long(const uint8_t *at, const uint8_t *end, uint64_t *out);
+static inline size_t varint_decode(const uint8_t *at, const uint8_t *end, uint64_t *out)
+{
+    if (at < end && at[0] < 0x80) { /* most are short: lengths and deltas of records */
+        *out = at[0];
+        return 1;
+    }
+    return varint_decode_long(at, end, out);
+}
 
 /* Zigzag (Kafka's VARINT, VARLONG; Avro's int, long). */
 static inline uint64_t zigzag_encode(int64_t v)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -111,6 +112,29 @@ static void test_crc32c_of_long_texts(void **state)
     }
 }
 
+/* Every length and the borders between; printf's text is the expected one. */
+static void test_integer_text(void **state)
+{
+    static const int64_t special[] = {INT64_MIN, INT64_MIN + 1, INT64_MAX, -1, -9, -10, -99, -100, -101};
+    struct buf buf = {0};
+    char text[32];
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++) {
+        buf_clear(&buf);
+        buf_append_i64(&buf, special[i]);
+        snprintf(text, sizeof text, "%" PRId64, special[i]);
+        assert_string_equal(buf.ptr, text);
+    }
+    for (int64_t power = 1; power <= INT64_MAX / 10; power *= 10) {
+        for (int64_t n = power - 11; n <= power + 11; n++) {
+            buf_clear(&buf);
+            buf_append_i64(&buf, n);
+            snprintf(text, sizeof text, "%" PRId64, n);
+            assert_string_equal(buf.ptr, text);
+        }
+    }
+    buf_fini(&buf);
+}
+
 static void test_map(void **state)
 {
     struct map map = {0};
@@ -190,6 +214,12 @@ static void test_varint(void **state) /* Protocol Buffers, "Encoding": 150 is 96
     assert_int_equal(bytes[0], 0x96);
     assert_int_equal(bytes[1], 0x01);
     uint64_t out;
+    assert_int_equal(varint_decode(bytes, bytes + 2, &out), 2);
+    assert_int_equal(out, 150);
+    assert_int_equal(varint_decode(bytes + 1, bytes + 2, &out), 1);
+    assert_int_equal(out, 1);
+    assert_int_equal(varint_decode(bytes, bytes + 1, &out), 0);
+    assert_int_equal(varint_decode(bytes, bytes, &out), 0);
     assert_int_equal(varint_encode(bytes, UINT64_MAX), 10);
     assert_int_equal(varint_decode(bytes, bytes + 10, &out), 10);
     assert_true(out == UINT64_MAX);
@@ -204,9 +234,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_split),       cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_double_text), cmocka_unit_test(test_crc32c_of_long_texts),
-        cmocka_unit_test(test_hashes),      cmocka_unit_test(test_map),
-        cmocka_unit_test(test_base64),      cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_err_context), cmocka_unit_test(test_varint),
+        cmocka_unit_test(test_hashes),      cmocka_unit_test(test_integer_text),
+        cmocka_unit_test(test_map),         cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_arena),       cmocka_unit_test(test_err_context),
+        cmocka_unit_test(test_varint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -216,6 +216,7 @@ static bool scan_aggregate_row(void *arg, struct str key, int64_t t0, int64_t t1
     struct aggregate_scan *scan = arg;
     if (is_full(scan->pull))
         return false;
+    key = str_dup(key, &scan->op->task->batch); /* the rows point into it until they are pushed */
     scan->op->class->kept_row(scan->op, key, t0, t1, cells, &scan->out);
     return true;
 }

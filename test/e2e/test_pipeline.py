@@ -7,7 +7,8 @@ RATE: records a second while the server is killed; less than 1500 for programs w
 
 Ten users pay ten times the leading digit of their id (0 counts as 10). However the records fall into windows: per user the sum
 over all windows is count x amount, and all counts together are N. The same must be seen in the topic (kcat), by a pull query
-and by a push query from the start; also when the server was killed (SIGKILL) ten times during the load.
+and by a push query from the start and, through the sink, in PostgreSQL; also when the server was killed (SIGKILL) ten times
+during the load and PostgreSQL was stopped and started.
 """
 import json
 import random
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from server import ROOT, Server, fail, wait_until  # noqa: E402
+from server import ROOT, Postgres, Server, fail, wait_until  # noqa: E402
 
 N = 10000
 PIPELINE = str(ROOT / "examples/transactions/pipeline.sql")
@@ -119,20 +120,41 @@ def run_plain(build):
     print(f"{N} payments, {len(windows)} windows: topic, pull and push agree")
 
 
+def create_sink(server, pg):
+    config = (ROOT / "examples/transactions/sink.json").read_text()
+    for name, value in {"@HOST@": "127.0.0.1", "@PORT@": str(pg.port), "@USER@": "rialto"}.items():
+        config = config.replace(name, value)
+    status, text = server.request("POST", "/connectors", config.encode())
+    if status != 201:
+        fail(f"sink: {status} {text}")
+
+
+def from_postgres(pg):
+    """window_start comes as a timestamp in UTC."""
+    sql = "SELECT user_id, (extract(epoch FROM window_start) * 1000)::bigint, payments, total FROM window_transactions"
+    return {(row[0], int(row[1])): (int(row[2]), int(row[3])) for row in pg.query(sql)}
+
+
 def run_with_kills(build, rate="1500"):
     chance = random.Random(20)
-    with Server(build, script=PIPELINE) as server:
+    with Postgres() as pg, Server(build, script=PIPELINE) as server:
+        create_sink(server, pg)
         load = datagen(server, "--rate", rate)  # about seven seconds
-        for _ in range(10):
+        for kill in range(10):
             time.sleep(chance.uniform(0.02, 0.4))
             if load.poll() is not None:
                 finish(load)
                 fail("the load ended before the tenth kill")
             server.restart()
+            if kill == 3:
+                pg.stop()
+            if kill == 6:
+                pg.restart()
         finish(load)
         wait_for_all(server)
-        check_everywhere(server)
-    print("the same after ten kills during the load")
+        windows = check_everywhere(server)
+        wait_until("PostgreSQL has the same rows", lambda: from_postgres(pg) == windows, seconds=60, pause=0.2)
+    print("the same after ten kills during the load, and in PostgreSQL, which was away for a while")
 
 
 if __name__ == "__main__":

@@ -538,6 +538,5 @@ static const struct http_route routes[] = {
 
 void api_admin_routes(struct http_server *server, struct api_env *env)
 {
-
     http_server_route(server, routes, COUNT_OF(routes), env);
 }

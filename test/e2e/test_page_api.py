@@ -1,6 +1,8 @@
 """The page's own API, /metrics, /healthz and the embedded files, over HTTP as scripts use them."""
 import gzip
 import json
+import os
+import socket
 import sys
 import urllib.request
 from pathlib import Path
@@ -76,6 +78,68 @@ def test_pictures(server):
     check("search for nothing known", server.get_json("/api/v1/search?q=zzzzz")["items"] == [])
 
 
+class LiveSocket:
+    """As much of a websocket client as the page's socket needs: text frames both ways."""
+
+    def __init__(self, server):
+        self.socket = socket.create_connection(("127.0.0.1", server.http_port), timeout=10)
+        self.socket.sendall(f"GET /api/v1/live HTTP/1.1\r\nHost: 127.0.0.1:{server.http_port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode())
+        self.file = self.socket.makefile("rb")
+        head = self.file.readline()
+        check("the socket is accepted", b" 101 " in head, head)
+        while self.file.readline().strip():
+            pass
+
+    def send(self, message):
+        data, mask = json.dumps(message).encode(), os.urandom(4)
+        length = bytes([0x80 | len(data)]) if len(data) < 126 else bytes([0xFE]) + len(data).to_bytes(2, "big")
+        self.socket.sendall(b"\x81" + length + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(data)))
+
+    def take(self):
+        first, length = self.file.read(2)
+        if length >= 126:
+            length = int.from_bytes(self.file.read(2 if length == 126 else 8), "big")
+        body = self.file.read(length)
+        return json.loads(body) if first == 0x81 else self.take()
+
+    def take_where(self, wanted):
+        while True:
+            frame = self.take()
+            if wanted(frame):
+                return frame
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+def test_live(server):
+    live = LiveSocket(server)
+    live.send({"sub": 1, "channel": "flow"})
+    graph = live.take()
+    check("first the graph", graph["sub"] == 1 and graph["kind"] == "graph" and graph["data"]["nodes"], graph)
+    check("then its figures", live.take()["kind"] == "figures")
+    rates = live.take_where(lambda frame: frame.get("kind") == "figures" and frame["data"]["nodes"]["topic:s"]["in"] is not None)
+    check("an idle topic has a measured rate of zero", rates["data"]["nodes"]["topic:s"]["in"] == 0, rates)
+    live.send({"sub": 2, "channel": "tail", "args": {"topic": "s", "from": {"0": "0", "1": "0", "2": "0"}}})
+    offsets = set()
+    while len(offsets) < 40:
+        frame = live.take_where(lambda frame: frame["sub"] == 2)
+        offsets |= {(record["p"], record["o"]) for record in frame["data"]["records"]}
+    server.ksql("INSERT INTO s (k, n) VALUES ('new', 99);")
+    frame = live.take_where(lambda frame: frame["sub"] == 2)
+    check("a new record comes", frame["data"]["records"][0]["k"]["text"] == "new", frame)
+    live.send({"unsub": 2})
+    for bad in ({"sub": 3, "channel": "tail", "args": {"topic": "none"}}, {"sub": 3, "channel": "x"}, {"sub": 3, "channel": "tail", "args": {}}):
+        live.send(bad)
+        end = live.take_where(lambda frame: frame["sub"] == 3)
+        check("what cannot be is refused with a reason", end["end"] == "error" and end["error"]["message"], end)
+    server.ksql("CREATE STREAM later (k VARCHAR KEY) WITH (KAFKA_TOPIC='later', VALUE_FORMAT='JSON', PARTITIONS=1);")
+    live.take_where(lambda frame: frame.get("kind") == "graph" and any(node["id"] == "topic:later" for node in frame["data"]["nodes"]))
+    live.close()
+
+
 def test_metrics(server):
     status, text = server.request("GET", "/healthz")
     check("healthz", (status, text) == (200, "ok\n"), text)
@@ -106,6 +170,9 @@ def main():
         test_refusals(server)
         test_pictures(server)
         test_metrics(server)
+        test_live(server)
+        left_open = LiveSocket(server)  # the server's stop must not wait for it
+        left_open.send({"sub": 1, "channel": "tail", "args": {"topic": "s"}})
         test_page(server)
     print("passed")
 

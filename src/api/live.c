@@ -410,7 +410,7 @@ static void live_run(void *arg)
     drop_closed(live, true);
 }
 
-/* Sockets: network threads -------------------------------------------------------------------------------------------- */
+/* Sockets: network threads ---------------------------------------------------------------------------------------- */
 
 /* Memory of a note without bytes tells a new session; false: stopping. */
 static bool post(struct live *live, struct session *session, struct str bytes)

@@ -1,7 +1,8 @@
 /* op_select.c - SELECT: computes columns; and with table functions: zero or more rows for one.
  *
  * A column that only passes through costs a pointer. An expression that fails is NULL in its row, the error is in the
- * processing log; a table function whose argument fails gives no row. A null value (stream) or tombstone (table) stays one; only its key columns are computed.
+ * processing log; a table function whose argument fails gives no row. A null value (stream) or tombstone (table) stays
+ * one; only its key columns are computed.
  */
 #include "flow/flow_int.h"
 

@@ -55,7 +55,7 @@ tsan: ## all unit tests under TSan
 	@ninja -C build-tsan -j $(JOBS)
 	@TSAN_OPTIONS=suppressions=$(CURDIR)/test/tsan.supp exec python3 tools/run_tests.py build-tsan $(if $(T),-R '$(T)')
 
-fuzz: ## every fuzz target for SECONDS=60 with clang's libFuzzer
+fuzz: ## every fuzz target for SECONDS_EACH=60 with clang's libFuzzer
 	@tools/setup test
 	@exec tools/fuzz $(or $(SECONDS_EACH),60)
 

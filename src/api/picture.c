@@ -187,9 +187,11 @@ static void take_connector(struct picture *picture, const struct connect_connect
         node->errors += (int64_t)task->records_failed;
         lag += task->lag;
         running += str_eq(task->state, STR("RUNNING"));
-        if (str_eq(task->state, STR("FAILED"))) {
+        if (str_eq(task->state, STR("FAILED")))
             node->state = NODE_FAILED;
+        if (task->trace.len != 0) { /* of a running task: what it is trying again at this moment */
             node->error = task->trace;
+            node->error_ms = picture->wall_ms;
         }
     }
     ptrdiff_t dot = str_rfind_char(info->class_name, '.');

@@ -384,11 +384,11 @@ static bool check_alterable(const struct ast_stmt *stmt, const struct source *pr
         return deny(err, "Incompatible data source type is %s, but statement was ALTER %s",
                     present->kind == SOURCE_STREAM ? "STREAM" : "TABLE",
                     kind == SOURCE_STREAM ? "STREAM" : "TABLE");
-    if (!str_is_null(present->query_id))
-        return deny(err, "ALTER command is not supported for CREATE ... AS statements.");
     if (present->read_only)
         return deny(err, "Cannot alter %s '%.*s': ALTER operations are not supported on source %ss.",
                     kind_word(present->kind), STR_ARG(present->name), kind_word(present->kind));
+    if (!str_is_null(present->query_id))
+        return deny(err, "ALTER command is not supported for CREATE ... AS statements.");
     return true;
 }
 

@@ -172,6 +172,11 @@ static bool new_sink(struct query_build *qb, const struct schema *schema)
                            .statement = qb->stmt->text,
                            .query_id = qb->out->query_id};
     const struct with_props *props = &qb->props;
+    struct str *references = arena_array(qb->arena, struct str, qb->out->source_count);
+    for (uint32_t i = 0; i < qb->out->source_count; i++)
+        references[i] = qb->sources[i].source->name;
+    proto.references = references;
+    proto.reference_count = qb->out->source_count;
     proto.materialized = proto.kind == SOURCE_TABLE;
     proto.window_kind = qb->out->key_window;
     proto.window_size_ms = qb->out->key_window_size_ms;

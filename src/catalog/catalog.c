@@ -85,6 +85,10 @@ struct source *source_new(const struct source *proto)
     source->timestamp_format = str_dup(proto->timestamp_format, arena);
     source->statement = str_dup(proto->statement, arena);
     source->query_id = str_dup(proto->query_id, arena);
+    struct str *references = arena_array(arena, struct str, proto->reference_count);
+    for (uint32_t i = 0; i < proto->reference_count; i++)
+        references[i] = str_dup(proto->references[i], arena);
+    source->references = references;
     return source;
 }
 

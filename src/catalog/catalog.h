@@ -37,7 +37,10 @@ struct source {
     bool read_only;                   /* CREATE SOURCE STREAM/TABLE */
     struct str statement;             /* the text that made it */
     struct str query_id;              /* the query that created it (C..AS); null for plain CREATE */
-    bool materialized;                /* a query keeps its rows in a store: pull queries may read it */
+    const struct str
+        *references; /* the sources that its query reads (C..AS): they cannot be dropped before it */
+    uint32_t reference_count;
+    bool materialized;    /* a query keeps its rows in a store: pull queries may read it */
     bool create_topic;    /* plain CREATE: the topic did not exist and PARTITIONS says how to make it */
     int16_t replicas;     /* REPLICAS; 0 when absent */
     int64_t retention_ms; /* RETENTION_MS, or what the windows need; -1 when absent */

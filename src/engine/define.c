@@ -3,7 +3,8 @@
  *   prepare   analysis and plan against the sandbox; the sandbox then shows the new catalog to later statements
  *   execute   command record durable -> topic made -> catalog swapped -> query started -> answer
  *
- * Query ids carry the offset of their command record: CSAS_<SINK>_<n>, CTAS_<SINK>_<n>, INSERTQUERY_<n>.
+ * Query ids carry the offset of their command record: CSAS_<SINK>_<n>, CTAS_<SINK>_<n>, INSERTQUERY_<n>, and CST_<NAME>_<n> of
+ * the query that keeps the rows of a source table.
  */
 #include "engine/engine_int.h"
 
@@ -67,7 +68,44 @@ static bool ensure_topic(struct engine *engine, const struct source *source, con
     return false;
 }
 
+/* Starts the query of a prepared statement, which must have been logged. */
+static bool start_query(struct engine *engine, struct prepared *prepared, bool creates_sink, struct err *err)
+{
+    struct persistent *made = mem_new(struct persistent);
+    made->arena = mem_new(struct arena);
+    made->id = str_dup(prepared->query_id, made->arena);
+    made->statement = str_dup(prepared->stmt->text, made->arena);
+    const struct source *sink = prepared->plan->sink->sink.sink;
+    made->keeps_sink = sink == NULL;
+    made->sink = source_ref(made->keeps_sink ? prepared->source : sink);
+    made->creates_sink = creates_sink;
+    struct plan *plan = prepared->plan;
+    prepared->plan = NULL;
+    if (query_start(engine->queries, plan, &prepared->query_options, &made->query, err)) {
+        engine_add_query(engine, made);
+        return true;
+    }
+    source_unref(made->sink);
+    arena_fini(made->arena);
+    free(made->arena);
+    free(made);
+    return false;
+}
+
 /* CREATE STREAM/TABLE (...) -------------------------------------------------------------------------------------- */
+
+/* A source table can be queried: a query of its own keeps its rows. */
+static void prepare_source_table(struct sandbox *box, struct session *session, struct prepared *prepared,
+                                 struct arena *arena)
+{
+    struct source *source = prepared->source;
+    prepared->query_id = str_printf(arena, "CST_%.*s_%" PRId64, STR_ARG(source->name), box->command_next);
+    source->query_id = str_dup(prepared->query_id, source->arena);
+    source->materialized = true;
+    prepared->plan = plan_keep_table(source);
+    prepared->message = str_printf(arena, "Created query with ID %.*s", STR_ARG(prepared->query_id));
+    prepared->query_options = session_query_options(session, prepared->query_id, prepared->stmt->text);
+}
 
 bool prepare_create_source(struct sandbox *box, struct session *session, struct prepared *prepared,
                            struct arena *arena, struct err *err)
@@ -79,10 +117,6 @@ bool prepare_create_source(struct sandbox *box, struct session *session, struct 
         return false;
     if (!str_is_null(prepared->warning))
         return true;
-    if (kind == SOURCE_TABLE && stmt->source_only)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "CREATE SOURCE TABLE is not supported yet: its materialization is not built; "
-                       "use CREATE TABLE, and CREATE TABLE ... AS SELECT to query it");
     if (!analyze_create_source(&env, stmt, &prepared->source, arena, err))
         return false;
     const struct source *old = catalog_source(box->catalog, stmt->name);
@@ -90,6 +124,8 @@ bool prepare_create_source(struct sandbox *box, struct session *session, struct 
         return false;
     prepared->command_id = command_id(kind, stmt->name, "create", arena);
     prepared->message = kind == SOURCE_TABLE ? STR("Table created") : STR("Stream created");
+    if (kind == SOURCE_TABLE && stmt->source_only)
+        prepare_source_table(box, session, prepared, arena);
     sandbox_add_topic(box, prepared->source->topic, prepared->source->partition_count);
     sandbox_set_catalog(box, catalog_with_source(box->catalog, prepared->source));
     return true;
@@ -106,7 +142,8 @@ bool execute_create_source(struct engine *engine, struct prepared *prepared, str
 {
     int64_t sequence;
     if (!command_log_append(engine, prepared, &sequence, err) ||
-        !ensure_topic(engine, prepared->source, NULL, err))
+        !ensure_topic(engine, prepared->source, NULL, err) ||
+        (prepared->plan != NULL && !start_query(engine, prepared, true, err)))
         return false;
     engine_set_catalog(engine, catalog_with_source(engine->catalog, prepared->source));
     answer(prepared, sequence, out);
@@ -183,28 +220,6 @@ bool prepare_create_as(struct sandbox *box, struct session *session, struct prep
     sandbox_add_topic(box, sink->topic, sink->partition_count);
     sandbox_set_catalog(box, catalog_with_source(box->catalog, sink));
     return true;
-}
-
-/* Starts the query of a prepared statement, which must have been logged. */
-static bool start_query(struct engine *engine, struct prepared *prepared, bool creates_sink, struct err *err)
-{
-    struct persistent *made = mem_new(struct persistent);
-    made->arena = mem_new(struct arena);
-    made->id = str_dup(prepared->query_id, made->arena);
-    made->statement = str_dup(prepared->stmt->text, made->arena);
-    made->sink = source_ref(prepared->plan->sink->sink.sink);
-    made->creates_sink = creates_sink;
-    struct plan *plan = prepared->plan;
-    prepared->plan = NULL;
-    if (query_start(engine->queries, plan, &prepared->query_options, &made->query, err)) {
-        engine_add_query(engine, made);
-        return true;
-    }
-    source_unref(made->sink);
-    arena_fini(made->arena);
-    free(made->arena);
-    free(made);
-    return false;
 }
 
 static bool replace_query(struct engine *engine, struct prepared *prepared, struct err *err)
@@ -335,24 +350,20 @@ static bool reads_from(const struct persistent *at, struct str source)
     return false;
 }
 
-/* Queries that stop a DROP: all that read the source, and those that write it, except its own creator when it is the
- * only writer (it is ended with its sink). Queries that earlier statements of the request end do not count. */
-static bool check_unused(struct sandbox *box, const struct source *source, struct err *err)
+/* INSERT queries stop a DROP: those that read the source and those that write it. Queries that earlier statements of the
+ * request end do not count. */
+static bool check_no_inserts(struct sandbox *box, const struct source *source, struct err *err)
 {
     vec(struct str) readers = {0}, writers = {0};
     for (size_t i = 0; i < box->engine->persistent.len; i++) {
         struct persistent *at = box->engine->persistent.at[i];
-        if (map_has(&box->ended, at->id))
+        if (at->creates_sink || map_has(&box->ended, at->id))
             continue;
         if (reads_from(at, source->name))
             vec_push(&readers, at->id);
         if (str_eq(at->sink->name, source->name))
             vec_push(&writers, at->id);
     }
-    struct persistent *creator = find_creator(box->engine, source->name);
-    bool only_creator = writers.len == 1 && creator != NULL && str_eq(writers.at[0], creator->id);
-    if (only_creator)
-        writers.len = 0;
     bool free_to_go = readers.len == 0 && writers.len == 0;
     if (!free_to_go) {
         struct buf text = {0};
@@ -364,12 +375,51 @@ static bool check_unused(struct sandbox *box, const struct source *source, struc
         buf_printf(&text, ".\nYou need to terminate them before dropping %.*s.", STR_ARG(source->name));
         err_set(err, ERR_STATEMENT, "%s", text.ptr);
         buf_fini(&text);
-    } else if (only_creator) {
-        map_put(&box->ended, creator->id, creator);
     }
     vec_fini(&readers);
     vec_fini(&writers);
     return free_to_go;
+}
+
+static bool refers_to(const struct source *source, struct str name)
+{
+    for (uint32_t i = 0; i < source->reference_count; i++)
+        if (str_eq(source->references[i], name))
+            return true;
+    return false;
+}
+
+/* Sources that were made out of this one stop a DROP, also when their queries have ended. */
+static bool check_no_references(struct sandbox *box, const struct source *source, struct err *err)
+{
+    vec(struct str) names = {0};
+    const struct source *at;
+    for (uint32_t i = 0; (at = catalog_source_at(box->catalog, i)) != NULL; i++)
+        if (refers_to(at, source->name))
+            vec_push(&names, at->name);
+    bool free_to_go = names.len == 0;
+    if (!free_to_go) {
+        struct buf text = {0};
+        append_names(&text, names.at, names.len);
+        err_set(err, ERR_STATEMENT,
+                "Cannot drop %.*s.\nThe following streams and/or tables read from this source: %s.\n"
+                "You need to drop them before dropping %.*s.",
+                STR_ARG(source->name), text.ptr, STR_ARG(source->name));
+        buf_fini(&text);
+    }
+    vec_fini(&names);
+    return free_to_go;
+}
+
+/* May the source go? Its creator ends with it. */
+static bool check_unused(struct sandbox *box, const struct source *source, struct err *err)
+{
+    if (!check_no_inserts(box, source, err) || !check_no_references(box, source, err))
+        return false;
+    struct persistent *creator = find_creator(box->engine, source->name);
+    if (creator != NULL)
+        map_put(&box->ended, creator->id, creator);
+    return true;
 }
 
 static bool check_topic_unshared(struct sandbox *box, const struct source *source, struct err *err)

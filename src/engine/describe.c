@@ -9,7 +9,7 @@ static void put_queries(struct engine *engine, struct json_writer *out, const ch
     for (size_t i = 0; i < engine->persistent.len; i++) {
         struct persistent *at = engine->persistent.at[i];
         const struct plan *plan = query_plan(at->query);
-        bool shown = writers && str_eq(at->sink->name, source->name);
+        bool shown = writers && !at->keeps_sink && str_eq(at->sink->name, source->name);
         for (uint32_t s = 0; !writers && !shown && s < plan->source_count; s++)
             shown = str_eq(plan->sources[s]->name, source->name);
         if (shown)
@@ -24,7 +24,7 @@ static void put_statistics(struct engine *engine, struct json_writer *out, const
     uint64_t written = 0, errors = 0;
     for (size_t i = 0; i < engine->persistent.len; i++) {
         struct persistent *at = engine->persistent.at[i];
-        if (!str_eq(at->sink->name, source->name))
+        if (at->keeps_sink || !str_eq(at->sink->name, source->name))
             continue;
         struct query_stats stats;
         query_stats(at->query, &stats);
@@ -38,6 +38,19 @@ static void put_statistics(struct engine *engine, struct json_writer *out, const
     buf_printf(&text, "total-errors: %" PRIu64, errors);
     json_key_str(out, "errorStats", buf_str(&text));
     buf_fini(&text);
+}
+
+/* Sources that were made out of this one: they must be dropped first. */
+static void put_constraints(struct engine *engine, struct json_writer *out, const struct source *source)
+{
+    const struct source *at;
+    json_key_begin(out, "sourceConstraints");
+    json_array_begin(out);
+    for (uint32_t i = 0; (at = catalog_source_at(engine->catalog, i)) != NULL; i++)
+        for (uint32_t r = 0; r < at->reference_count; r++)
+            if (str_eq(at->references[r], source->name))
+                json_str(out, at->name);
+    json_array_end(out);
 }
 
 static void put_source_description(struct engine *engine, struct json_writer *out,
@@ -62,8 +75,8 @@ static void put_source_description(struct engine *engine, struct json_writer *ou
                  extended ? MAX(client_partition_count(engine->options.client, source->topic), 0) : 0);
     json_key_i64(out, "replication", extended ? 1 : 0);
     json_key_str(out, "statement", source->statement);
-    static const char *const empty[] = {"queryOffsetSummaries", "sourceConstraints", "clusterStatistics",
-                                        "clusterErrorStats"};
+    put_constraints(engine, out, source);
+    static const char *const empty[] = {"queryOffsetSummaries", "clusterStatistics", "clusterErrorStats"};
     for (size_t i = 0; i < COUNT_OF(empty); i++) {
         json_key_begin(out, empty[i]);
         json_array_begin(out);

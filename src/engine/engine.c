@@ -209,8 +209,8 @@ static void describe_persistent(struct persistent *at, struct engine_query_info 
     *info = (struct engine_query_info){
         .id = str_dup(at->id, arena),
         .statement = str_dup(at->statement, arena),
-        .sink = str_dup(at->sink->name, arena),
-        .sink_topic = str_dup(at->sink->topic, arena),
+        .sink = at->keeps_sink ? STR_NULL : str_dup(at->sink->name, arena),
+        .sink_topic = at->keeps_sink ? STR_NULL : str_dup(at->sink->topic, arena),
         .sources = sources,
         .source_count = plan->source_count,
         .persistent = true,

@@ -112,8 +112,9 @@ const struct catalog *engine_catalog(struct engine *engine);
 
 /* What the page and the metrics show of one persistent or push query. */
 struct engine_query_info {
-    struct str id, statement, sink, sink_topic; /* sink null for push queries */
-    const struct str *sources;                  /* source names */
+    struct str id, statement, sink,
+        sink_topic;            /* sink null for push queries, and for those of source tables */
+    const struct str *sources; /* source names */
     uint32_t source_count;
     bool persistent;
     enum { ENGINE_QUERY_RUNNING, ENGINE_QUERY_PAUSED, ENGINE_QUERY_ERROR } state;

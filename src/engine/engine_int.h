@@ -23,6 +23,8 @@ struct persistent { /* a persistent query as the engine knows it */
     struct str statement;
     const struct source *sink; /* reference */
     bool creates_sink;         /* CREATE .. AS: dropping the sink ends the query */
+    bool
+        keeps_sink; /* CREATE SOURCE TABLE: the sink is its source, whose rows it keeps; nothing is written */
     struct arena *arena;
 };
 

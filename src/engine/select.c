@@ -117,7 +117,8 @@ static bool may_tap(const struct engine_query *query, const struct ast_query *as
         return false;
     uint32_t writers = 0;
     for (size_t i = 0; i < query->engine->persistent.len; i++)
-        writers += str_eq(query->engine->persistent.at[i]->sink->name, ast->from.name);
+        writers += !query->engine->persistent.at[i]->keeps_sink &&
+                   str_eq(query->engine->persistent.at[i]->sink->name, ast->from.name);
     return writers == 1;
 }
 

@@ -79,11 +79,13 @@ void entity_running_query(struct json_writer *out, struct persistent *at)
     json_key_str(out, "queryString", at->statement);
     json_key_begin(out, "sinks");
     json_array_begin(out);
-    json_str(out, at->sink->name);
+    if (!at->keeps_sink)
+        json_str(out, at->sink->name);
     json_array_end(out);
     json_key_begin(out, "sinkKafkaTopics");
     json_array_begin(out);
-    json_str(out, at->sink->topic);
+    if (!at->keeps_sink)
+        json_str(out, at->sink->topic);
     json_array_end(out);
     json_key_str(out, "id", at->id);
     json_key_begin(out, "statusCount");

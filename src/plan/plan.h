@@ -194,6 +194,9 @@ struct plan {
 bool plan_build(const struct analysis *analysis, const struct analyze_env *env, struct plan **plan,
                 struct err *err);
 
+/* CREATE SOURCE TABLE: the query that reads the table's topic and keeps its rows for pull queries. It writes nothing. */
+struct plan *plan_keep_table(const struct source *source);
+
 /* CREATE OR REPLACE of a query: may the running `before` become `after` and keep its state? false:
  * ERR_STATEMENT, in ksqlDB's words. The sources' own rules (schema, formats, topic) are
  * analyze_can_replace's. */

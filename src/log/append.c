@@ -266,6 +266,34 @@ static void publish_batches(struct log *log, struct log_segment *seg, struct app
     pthread_mutex_unlock(&log->lock);
 }
 
+/* Says when writing begins to fail, and when it works again; not each time. Holder of append_lock. */
+static void note_write(struct log *log, bool ok, const struct err *err)
+{
+    if (ok && log->append_fails)
+        log_info("log", "append_works_again", "log=%s", log->name);
+    if (!ok && !log->append_fails)
+        log_error("log", "append_fails", "log=%s cause=\"%s\"", log->name, err != NULL ? err->text : "");
+    log->append_fails = !ok;
+}
+
+/* Makes room and files, numbers the batches and writes them; *seg is where they are. */
+static bool place_batches(struct log *log, struct append *app, struct log_segment **seg, struct err *err)
+{
+    if (roll_is_due(log, app) && !log_roll(log, err))
+        return false;
+    *seg = segs_active(log);
+    if (!make_files(log, *seg, err))
+        return false;
+    ignore(!index_load(log, *seg, NULL), "the index stays short until it can be read");
+    app->offset = log->end.offset;
+    app->pos = (*seg)->end_pos;
+    number_batches(app);
+    if (write_batches(log, *seg, app, err))
+        return true;
+    unnumber_batches(app);
+    return false;
+}
+
 /* Everything that needs append_lock. */
 static bool append_locked(struct log *log, struct append *app, struct log_append_result *result,
                           struct err *err)
@@ -280,19 +308,11 @@ static bool append_locked(struct log *log, struct append *app, struct log_append
     case PRODUCER_APPEND:
         break;
     }
-    if (roll_is_due(log, app) && !log_roll(log, err))
+    struct log_segment *seg;
+    bool ok = place_batches(log, app, &seg, err);
+    note_write(log, ok, err);
+    if (!ok)
         return false;
-    struct log_segment *seg = segs_active(log);
-    if (!make_files(log, seg, err))
-        return false;
-    ignore(!index_load(log, seg, NULL), "the index stays short until it can be read");
-    app->offset = log->end.offset;
-    app->pos = seg->end_pos;
-    number_batches(app);
-    if (!write_batches(log, seg, app, err)) {
-        unnumber_batches(app);
-        return false;
-    }
     publish_batches(log, seg, app);
     result->incarnation = atomic_load(&log->incarnation);
     result->base_offset = app->offset;

@@ -114,6 +114,7 @@ struct log {
     struct map producers; /* 8 bytes of pid -> struct producer */
     struct list txns;
     bool dir_made, dir_dirty; /* the directory exists; names in it are not synced yet */
+    bool append_fails;        /* the last write failed, and that was said */
     uint64_t bytes_since_checkpoint;
     bool checkpoint_dirty,
         checkpoint_due;           /* something has changed since the last one; a sync shall write one */

@@ -82,6 +82,7 @@ bool data_decode(const struct source *source, enum serde_side side, struct str b
 
 struct compare_rules {
     bool relaxed_doubles; /* use.exact.numeric.comparison is false */
+    bool rest;            /* windows, headers and further records are not looked at */
 };
 
 bool compare_value(const struct json_value *expected, const struct json_value *actual,

@@ -107,6 +107,29 @@ static bool check_source(const struct catalog *catalog, const struct json_value 
     return true;
 }
 
+/* A property of a format and what the source has for it; absent is the empty text. */
+static bool same_property(const struct json_value *properties, const char *name, struct str got)
+{
+    struct str wanted = properties != NULL ? case_text(properties, name) : STR_NULL;
+    return str_eq_nocase(str_is_null(wanted) ? STR("") : wanted, str_is_null(got) ? STR("") : got);
+}
+
+/* Exactly this format, with its properties and features. */
+static bool same_topic_format(const struct json_value *wanted, const struct source_format *format)
+{
+    static const struct json_value none = {.kind = JSON_ARRAY};
+    if (wanted == NULL || wanted->kind != JSON_OBJECT)
+        return true;
+    const struct json_value *features = json_get(wanted, STR("features")),
+                            *properties = json_get(wanted, STR("properties"));
+    char delimiter[2] = {format->delimiter, '\0'};
+    return str_eq_nocase(case_text(wanted, "format"), format->name) &&
+           same_features(features != NULL ? features : &none, format) &&
+           same_property(properties, "nullableRepresentation", format->nullable_as) &&
+           same_property(properties, "fullSchemaName", format->schema_full_name) &&
+           same_property(properties, "delimiter", str_from(delimiter));
+}
+
 static bool check_topic(struct machine *machine, const struct json_value *wanted, struct err *err)
 {
     struct str name = case_text(wanted, "name");
@@ -118,14 +141,10 @@ static bool check_topic(struct machine *machine, const struct json_value *wanted
         return err_set(err, ERR_ASSERTION, "topic %.*s: %" PRId64 " partitions expected, got %d",
                        STR_ARG(name), wanted_partitions, partitions);
     const struct source *source = machine_source_of(machine, name);
-    const struct json_value *key = json_get(wanted, STR("key_format")),
-                            *value = json_get(wanted, STR("value_format"));
-    struct str key_format = key != NULL && key->kind == JSON_OBJECT ? case_text(key, "format") : STR_NULL;
-    struct str value_format =
-        value != NULL && value->kind == JSON_OBJECT ? case_text(value, "format") : STR_NULL;
-    bool same = source == NULL ||
-                ((str_is_null(key_format) || str_eq_nocase(key_format, source->key_format.name)) &&
-                 (str_is_null(value_format) || str_eq_nocase(value_format, source->value_format.name)));
+    if (source == NULL)
+        return err_set(err, ERR_ASSERTION, "topic %.*s: no source tells its formats", STR_ARG(name));
+    bool same = same_topic_format(json_get(wanted, STR("key_format")), &source->key_format) &&
+                same_topic_format(json_get(wanted, STR("value_format")), &source->value_format);
     source_unref(source);
     return same || err_set(err, ERR_ASSERTION, "topic %.*s: formats differ", STR_ARG(name));
 }

@@ -283,28 +283,36 @@ static const struct json_value *response_at(const struct json_value *responses, 
                                                                                     : NULL;
 }
 
-/* Statements of /ksql: their entities against the first responses. SET and INSERT VALUES give none. */
+static struct str join_lines(const struct json_value *statements, uint32_t count, struct arena *arena)
+{
+    struct buf text = {0};
+    for (uint32_t i = 0; i < count; i++)
+        buf_printf(&text, "%.*s\n", STR_ARG(statements->elems[i].str));
+    struct str joined = str_dup(buf_str(&text), arena);
+    buf_fini(&text);
+    return joined;
+}
+
+/* Statements of /ksql, as one request: its entities against the first responses. SET and INSERT VALUES give none. */
 static bool run_definitions(struct machine *machine, const struct json_value *statements, uint32_t count,
                             const struct json_value *responses, uint32_t *answered, struct err *got,
                             struct err *err)
 {
+    struct arena *arena = &machine->arena;
     *answered = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!machine_run(machine, statements->elems[i].str, got))
-            return false;
-        const struct json_value *entities =
-            json_parse(str_dup(buf_str(&machine->entities), &machine->arena), &machine->arena, got);
-        for (uint32_t e = 0; entities != NULL && e < entities->len; e++) {
-            const struct json_value *expected = response_at(responses, (*answered)++);
-            const struct json_value *admin =
-                expected != NULL
-                    ? json_get(with_statement(expected, statements->elems[i].str, &machine->arena),
-                               STR("admin"))
-                    : NULL;
-            if (admin != NULL && !is_subset(admin, &entities->elems[e]))
-                return err_set(err, ERR_ASSERTION, "entity %u differs: got %.600s", *answered - 1,
-                               machine->entities.ptr);
-        }
+    if (!machine_run(machine, join_lines(statements, count, arena), got))
+        return false;
+    const struct json_value *entities = json_parse(str_dup(buf_str(&machine->entities), arena), arena, got);
+    if (entities == NULL)
+        return false;
+    for (uint32_t i = 0; i < entities->len; i++) {
+        const struct json_value *expected = response_at(responses, (*answered)++);
+        const struct json_value *admin =
+            expected != NULL && i < count
+                ? json_get(with_statement(expected, statements->elems[i].str, arena), STR("admin"))
+                : NULL;
+        if (admin != NULL && !is_subset(admin, &entities->elems[i]))
+            return err_set(err, ERR_ASSERTION, "entity %u differs: got %.600s", i, machine->entities.ptr);
     }
     return true;
 }
@@ -346,7 +354,7 @@ bool run_rest_case(const struct test_case *test, struct err *err)
     uint32_t first = (uint32_t)case_number(test->root, "first_query", statements->len), answered = 0;
     struct machine machine;
     struct err got = {0};
-    struct compare_rules rules = {0};
+    struct compare_rules rules = {.rest = true};
     if (proto != NULL && proto->b)
         return err_set(err, ERR_UNSUPPORTED, "answers in Protobuf are not built yet");
     const struct json_value *push_first = json_get(test->root, STR("wait_for_push_query"));

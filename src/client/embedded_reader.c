@@ -29,8 +29,7 @@ struct embedded_reader {
     bool in_batch;
     vec(struct buf) plain; /* decompressed batches of this piece; the first plain_used are in use */
     size_t plain_used;
-    bool failed; /* the next poll reports `failure` */
-    struct err failure;
+    struct err *failure; /* the next poll reports it; NULL: none */
 };
 
 static struct embedded_reader *reader_of(struct client_reader *reader)
@@ -61,7 +60,8 @@ static void drop_piece(struct embedded_reader *er)
 {
     er->rest = STR("");
     er->in_batch = false;
-    er->failed = false;
+    free(er->failure);
+    er->failure = NULL;
     er->plain_used = 0;
     vec_clear(&er->aborted.list);
 }
@@ -186,14 +186,14 @@ static bool open_records(struct embedded_reader *er, struct err *err)
 }
 
 /* Opens the next batch with records for the reader; false at the end of the piece or when one is damaged (then
- * er->failed). */
+ * er->failure). */
 static bool next_batch(struct embedded_reader *er)
 {
     struct err err;
     while (er->rest.len != 0) {
         if (!batch_next(&er->rest, &er->batch, &err)) {
-            er->failed = !str_is_null(er->batch.bytes); /* else the piece was cut inside a batch: as usual */
-            er->failure = err;
+            if (!str_is_null(er->batch.bytes)) /* else the piece was cut inside a batch: as usual */
+                er->failure = mem_dup(&err, sizeof err);
             er->rest = STR("");
             return false;
         }
@@ -205,8 +205,7 @@ static bool next_batch(struct embedded_reader *er)
             continue;
         }
         if (!open_records(er, &err)) {
-            er->failed = true;
-            er->failure = err;
+            er->failure = mem_dup(&err, sizeof err);
             er->rest = STR("");
             return false;
         }
@@ -219,15 +218,17 @@ static bool next_batch(struct embedded_reader *er)
 /* Moves to a batch with records, if there is one in the piece. */
 static bool advance(struct embedded_reader *er)
 {
-    return er->in_batch || (!er->failed && next_batch(er));
+    return er->in_batch || (er->failure == NULL && next_batch(er));
 }
 
 static bool report_failure(struct embedded_reader *er, struct err *err)
 {
-    er->failed = false;
-    return err_set(err, er->failure.code, "%.*s-%d after offset %" PRId64 ": %s",
-                   STR_ARG(broker_partition_topic(er->part)), broker_partition_id(er->part),
-                   er->reader.position, er->failure.text);
+    bool ok = err_set(err, er->failure->code, "%.*s-%d after offset %" PRId64 ": %s",
+                      STR_ARG(broker_partition_topic(er->part)), broker_partition_id(er->part),
+                      er->reader.position, er->failure->text);
+    free(er->failure);
+    er->failure = NULL;
+    return ok;
 }
 
 bool embedded_reader_poll(struct client_reader *reader, struct err *err)
@@ -236,7 +237,7 @@ bool embedded_reader_poll(struct client_reader *reader, struct err *err)
     for (;;) {
         if (advance(er))
             return true;
-        if (er->failed)
+        if (er->failure != NULL)
             return report_failure(er, err);
         if (broker_partition_is_deleted(er->part))
             return err_set(err, ERR_UNKNOWN_TOPIC, "topic %.*s was deleted",
@@ -250,9 +251,22 @@ bool embedded_reader_poll(struct client_reader *reader, struct err *err)
         if (!fetch(er, err))
             return false;
         /* A piece without records for us (markers, aborted batches) moves the position: read on. */
-        if (!advance(er) && !er->failed && reader->position == before)
+        if (!advance(er) && er->failure == NULL && reader->position == before)
             return true;
     }
+}
+
+/* All records of the batch were handed out, or its bytes end early. */
+static void finish_batch(struct embedded_reader *er)
+{
+    struct err err;
+    er->in_batch = false;
+    if (batch_iter_ok(&er->iter, &err)) {
+        er->reader.position = batch_last_offset(&er->batch) + 1;
+        return;
+    }
+    er->failure = mem_dup(&err, sizeof err);
+    er->rest = STR("");
 }
 
 size_t embedded_reader_take(struct client_reader *reader, struct record *recs, size_t max)
@@ -260,20 +274,12 @@ size_t embedded_reader_take(struct client_reader *reader, struct record *recs, s
     struct embedded_reader *er = reader_of(reader);
     size_t n = 0;
     while (n < max && advance(er)) {
-        if (batch_iter_next(&er->iter, &recs[n])) {
-            if (recs[n].offset >= reader->position) {
-                reader->position = recs[n].offset + 1;
-                n++;
-            }
-            continue;
-        }
-        er->in_batch = false;
-        if (!batch_iter_ok(&er->iter, &er->failure)) {
-            er->failed = true;
-            er->rest = STR("");
-            break;
-        }
-        reader->position = batch_last_offset(&er->batch) + 1;
+        bool more = batch_iter_next(&er->iter, &recs[n]);
+        if (more && recs[n].offset >= reader->position)
+            reader->position = recs[n++].offset + 1;
+        /* At once after the last record, so that the next poll knows that it must read. */
+        if (!more || er->iter.left == 0)
+            finish_batch(er);
     }
     return n;
 }

@@ -4,10 +4,12 @@
  *                                                                  `--> held: no transaction yet
  *
  * (W1) Order per partition: held batches are appended before newer ones.
- * (W2) Builders are reused: a steady state allocates nothing.
+ * (W2) Builders are reused: a steady state allocates nothing. Large ones are given back when little comes.
  * (W3) A transactional writer appends only inside the transaction it was given.
  */
 #include "client/embedded_int.h"
+
+enum { IDLE_BYTES = 64 << 10 }; /* larger buffers are given back when little comes */
 
 struct part_writer {
     struct partition *part; /* NULL: not used yet */
@@ -99,7 +101,10 @@ static bool append_held(struct embedded_writer *ew, struct part_writer *pw, stru
         ew->writer.held_bytes -= size;
         at += size;
     }
-    buf_clear(&pw->held);
+    if (pw->held.cap > IDLE_BYTES)
+        buf_fini(&pw->held);
+    else
+        buf_clear(&pw->held);
     return true;
 }
 
@@ -116,8 +121,12 @@ static bool close_batch(struct embedded_writer *ew, struct part_writer *pw, stru
         return false;
     pw->open = false;
     ew->writer.held_bytes -= plain;
-    if (may_append(ew))
-        return append(ew, pw, (char *)batch.ptr, batch.len, err);
+    if (may_append(ew)) {
+        bool ok = append(ew, pw, (char *)batch.ptr, batch.len, err);
+        if (plain < IDLE_BYTES / 4 && pw->builder.records.cap > IDLE_BYTES)
+            batch_builder_fini(&pw->builder); /* the rush is over */
+        return ok;
+    }
     buf_append_str(&pw->held, batch);
     ew->writer.held_bytes += batch.len;
     return true;

@@ -389,7 +389,6 @@ struct flow_task *flow_task_new(struct flow_env *env, const struct topology *top
     task->partition = partition;
     task->ops = arena_array(&task->arena, struct op *, 2 * n);
     task->inputs = arena_array(&task->arena, struct flow_input, 2 * n);
-    task->recs = mem_alloc(RUN_ROWS_MAX * sizeof *task->recs);
     task->expr = expr_ctx_new(&env->func_settings, on_expr_error, task);
     task->formats = time_formats_new();
     struct op **op_of = arena_array(&task->arena, struct op *, n);

@@ -252,6 +252,7 @@ static void decide(struct flow_runtime *rt)
         rt->txn = NULL; /* committed or aborted: the handle is gone */
     if (decided) {
         rt->epoch++;
+        rt->need_txn = true; /* begun while workers run: their outputs need not wait for it */
         metric_add(rt->commits, 1);
         metric_observe(rt->commit_time, clock_mono_us() - started_us);
         return;

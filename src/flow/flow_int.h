@@ -276,7 +276,7 @@ struct flow_task {
     const struct run *current_run;
     vec(struct named_store) stores; /* of the ops, to trim */
     vec(struct client_writer *) writers;
-    struct record *recs; /* RUN_ROWS_MAX, for taking */
+    struct record *recs; /* RUN_ROWS_MAX, for taking; whoever drives the task lends them */
     bool failed;
     struct err failure;
     bool has_work;           /* something was processed since the last hand-over */

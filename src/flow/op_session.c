@@ -22,6 +22,7 @@ struct op_session {
     struct plan_window window;
     int64_t stream_time_ms, stream_time_told_ms;
     int64_t emitted_below_ms; /* EMIT FINAL: sessions that end before are out */
+    int64_t first_end_ms;     /* EMIT FINAL: no session that is not out ends before */
     struct store_entries found;
     struct run_out *out;
 };
@@ -40,6 +41,7 @@ static bool session_open(struct op *op, struct err *err)
                                     .retention_ms = os->window.retention_ms};
     os->store = op_store_open(op, "state", &options, err);
     os->stream_time_ms = os->stream_time_told_ms = op_number(op, "time", -1);
+    os->first_end_ms = INT64_MIN; /* not known yet */
     os->emitted_below_ms = os->stream_time_ms - os->window.grace_ms - os->window.size_ms;
     return os->store != NULL;
 }
@@ -136,6 +138,7 @@ static bool put_session(struct op_session *os, const struct value *cells, int64_
         }
         fill_values(os, os->out->cols, row, cells, start, end);
     }
+    os->first_end_ms = MIN(os->first_end_ms, end);
     memcpy(entry->cells, cells, (os->aggs.count + AGG_FIRST_CELL) * sizeof *cells);
     store_changed(os->store, entry);
     return true;
@@ -192,6 +195,8 @@ static bool find_closed(void *arg, struct str key, int64_t t0, int64_t t1, const
     struct closed_sessions *closed = arg;
     struct op_session *os = closed->os;
     struct arena *arena = &os->op.task->batch;
+    if (t0 >= close_time(os))
+        os->first_end_ms = MIN(os->first_end_ms, t0);
     if (t0 < os->emitted_below_ms || t0 >= close_time(os))
         return true;
     struct value *copy = arena_array(arena, struct value, os->aggs.count + AGG_FIRST_CELL);
@@ -214,8 +219,9 @@ static int by_end(const void *a, const void *b)
 static bool emit_closed(struct op_session *os)
 {
     struct err err;
-    if (os->emitted_below_ms >= close_time(os))
+    if (os->emitted_below_ms >= close_time(os) || os->first_end_ms >= close_time(os))
         return true;
+    os->first_end_ms = INT64_MAX;
     struct closed_sessions closed = {.os = os};
     if (!store_scan(os->store, find_closed, &closed, &err)) {
         vec_fini(&closed.list);

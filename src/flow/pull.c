@@ -26,9 +26,9 @@ struct pull {
     int64_t rows_max; /* -1: all are needed */
     bool found;
     /* While a store is read. */
-    struct flow_task *read_task;
     struct key_codec key;
     struct buf key_bytes;
+    struct record recs[RUN_ROWS_MAX];
 };
 
 static const struct step *find_source(const struct plan *plan)
@@ -76,6 +76,7 @@ struct pull *pull_new(const struct plan *plan, struct client *client, const stru
         pull_free(pull);
         return NULL;
     }
+    pull->task->recs = pull->recs;
     key_codec_init(&pull->key, pull->source->schema->columns, pull->source->schema->key_count,
                    &pull->env.arena);
     return pull;

@@ -334,7 +334,7 @@ bool flow_query_drop(struct flow_runtime *rt, struct str id, struct str group, s
     size_t count;
     struct str prefix = str_printf(&arena, "%.*s-", STR_ARG(group));
     struct client_topic *topics = client_topic_list(rt->client, &count, &arena);
-    bool ok = commit_drop(rt, str_printf(&arena, "%.*s/", STR_ARG(id)), err);
+    bool ok = rt->state == NULL || commit_drop(rt, str_printf(&arena, "%.*s/", STR_ARG(id)), err);
     for (size_t i = 0; ok && i < count; i++)
         if (str_starts_with(topics[i].name, prefix) && str_ends_with(topics[i].name, STR("-repartition")))
             ok = client_topic_delete(rt->client, topics[i].name, err);

@@ -33,10 +33,11 @@ struct worker {
     struct thread thread;
     bool started;
     struct mailbox *box;
-    struct list tasks;  /* struct worker_task; the worker's alone */
-    _Atomic bool idle;  /* found nothing to do; cleared by readers' notifications */
-    _Atomic bool dirty; /* has work that is not handed over */
-    uint64_t epoch;     /* that its outputs belong to; the worker's alone, and the committer's when parked */
+    struct list tasks;   /* struct worker_task; the worker's alone */
+    _Atomic bool idle;   /* found nothing to do; cleared by readers' notifications */
+    _Atomic bool dirty;  /* has work that is not handed over */
+    struct record *recs; /* RUN_ROWS_MAX, for all its tasks */
+    uint64_t epoch;      /* that its outputs belong to; the worker's alone, and the committer's when parked */
     bool stop;
     /* Filled by a join, read by the committer until the next. */
     struct state_batch *batch;

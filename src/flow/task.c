@@ -27,7 +27,6 @@ void flow_task_free(struct flow_task *task)
     time_formats_free(task->formats);
     vec_fini(&task->stores);
     vec_fini(&task->writers);
-    free(task->recs);
     arena_fini(&task->batch);
     arena_fini(&task->arena);
     free(task);
@@ -113,6 +112,8 @@ static bool fill_input(struct flow_task *task, struct flow_input *input, bool *s
     }
     input->position_after = client_reader_position(input->reader);
     if (n == 0) {
+        arena_fini(&input->arena); /* thousands of idle inputs hold nothing */
+        input->pending.count = input->pending_at = 0;
         task->has_work |= input->position != input->position_after;
         input->position = input->position_after; /* markers may have moved it */
         show_progress(input);
@@ -150,6 +151,8 @@ bool flow_task_poll(struct flow_task *task)
     }
     if (some)
         atomic_store(&task->ready, true);
+    else
+        arena_fini(&task->batch);
     return true;
 }
 

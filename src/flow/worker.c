@@ -124,6 +124,7 @@ bool worker_task_make(struct worker *worker, struct worker_task *wt, struct err 
     wt->task = flow_task_new(&query->env, query->topology, wt->subtopology, wt->partition, err);
     if (wt->task == NULL)
         return false;
+    wt->task->recs = worker->recs;
     if (!flow_task_open_inputs(wt->task, on_task_ready, worker, err)) {
         worker_task_drop(wt);
         return false;
@@ -422,6 +423,7 @@ void worker_init(struct worker *worker, struct flow_runtime *runtime)
     worker->runtime = runtime;
     worker->box = mailbox_new(MAILS_MAX);
     worker->batch = state_batch_new();
+    worker->recs = mem_alloc(RUN_ROWS_MAX * sizeof *worker->recs);
     worker->epoch = runtime->epoch;
     list_init(&worker->tasks);
     atomic_store(&worker->idle, true);
@@ -433,6 +435,7 @@ void worker_fini(struct worker *worker)
     mailbox_close(worker->box);
     mailbox_unref(worker->box);
     state_batch_free(worker->batch);
+    free(worker->recs);
     arena_fini(&worker->inputs_arena);
     vec_fini(&worker->inputs);
 }

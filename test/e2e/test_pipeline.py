@@ -140,6 +140,7 @@ def run_with_kills(build, rate="1500"):
     with Postgres() as pg, Server(build, script=PIPELINE) as server:
         create_sink(server, pg)
         load = datagen(server, "--rate", rate)  # about seven seconds
+        wait_until("the load has begun", lambda: from_pull(server))
         for kill in range(10):
             time.sleep(chance.uniform(0.02, 0.4))
             if load.poll() is not None:

@@ -214,7 +214,8 @@ SCALAR(fn_records)
 static void merge_objects(struct json_value *a, const struct json_value *b, struct arena *arena)
 {
     struct json_member *members = arena_array(arena, struct json_member, a->len + b->len);
-    memcpy(members, a->members, a->len * sizeof *members);
+    if (a->len != 0)
+        memcpy(members, a->members, a->len * sizeof *members);
     for (uint32_t i = 0; i < b->len; i++) {
         uint32_t at = 0;
         while (at < a->len && !str_eq(members[at].name, b->members[i].name))

@@ -398,6 +398,77 @@ static void test_upgrades(void **state)
     world_fini(&world);
 }
 
+/* Stand-alone queries, source tables --------------------------------------------------------------------- */
+
+/* What a header shows: the columns in order, those it calls KEY with a mark. */
+static void assert_shown(struct world *world, const char *text, const char *wanted)
+{
+    struct plan *plan = must_plan(world, text);
+    struct column *columns = arena_array(plan->arena, struct column, plan->output_count);
+    struct buf shown = {0};
+    plan_output_columns(plan, columns);
+    for (uint32_t i = 0; i < plan->output_count; i++)
+        buf_printf(&shown, "%s%.*s%s", i == 0 ? "" : " ", STR_ARG(columns[i].name),
+                   columns[i].role == COLUMN_KEY ? "*" : "");
+    assert_string_equal(shown.ptr, wanted);
+    buf_fini(&shown);
+    plan_free(plan);
+}
+
+static void test_shown_columns(void **state)
+{
+    struct world world;
+    world_with_sources(&world);
+    assert_shown(&world, "SELECT N, B FROM NAMES;", "N B*");
+    assert_shown(&world, "SELECT * FROM WINS;", "ID* WINDOWSTART* WINDOWEND* N");
+    assert_shown(&world, "SELECT ID, WINDOWSTART AS W FROM WINS;", "ID* W");
+    assert_shown(&world, "SELECT ID, A FROM S;", "ID A");
+    world_fini(&world);
+}
+
+static void assert_taps(struct world *world, const char *text, bool taps, bool from_earliest)
+{
+    struct plan *plan = must_plan(world, text);
+    assert_int_equal(plan->taps, taps);
+    assert_int_equal(plan->steps[0]->source.from_earliest, from_earliest);
+    plan_free(plan);
+}
+
+static void test_taps(void **state)
+{
+    struct world world;
+    world_with_sources(&world);
+    assert_taps(&world, "SELECT * FROM M EMIT CHANGES;", false, true); /* nobody asked for it */
+    world.env.may_tap = true;
+    assert_taps(&world, "SELECT * FROM M EMIT CHANGES;", true, false);
+    assert_taps(&world, "SELECT ID FROM S WHERE A > 1 EMIT CHANGES;", true, false);
+    assert_taps(&world, "SELECT ID, ROWOFFSET FROM S EMIT CHANGES;", false, false);
+    assert_taps(&world, "SELECT A, COUNT(*) FROM S GROUP BY A EMIT CHANGES;", false, false);
+    assert_taps(&world, "SELECT A, ID FROM S PARTITION BY A EMIT CHANGES;", false, false);
+    assert_taps(&world, "SELECT * FROM M;", false, true);
+    world_fini(&world);
+}
+
+static void test_keep_table(void **state)
+{
+    struct world world;
+    world_with_sources(&world);
+    const struct source *table = catalog_source(world.env.catalog, STR("T"));
+    struct plan *plan = plan_keep_table(table);
+    struct buf shape = {0};
+    print_shape(plan->sink, &shape);
+    assert_string_equal(shape.ptr, "SINK(ID | A F) SOURCE(ID | A F)");
+    assert_null(plan->sink->sink.sink);
+    assert_true(plan->sink->sink.materialize);
+    assert_true(plan->steps[0]->source.from_earliest);
+    assert_ptr_equal(plan->sources[0], table);
+    assert_int_equal(plan->steps[0]->source.origins[2].origin, ORIGIN_VALUE);
+    assert_int_equal(plan->steps[0]->source.origins[2].index, 2);
+    buf_fini(&shape);
+    plan_free(plan);
+    world_fini(&world);
+}
+
 /* Texts -------------------------------------------------------------------------------------------------- */
 
 static void test_explain(void **state)
@@ -434,7 +505,8 @@ int main(void)
         cmocka_unit_test(test_output_order),   cmocka_unit_test(test_insert_coerces),
         cmocka_unit_test(test_pull_access),    cmocka_unit_test(test_pull_bounds),
         cmocka_unit_test(test_scans_off),      cmocka_unit_test(test_upgrades),
-        cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_shown_columns),  cmocka_unit_test(test_taps),
+        cmocka_unit_test(test_keep_table),     cmocka_unit_test(test_explain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

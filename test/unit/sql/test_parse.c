@@ -536,6 +536,26 @@ static void test_keywords(void **state)
     assert_true(count > reserved_count && reserved_count > 57);
 }
 
+/* A part of a text counts its places from where it stands in the whole. */
+static void test_places_of_parts(void **state)
+{
+    struct arena arena = {0};
+    struct err err = {0};
+    const struct ast_stmt *const *stmts;
+    uint32_t count;
+    struct sql_place place = {1, 1};
+    sql_place_move(&place, STR("SET 'a' = 'b';\n\n  \xc3\xa4 "));
+    assert_int_equal(place.line, 3);
+    assert_int_equal(place.column, 5);
+    assert_true(sql_parse_at(STR("DROP STREAM s;"), place, NULL, &stmts, &count, &arena, &err));
+    assert_int_equal(stmts[0]->place.line, 3);
+    assert_int_equal(stmts[0]->place.column, 5);
+    assert_false(sql_parse_at(STR("DROP\nSTREAM 1;"), place, NULL, &stmts, &count, &arena, &err));
+    assert_int_equal(err.line, 4);
+    assert_int_equal(err.column, 8);
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -548,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_refusals),        cmocka_unit_test(test_depth),
         cmocka_unit_test(test_type_depth),      cmocka_unit_test(test_next_statement),
         cmocka_unit_test(test_variables),       cmocka_unit_test(test_keywords),
+        cmocka_unit_test(test_places_of_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

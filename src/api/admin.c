@@ -114,7 +114,8 @@ static void get_server(struct http_request *req, void *arg)
     json_key_str(&out, "cluster_id", env->cluster_id);
     json_key_str(&out, "service_id", env->service_id);
     json_key_str(&out, "kafka", env->kafka_address);
-    json_key_str(&out, "http", env->http_addresses);
+    const struct str *addresses = atomic_load(&env->http_addresses);
+    json_key_str(&out, "http", addresses != NULL ? *addresses : STR(""));
     json_key_str(&out, "data_dir", env->data_dir);
     json_key_i64(&out, "started_at", env->started_ms);
     json_key_i64(&out, "now", admin_wall_ms());

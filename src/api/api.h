@@ -5,6 +5,8 @@
 #ifndef RIALTO_API_API_H
 #define RIALTO_API_API_H
 
+#include <stdatomic.h>
+
 #include "client/client.h"
 #include "engine/engine.h"
 #include "http/http.h"
@@ -22,8 +24,8 @@ struct api_env {
     struct metric_registry *metrics;
     struct pool *pool; /* for handlers that must block */
     struct str version, cluster_id, service_id;
-    struct str kafka_address;  /* "127.0.0.1:9092" */
-    struct str http_addresses; /* comma-separated */
+    struct str kafka_address;                   /* "127.0.0.1:9092" */
+    _Atomic(const struct str *) http_addresses; /* comma-separated; NULL until all are listened on */
     struct str data_dir;
     int64_t started_ms; /* wall clock */
     struct live *live;  /* of api_live_start */

@@ -238,7 +238,7 @@ struct engine_query_info *engine_query_list(struct engine *engine, uint32_t *cou
     for (size_t i = 0; i < engine->persistent.len; i++)
         describe_persistent(engine->persistent.at[i], &list[n++], arena);
     list_each (struct engine_query, query, &engine->transient, link) {
-        if (query->kind != ENGINE_PUSH || query->rows == NULL || query->ended)
+        if (!atomic_load(&query->is_running) || query->kind != ENGINE_PUSH)
             continue;
         list[n++] = (struct engine_query_info){.id = str_dup(query->id, arena),
                                                .statement = str_dup(query->sql, arena)};

@@ -9,6 +9,7 @@
 #define RIALTO_ENGINE_ENGINE_INT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "analyze/analyze.h"
 #include "engine/engine.h"
@@ -64,6 +65,7 @@ struct engine_query {
     const struct engine_rows_class *class;
     void *arg;
     struct query_rows *rows; /* control thread; NULL: not started, or refused */
+    atomic_bool is_running;  /* between start and end: id and kind are set, and may be read by any thread */
     pthread_mutex_t lock;    /* held during callbacks; guards what follows */
     bool closed;             /* no callback comes any more */
     bool ended;              /* on_end was called */

@@ -20,6 +20,7 @@ static void call_end(struct engine_query *query, bool limit_reached, const struc
     pthread_mutex_lock(&query->lock);
     bool wanted = !query->closed && !query->ended;
     query->ended = true;
+    atomic_store(&query->is_running, false);
     if (wanted)
         query->class->on_end(query->arg, limit_reached, failure);
     pthread_mutex_unlock(&query->lock);
@@ -97,7 +98,7 @@ static bool check_push_limit(struct engine *engine, struct err *err)
     int64_t running = 0;
     pthread_mutex_lock(&engine->lock);
     list_each (struct engine_query, at, &engine->transient, link)
-        running += at->kind == ENGINE_PUSH && at->rows != NULL && !at->ended;
+        running += atomic_load(&at->is_running) && at->kind == ENGINE_PUSH;
     pthread_mutex_unlock(&engine->lock);
     if (engine->options.push_queries_max == 0 || running < engine->options.push_queries_max)
         return true;
@@ -180,8 +181,13 @@ void select_open(struct engine_query *query)
     query->rows = query->kind == ENGINE_PULL
                       ? query_pull(query->engine->queries, plan, &options, &rows_class, query, &err)
                       : query_push(query->engine->queries, plan, &options, &rows_class, query, &err);
-    if (query->rows == NULL)
+    if (query->rows == NULL) {
         call_end(query, false, &err);
+        return;
+    }
+    pthread_mutex_lock(&query->lock);
+    atomic_store(&query->is_running, !query->ended); /* it may have ended already */
+    pthread_mutex_unlock(&query->lock);
 }
 
 void engine_query_open(struct engine *engine, struct str sql, const struct engine_session *session,
@@ -244,7 +250,7 @@ bool engine_query_end(struct engine *engine, struct str query_id)
     struct engine_query *found = NULL;
     pthread_mutex_lock(&engine->lock);
     list_each (struct engine_query, query, &engine->transient, link)
-        if (query->rows != NULL && !query->ended && str_eq_nocase(query->id, query_id))
+        if (atomic_load(&query->is_running) && str_eq_nocase(query->id, query_id))
             found = query;
     if (found != NULL)
         call_end(found, false, NULL);

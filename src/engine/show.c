@@ -127,7 +127,7 @@ static void show_queries(struct engine *engine, struct prepared *prepared, struc
         entity_running_query(out, engine->persistent.at[i]);
     pthread_mutex_lock(&engine->lock);
     list_each (struct engine_query, query, &engine->transient, link)
-        if (query->kind == ENGINE_PUSH && !query->ended)
+        if (atomic_load(&query->is_running) && query->kind == ENGINE_PUSH)
             put_push_query(out, query);
     pthread_mutex_unlock(&engine->lock);
     json_array_end(out);

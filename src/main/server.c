@@ -203,7 +203,7 @@ static bool start_http(struct rialto *r, struct err *err)
         buf_printf(&addresses, "%s%.*s", i != 0 ? "," : "", STR_ARG(net_listener_address(listener)));
     }
     r->http_addresses = str_dup(buf_str(&addresses), &r->arena);
-    r->api.http_addresses = r->http_addresses;
+    atomic_store(&r->api.http_addresses, &r->http_addresses);
     buf_fini(&addresses);
     return true;
 }

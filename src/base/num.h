@@ -72,11 +72,12 @@ size_t varint_encode(uint8_t *at, uint64_t v);
 size_t varint_decode_long(const uint8_t *at, const uint8_t *end, uint64_t *out);
 static inline size_t varint_decode(const uint8_t *at, const uint8_t *end, uint64_t *out)
 {
-    if (at < end && at[0] < 0x80) { /* most are short: lengths and deltas of records */
-        *out = at[0];
-        return 1;
-    }
-    return varint_decode_long(at, end, out);
+    /* Most are short: lengths and deltas of records. */
+    if (end - at < 2 || (at[0] & at[1] & 0x80) != 0)
+        return varint_decode_long(at, end, out);
+    bool two = (at[0] & 0x80) != 0;
+    *out = two ? (uint64_t)(at[0] & 0x7f) | (uint64_t)at[1] << 7 : at[0];
+    return two ? 2 : 1;
 }
 
 /* Zigzag (Kafka's VARINT, VARLONG; Avro's int, long). */

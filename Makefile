@@ -36,11 +36,11 @@ conformance: ## SQL conformance cases: make conformance DIR=path/to/sql
 	@ninja -C $(BUILD) -j $(JOBS) conformance
 	@$(BUILD)/conformance $(DIR)
 
-check: ## layers, headers that stand alone, format, docs fresh
+check: all ## layers, headers that stand alone, format, docs fresh
 	@tools/setup test
 	@python3 tools/check_layers.py
 	@python3 tools/tidy.py
-	@tools/check_headers
+	@BUILD=$(BUILD) tools/check_headers
 	@tools/check_docs $(BUILD)
 
 san: ## all unit tests under ASan and UBSan

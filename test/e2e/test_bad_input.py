@@ -593,7 +593,7 @@ class LimitedServer(Server):
         return ["env", "--ignore-signal=XFSZ", *super().command()]
 
     def limit(self, size):
-        subprocess.run(["prlimit", "--pid", str(self.process.pid), f"--fsize={size}"], check=True)
+        subprocess.run(["prlimit", "--pid", str(self.process.pid), f"--fsize={size}:unlimited"], check=True)
 
 
 def run_limited(build):

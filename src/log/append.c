@@ -135,10 +135,9 @@ static enum producer_verdict judge(const struct log *log, const struct append *a
     return PRODUCER_APPEND;
 }
 
-/* Is the active segment full or too old for `size` more bytes? */
-static bool roll_is_due(const struct log *log, const struct append *app)
+/* Is the active segment full or too old for these batches? */
+static bool roll_is_due(const struct log *log, const struct log_segment *seg, const struct append *app)
 {
-    const struct log_segment *seg = segs_active(log);
     if (seg->end_pos == 0)
         return false;
     if (seg->end_pos + app->bytes.len > MIN(app->config.segment_bytes, INT32_MAX))
@@ -172,7 +171,7 @@ static bool make_files(struct log *log, struct log_segment *seg, struct err *err
 
 bool log_roll(struct log *log, struct err *err)
 {
-    struct log_segment *old = segs_active(log);
+    struct log_segment *old = segs_active_append(log);
     struct log_segment *seg = segment_new(log, log->end.offset);
     seg->loaded = seg->counts_known = seg->times_known = true;
     seg->stale = true; /* files of a crashed predecessor may lie there */
@@ -279,9 +278,12 @@ static void note_write(struct log *log, bool ok, const struct err *err)
 /* Makes room and files, numbers the batches and writes them; *seg is where they are. */
 static bool place_batches(struct log *log, struct append *app, struct log_segment **seg, struct err *err)
 {
-    if (roll_is_due(log, app) && !log_roll(log, err))
-        return false;
-    *seg = segs_active(log);
+    *seg = segs_active_append(log);
+    if (roll_is_due(log, *seg, app)) {
+        if (!log_roll(log, err))
+            return false;
+        *seg = segs_active_append(log);
+    }
     if (!make_files(log, *seg, err))
         return false;
     ignore(!index_load(log, *seg, NULL), "the index stays short until it can be read");

@@ -137,6 +137,9 @@ bool segment_remove_files(struct log *log, int64_t base_offset);
  * Under `lock`. */
 ptrdiff_t segs_find(const struct log *log, int64_t offset);
 struct log_segment *segs_active(const struct log *log);
+/* The active segment, for the holder of append_lock: it stays the last one, but retention moves the list meanwhile.
+ * Takes `lock`. */
+struct log_segment *segs_active_append(struct log *log);
 /* Base of the segment behind this one; -1: it is the active one. Takes `lock`. */
 int64_t segment_next_base(struct log *log, const struct log_segment *seg);
 /* Bytes that are published. Takes `lock`. */

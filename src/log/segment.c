@@ -110,6 +110,14 @@ struct log_segment *segs_active(const struct log *log)
     return log->segs.at[log->segs.len - 1];
 }
 
+struct log_segment *segs_active_append(struct log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    struct log_segment *seg = segs_active(log);
+    pthread_mutex_unlock(&log->lock);
+    return seg;
+}
+
 int64_t segment_next_base(struct log *log, const struct log_segment *seg)
 {
     pthread_mutex_lock(&log->lock);

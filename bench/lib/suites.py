@@ -144,7 +144,8 @@ def rialto_query(bench, server, query, number, topic):
     # CPU to the end of the quiet second: the state that is written after the last output belongs to the query, as close() does to a job.
     seconds, used = settled["last_clock_s"] - begin, cpu_s(server.pid) - before
     values = {"records": count, "seconds": seconds, "records_per_s": count / seconds, "cpu_s_per_m": used * 1e6 / count,
-              "cpu_to_last_output_s_per_m": (settled["server_cpu_at_last_s"] - before) * 1e6 / count, "broker_cpu_s_per_m": 0, "all_cpu_s_per_m": used * 1e6 / count, "peak_mb": memory_mb(server.pid, "VmHWM"), "idle_mb": idle_mb,
+              "cpu_to_last_output_s_per_m": (settled["server_cpu_at_last_s"] - before) * 1e6 / count, "broker_cpu_s_per_m": 0,
+              "all_cpu_s_per_m": used * 1e6 / count, "peak_mb": memory_mb(server.pid, "VmHWM"), "idle_mb": idle_mb,
               "other_cpu_s": busy_s() - busy - used}
     queries = [row["id"] for row in server.sql("SHOW QUERIES;")[0]["queries"]]
     server.sql(" ".join(f"TERMINATE {query_id};" for query_id in queries))

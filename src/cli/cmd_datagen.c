@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "cli/cli_int.h"
+#include "loop/loop.h"
 #include "cli/gen_int.h"
 #include "cli/kafka_int.h"
 #include "cli/sock_int.h"
@@ -53,19 +54,12 @@ struct datagen_producer {
     struct buf key, value;
 };
 
-static int64_t wall_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Producers ----------------------------------------------------------------------------------------------- */
 
 static bool send_one(struct datagen_producer *p, int64_t n)
 {
     const struct datagen *gen = p->gen;
-    int64_t ts_ms = gen->ts_start >= 0 ? gen->ts_start + n * gen->ts_step : wall_ms();
+    int64_t ts_ms = gen->ts_start >= 0 ? gen->ts_start + n * gen->ts_step : clock_wall_ms();
     buf_clear(&p->key);
     buf_clear(&p->value);
     gen_record(gen->schema, gen->seed, n, ts_ms, &p->key, &p->value);
@@ -240,7 +234,7 @@ static int print_only(struct datagen *gen)
         buf_clear(&line);
         buf_clear(&value);
         gen_record(gen->schema, gen->seed, n,
-                   gen->ts_start >= 0 ? gen->ts_start + n * gen->ts_step : wall_ms(), &line, &value);
+                   gen->ts_start >= 0 ? gen->ts_start + n * gen->ts_step : clock_wall_ms(), &line, &value);
         printf("%s\t%s\n", line.ptr, value.ptr);
     }
     buf_fini(&line);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/cli_int.h"
+#include "loop/loop.h"
 #include "cli/format_int.h"
 #include "cli/sock_int.h"
 
@@ -31,13 +32,6 @@ struct produce {
     int64_t count;
     struct arena arena; /* of one record */
 };
-
-static int64_t wall_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static bool read_headers(struct produce *p, struct err *err)
 {
@@ -114,7 +108,7 @@ static bool send_line(struct produce *p, struct str line, struct err *err)
     }
     if (p->null_values && !str_is_null(rec.value) && rec.value.len == 0)
         rec.value = STR_NULL;
-    int64_t timestamp_ms = rec.timestamp_ms >= 0 ? rec.timestamp_ms : wall_ms();
+    int64_t timestamp_ms = rec.timestamp_ms >= 0 ? rec.timestamp_ms : clock_wall_ms();
     bool ok = kafka_producer_send(&p->producer, (int32_t)p->partition, timestamp_ms, rec.key, rec.value,
                                   rec.headers, rec.header_count, err);
     arena_reset(&p->arena);

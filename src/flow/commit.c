@@ -35,13 +35,6 @@ struct group_position {
     bool told;
 };
 
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Failure of a query ------------------------------------------------------------------------------------------- */
 
 void query_fail(struct flow_query *query, const struct err *err)
@@ -51,7 +44,7 @@ void query_fail(struct flow_query *query, const struct err *err)
     bool first = atomic_exchange(&query->state, FLOW_ERROR) != FLOW_ERROR;
     if (first) {
         query->error = *err;
-        query->error_ms = wall_ms();
+        query->error_ms = clock_wall_ms();
         rt->abort_wanted = true;
         pthread_cond_broadcast(&rt->changed);
     }
@@ -118,7 +111,7 @@ static void go_offline(struct flow_runtime *rt, const struct err *err)
     list_each (struct flow_query, query, &rt->queries, link)
         if (query->persistent && atomic_exchange(&query->state, FLOW_ERROR) != FLOW_ERROR) {
             query->error = *err;
-            query->error_ms = wall_ms();
+            query->error_ms = clock_wall_ms();
         }
     log_error("flow", "commit_offline", "cause=\"%s\"", err->text);
 }

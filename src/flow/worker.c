@@ -24,13 +24,6 @@ enum {
     MAILS_MAX = 1024,
 };
 
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Mail ---------------------------------------------------------------------------------------------------------- */
 
 /* Somebody who waits for a call. */
@@ -172,7 +165,7 @@ static bool run_task(struct worker *worker, struct worker_task *wt)
 {
     struct flow_task *task = wt->task;
     bool done = false;
-    flow_task_set_now(task, wall_ms());
+    flow_task_set_now(task, clock_wall_ms());
     if (flow_task_poll(task)) {
         for (int i = 0; i < STEPS_PER_TURN && may_run(wt) && flow_task_step(task); i++)
             done = true;

@@ -41,6 +41,9 @@ int64_t loop_now_ms(const struct loop *loop);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
 
+/* Milliseconds since 1970, for timestamps that people and clients see. Any thread. */
+int64_t clock_wall_ms(void);
+
 /* ---- calls: a function to run on the loop soon ---- */
 
 struct loop_call {

@@ -50,13 +50,6 @@ struct rialto {
     struct str http_addresses;
 };
 
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Records that could not be read, converted or written: counted by flow, and said here, at most a line a second. */
 static void processing_log(void *arg, const struct flow_log_entry *entry)
 {
@@ -189,7 +182,7 @@ static bool start_http(struct rialto *r, struct err *err)
         .service_id = r->server.service_id,
         .kafka_address = kafka_address(r),
         .data_dir = r->data_dir,
-        .started_ms = wall_ms(),
+        .started_ms = clock_wall_ms(),
     };
     api_routes(r->http, &r->api);
     api_live_start(&r->api);

@@ -38,13 +38,6 @@ struct query {
     int64_t start_error_ms;
 };
 
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Persistent queries --------------------------------------------------------------------------------------------- */
 
 /* Makes the restart thread look at the queries, or end. */
@@ -242,7 +235,7 @@ static int64_t query_check(struct query *query, int64_t now_ms)
         struct err err = {0};
         if (!query_start_flow(query, &err)) {
             query->start_error = err;
-            query->start_error_ms = wall_ms();
+            query->start_error_ms = clock_wall_ms();
         }
         query->retry_ms = MIN(query->retry_ms * 2, RETRY_MAX_MS);
         wait_ms = 1000;

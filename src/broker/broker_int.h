@@ -192,6 +192,7 @@ struct broker {
     struct state_log topics_log;
     pthread_rwlock_t topics_lock;
     struct map entries, entries_by_id;
+    bool settle_later; /* while all logs are opened: they are made durable together (topics.c) */
     pthread_mutex_t watch_lock;
     struct list topic_watches;
     pthread_mutex_t dead_lock; /* partitions of deleted topics that are still referenced */

@@ -22,6 +22,7 @@ struct partition *partition_open(struct broker *broker, struct str topic, int32_
     struct arena arena = {0};
     struct log_config own = *config;
     own.durability = fsync ? LOG_FSYNC : LOG_OS;
+    own.settle_later = broker->settle_later;
     struct str name = str_printf(&arena, "%.*s-%d", STR_ARG(topic), id);
     struct str dir = str_printf(&arena, "%.*s/log/%.*s", STR_ARG(broker->config.data_dir), STR_ARG(name));
     struct log *log = log_open(dir.ptr, name.ptr, &own, broker->io, err);

@@ -177,6 +177,11 @@ static int faulty_sync_dir(struct io *io, const char *path)
     PASS_OR_FAIL(OP_ROOM, io_sync_dir(inner, path));
 }
 
+static int faulty_sync_all(struct io *io, const char *path)
+{
+    PASS_OR_FAIL(OP_ROOM, io_sync_all(inner, path));
+}
+
 static int faulty_lock(struct io *io, int fd)
 {
     PASS_OR_FAIL(OP_OTHER, io_lock(inner, fd));
@@ -217,6 +222,7 @@ static const struct io_ops faulty_ops = {
     .rmdir = faulty_rmdir,
     .list = faulty_list,
     .sync_dir = faulty_sync_dir,
+    .sync_all = faulty_sync_all,
     .lock = faulty_lock,
     .sendfile = faulty_sendfile,
     .now_ms = faulty_now_ms,

@@ -411,6 +411,27 @@ static int memory_sync_dir(struct io *io, const char *path)
     return found ? 0 : -ENOENT;
 }
 
+static void node_make_safe(struct node *node)
+{
+    names_copy(&node->names_safe, &node->names_now);
+    buf_clear(&node->safe);
+    buf_append_str(&node->safe, buf_str(&node->now));
+    for (size_t i = 0; i < node->names_now.list.len; i++)
+        node_make_safe(node->names_now.list.at[i].node);
+}
+
+static int memory_sync_all(struct io *io, const char *path)
+{
+    struct io_memory *mem = memory_of(io);
+    pthread_mutex_lock(&mem->lock);
+    struct node *dir = find_node(mem, path);
+    bool found = dir != NULL && dir->is_dir;
+    if (found)
+        node_make_safe(dir);
+    pthread_mutex_unlock(&mem->lock);
+    return found ? 0 : -ENOENT;
+}
+
 static int memory_lock_locked(struct io_memory *mem, int fd)
 {
     struct node *node = file_get(mem, fd)->node;
@@ -473,6 +494,7 @@ static const struct io_ops memory_ops = {
     .rmdir = memory_rmdir,
     .list = memory_list,
     .sync_dir = memory_sync_dir,
+    .sync_all = memory_sync_all,
     .lock = memory_lock,
     .sendfile = memory_sendfile,
     .now_ms = memory_now_ms,

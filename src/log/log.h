@@ -45,6 +45,8 @@ struct log_config {
     int64_t timestamp_after_max_ms;  /* message.timestamp.after.max.ms */
     int64_t producer_expiration_ms;  /* producer.id.expiration.ms */
     uint64_t checkpoint_bytes; /* a sync writes a checkpoint after so many bytes: bounds what a start reads */
+    bool
+        settle_later; /* log_open leaves it to log_settle to make durable what it found; many logs can then share a sync */
 };
 
 struct log_config log_config_default(void);
@@ -54,6 +56,14 @@ struct log_config log_config_default(void);
  * why. */
 struct log *log_open(const char *dir, const char *name, const struct log_config *config, struct io *io,
                      struct err *err);
+
+/* True: recovery found records that may be in the page cache only. They are not durable, and with LOG_FSYNC not readable,
+ * before log_settle. Only with settle_later. */
+bool log_is_unsettled(struct log *log);
+
+/* Ends recovery. `synced`: the caller has made the directory's file system durable (io_sync_all) since log_open; otherwise
+ * this log syncs its own files. Before any append. */
+bool log_settle(struct log *log, bool synced, struct err *err);
 
 /* Syncs, writes a checkpoint and releases; slices must have been released. Failures are logged: the next
  * start recovers. */

@@ -114,6 +114,7 @@ struct log {
     struct map producers; /* 8 bytes of pid -> struct producer */
     struct list txns;
     bool dir_made, dir_dirty; /* the directory exists; names in it are not synced yet */
+    bool unsettled;           /* recovery found records that nobody has synced yet */
     bool append_fails;        /* the last write failed, and that was said */
     uint64_t bytes_since_checkpoint;
     bool checkpoint_dirty,
@@ -131,6 +132,9 @@ struct log_segment *segment_ref(struct log_segment *seg);
 void segment_unref(struct log_segment *seg);
 /* The segment's descriptor, opened (or, with `create`, made) when need be. Call with `lock` held. */
 bool segment_open(struct log *log, struct log_segment *seg, bool create, int *out, struct err *err);
+
+/* Gives the descriptor back; segment_open takes a new one. While nobody else reads the segment. */
+void segment_close_file(struct log_segment *seg);
 /* Removes the segment's files; failures are logged. False: the .log file is still there. */
 bool segment_remove_files(struct log *log, int64_t base_offset);
 /* The segment that holds `offset` (the last one whose base is not above it), and its place; -1: below all.

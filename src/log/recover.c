@@ -7,7 +7,7 @@
  *     for each segment from the point on
  *       scan                                   whole batches, checksum, expected offset: published
  *       at the first bad byte                  cut the file there, remove the segments behind it
- *     sync what was scanned, write a checkpoint
+ *     sync what was scanned, write a checkpoint   or leave it to log_settle: one sync for many logs
  *
  * (V1) What was durable is below the first bad byte: bytes are synced in order before anything is
  *      acknowledged.
@@ -198,6 +198,7 @@ static bool scan_segment(struct log *log, struct log_segment *seg, uint64_t pos,
         log_publish(log, seg, scan.batch_pos, &batch);
     }
     scan_close(&scan);
+    segment_close_file(seg); /* a start may scan more segments than there are descriptors */
     seg->times_known = true;
     *cut = why.code != ERR_NONE;
     if (why.code == ERR_IO ||
@@ -315,9 +316,28 @@ static bool scan_from_checkpoint(struct log *log, const struct checkpoint *ckpt,
     return scan_tail(log, (size_t)at, ckpt->point.pos, true, scanned, err);
 }
 
-/* Makes what was found durable and lets the next start skip it. */
-static bool settle(struct log *log, struct err *err)
+bool log_is_unsettled(struct log *log)
 {
+    return log->unsettled;
+}
+
+/* Without a checkpoint: thousands of logs would write one each. What was scanned counts towards the next. */
+static void settle_synced(struct log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    log->durable = log->end;
+    log_set_hw(log);
+    pthread_mutex_unlock(&log->lock);
+}
+
+/* Makes what was found durable and lets the next start skip it. */
+bool log_settle(struct log *log, bool synced, struct err *err)
+{
+    log->unsettled = false;
+    if (synced) {
+        settle_synced(log);
+        return true;
+    }
     log->dir_dirty = log->dir_made;
     if (!log_sync_files(log, err))
         return false;
@@ -355,7 +375,10 @@ bool log_recover(struct log *log, struct err *err)
     if (!scanned)
         log->durable = log->end;
     log->checkpoint_dirty = scanned;
-    if (scanned && !settle(log, err))
+    log->unsettled = scanned;
+    bool later = log->config.settle_later;
+    log->config.settle_later = false; /* a recovery that heals a running log stands alone */
+    if (scanned && !later && !log_settle(log, false, err))
         return false;
     pthread_mutex_lock(&log->lock);
     log_set_hw(log);

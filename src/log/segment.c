@@ -50,8 +50,7 @@ void segment_unref(struct log_segment *seg)
     ASSERT(before >= 1);
     if (before != 1)
         return;
-    if (seg->fd >= 0)
-        io_close(seg->io, seg->fd);
+    segment_close_file(seg);
     vec_fini(&seg->index);
     vec_fini(&seg->times);
     vec_fini(&seg->aborted);
@@ -73,6 +72,13 @@ bool segment_open(struct log *log, struct log_segment *seg, bool create, int *ou
     }
     *out = seg->fd;
     return true;
+}
+
+void segment_close_file(struct log_segment *seg)
+{
+    if (seg->fd >= 0)
+        io_close(seg->io, seg->fd);
+    seg->fd = -1;
 }
 
 bool segment_remove_files(struct log *log, int64_t base_offset)

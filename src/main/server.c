@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "api/api.h"
@@ -293,6 +294,17 @@ static void wait_for_signal(const sigset_t *set)
     log_info("main", "stopping", "signal=%s", strsignal(signum));
 }
 
+/* Each connection and each partition that is written to holds a descriptor: as many as the system allows, instead of the small
+ * number that shells set. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    ignore(setrlimit(RLIMIT_NOFILE, &limit) != 0, "the smaller limit remains");
+}
+
 static int serve(struct rialto *r)
 {
     struct err err = {0};
@@ -303,6 +315,7 @@ static int serve(struct rialto *r)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* inherited by all threads */
+    raise_file_limit();
     bool started = start(r, &err);
     if (started) {
         print_ready(r, started_us);

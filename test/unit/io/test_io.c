@@ -147,6 +147,25 @@ static void test_power_cut(void **state)
     io_memory_free(mem);
 }
 
+/* One sync for all below a directory: contents and names; what lies beside it is not touched. */
+static void test_sync_all(void **state)
+{
+    struct io_memory *mem = io_memory_new(1);
+    struct io *io = io_memory_io(mem);
+    assert_true(io_make_dirs(io, "d/e", NULL));
+    int inside = io_open(io, "d/e/inside", IO_WRITE | IO_CREATE);
+    int beside = io_open(io, "beside", IO_WRITE | IO_CREATE);
+    assert_true(write_text(io, inside, "safe", 0, NULL));
+    assert_true(write_text(io, beside, "not", 0, NULL));
+    assert_int_equal(io_sync_all(io, "d"), 0);
+    assert_int_equal(io_sync_all(io, "missing"), -ENOENT);
+    io_memory_cut(mem, IO_CUT_LOSE);
+    assert_file(io, "d/e/inside", "safe");
+    assert_int_equal(io_open(io, "beside", IO_READ), -ENOENT);
+    io_memory_free(mem);
+    assert_int_equal(io_sync_all(io_real(), "/tmp"), 0);
+}
+
 /* Replacing a file survives any mixture: the old or the new contents, never another. */
 static void test_replace_under_cuts(void **state)
 {
@@ -210,11 +229,9 @@ static void test_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_real),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_lock),
-        cmocka_unit_test(test_power_cut),
-        cmocka_unit_test(test_replace_under_cuts),
+        cmocka_unit_test(test_real),     cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_lock),     cmocka_unit_test(test_power_cut),
+        cmocka_unit_test(test_sync_all), cmocka_unit_test(test_replace_under_cuts),
         cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,6 +49,34 @@ static void test_os_durability(void **state)
     world_fini(&w);
 }
 
+/* After a crash that the system lived through, what was written but not synced becomes readable when one sync of all logs has
+ * made it durable, not before; then it survives a power cut. */
+static void test_settle_later(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    world_open(&w);
+    world_append(&w, 1, 2, 1000);
+    assert_true(log_sync(w.log, NULL));
+    world_append(&w, 3, 2, 1000);
+    w.config.settle_later = true;
+    world_crash(&w, IO_CUT_KEEP);
+    assert_true(log_is_unsettled(w.log));
+    assert_int_equal(log_end_offset(w.log), 4);
+    assert_int_equal(log_high_watermark(w.log),
+                     0); /* no checkpoint was written: nothing is known to be durable */
+    assert_int_equal(io_sync_all(w.io, "logs"), 0);
+    assert_true(log_settle(w.log, true, NULL));
+    assert_false(log_is_unsettled(w.log));
+    assert_int_equal(log_high_watermark(w.log), 4);
+    log_abandon(w.log);
+    io_memory_cut(w.mem, IO_CUT_LOSE);
+    world_open(&w);
+    assert_true(log_settle(w.log, false, NULL)); /* by itself */
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=1 1=2 2=3 3=4");
+    world_fini(&w);
+}
+
 /* An unused partition leaves no trace and needs none. */
 static void test_unused(void **state)
 {
@@ -670,6 +698,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_append_and_read),
         cmocka_unit_test(test_os_durability),
+        cmocka_unit_test(test_settle_later),
         cmocka_unit_test(test_unused),
         cmocka_unit_test(test_bytes_kept),
         cmocka_unit_test(test_refusals),

@@ -24,7 +24,7 @@ def build_tools(work):
     c_files = [path for path in sources if path.suffix == ".c"]
     load, bare, dataset = work / "load", work / "bare", work / "dataset.o"
     if not newer(load, sources):
-        run(["cc", "-std=gnu11", "-D_GNU_SOURCE", *C_FLAGS, "-o", load, *c_files, "-lrdkafka", "-lpthread"], "building the load tool")
+        run(["cc", "-std=gnu11", "-D_GNU_SOURCE", *C_FLAGS, "-o", load, *c_files, "-lrdkafka", "-llz4", "-lpthread"], "building the load tool")
     if not newer(bare, sources):
         run(["cc", "-std=gnu11", "-D_GNU_SOURCE", *C_FLAGS, "-c", "-o", dataset, BENCH / "tool" / "dataset.c"], "building the bare work")
         run(["c++", "-std=c++17", "-O3", "-march=native", "-o", bare, BENCH / "tool" / "bare.cc", dataset, "-lsimdjson", "-lz"], "building the bare work")

@@ -6,6 +6,7 @@
  * coordinated omission). Sender and reader are two threads of this process and share its clock.
  */
 #include "load.h"
+#include "raw.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -96,7 +97,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void print_quantiles(uint32_t *us, int64_t n)
+void print_quantiles(uint32_t *us, int64_t n)
 {
     qsort(us, (size_t)n, sizeof *us, by_value);
     printf(",\"p50_us\":%u,\"p99_us\":%u,\"p999_us\":%u,\"max_us\":%u", us[n / 2], us[n * 99 / 100],

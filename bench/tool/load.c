@@ -9,10 +9,14 @@
  *   consume   -n records from the beginning
  *   latency   -r records a second for -d seconds after -w seconds of warm-up, produced and consumed in this process
  *   data      writes the data set -W (transactions, users) of -n records
+ *   replay    -n records in prepared batches of -R from -T connections with -D requests under way each, over -p partitions
+ *   drain     reads -n records by -T connections, a partition each
+ *   crowd     -C idle connections beside -T that share -r produces a second for -d seconds
+ *   groups    -n groups of one member; -r heartbeats a second over -T connections for -d seconds
  *   check     reads TOPIC as the result of query -q over -n transactions and compares it with what must be there
  *
  * -P PID adds the CPU time and memory of that process. -X name=value passes any librdkafka setting.
- * The tool shares no code with what it measures: librdkafka and libc only.
+ * The tool shares no code with what it measures: librdkafka, lz4 and libc only.
  */
 #include "load.h"
 
@@ -27,6 +31,7 @@ static const struct mode {
 } modes[] = {
     {"create", mode_create},   {"delete", mode_delete},   {"settle", mode_settle}, {"produce", mode_produce},
     {"consume", mode_consume}, {"latency", mode_latency}, {"data", mode_data},     {"check", mode_check},
+    {"replay", mode_replay},   {"drain", mode_drain},     {"crowd", mode_crowd},   {"groups", mode_groups},
 };
 
 static void add_setting(struct setting *list, int *count, char *text)
@@ -89,6 +94,15 @@ static void take_option(struct options *o, int letter, char *value)
     case 'o':
         o->timeout_s = (int)number(value);
         break;
+    case 'R':
+        o->batch_records = (int)number(value);
+        break;
+    case 'D':
+        o->depth = (int)number(value);
+        break;
+    case 'C':
+        o->idle_count = (int)number(value);
+        break;
     case 'P':
         o->server_pid = (int)number(value);
         break;
@@ -118,6 +132,8 @@ int main(int argc, char **argv)
         .record_bytes = 100,
         .partition_count = 1,
         .producer_count = 1,
+        .batch_records = 100,
+        .depth = 5,
         .rate = 1000,
         .measured_s = 10,
         .warmup_s = 2,
@@ -128,10 +144,10 @@ int main(int argc, char **argv)
         die("which mode? The head of load.c names them");
     o.mode = argv[1];
     optind = 2;
-    for (int letter; (letter = getopt(argc, argv, "b:t:z:W:q:n:s:p:T:r:d:w:o:P:l:X:c:")) != -1;)
+    for (int letter; (letter = getopt(argc, argv, "b:t:z:W:q:n:s:p:T:r:d:w:o:P:R:D:C:l:X:c:")) != -1;)
         take_option(&o, letter, optarg);
     if (o.record_bytes < 1 || o.record_bytes > 1000000 || o.producer_count < 1 || o.rate < 1 ||
-        o.measured_s < 1)
+        o.measured_s < 1 || o.batch_records < 1 || o.depth < 1)
         die("a size, a count or a rate is out of its range");
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
         if (strcmp(o.mode, modes[i].name) == 0)

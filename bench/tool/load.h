@@ -24,8 +24,11 @@ struct options {
     int64_t record_count;
     int record_bytes;
     int partition_count;
-    int producer_count;
-    int rate; /* records a second */
+    int producer_count; /* or connections */
+    int batch_records;  /* of prepared batches */
+    int depth;          /* requests under way on a connection */
+    int idle_count;     /* connections that only wait */
+    int rate;           /* records a second */
     int measured_s, warmup_s;
     int timeout_s;
     int server_pid; /* whose CPU time and memory are measured; 0: nobody's */
@@ -72,5 +75,9 @@ int mode_consume(const struct options *o);
 int mode_latency(const struct options *o); /* latency.c */
 int mode_data(const struct options *o);    /* data.c */
 int mode_check(const struct options *o);   /* check.c */
+int mode_replay(const struct options *o);  /* replay.c */
+int mode_drain(const struct options *o);
+int mode_crowd(const struct options *o); /* crowd.c */
+int mode_groups(const struct options *o);
 
 #endif

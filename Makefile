@@ -59,7 +59,7 @@ fuzz: ## every fuzz target for SECONDS_EACH=60 with clang's libFuzzer
 	@tools/setup test
 	@exec tools/fuzz $(or $(SECONDS_EACH),60)
 
-bench: all ## measure against the real peers; writes bench/results (ARGS: start broker latency sql --quick)
+bench: all ## measure against the real peers; writes bench/results (ARGS: start broker raw latency crowd sql --quick)
 	@exec bench/run --build $(BUILD) $(ARGS)
 
 install: all ## install build/rialto under PREFIX (/usr/local)

@@ -95,6 +95,14 @@ def metadata_answers(port):
         return False
 
 
+def connects(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
 def http_answers(port, path):
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as conn:

@@ -7,13 +7,17 @@ COLUMNS = {
     "start": [("ready, ms", "ready_ms", 0, True), ("idle RSS, MB", "idle_rss_mb", 1, True)],
     "broker": [("k records/s", "k_records_per_s", 0, False), ("server CPU s per M", "server_cpu_s_per_m", 3, True),
                ("peak RSS, MB", "server_peak_mb", 0, True)],
+    "raw": [("k records/s", "k_records_per_s", 0, False), ("server CPU s per M", "server_cpu_s_per_m", 3, True),
+            ("peak RSS, MB", "server_peak_mb", 0, True)],
+    "crowd": [("answers", "answered", 0, False), ("p50, ms", "p50_ms", 2, True), ("p99, ms", "p99_ms", 2, True), ("p99.9, ms", "p999_ms", 2, True),
+              ("RSS, MB", "server_rss_mb", 0, True), ("ready, ms", "ready_ms", 0, True)],
     "latency": [("p50, ms", "p50_ms", 2, True), ("p99, ms", "p99_ms", 2, True), ("p99.9, ms", "p999_ms", 2, True),
                 ("server CPU s per M", "server_cpu_s_per_m", 1, True)],
     "sql": [("k records/s", "k_records_per_s", 0, False), ("engine CPU s per M", "cpu_s_per_m", 2, True),
             ("with broker, CPU s per M", "all_cpu_s_per_m", 2, True), ("peak RSS, MB", "peak_mb", 0, True)],
 }
 BARE = "bare work"
-TITLES = {"start": "Start", "broker": "Throughput", "latency": "Latency", "sql": "SQL"}
+TITLES = {"start": "Start", "broker": "Throughput", "raw": "Prepared batches", "latency": "Latency", "crowd": "Crowd", "sql": "SQL"}
 
 
 def derived(row):

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from machine import fail, free_port, http_answers, metadata_answers, stop, wait_ready
+from machine import connects, fail, free_port, http_answers, metadata_answers, stop, wait_ready
 
 
 class Server:
@@ -51,6 +51,15 @@ class Rialto(Server):
     def start(self):
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
+        return self.launch()
+
+    def kill_and_start(self):
+        """Milliseconds to ready on what a kill -9 has left."""
+        self.process.kill()
+        self.process.wait()
+        return self.launch().ready_ms
+
+    def launch(self):
         command = [self.program, "server", "--data", str(self.directory / "data")]
         for option in self.options:
             command += ["--set", option]
@@ -137,6 +146,24 @@ rootLogger.appenderRef.f.ref=F
             self.process = subprocess.Popen([java[0], *self.JVM, *java[1:], "kafka.Kafka", str(properties)], stdout=log, stderr=log)
         self.pid = self.process.pid
         self.ready_ms = self.until_ready(begin, [lambda: metadata_answers(self.port)])
+        return self
+
+
+class Bare(Server):
+    """The load tool as a server that does only what the bytes of a produce ask for."""
+
+    def __init__(self, work):
+        self.name, self.work = "bare work", Path(work)
+        self.directory, self.port = self.work / "run" / "bare", free_port()
+        self.kafka = f"127.0.0.1:{self.port}"
+
+    def start(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        begin = time.monotonic()
+        self.process = subprocess.Popen([self.work / "load", "bare", "-b", self.kafka, "-t", self.directory / "batches"])
+        self.pid = self.process.pid
+        self.ready_ms = self.until_ready(begin, [lambda: connects(self.port)])
         return self
 
 

@@ -4,12 +4,13 @@ A row is a dict: suite, system, case, round, measured values, and other_cpu_s: t
 server is up at any time.
 """
 import json
+import resource
 import shutil
 import subprocess
 import time
 
 from machine import busy_s, cpu_s, fail, memory_mb, note, reset_peak, run_measured
-from servers import Kafka, Rialto, engine_command
+from servers import Bare, Kafka, Rialto, engine_command
 
 SETTLE_S = 5
 WINDOW = "WINDOW TUMBLING (SIZE 3 SECONDS, GRACE PERIOD 2 SECONDS)"
@@ -201,4 +202,67 @@ def sql_suite(bench):
                     engine_query(bench, server, engine, guarantee, config, query, number)
 
 
-SUITES = {"start": start_suite, "broker": broker_suite, "latency": latency_suite, "sql": sql_suite}
+# Prepared batches: name, records in a batch, codec.
+PREPARED = [("100 B x 100", 100, "none"), ("100 B x 100, lz4", 100, "lz4"), ("100 B x 1", 1, "none")]
+RAW_PARTITIONS = 6
+
+
+def raw_round(bench, server, number):
+    for name, batch, codec in PREPARED:
+        count = bench.sizes["records"] // (1 if batch > 1 else 25)
+        topic = f"r{batch}-{codec}"
+        bench.create(server, topic, RAW_PARTITIONS)
+        shape = ["-p", RAW_PARTITIONS, "-T", RAW_PARTITIONS, "-s", 100, "-R", batch, "-z", codec, "-n", count]
+        bench.add("raw", server.name, f"produce {name}", number, bench.load(server, "replay", topic, *shape))
+        bench.add("raw", server.name, f"fetch {name}", number, bench.load(server, "drain", topic, "-p", RAW_PARTITIONS, "-T", RAW_PARTITIONS, "-n", count))
+        bench.load(server, "delete", topic, pid=False)
+
+
+def raw_suite(bench):
+    """The servers without a client library: prepared batches in, bytes out; and the least work that produce can be."""
+    for number in range(1, bench.sizes["rounds"] + 1):
+        for server in (Kafka(bench.work), bench.rialto("os"), Kafka(bench.work, fsync=True), bench.rialto("fsync")):
+            note(f"raw, round {number}: {server.name}")
+            with server:
+                warm_up(bench, server)
+                raw_round(bench, server, number)
+        note(f"raw, round {number}: the bare work")
+        with Bare(bench.work) as server:
+            for name, batch, codec in PREPARED:
+                count = bench.sizes["records"] // (1 if batch > 1 else 25)
+                shape = ["-p", RAW_PARTITIONS, "-T", RAW_PARTITIONS, "-s", 100, "-R", batch, "-z", codec, "-n", count]
+                bench.add("raw", "bare work", f"produce {name}", number, bench.load(server, "replay", "bare", *shape))
+
+
+CROWD = {"topics": 20, "partitions": 500, "groups": 5000, "idle": 20_000, "talking": 1000, "rate": 2000}
+
+
+def crowd_sizes():
+    """Connections as many as descriptors allow beside the partitions that are written to; the load tool has the same limit."""
+    spare = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - CROWD["partitions"] - CROWD["talking"] - 200
+    return min(CROWD["idle"], spare)
+
+
+def crowd_suite(bench):
+    """Many partitions, groups and connections at once, then kill -9 and a start. rialto alone: Kafka holds three files a partition."""
+    for number in range(1, bench.sizes["rounds"] + 1):
+        for durability in ("os", "fsync"):
+            note(f"crowd, round {number}: rialto-{durability}")
+            with bench.rialto(durability) as server:
+                crowd_round(bench, server, number)
+
+
+def crowd_round(bench, server, number):
+    for topic in range(CROWD["topics"]):
+        bench.create(server, f"crowd-{topic}", CROWD["partitions"])
+    shape = ["-p", CROWD["partitions"], "-T", CROWD["talking"], "-d", bench.sizes["latency_s"], "-s", 100]
+    for topic in range(1, CROWD["topics"]):  # each partition is written to
+        bench.load(server, "crowd", f"crowd-{topic}", "-p", CROWD["partitions"], "-T", CROWD["partitions"], "-d", 1, "-r", CROWD["rate"])
+    bench.add("crowd", server.name, "groups", number,
+              bench.load(server, "groups", "-", "-n", CROWD["groups"], "-T", 500, "-r", CROWD["rate"], "-d", bench.sizes["latency_s"]))
+    bench.add("crowd", server.name, "produce beside idle connections", number,
+              bench.load(server, "crowd", "crowd-0", "-C", crowd_sizes(), "-r", CROWD["rate"], *shape))
+    bench.add("crowd", server.name, "start after kill -9", number, {"ready_ms": server.kill_and_start(), "server_rss_mb": memory_mb(server.pid)})
+
+
+SUITES = {"start": start_suite, "broker": broker_suite, "raw": raw_suite, "latency": latency_suite, "crowd": crowd_suite, "sql": sql_suite}

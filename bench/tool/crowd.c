@@ -61,8 +61,7 @@ static void *zeroed(size_t count, size_t size)
 static int connect_one(const struct options *o, const struct raw_bytes *hello, struct raw_bytes *answer)
 {
     int fd = raw_connect(o->bootstrap);
-    raw_send(fd, hello);
-    raw_receive(fd, answer);
+    raw_ask(fd, hello, answer);
     return fd;
 }
 
@@ -311,7 +310,7 @@ static void join_all(const struct options *o, struct member *members)
                 raw_send(fds[i - from], &frame);
             }
             for (int64_t i = from; i < to; i++) {
-                raw_receive(fds[i - from], &answer);
+                raw_take(fds[i - from], &answer);
                 if (step == 0)
                     take_join(&members[i], &answer);
                 else if (raw_int(answer.at + 4, 2) != 0)

@@ -13,6 +13,7 @@
  *   drain     reads -n records by -T connections, a partition each
  *   crowd     -C idle connections beside -T that share -r produces a second for -d seconds
  *   groups    -n groups of one member; -r heartbeats a second over -T connections for -d seconds
+ *   bare      serves replay with the least work that the bytes ask for; TOPIC is the file that takes them
  *   check     reads TOPIC as the result of query -q over -n transactions and compares it with what must be there
  *
  * -P PID adds the CPU time and memory of that process. -X name=value passes any librdkafka setting.
@@ -32,6 +33,7 @@ static const struct mode {
     {"create", mode_create},   {"delete", mode_delete},   {"settle", mode_settle}, {"produce", mode_produce},
     {"consume", mode_consume}, {"latency", mode_latency}, {"data", mode_data},     {"check", mode_check},
     {"replay", mode_replay},   {"drain", mode_drain},     {"crowd", mode_crowd},   {"groups", mode_groups},
+    {"bare", mode_bare},
 };
 
 static void add_setting(struct setting *list, int *count, char *text)

@@ -79,5 +79,6 @@ int mode_replay(const struct options *o);  /* replay.c */
 int mode_drain(const struct options *o);
 int mode_crowd(const struct options *o); /* crowd.c */
 int mode_groups(const struct options *o);
+int mode_bare(const struct options *o); /* bare_broker.c */
 
 #endif

@@ -94,8 +94,7 @@ void raw_end(struct raw_bytes *out)
     set_int(out->at, (int64_t)out->len - 4, 4);
 }
 
-/* CRC-32C, bit by bit: frames are made once. */
-static uint32_t crc32c(const char *at, size_t len)
+uint32_t raw_crc32c(const char *at, size_t len)
 {
     uint32_t crc = 0xffffffff;
     for (size_t i = 0; i < len; i++) {
@@ -168,8 +167,8 @@ void raw_batch(struct raw_bytes *out, int count, int bytes, const char *codec)
     else
         raw_put(out, records.at, records.len);
     set_int(out->at + 8, (int64_t)out->len - 12, 4);
-    set_int(out->at + BATCH_CRC_POS, crc32c(out->at + BATCH_ATTRIBUTES_POS, out->len - BATCH_ATTRIBUTES_POS),
-            4);
+    set_int(out->at + BATCH_CRC_POS,
+            raw_crc32c(out->at + BATCH_ATTRIBUTES_POS, out->len - BATCH_ATTRIBUTES_POS), 4);
     raw_free(&records);
 }
 
@@ -220,6 +219,18 @@ void raw_fetch(struct raw_bytes *out, const char *topic, int partition, int byte
 
 /* --- sockets --- */
 
+void raw_ask(int fd, const struct raw_bytes *frame, struct raw_bytes *answer)
+{
+    raw_send(fd, frame);
+    raw_take(fd, answer);
+}
+
+void raw_take(int fd, struct raw_bytes *answer)
+{
+    if (!raw_receive(fd, answer))
+        die("the server closed a connection");
+}
+
 int raw_connect(const char *bootstrap)
 {
     struct sockaddr_in to = {.sin_family = AF_INET};
@@ -244,23 +255,27 @@ void raw_send(int fd, const struct raw_bytes *frame)
     }
 }
 
-static void receive_all(int fd, char *at, size_t len)
+static bool receive_all(int fd, char *at, size_t len)
 {
     for (size_t got = 0; got < len;) {
         ssize_t n = recv(fd, at + got, len - got, 0);
-        if (n <= 0)
-            die("the server closed a connection: %s", n == 0 ? "end" : strerror(errno));
+        if (n < 0)
+            die("receive: %s", strerror(errno));
+        if (n == 0)
+            return false;
         got += (size_t)n;
     }
+    return true;
 }
 
-void raw_receive(int fd, struct raw_bytes *answer)
+bool raw_receive(int fd, struct raw_bytes *frame)
 {
     char size[4];
-    receive_all(fd, size, sizeof size);
+    if (!receive_all(fd, size, sizeof size))
+        return false;
     size_t len = (size_t)raw_int(size, 4);
-    answer->len = 0;
-    reserve(answer, len);
-    receive_all(fd, answer->at, len);
-    answer->len = len;
+    frame->len = 0;
+    reserve(frame, len);
+    frame->len = len;
+    return receive_all(fd, frame->at, len);
 }

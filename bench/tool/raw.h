@@ -6,6 +6,7 @@
 #ifndef BENCH_RAW_H
 #define BENCH_RAW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,8 +41,15 @@ void raw_fetch(struct raw_bytes *out, const char *topic, int partition, int byte
 /* A connected socket; ends the program when nobody answers. */
 int raw_connect(const char *bootstrap);
 void raw_send(int fd, const struct raw_bytes *frame);
-/* Receives one answer, without its size. */
-void raw_receive(int fd, struct raw_bytes *answer);
+/* Receives one frame, without its size. False: the other side has closed the connection. */
+bool raw_receive(int fd, struct raw_bytes *frame);
+
+/* The same where an answer is owed; raw_ask sends the request first. End the program when the server closes the connection. */
+void raw_take(int fd, struct raw_bytes *answer);
+void raw_ask(int fd, const struct raw_bytes *frame, struct raw_bytes *answer);
+
+/* CRC-32C, bit by bit: for frames that are made once. */
+uint32_t raw_crc32c(const char *at, size_t len);
 
 /* Sorts and prints "p50_us" and so on. */
 void print_quantiles(uint32_t *us, int64_t n);

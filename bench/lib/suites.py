@@ -239,7 +239,7 @@ CROWD = {"topics": 20, "partitions": 500, "groups": 5000, "idle": 20_000, "talki
 
 def crowd_sizes():
     """Connections as many as descriptors allow beside the partitions that are written to; the load tool has the same limit."""
-    spare = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - CROWD["partitions"] - CROWD["talking"] - 200
+    spare = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 2000 - CROWD["talking"] - 1000  # log.files.max and some room
     return min(CROWD["idle"], spare)
 
 

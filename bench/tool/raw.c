@@ -202,8 +202,8 @@ void raw_fetch(struct raw_bytes *out, const char *topic, int partition, int byte
 {
     enum { KEY = 1, VERSION = 4 };
     raw_begin(out, KEY, VERSION);
-    raw_put_int(out, -1, 4);  /* a consumer */
-    raw_put_int(out, 500, 4); /* longest wait, ms */
+    raw_put_int(out, -1, 4); /* a consumer */
+    raw_put_int(out, 0, 4);  /* no wait */
     raw_put_int(out, 1, 4);
     raw_put_int(out, bytes_max, 4);
     raw_put_int(out, 0, 1); /* READ_UNCOMMITTED */

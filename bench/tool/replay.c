@@ -2,7 +2,7 @@
  *
  *   replay   -T connections, each with -D requests under way, send the same batch of -R records to partition (connection modulo -p)
  *            until -n records are acknowledged
- *   drain    -T connections, each reading partition (connection) from its start, until -n records came
+ *   drain    -T connections, each reading partition (connection) from its start to its end; -n records must come
  *
  * A thread a connection. What a client library costs is not in the figure, so these are the rates of the server.
  */
@@ -23,7 +23,7 @@ struct worker {
     const struct options *o;
     pthread_t thread;
     int number;
-    atomic_llong *left; /* records nobody has asked for yet (replay), or that have not come yet (drain) */
+    atomic_llong *left; /* records nobody has asked for yet (replay) */
     int64_t records, bytes, failed;
 };
 
@@ -94,14 +94,13 @@ static void *drain_run(void *argument)
     int64_t offset = 0;
     raw_fetch(&frame, o->topic, worker->number % o->partition_count, FETCH_BYTES, &offset_pos);
     int fd = raw_connect(o->bootstrap);
-    while (atomic_load(worker->left) > 0) {
+    for (int64_t count = 1; count > 0;) {
         for (int i = 0; i < 8; i++)
             frame.at[offset_pos + (size_t)i] = (char)(offset >> (56 - 8 * i));
         raw_ask(fd, &frame, &answer);
-        int64_t count = take_batches(&answer, &offset);
+        count = take_batches(&answer, &offset);
         worker->records += count;
         worker->bytes += (int64_t)answer.len;
-        atomic_fetch_sub(worker->left, count);
     }
     close(fd);
     raw_free(&frame);

@@ -99,6 +99,24 @@ static void retain(struct partition *part, void *arg)
     }
 }
 
+static void close_files(struct partition *part, void *arg)
+{
+    log_close_files(part->log, true);
+}
+
+static void close_all_files(void *arg)
+{
+    struct broker *broker = arg;
+    topics_each_partition(broker, close_files, NULL);
+    atomic_store(&broker->closing_files, false);
+}
+
+void broker_close_files(struct broker *broker)
+{
+    if (!atomic_load(&broker->stopping) && !atomic_exchange(&broker->closing_files, true))
+        pool_submit(broker->admin_pool, close_all_files, broker, NULL, NULL);
+}
+
 static void housekeep(void *arg)
 {
     struct broker *broker = arg;

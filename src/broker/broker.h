@@ -48,6 +48,7 @@ struct broker_config {
     int64_t retention_check_interval_ms;      /* log.retention.check.interval.ms */
     int64_t segment_bytes;                    /* log.segment.bytes */
     int64_t segment_ms;                       /* log.roll.ms */
+    int64_t open_files_max;                   /* log.files.max: segment files held open */
     int64_t message_bytes_max;                /* message.max.bytes: one record batch */
     int64_t request_bytes_max;                /* socket.request.max.bytes: one request frame */
     int64_t fetch_bytes_max;                  /* fetch.max.bytes: one fetch response */

@@ -168,6 +168,9 @@ bool txns_refill_ids(struct broker *broker, struct err *err);
 
 /* --- the broker --- */
 
+/* More segment files are open than log.files.max: closes those that are durable and not being read, soon. Any thread. */
+void broker_close_files(struct broker *broker);
+
 struct broker {
     struct broker_config config;
     struct arena arena; /* texts of config and addresses */
@@ -219,7 +222,9 @@ struct broker {
     pthread_mutex_t timers_lock;
     pthread_cond_t timers_cond;
     bool timers_off;
-    atomic_bool retaining; /* a housekeeping job is queued or running */
+    atomic_bool retaining;     /* a housekeeping job is queued or running */
+    atomic_int open_files;     /* segment files, of all partitions */
+    atomic_bool closing_files; /* a job that closes some is queued or running */
 
     struct metric *request_meters[BROKER_API_KEYS]; /* requests by API key */
 };

@@ -38,6 +38,10 @@ static const struct conf_option options[] = {
         retention_check_interval_ms, "How often retention is looked after."),
     OPT("log.segment.bytes", CONF_SIZE, "1GiB", 1024, I32_MAX, segment_bytes,
         "Largest segment file. Topics: segment.bytes."),
+    OPT("log.files.max", CONF_INT, "2000", 100, I32_MAX, open_files_max,
+        "Segment files held open. More are closed as soon as they are durable, and opened again when they "
+        "are needed: the other "
+        "descriptors of the process are for connections."),
     OPT("log.roll.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, segment_ms,
         "Age at which a new segment is begun. Topics: segment.ms."),
     OPT("message.max.bytes", CONF_SIZE, "1048588", 1024, 100 << 20, message_bytes_max,
@@ -139,6 +143,7 @@ struct log_config log_config_of(const struct broker *broker, const struct topic 
     struct arena arena = {0};
     struct log_config config = log_config_default();
     config.durability = broker->config.durability == BROKER_FSYNC ? LOG_FSYNC : LOG_OS;
+    config.open_files = (atomic_int *)&broker->open_files;
     config.segment_bytes = (uint32_t)number(broker, topic, TOPIC_SEGMENT_BYTES, &arena);
     config.segment_ms = number(broker, topic, TOPIC_SEGMENT_MS, &arena);
     config.index_interval_bytes = (uint32_t)number(broker, topic, TOPIC_INDEX_INTERVAL_BYTES, &arena);

@@ -23,6 +23,7 @@ struct partition *partition_open(struct broker *broker, struct str topic, int32_
     struct log_config own = *config;
     own.durability = fsync ? LOG_FSYNC : LOG_OS;
     own.settle_later = broker->settle_later;
+    own.open_files = &broker->open_files;
     struct str name = str_printf(&arena, "%.*s-%d", STR_ARG(topic), id);
     struct str dir = str_printf(&arena, "%.*s/log/%.*s", STR_ARG(broker->config.data_dir), STR_ARG(name));
     struct log *log = log_open(dir.ptr, name.ptr, &own, broker->io, err);

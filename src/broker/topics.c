@@ -46,6 +46,8 @@ struct partition *topics_partition(struct broker *broker, struct str topic, int3
     if (entry != NULL && id >= 0 && id < entry->partition_count)
         part = broker_partition_ref(entry->parts[id]);
     pthread_rwlock_unlock(&broker->topics_lock);
+    if (atomic_load_explicit(&broker->open_files, memory_order_relaxed) > broker->config.open_files_max)
+        broker_close_files(broker);
     return part;
 }
 

@@ -122,12 +122,22 @@ void log_abandon(struct log *log)
         log_free(log);
 }
 
+/* Syncs, and writes a checkpoint where the next start would otherwise read much: of thousands of logs few were written to. */
+static bool settle_end(struct log *log, struct err *err)
+{
+    enum { CHEAP_SCAN_BYTES = 64 << 10 };
+    pthread_mutex_lock(&log->lock);
+    bool cheap = !log->checkpoint_due && log->bytes_since_checkpoint < CHEAP_SCAN_BYTES;
+    pthread_mutex_unlock(&log->lock);
+    return cheap ? log_sync(log, err) : log_checkpoint(log, err);
+}
+
 void log_close(struct log *log)
 {
     struct err err;
     if (log == NULL)
         return;
-    if (log_offline_reason(log) == NULL && !log_checkpoint(log, &err))
+    if (log_offline_reason(log) == NULL && !settle_end(log, &err))
         log_warn("log", "close_failed", "log=%s cause=%s", log->name, err.text);
     log_free(log);
 }

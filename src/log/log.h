@@ -17,6 +17,8 @@
 #ifndef RIALTO_LOG_LOG_H
 #define RIALTO_LOG_LOG_H
 
+#include <stdatomic.h>
+
 #include "base/base.h"
 #include "io/io.h"
 #include "record/record.h"
@@ -47,6 +49,8 @@ struct log_config {
     uint64_t checkpoint_bytes; /* a sync writes a checkpoint after so many bytes: bounds what a start reads */
     bool
         settle_later; /* log_open leaves it to log_settle to make durable what it found; many logs can then share a sync */
+    atomic_int
+        *open_files; /* optional: counts the files held open by all logs that share it; outlives them */
 };
 
 struct log_config log_config_default(void);
@@ -65,7 +69,7 @@ bool log_is_unsettled(struct log *log);
  * this log syncs its own files. Before any append. */
 bool log_settle(struct log *log, bool synced, struct err *err);
 
-/* Syncs, writes a checkpoint and releases; slices must have been released. Failures are logged: the next
+/* Syncs, writes a checkpoint where it saves the next start some reading, and releases; slices must have been released. Failures are logged: the next
  * start recovers. */
 void log_close(struct log *log);
 
@@ -236,6 +240,10 @@ struct log_retained {
     uint32_t segments;
     uint64_t bytes;
 };
+
+/* Closes the files that nobody reads and drops their indexes: those that were not used since the last call, or all of them. The
+ * next access opens them again. log_retain does the former. */
+void log_close_files(struct log *log, bool used_too);
 
 /* Removes segments by age and size, forgets idle producers, closes idle files. Call every few minutes. */
 bool log_retain(struct log *log, int64_t now_ms, struct log_retained *out, struct err *err);

@@ -54,7 +54,8 @@ struct log_segment {
     _Atomic int refs;
     struct io *io;
     int64_t base_offset;
-    int fd;               /* -1: not open */
+    int fd; /* -1: not open */
+    atomic_int *open_files;
     bool made;            /* the file exists */
     bool used;            /* since the last log_retain */
     uint64_t end_pos;     /* bytes of whole, published batches */

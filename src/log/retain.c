@@ -116,28 +116,35 @@ static bool find_start(struct log *log, int64_t now_ms, int64_t *start_offset, s
     }
 }
 
-/* Closes files and drops indexes that were not used since the last time and that nobody holds. */
-static void close_idle(struct log *log)
+static void drop_index(struct log_segment *seg)
+{
+    bool saved = seg->index_saved == seg->index.len && seg->times_saved == seg->times.len && !seg->stale;
+    if (!seg->loaded || !saved || seg->end_pos == 0)
+        return;
+    vec_fini(&seg->index);
+    vec_fini(&seg->times);
+    seg->loaded = false;
+}
+
+/* A file whose bytes are durable can be closed and opened again at will; a reader holds a reference, a writer append_lock. */
+static void close_segment(struct log *log, struct log_segment *seg, bool used_too)
+{
+    bool durable = segment_limit(seg, &log->durable) >= seg->end_pos;
+    bool free = atomic_load(&seg->refs) == 1 && (used_too || !seg->used);
+    seg->used = false;
+    if (!free || !durable)
+        return;
+    segment_close_file(seg);
+    if (seg != segs_active(log) || !log->checkpoint_dirty) /* a checkpoint speaks of the active one's index */
+        drop_index(seg);
+}
+
+void log_close_files(struct log *log, bool used_too)
 {
     pthread_mutex_lock(&log->append_lock);
     pthread_mutex_lock(&log->lock);
-    bool durable = log->durable.offset == log->end.offset && !log->checkpoint_dirty;
-    for (size_t i = 0; i < log->segs.len; i++) {
-        struct log_segment *seg = log->segs.at[i];
-        bool idle = !seg->used && atomic_load(&seg->refs) == 1 && (durable || i + 1 < log->segs.len);
-        seg->used = false;
-        if (!idle || segment_limit(seg, &log->durable) < seg->end_pos)
-            continue;
-        if (seg->fd >= 0)
-            io_close(log->io, seg->fd);
-        seg->fd = -1;
-        bool saved = seg->index_saved == seg->index.len && seg->times_saved == seg->times.len && !seg->stale;
-        if (seg->loaded && saved && seg->end_pos != 0) {
-            vec_fini(&seg->index);
-            vec_fini(&seg->times);
-            seg->loaded = false;
-        }
-    }
+    for (size_t i = 0; i < log->segs.len; i++)
+        close_segment(log, log->segs.at[i], used_too);
     pthread_mutex_unlock(&log->lock);
     pthread_mutex_unlock(&log->append_lock);
 }
@@ -152,7 +159,7 @@ bool log_retain(struct log *log, int64_t now_ms, struct log_retained *out, struc
     bool ok = log_check_online(log, err) && find_start(log, now_ms, &start_offset, err) &&
               raise_start(log, start_offset, removed, err);
     producers_expire(log, now_ms);
-    close_idle(log);
+    log_close_files(log, false);
     pthread_mutex_unlock(&log->sync_lock);
     return ok;
 }

@@ -33,6 +33,7 @@ struct log_segment *segment_new(struct log *log, int64_t base_offset)
     seg->io = log->io;
     seg->base_offset = base_offset;
     seg->fd = -1;
+    seg->open_files = log->config.open_files;
     seg->first_timestamp_ms = seg->max_timestamp_ms = seg->max_timestamp_offset = -1;
     return seg;
 }
@@ -69,6 +70,8 @@ bool segment_open(struct log *log, struct log_segment *seg, bool create, int *ou
         if (fd < 0)
             return err_set_errno(err, -fd, "%s: cannot be opened", path);
         seg->fd = fd;
+        if (seg->open_files != NULL)
+            atomic_fetch_add_explicit(seg->open_files, 1, memory_order_relaxed);
     }
     *out = seg->fd;
     return true;
@@ -76,9 +79,12 @@ bool segment_open(struct log *log, struct log_segment *seg, bool create, int *ou
 
 void segment_close_file(struct log_segment *seg)
 {
-    if (seg->fd >= 0)
-        io_close(seg->io, seg->fd);
+    if (seg->fd < 0)
+        return;
+    io_close(seg->io, seg->fd);
     seg->fd = -1;
+    if (seg->open_files != NULL)
+        atomic_fetch_sub_explicit(seg->open_files, 1, memory_order_relaxed);
 }
 
 bool segment_remove_files(struct log *log, int64_t base_offset)

@@ -77,6 +77,34 @@ static void test_settle_later(void **state)
     world_fini(&w);
 }
 
+/* Files are closed when all is durable and nobody reads, and opened again by whoever needs them. */
+static void test_close_files(void **state)
+{
+    struct world w;
+    struct log_slice slice;
+    atomic_int open_files = 0;
+    world_init(&w, 1);
+    w.config.open_files = &open_files;
+    world_open(&w);
+    world_append(&w, 1, 2, 1000);
+    assert_int_equal(open_files, 1);
+    log_close_files(w.log, true);
+    assert_int_equal(open_files, 1); /* not durable yet */
+    assert_true(log_sync(w.log, NULL));
+    assert_true(log_read(w.log, 0, 1000, LOG_UP_TO_HW, &slice, NULL));
+    log_close_files(w.log, true);
+    assert_int_equal(open_files, 1); /* somebody reads */
+    log_slice_release(&slice);
+    log_close_files(w.log, false); /* used since the last call */
+    log_close_files(w.log, false);
+    assert_int_equal(open_files, 0);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=1 1=2");
+    assert_int_equal(world_append(&w, 3, 1, 1000), 2);
+    assert_int_equal(open_files, 1);
+    world_fini(&w);
+    assert_int_equal(open_files, 0);
+}
+
 /* An unused partition leaves no trace and needs none. */
 static void test_unused(void **state)
 {
@@ -699,6 +727,7 @@ int main(void)
         cmocka_unit_test(test_append_and_read),
         cmocka_unit_test(test_os_durability),
         cmocka_unit_test(test_settle_later),
+        cmocka_unit_test(test_close_files),
         cmocka_unit_test(test_unused),
         cmocka_unit_test(test_bytes_kept),
         cmocka_unit_test(test_refusals),

@@ -1,7 +1,7 @@
 /* replay.c - the server alone: prepared batches in, records out, by clients that do next to nothing.
  *
- *   replay   -T connections, each with -D requests under way, send the same batch of -R records to partition (connection modulo -p)
- *            until -n records are acknowledged
+ *   replay   -T connections, each with -D requests under way, send the same batch of -R records to partition
+ *            (connection modulo -p) until -n records are acknowledged
  *   drain    -T connections, each reading partition (connection) from its start to its end; -n records must come
  *
  * A thread a connection. What a client library costs is not in the figure, so these are the rates of the server.

@@ -69,8 +69,8 @@ bool log_is_unsettled(struct log *log);
  * this log syncs its own files. Before any append. */
 bool log_settle(struct log *log, bool synced, struct err *err);
 
-/* Syncs, writes a checkpoint where it saves the next start some reading, and releases; slices must have been released. Failures are logged: the next
- * start recovers. */
+/* Syncs, writes a checkpoint where it saves the next start some reading, and releases; slices must have been released. Failures
+ * are logged: the next start recovers. */
 void log_close(struct log *log);
 
 /* Releases without writing anything, as a crash would. For tests. */

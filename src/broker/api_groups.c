@@ -106,6 +106,38 @@ void api_leave_group(struct request *req)
     groups_rearm(broker);
 }
 
+/* A member without news is answered at once: nothing of its answer waits for the disk. */
+void api_consumer_group_heartbeat(struct request *req)
+{
+    struct broker *broker = req->broker;
+    struct group_call *call = make_call(req);
+    struct group_effects own = {0};
+    struct ConsumerGroupHeartbeatResponse *res = req->res;
+    struct err err;
+    int64_t before = replay_end(broker->groups_replay), end_offset;
+    call->effects = &own;
+    set_host(req, call);
+    io_random(broker->io, call->random, sizeof call->random);
+    bool good = groups_run(broker, group_decide_upgrade, call, NULL, &err);
+    group_effects_reset(&own);
+    if (good && res->ErrorCode == 0)
+        good = groups_run(broker, group_decide_consumer_heartbeat, call, &end_offset, &err);
+    if (!good) {
+        log_warn("broker", "heartbeat_failed", "cause=\"%s\"", err.text);
+        replay_lock(broker->groups_replay);
+        group_heartbeat_failed(broker->groups);
+        replay_unlock(broker->groups_replay);
+        wire_init(&WIRE_ConsumerGroupHeartbeatResponse, res);
+        res->ErrorCode = NOT_AVAILABLE;
+    }
+    if (good && res->ErrorCode == 0 && (end_offset != before || res->Assignment != NULL))
+        request_reply_durable(req, broker->groups_replay, end_offset);
+    else
+        request_reply(req);
+    group_effects_fini(&own);
+    groups_rearm(broker);
+}
+
 static bool partition_exists(void *arg, struct str topic, int32_t partition)
 {
     struct partition *part = str_is_null(topic) ? NULL : topics_partition(arg, topic, partition);
@@ -218,6 +250,11 @@ void api_describe_groups(struct request *req)
     read_and_reply(req, group_describe, NULL);
 }
 
+void api_consumer_group_describe(struct request *req)
+{
+    read_and_reply(req, group_describe_consumer, NULL);
+}
+
 void api_list_groups(struct request *req)
 {
     read_and_reply(req, group_list, NULL);
@@ -236,5 +273,23 @@ void api_delete_groups(struct request *req)
     for (int32_t i = 0; i < res->Results.len; i++)
         if (res->Results.at[i].ErrorCode == 0)
             res->Results.at[i].ErrorCode = NOT_AVAILABLE;
+    request_reply(req);
+}
+
+void api_offset_delete(struct request *req)
+{
+    struct broker *broker = req->broker;
+    struct group_call *call = make_call(req);
+    struct OffsetDeleteResponse *res = req->res;
+    struct err err;
+    int64_t end_offset;
+    call->partition_exists = partition_exists;
+    call->exists_arg = broker;
+    if (replay_run(broker->groups_replay, group_decide_offset_delete, call, &end_offset, &err)) {
+        request_reply_durable(req, broker->groups_replay, end_offset);
+        return;
+    }
+    wire_init(&WIRE_OffsetDeleteResponse, res);
+    res->ErrorCode = NOT_AVAILABLE;
     request_reply(req);
 }

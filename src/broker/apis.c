@@ -7,17 +7,31 @@
 
 const struct broker_api broker_apis[] = {
     /* key, announced, answered from */
-    {0, 0, 13, 3, api_produce},          {1, 4, 18, 4, api_fetch},
-    {2, 1, 11, 1, api_list_offsets},     {3, 0, 13, 0, api_metadata},
-    {8, 2, 10, 2, api_offset_commit},    {9, 1, 10, 1, api_offset_fetch},
-    {10, 0, 6, 0, api_find_coordinator}, {11, 0, 9, 0, api_join_group},
-    {12, 0, 4, 0, api_heartbeat},        {13, 0, 5, 0, api_leave_group},
-    {14, 0, 5, 0, api_sync_group},       {15, 0, 6, 0, api_describe_groups},
-    {16, 0, 5, 0, api_list_groups},      {18, 0, 4, 0, api_versions},
-    {19, 2, 7, 2, api_create_topics},    {20, 1, 6, 1, api_delete_topics},
-    {22, 0, 5, 0, api_init_producer_id}, {23, 2, 4, 2, api_offset_for_leader_epoch},
-    {32, 1, 4, 1, api_describe_configs}, {37, 0, 3, 0, api_create_partitions},
-    {42, 0, 2, 0, api_delete_groups},    {60, 0, 2, 0, api_describe_cluster},
+    {0, 0, 13, 3, api_produce},
+    {1, 4, 18, 4, api_fetch},
+    {2, 1, 11, 1, api_list_offsets},
+    {3, 0, 13, 0, api_metadata},
+    {8, 2, 10, 2, api_offset_commit},
+    {9, 1, 10, 1, api_offset_fetch},
+    {10, 0, 6, 0, api_find_coordinator},
+    {11, 0, 9, 0, api_join_group},
+    {12, 0, 4, 0, api_heartbeat},
+    {13, 0, 5, 0, api_leave_group},
+    {14, 0, 5, 0, api_sync_group},
+    {15, 0, 6, 0, api_describe_groups},
+    {16, 0, 5, 0, api_list_groups},
+    {18, 0, 4, 0, api_versions},
+    {19, 2, 7, 2, api_create_topics},
+    {20, 1, 6, 1, api_delete_topics},
+    {22, 0, 5, 0, api_init_producer_id},
+    {23, 2, 4, 2, api_offset_for_leader_epoch},
+    {32, 1, 4, 1, api_describe_configs},
+    {37, 0, 3, 0, api_create_partitions},
+    {42, 0, 2, 0, api_delete_groups},
+    {47, 0, 0, 0, api_offset_delete},
+    {60, 0, 2, 0, api_describe_cluster},
+    {68, 0, 1, 0, api_consumer_group_heartbeat},
+    {69, 0, 1, 0, api_consumer_group_describe},
 };
 
 const size_t broker_api_count = COUNT_OF(broker_apis);
@@ -35,8 +49,38 @@ int16_t error_code_of(const struct err *err)
     return err_kafka_code(err->code);
 }
 
-static void fill_versions(struct ApiVersionsResponse *res, struct arena *arena)
+/* Features as `kafka-features` and the clients know them: the levels we understand, and the one in force. */
+struct broker_feature {
+    const char *name;
+    int16_t min, max, level;
+};
+
+static const struct broker_feature features[] = {
+    {"group.version", 0, 1, 1}, /* KIP-848: consumer groups of the new protocol */
+};
+
+/* Clients before 4.0 cannot read a feature whose smallest level is 0: version 3 does not list it. */
+static void fill_features(struct ApiVersionsResponse *res, int16_t version, struct arena *arena)
 {
+    enum { ZERO_VERSION = 4 };
+    WIRE_ALLOC(arena, res->SupportedFeatures, ApiVersionsResponse_SupportedFeatureKey, COUNT_OF(features));
+    WIRE_ALLOC(arena, res->FinalizedFeatures, ApiVersionsResponse_FinalizedFeatureKey, COUNT_OF(features));
+    res->SupportedFeatures.len = res->FinalizedFeatures.len = 0;
+    res->FinalizedFeaturesEpoch = 0;
+    for (size_t i = 0; i < COUNT_OF(features); i++) {
+        struct str name = str_from(features[i].name);
+        if (features[i].min > 0 || version >= ZERO_VERSION)
+            res->SupportedFeatures.at[res->SupportedFeatures.len++] =
+                (struct ApiVersionsResponse_SupportedFeatureKey){name, features[i].min, features[i].max};
+        if (features[i].level > 0)
+            res->FinalizedFeatures.at[res->FinalizedFeatures.len++] =
+                (struct ApiVersionsResponse_FinalizedFeatureKey){name, features[i].level, features[i].level};
+    }
+}
+
+static void fill_versions(struct ApiVersionsResponse *res, int16_t version, struct arena *arena)
+{
+    fill_features(res, version, arena);
     WIRE_ALLOC(arena, res->ApiKeys, ApiVersionsResponse_ApiVersion, broker_api_count);
     for (size_t i = 0; i < broker_api_count; i++)
         res->ApiKeys.at[i] =
@@ -66,7 +110,7 @@ void api_versions(struct request *req)
         (!is_software_word(body->ClientSoftwareName) || !is_software_word(body->ClientSoftwareVersion)))
         res->ErrorCode = INVALID_REQUEST;
     else
-        fill_versions(res, &req->arena);
+        fill_versions(res, req->version, &req->arena);
     request_reply(req);
 }
 
@@ -75,7 +119,7 @@ void api_versions_unsupported(struct request *req)
     enum { UNSUPPORTED_VERSION = 35 };
     struct ApiVersionsResponse *res = wire_new(&WIRE_ApiVersionsResponse, 1, &req->arena);
     res->ErrorCode = UNSUPPORTED_VERSION;
-    fill_versions(res, &req->arena);
+    fill_versions(res, 0, &req->arena);
     req->version = 0;
     req->res = res;
     request_reply(req);

@@ -163,6 +163,7 @@ static void copy_config(struct broker *broker, const struct broker_config *confi
     broker->config.data_dir = str_dup(config->data_dir, &broker->arena);
     broker->config.kafka_listen = str_dup(config->kafka_listen, &broker->arena);
     broker->config.kafka_advertise = str_dup(config->kafka_advertise, &broker->arena);
+    broker->config.consumer_assignors = str_dup(config->consumer_assignors, &broker->arena);
 }
 
 static void init_locks(struct broker *broker)

@@ -58,7 +58,12 @@ struct broker_config {
     int64_t group_session_timeout_ms_min;     /* group.min.session.timeout.ms */
     int64_t group_session_timeout_ms_max;     /* group.max.session.timeout.ms */
     int64_t group_members_max;                /* group.max.size */
-    int64_t offsets_retention_ms;      /* offsets.retention.ms: committed offsets of groups without members */
+    int64_t consumer_session_timeout_ms;      /* group.consumer.session.timeout.ms */
+    int64_t consumer_heartbeat_interval_ms;   /* group.consumer.heartbeat.interval.ms */
+    int64_t consumer_members_max;             /* group.consumer.max.size */
+    struct str consumer_assignors; /* group.consumer.assignors, "uniform,range"; the first is the default */
+    int consumer_migration;        /* group.consumer.migration.policy: enum group_migration */
+    int64_t offsets_retention_ms;  /* offsets.retention.ms: committed offsets of groups without members */
     int64_t offset_metadata_bytes_max; /* offset.metadata.max.bytes */
 };
 

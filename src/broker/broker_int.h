@@ -158,6 +158,8 @@ bool groups_run(struct broker *broker, replay_decide_fn decide, struct group_cal
 void groups_rearm(struct broker *broker);
 void groups_expire(struct broker *broker);
 void groups_topic_deleted(struct broker *broker, struct str topic);
+/* A topic came, went or grew. */
+void groups_on_topics(struct broker *broker);
 
 bool txns_open(struct broker *broker, struct err *err);
 void txns_close(struct broker *broker);
@@ -205,7 +207,9 @@ struct broker {
     struct groups *groups;
     struct replay *groups_replay;
     struct state_log groups_log;
+    struct group_topics group_topics;
     struct loop_timer group_timer;
+    atomic_llong group_armed_ms; /* when group_timer fires; INT64_MAX: it does not run */
     struct loop_call group_call;
     struct group_effects tick_effects;
 
@@ -305,6 +309,9 @@ void api_leave_group(struct request *req);
 void api_describe_groups(struct request *req);
 void api_list_groups(struct request *req);
 void api_delete_groups(struct request *req);
+void api_offset_delete(struct request *req);
+void api_consumer_group_heartbeat(struct request *req);
+void api_consumer_group_describe(struct request *req);
 void api_versions(struct request *req);
 void api_create_topics(struct request *req);
 void api_delete_topics(struct request *req);

@@ -3,6 +3,7 @@
 #include "conf/conf.h"
 
 static const char *const durability_words[] = {"fsync", "os", NULL};
+static const char *const migration_words[] = {"disabled", "upgrade", "downgrade", "bidirectional", NULL};
 
 #define OPT(name, type, init, low, high, member, text)                                                      \
     {                                                                                                       \
@@ -61,6 +62,20 @@ static const struct conf_option options[] = {
     OPT("group.max.session.timeout.ms", CONF_DURATION_MS, "30m", 1, I32_MAX, group_session_timeout_ms_max,
         "Largest session timeout of group members."),
     OPT("group.max.size", CONF_INT, "10000", 1, 1000000, group_members_max, "Members of a group."),
+    OPT("group.consumer.session.timeout.ms", CONF_DURATION_MS, "45s", 1, I32_MAX, consumer_session_timeout_ms,
+        "Time without a heartbeat after which a member of a consumer group of the new protocol (KIP-848) is "
+        "out."),
+    OPT("group.consumer.heartbeat.interval.ms", CONF_DURATION_MS, "5s", 1, I32_MAX,
+        consumer_heartbeat_interval_ms, "How often such members are told to send heartbeats."),
+    OPT("group.consumer.max.size", CONF_INT, "10000", 1, 1000000, consumer_members_max,
+        "Members of such a group."),
+    OPT("group.consumer.assignors", CONF_STRING, "uniform,range", 0, 0, consumer_assignors,
+        "Assignors that members may ask for: uniform, range; the first is used when nobody asks."),
+    {"group.consumer.migration.policy", CONF_ENUM, "bidirectional", .words = migration_words,
+     .doc =
+         "Whether a group with members may go over to the other protocol: upgrade, when a member of the new "
+         "protocol joins classic consumers; downgrade, when the last one leaves.",
+     CONF_AT(struct broker_config, consumer_migration)},
     OPT("offsets.retention.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, offsets_retention_ms,
         "How long committed offsets of a group without members are kept."),
     OPT("offset.metadata.max.bytes", CONF_SIZE, "4096", 0, 1 << 20, offset_metadata_bytes_max,
@@ -82,6 +97,7 @@ void broker_config_init(struct broker_config *config)
     arena_fini(&arena);
     config->kafka_listen = STR("127.0.0.1:9092");
     config->kafka_advertise = STR("");
+    config->consumer_assignors = STR("uniform,range");
 }
 
 /* The broker's own value for a topic config, or a null slice. */

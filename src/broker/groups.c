@@ -60,11 +60,18 @@ bool groups_run(struct broker *broker, replay_decide_fn decide, struct group_cal
 
 /* --- the clock --- */
 
-static void arm(struct broker *broker)
+static int64_t next_tick_ms(struct broker *broker)
 {
     replay_lock(broker->groups_replay);
     int64_t next_ms = groups_next_ms(broker->groups);
     replay_unlock(broker->groups_replay);
+    return next_ms;
+}
+
+static void arm(struct broker *broker)
+{
+    int64_t next_ms = next_tick_ms(broker);
+    atomic_store(&broker->group_armed_ms, next_ms);
     if (next_ms == INT64_MAX)
         loop_timer_stop(&broker->group_timer);
     else
@@ -75,6 +82,7 @@ static void on_timer(struct loop_timer *timer)
 {
     struct broker *broker = LIST_ENTRY(timer, struct broker, group_timer);
     struct err err;
+    atomic_store(&broker->group_armed_ms, INT64_MAX);
     struct group_call call = {.now_ms = io_now_ms(broker->io), .effects = &broker->tick_effects};
     group_effects_reset(&broker->tick_effects);
     if (!groups_run(broker, group_decide_tick, &call, NULL, &err))
@@ -89,9 +97,11 @@ static void on_rearm(struct loop_call *call)
         arm(broker);
 }
 
+/* A tick that comes too early finds nothing due and arms itself anew: only an earlier one is worth a wake-up. */
 void groups_rearm(struct broker *broker)
 {
-    loop_post(net_loop(broker->net, 0), &broker->group_call);
+    if (next_tick_ms(broker) < atomic_load(&broker->group_armed_ms))
+        loop_post(net_loop(broker->net, 0), &broker->group_call);
 }
 
 static void run_quietly(struct broker *broker, replay_decide_fn decide, const void *req, const char *what)
@@ -121,10 +131,64 @@ void groups_topic_deleted(struct broker *broker, struct str topic)
         run_quietly(broker, group_decide_topic_deleted, &topic, "offsets_of_topic_failed");
 }
 
+void groups_on_topics(struct broker *broker)
+{
+    if (broker->groups_replay == NULL)
+        return;
+    replay_lock(broker->groups_replay);
+    groups_topics_changed(broker->groups);
+    replay_unlock(broker->groups_replay);
+}
+
+/* --- topics, for decide functions: replay lock, then topics_lock --- */
+
+static bool find_topic(void *arg, struct str name, struct group_topic *out)
+{
+    struct broker *broker = arg;
+    pthread_rwlock_rdlock(&broker->topics_lock);
+    const struct topic_entry *entry = topics_entry(broker, name);
+    if (entry != NULL) {
+        out->id = entry->id;
+        out->partition_count = entry->partition_count;
+    }
+    pthread_rwlock_unlock(&broker->topics_lock);
+    return entry != NULL;
+}
+
+static struct str topic_name_of(void *arg, struct uuid id, struct arena *arena)
+{
+    return topics_name_of(arg, id, arena);
+}
+
+static void each_topic(void *arg, void (*fn)(void *fn_arg, const struct group_topic *topic), void *fn_arg)
+{
+    struct broker *broker = arg;
+    void *entry_ptr;
+    pthread_rwlock_rdlock(&broker->topics_lock);
+    for (size_t i = 0; map_next(&broker->entries, &i, NULL, &entry_ptr);) {
+        const struct topic_entry *entry = entry_ptr;
+        struct group_topic topic = {entry->name, entry->id, entry->partition_count};
+        fn(fn_arg, &topic);
+    }
+    pthread_rwlock_unlock(&broker->topics_lock);
+}
+
+static bool check_assignors(struct str list, struct err *err)
+{
+    struct str rest = list, name;
+    while (str_split(&rest, ',', &name))
+        if (!group_assignor_known(str_trim(name)))
+            return err_set(err, ERR_INVALID_CONFIG,
+                           "group.consumer.assignors: '%.*s' is not an assignor; there are uniform and range",
+                           STR_ARG(str_trim(name)));
+    return list.len != 0 || err_set(err, ERR_INVALID_CONFIG, "group.consumer.assignors names no assignor");
+}
+
 /* --- start and stop --- */
 
 void groups_init_clock(struct broker *broker)
 {
+    atomic_store(&broker->group_armed_ms, INT64_MAX);
     loop_timer_init(&broker->group_timer, net_loop(broker->net, 0), on_timer);
     loop_call_init(&broker->group_call, on_rearm);
 }
@@ -132,6 +196,10 @@ void groups_init_clock(struct broker *broker)
 bool groups_open(struct broker *broker, struct err *err)
 {
     const struct broker_config *config = &broker->config;
+    broker->group_topics = (struct group_topics){.arg = broker,
+                                                 .find = find_topic,
+                                                 .name_of = topic_name_of,
+                                                 .each = each_topic};
     struct group_options options = {
         .session_timeout_ms_min = config->group_session_timeout_ms_min,
         .session_timeout_ms_max = config->group_session_timeout_ms_max,
@@ -139,7 +207,15 @@ bool groups_open(struct broker *broker, struct err *err)
         .members_max = config->group_members_max,
         .offset_metadata_bytes_max = config->offset_metadata_bytes_max,
         .offsets_retention_ms = config->offsets_retention_ms,
+        .consumer_session_timeout_ms = config->consumer_session_timeout_ms,
+        .consumer_heartbeat_interval_ms = config->consumer_heartbeat_interval_ms,
+        .consumer_members_max = config->consumer_members_max,
+        .consumer_assignors = config->consumer_assignors,
+        .migration = (enum group_migration)config->consumer_migration,
+        .topics = &broker->group_topics,
     };
+    if (!check_assignors(config->consumer_assignors, err))
+        return false;
     broker->groups = groups_new(&options);
     broker->groups_log.part = broker_partition_get(broker, STR(OFFSETS_TOPIC), 0, err);
     if (broker->groups_log.part == NULL ||

@@ -163,6 +163,7 @@ static void show_entry(struct broker *broker, struct topic_entry *entry)
 
 static void tell_topic_watches(struct broker *broker)
 {
+    groups_on_topics(broker);
     pthread_mutex_lock(&broker->watch_lock);
     list_each (struct broker_topic_watch, watch, &broker->topic_watches, link)
         watch->fn(watch);

@@ -1,5 +1,5 @@
-/* admin.c - DescribeGroups, ListGroups, DeleteGroups. */
-#include "group/group_int.h"
+/* admin.c - what administrators ask of groups: DescribeGroups, ConsumerGroupDescribe, ListGroups, DeleteGroups. */
+#include "group/consumer_int.h"
 
 enum { NOT_FOUND_VERSION = 6 };
 
@@ -41,11 +41,14 @@ static void describe_one(const struct groups *groups, struct str name, struct gr
 {
     const struct group *group = group_find(groups, name);
     out->GroupId = name;
-    if (group == NULL) {
+    if (group == NULL || group->consumer != NULL) {
         out->GroupState = STR("Dead");
         if (call->version >= NOT_FOUND_VERSION) {
             out->ErrorCode = GROUP_NOT_FOUND;
-            out->ErrorMessage = str_printf(call->arena, "Group %.*s not found.", STR_ARG(name));
+            out->ErrorMessage =
+                str_printf(call->arena,
+                           group == NULL ? "Group %.*s not found." : "Group %.*s is not a classic group.",
+                           STR_ARG(name));
         }
         return;
     }
@@ -65,6 +68,83 @@ void group_describe(struct groups *groups, struct group_call *call)
         describe_one(groups, req->Groups.at[i], call, &res->Groups.at[i]);
 }
 
+/* --- consumer groups --- */
+
+typedef struct ConsumerGroupDescribeResponse_DescribedGroup described_consumer;
+typedef struct ConsumerGroupDescribeResponse_Member described_consumer_member;
+typedef struct ConsumerGroupDescribeResponse_Assignment described_assignment;
+
+/* Topics that are gone have no name to show. */
+static void describe_parts(const struct groups *groups, const struct part_set *set, struct arena *arena,
+                           described_assignment *out)
+{
+    const struct group_topics *topics = groups->options.topics;
+    int32_t kept = 0;
+    PART_SET_WRITE(set, out->TopicPartitions, ConsumerGroupDescribeResponse_TopicPartitions, arena);
+    for (int32_t i = 0; i < out->TopicPartitions.len; i++) {
+        struct ConsumerGroupDescribeResponse_TopicPartitions *row = &out->TopicPartitions.at[i];
+        row->TopicName = topics->name_of(topics->arg, row->TopicId, arena);
+        if (!str_is_null(row->TopicName))
+            out->TopicPartitions.at[kept++] = *row;
+    }
+    out->TopicPartitions.len = kept;
+}
+
+static void describe_consumer_member(const struct groups *groups, const struct consumer_member *member,
+                                     struct arena *arena, described_consumer_member *out)
+{
+    enum { TYPE_CLASSIC = 0, TYPE_CONSUMER = 1 };
+    out->MemberId = str_dup(member->id, arena);
+    out->InstanceId = str_dup(member->instance_id, arena);
+    out->RackId = str_dup(member->rack_id, arena);
+    out->MemberEpoch = member->epoch;
+    out->ClientId = or_empty(member->client_id, arena);
+    out->ClientHost = or_empty(member->client_host, arena);
+    out->SubscribedTopicNames.at = arena_array(arena, struct str, member->topics->len);
+    out->SubscribedTopicNames.len = (int32_t)member->topics->len;
+    for (size_t i = 0; i < member->topics->len; i++)
+        out->SubscribedTopicNames.at[i] = str_dup(member->topics->at[i], arena);
+    out->SubscribedTopicRegex = str_is_set(member->regex) ? str_dup(member->regex, arena) : STR_NULL;
+    out->MemberType = member->classic != NULL ? TYPE_CLASSIC : TYPE_CONSUMER;
+    describe_parts(groups, &member->assigned, arena, &out->Assignment);
+    describe_parts(groups, &member->target, arena, &out->TargetAssignment);
+}
+
+static void describe_consumer(const struct groups *groups, struct str name, struct arena *arena,
+                              described_consumer *out)
+{
+    const struct group *group = group_find(groups, name);
+    out->GroupId = name;
+    if (group == NULL || group->consumer == NULL) {
+        out->ErrorCode = GROUP_NOT_FOUND;
+        out->ErrorMessage =
+            str_printf(arena, group == NULL ? "Group %.*s not found." : "Group %.*s is not a consumer group.",
+                       STR_ARG(name));
+        return;
+    }
+    const struct consumer_group *consumer = group->consumer;
+    out->GroupState = str_from(consumer_state_name(consumer));
+    out->GroupEpoch = consumer->epoch;
+    out->AssignmentEpoch = consumer->target_epoch;
+    out->AssignorName = consumer_assignor(groups, consumer);
+    WIRE_ALLOC(arena, out->Members, ConsumerGroupDescribeResponse_Member, consumer->member_count);
+    described_consumer_member *row = out->Members.at;
+    list_each (struct consumer_member, member, &consumer->members, link)
+        describe_consumer_member(groups, member, arena, row++);
+}
+
+void group_describe_consumer(struct groups *groups, struct group_call *call)
+{
+    const struct ConsumerGroupDescribeRequest *req = call->req;
+    struct ConsumerGroupDescribeResponse *res = call->res;
+    WIRE_ALLOC(call->arena, res->Groups, ConsumerGroupDescribeResponse_DescribedGroup,
+               MAX(req->GroupIds.len, 0));
+    for (int32_t i = 0; i < req->GroupIds.len; i++)
+        describe_consumer(groups, req->GroupIds.at[i], call->arena, &res->Groups.at[i]);
+}
+
+/* --- all groups --- */
+
 /* An empty filter lets all pass. */
 static bool passes(const struct str *words, int32_t count, struct str word)
 {
@@ -83,13 +163,13 @@ void group_list(struct groups *groups, struct group_call *call)
     res->Groups.len = 0;
     for (size_t i = 0; group_info_next(groups, &i, &info);) {
         if (!passes(req->StatesFilter.at, req->StatesFilter.len, info.state) ||
-            !passes(req->TypesFilter.at, req->TypesFilter.len, STR("classic")))
+            !passes(req->TypesFilter.at, req->TypesFilter.len, info.type))
             continue;
         struct ListGroupsResponse_ListedGroup *row = &res->Groups.at[res->Groups.len++];
         row->GroupId = str_dup(info.name, call->arena);
         row->ProtocolType = str_dup(info.protocol_type, call->arena);
         row->GroupState = info.state;
-        row->GroupType = STR("classic");
+        row->GroupType = info.type;
     }
 }
 
@@ -100,11 +180,12 @@ static int16_t delete_one(const struct groups *groups, struct str name, int64_t 
     void *entry;
     if (group == NULL)
         return GROUP_NOT_FOUND;
-    if (group->state != GROUP_EMPTY || group->pending.len != 0)
+    if (group->state != GROUP_EMPTY || group->pending.len != 0 ||
+        (group->consumer != NULL && group->consumer->member_count != 0))
         return GROUP_NOT_EMPTY;
     for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry);)
         offset_add_record(name, entry, true, now_ms, out);
-    group_add_record(group, true, now_ms, out);
+    group_add_end(group, now_ms, out);
     return GROUP_NONE;
 }
 

@@ -4,8 +4,10 @@
  *      CompletingRebalance in that generation, becomes Stable, and parked SyncGroups are answered. While loading it
  *      makes the group anew.
  * (A2) Offsets change in apply only.
+ * (A3) A GroupMetadataValue for a group that has no member is a consumer group that has become classic: it is loaded in the
+ *      present life too, and has to come together anew.
  */
-#include "group/group_int.h"
+#include "group/consumer_int.h"
 
 enum { KEY_OFFSET_OLD = 0, KEY_OFFSET = 1, KEY_GROUP = 2 };
 enum { GROUP_VALUE_VERSION = 3, OFFSET_VALUE_VERSION = 3 };
@@ -25,6 +27,7 @@ struct groups *groups_new(const struct group_options *options)
 {
     struct groups *groups = mem_new(struct groups);
     groups->options = *options;
+    groups->topics_version = 1; /* consumer groups have seen none yet */
     return groups;
 }
 
@@ -36,6 +39,7 @@ void groups_free(struct groups *groups)
     for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group);)
         group_free(group);
     map_fini(&groups->by_name);
+    vec_fini(&groups->timers.heap);
     free(groups);
 }
 
@@ -64,9 +68,11 @@ struct group *group_find_or_make(struct groups *groups, struct str name)
     if (group != NULL)
         return group;
     group = mem_new(struct group);
+    group->groups = groups;
     group->name = str_own(name);
     group->protocol_type = str_own(STR(""));
-    group->deadline_ms = INT64_MAX;
+    group->deadline.fire = group_deadline;
+    group->pending_timer.fire = group_pending_lapse;
     list_init(&group->members);
     map_put(&groups->by_name, name, group);
     return group;
@@ -91,6 +97,9 @@ void group_free(struct group *group)
 {
     void *entry;
     clear_members(group);
+    consumer_free(group->consumer);
+    group_timer_stop(&group->groups->timers, &group->deadline);
+    group_timer_stop(&group->groups->timers, &group->pending_timer);
     for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry);)
         offset_free(entry);
     map_fini(&group->offsets);
@@ -104,6 +113,47 @@ void group_free(struct group *group)
     free(group);
 }
 
+/* Forgets what a group of the classic protocol is; offsets stay. */
+static void clear_classic(struct group *group)
+{
+    clear_members(group);
+    map_clear(&group->pending);
+    group_timer_stop(&group->groups->timers, &group->deadline);
+    group_timer_stop(&group->groups->timers, &group->pending_timer);
+    str_disown(&group->protocol_type);
+    str_disown(&group->protocol);
+    str_disown(&group->leader);
+    group->protocol_type = str_own(STR(""));
+    group->state = GROUP_EMPTY;
+    group->generation = 0;
+    group->initial = false;
+}
+
+/* Lets a group go of which nothing is left. */
+static void drop_if_void(struct group *group)
+{
+    if (group->consumer != NULL || group->protocol_type.len != 0 || group->member_count != 0 ||
+        group->pending.len != 0 || group->offsets.len != 0)
+        return;
+    map_remove(&group->groups->by_name, group->name);
+    group_free(group);
+}
+
+void group_become_consumer(struct group *group)
+{
+    ASSERT(group->consumer == NULL);
+    clear_classic(group);
+    ignore(consumer_of(group), "makes it");
+}
+
+void group_end_consumer(struct group *group, int64_t now_ms)
+{
+    consumer_free(group->consumer);
+    group->consumer = NULL;
+    group->state_ms = now_ms;
+    drop_if_void(group);
+}
+
 const char *group_state_name(enum group_state state)
 {
     static const char *const names[] = {"Empty", "PreparingRebalance", "CompletingRebalance", "Stable"};
@@ -111,6 +161,27 @@ const char *group_state_name(enum group_state state)
 }
 
 /* --- members --- */
+
+struct protocols *protocols_new(const struct protocol *list, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += list[i].name.len + list[i].metadata.len;
+    struct protocols *copy = mem_alloc(sizeof *copy + count * sizeof copy->at[0] + bytes);
+    char *text = (char *)&copy->at[count];
+    copy->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct str parts[] = {list[i].name, list[i].metadata};
+        for (size_t j = 0; j < COUNT_OF(parts); j++) {
+            if (parts[j].len != 0)
+                memcpy(text, parts[j].ptr, parts[j].len);
+            parts[j].ptr = text;
+            text += parts[j].len;
+        }
+        copy->at[i] = (struct protocol){parts[0], parts[1]};
+    }
+    return copy;
+}
 
 struct member *group_member(const struct group *group, struct str id)
 {
@@ -120,6 +191,8 @@ struct member *group_member(const struct group *group, struct str id)
 struct member *member_new(struct group *group, struct str id, struct str instance_id)
 {
     struct member *member = mem_new(struct member);
+    member->group = group;
+    member->session.fire = member_session_end;
     member->id = str_own(id);
     member->instance_id = str_own(instance_id);
     list_push_back(&group->members, &member->link);
@@ -133,6 +206,7 @@ struct member *member_new(struct group *group, struct str id, struct str instanc
 void member_remove(struct group *group, struct member *member)
 {
     list_remove(&member->link);
+    group_timer_stop(&group->groups->timers, &member->session);
     group->member_count--;
     map_remove(&group->by_id, member->id);
     if (!str_is_null(member->instance_id))
@@ -198,10 +272,21 @@ static struct str subscription_of(const struct group *group, const struct member
     return STR("");
 }
 
+void group_add_value(struct str name, const struct GroupMetadataValue *value, int64_t now_ms,
+                     struct replay_records *out)
+{
+    struct buf key = {0}, bytes = {0};
+    wire_encode_typed(&GroupMetadataKey_message, 0, &(struct GroupMetadataKey){.group = name}, &key);
+    if (value != NULL)
+        wire_encode_typed(&GroupMetadataValue_message, GROUP_VALUE_VERSION, value, &bytes);
+    replay_add(out, buf_str(&key), value != NULL ? buf_str(&bytes) : STR_NULL, now_ms);
+    buf_fini(&key);
+    buf_fini(&bytes);
+}
+
 void group_add_record(const struct group *group, bool deleted, int64_t now_ms, struct replay_records *out)
 {
     struct arena arena = {0};
-    struct buf key = {0}, bytes = {0};
     struct GroupMetadataValue value = {
         .protocolType = group->protocol_type,
         .generation = group->generation,
@@ -223,12 +308,16 @@ void group_add_record(const struct group *group, bool deleted, int64_t now_ms, s
             .assignment = member->assignment,
         };
     }
-    wire_encode_typed(&GroupMetadataKey_message, 0, &(struct GroupMetadataKey){.group = group->name}, &key);
-    wire_encode_typed(&GroupMetadataValue_message, GROUP_VALUE_VERSION, &value, &bytes);
-    replay_add(out, buf_str(&key), deleted ? STR_NULL : buf_str(&bytes), now_ms);
-    buf_fini(&key);
-    buf_fini(&bytes);
+    group_add_value(group->name, deleted ? NULL : &value, now_ms, out);
     arena_fini(&arena);
+}
+
+void group_add_end(const struct group *group, int64_t now_ms, struct replay_records *out)
+{
+    if (group->consumer != NULL)
+        record_consumer_gone(group, now_ms, out);
+    else
+        group_add_record(group, true, now_ms, out);
 }
 
 void offset_add_record(struct str group, const struct offset_entry *entry, bool deleted, int64_t now_ms,
@@ -257,6 +346,8 @@ static void snapshot(void *state, struct replay_records *out)
     void *group_ptr, *entry_ptr;
     for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group_ptr);) {
         struct group *group = group_ptr;
+        if (group->consumer != NULL)
+            record_consumer(group, group->state_ms, out);
         /* A half-done rebalance is not written: a restart would show its members as settled. */
         if (group->protocol_type.len != 0 && (group->state == GROUP_STABLE || group->state == GROUP_EMPTY))
             group_add_record(group, false, group->state_ms, out);
@@ -320,14 +411,7 @@ static void load_member(struct group *group, const struct GroupMetadataValue_Mem
     member->session_timeout_ms = row->sessionTimeout;
     member->rebalance_timeout_ms = row->rebalanceTimeout >= 0 ? row->rebalanceTimeout : row->sessionTimeout;
     member->assignment = str_own(row->assignment);
-    size_t name_len = group->protocol.len, bytes = name_len + row->subscription.len;
-    member->protocols = mem_alloc(sizeof(struct protocols) + sizeof(struct protocol) + bytes);
-    char *at = (char *)&member->protocols->at[1];
-    memcpy(at, group->protocol.ptr ? group->protocol.ptr : "", name_len);
-    memcpy(at + name_len, row->subscription.ptr ? row->subscription.ptr : "", row->subscription.len);
-    member->protocols->count = 1;
-    member->protocols->at[0] = (struct protocol){.name = str_of(at, name_len),
-                                                 .metadata = str_of(at + name_len, row->subscription.len)};
+    member->protocols = protocols_new(&(struct protocol){group->protocol, row->subscription}, 1);
 }
 
 static void load_group(struct groups *groups, struct str name, const struct GroupMetadataValue *value)
@@ -350,16 +434,28 @@ static void load_group(struct groups *groups, struct str name, const struct Grou
 }
 
 /* The assignment of this generation is stored: the group is stable, and who waits for its part gets it (A1). */
-static void complete_sync(struct groups *groups, struct group *group)
+static void complete_sync(struct groups *groups, struct group *group, int64_t now_ms)
 {
     group->state = GROUP_STABLE;
-    group->deadline_ms = INT64_MAX;
+    group_timer_stop(&groups->timers, &group->deadline);
     list_each (struct member, member, &group->members, link) {
         if (member->sync_token != NULL) {
             reply_sync(groups, group, member, member->sync_token);
             member->sync_token = NULL;
+            member_touch(member, now_ms);
         }
     }
+}
+
+/* A3: its members have their sessions from now, and the deadline that is over makes them join. */
+static void load_live(struct groups *groups, struct str name, const struct GroupMetadataValue *value,
+                      int64_t now_ms)
+{
+    load_group(groups, name, value);
+    struct group *group = group_find(groups, name);
+    list_each (struct member, member, &group->members, link)
+        member_touch(member, now_ms);
+    group_timer_start(&groups->timers, &group->deadline, now_ms);
 }
 
 static bool apply_group(struct groups *groups, const struct replay_record *rec, struct arena *arena,
@@ -373,19 +469,20 @@ static bool apply_group(struct groups *groups, const struct replay_record *rec, 
     if (!str_is_null(rec->value) &&
         !wire_decode_value(&GroupMetadataValue_message, rec->value, &value, arena, err))
         return false;
-    if (str_is_null(rec->value)) {
-        struct group *group = map_remove(&groups->by_name, key.group);
-        if (group != NULL)
-            group_free(group);
-        return true;
-    }
-    if (!groups->loaded) {
-        load_group(groups, key.group, &value);
-        return true;
-    }
     struct group *group = group_find(groups, key.group);
-    if (group != NULL && group->state == GROUP_COMPLETING && group->generation == value.generation)
-        complete_sync(groups, group);
+    if (str_is_null(rec->value)) {
+        if (group == NULL || group->consumer != NULL)
+            return true;
+        clear_classic(group);
+        drop_if_void(group);
+        return true;
+    }
+    if (!groups->loaded)
+        load_group(groups, key.group, &value);
+    else if (group == NULL || (group->member_count == 0 && value.members.len != 0))
+        load_live(groups, key.group, &value, rec->timestamp_ms);
+    else if (group->state == GROUP_COMPLETING && group->generation == value.generation)
+        complete_sync(groups, group, rec->timestamp_ms);
     return true;
 }
 
@@ -403,8 +500,8 @@ static bool apply(void *state, const struct replay_record *rec, struct err *err)
     case KEY_GROUP:
         good = apply_group(state, rec, &arena, err);
         break;
-    default:
-        good = err_set(err, ERR_CORRUPT, "record type %u is not known", load_be16(rec->key.ptr));
+    default: /* a consumer group's, or one that is not known */
+        good = consumer_apply(state, rec, &arena, err);
     }
     arena_fini(&arena);
     return good;
@@ -412,16 +509,31 @@ static bool apply(void *state, const struct replay_record *rec, struct err *err)
 
 const struct replay_class groups_class = {.name = "groups", .apply = apply, .snapshot = snapshot};
 
+static void consumer_loaded(struct group *group, int64_t now_ms)
+{
+    list_each (struct consumer_member, member, &group->consumer->members, link) {
+        consumer_touch(member, now_ms);
+        if (member->state == MEMBER_UNREVOKED)
+            group_timer_start(&group->groups->timers, &member->revoke, now_ms + member->rebalance_timeout_ms);
+    }
+}
+
 void groups_loaded(struct groups *groups, int64_t now_ms)
 {
     groups->loaded = true;
     void *group_ptr;
     for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group_ptr);) {
         struct group *group = group_ptr;
-        group->deadline_ms = INT64_MAX;
         list_each (struct member, member, &group->members, link)
             member_touch(member, now_ms);
+        if (group->consumer != NULL)
+            consumer_loaded(group, now_ms);
     }
+}
+
+void groups_topics_changed(struct groups *groups)
+{
+    groups->topics_version++;
 }
 
 /* --- readers in process --- */
@@ -435,9 +547,17 @@ bool group_info_of(const struct groups *groups, struct str name, struct group_in
         .name = group->name,
         .state = str_from(group_state_name(group->state)),
         .protocol_type = group->protocol_type,
+        .type = STR("classic"),
         .generation = group->generation,
         .member_count = group->member_count,
     };
+    if (group->consumer != NULL) {
+        out->state = str_from(consumer_state_name(group->consumer));
+        out->protocol_type = STR("consumer");
+        out->type = STR("consumer");
+        out->generation = group->consumer->epoch;
+        out->member_count = group->consumer->member_count;
+    }
     return true;
 }
 

@@ -1,5 +1,5 @@
-/* group.h - consumer groups (Kafka's classic protocol) and committed offsets: a state that lives in the topic
- * __consumer_offsets, in Kafka's own record formats.
+/* group.h - consumer groups (Kafka's classic protocol, and the one of KIP-848) and committed offsets: a state that lives in
+ * the topic __consumer_offsets, in Kafka's own record formats.
  *
  *   broker: replay_run(groups, group_decide_join, &call)  ->  records (appended, applied by groups_class)
  *                                                         ->  call.effects: answers, perhaps to other members' calls
@@ -20,13 +20,47 @@
 
 struct groups;
 
+/* The topics that there are, as the broker tells: decide functions ask for them. */
+struct group_topic {
+    struct str name; /* borrowed for the call */
+    struct uuid id;
+    int32_t partition_count;
+};
+
+struct group_topics {
+    void *arg;
+    /* False: there is no such topic. out->name is not set. */
+    bool (*find)(void *arg, struct str name, struct group_topic *out);
+    /* The name of a topic, in the arena; null: there is no such topic. */
+    struct str (*name_of)(void *arg, struct uuid id, struct arena *arena);
+    void (*each)(void *arg, void (*fn)(void *fn_arg, const struct group_topic *topic), void *fn_arg);
+};
+
+/* Whether a group may go from one protocol to the other while it has members; bits. */
+enum group_migration {
+    GROUP_MIGRATE_NEVER = 0,
+    GROUP_UPGRADE = 1,
+    GROUP_DOWNGRADE = 2,
+    GROUP_MIGRATE_BOTH = 3
+};
+
 struct group_options {
     int64_t session_timeout_ms_min, session_timeout_ms_max;
     int64_t initial_rebalance_delay_ms;
     int64_t members_max;
     int64_t offset_metadata_bytes_max;
     int64_t offsets_retention_ms;
+    /* KIP-848 */
+    int64_t consumer_session_timeout_ms, consumer_heartbeat_interval_ms;
+    int64_t consumer_members_max;
+    struct str
+        consumer_assignors; /* names with commas between, the first is the default; outlives the groups */
+    enum group_migration migration;
+    const struct group_topics *topics;
 };
+
+/* Is there an assignor of this name? */
+bool group_assignor_known(struct str name);
 
 struct groups *groups_new(const struct group_options *options);
 void groups_free(struct groups *groups);
@@ -79,6 +113,16 @@ bool group_decide_heartbeat(void *groups, void *call, struct replay_records *out
 bool group_decide_leave(void *groups, void *call, struct replay_records *out, struct err *err);
 bool group_decide_commit(void *groups, void *call, struct replay_records *out, struct err *err);
 bool group_decide_delete(void *groups, void *call, struct replay_records *out, struct err *err);
+bool group_decide_offset_delete(void *groups, void *call, struct replay_records *out, struct err *err);
+
+/* ConsumerGroupHeartbeat. group_decide_upgrade runs first, by itself: it makes a classic group of consumers that the call
+ * would join a consumer group. When a heartbeat's records could not be stored, group_heartbeat_failed. */
+bool group_decide_upgrade(void *groups, void *call, struct replay_records *out, struct err *err);
+bool group_decide_consumer_heartbeat(void *groups, void *call, struct replay_records *out, struct err *err);
+void group_heartbeat_failed(struct groups *groups);
+
+/* A topic came, went or grew: consumer groups look at theirs at the next heartbeat. */
+void groups_topics_changed(struct groups *groups);
 
 /* Session, join, sync and pending-member timeouts that are due. req and res are unused. */
 bool group_decide_tick(void *groups, void *call, struct replay_records *out, struct err *err);
@@ -97,9 +141,10 @@ bool group_decide_stop(void *groups, void *call, struct replay_records *out, str
 void group_sync_failed(struct groups *groups, struct group_call *call);
 
 /* Readers: they change nothing and add no records. */
-void group_fetch(struct groups *groups, struct group_call *call);    /* OffsetFetch, all versions */
-void group_describe(struct groups *groups, struct group_call *call); /* DescribeGroups */
-void group_list(struct groups *groups, struct group_call *call);     /* ListGroups */
+void group_fetch(struct groups *groups, struct group_call *call);             /* OffsetFetch, all versions */
+void group_describe(struct groups *groups, struct group_call *call);          /* DescribeGroups */
+void group_list(struct groups *groups, struct group_call *call);              /* ListGroups */
+void group_describe_consumer(struct groups *groups, struct group_call *call); /* ConsumerGroupDescribe */
 
 /* When group_decide_tick has to run next; INT64_MAX: never, as things stand. */
 int64_t groups_next_ms(const struct groups *groups);
@@ -107,6 +152,7 @@ int64_t groups_next_ms(const struct groups *groups);
 /* State, generation and size of a group for in-process readers; false: no such group. */
 struct group_info {
     struct str name, state, protocol_type; /* borrowed under the lock */
+    struct str type;                       /* "classic" or "consumer" */
     int32_t generation;
     size_t member_count;
 };

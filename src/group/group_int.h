@@ -1,9 +1,11 @@
 /* group_int.h - private to src/group: what a group is in memory.
  *
  *   groups --by_name--> group --members--> member (in order of joining)
- *                         |--statics (instance id -> member)
- *                         |--pending (member id that was given out -> when it lapses)
- *                         |--offsets (topic, partition -> offset)
+ *      |                  |--statics (instance id -> member)
+ *      |                  |--pending (member id that was given out -> when it lapses)
+ *      |                  |--offsets (topic, partition -> offset)
+ *      |                  `--consumer: set when the group speaks KIP-848 (consumer_int.h); then it has no classic members
+ *      `--timers (session ends, deadlines)
  *
  * Which of it comes back after a restart: offsets, and of a group with members the last generation that was assigned
  * (GroupMetadataValue). Who waits, timers and half-done rebalances are forgotten; clients repeat their calls.
@@ -12,6 +14,8 @@
 #define RIALTO_GROUP_GROUP_INT_H
 
 #include "group/group.h"
+
+struct consumer_group;
 
 /* Kafka's error codes that groups answer with. */
 enum group_error {
@@ -25,12 +29,19 @@ enum group_error {
     GROUP_UNKNOWN_MEMBER = 25,
     GROUP_INVALID_SESSION = 26,
     GROUP_REBALANCING = 27,
+    GROUP_UNSUPPORTED_VERSION = 35,
+    GROUP_INVALID_REQUEST = 42,
     GROUP_NOT_EMPTY = 68,
     GROUP_NOT_FOUND = 69,
     GROUP_MEMBER_ID_REQUIRED = 79,
     GROUP_FULL = 81,
     GROUP_FENCED_INSTANCE = 82,
+    GROUP_SUBSCRIBED_TO_TOPIC = 86,
+    GROUP_FENCED_EPOCH = 110,
+    GROUP_UNRELEASED_INSTANCE = 111,
+    GROUP_UNSUPPORTED_ASSIGNOR = 112,
     GROUP_STALE_EPOCH = 113,
+    GROUP_INVALID_REGEX = 128,
 };
 
 enum group_state {
@@ -39,6 +50,25 @@ enum group_state {
     GROUP_COMPLETING, /* all have joined, the leader's assignment is awaited */
     GROUP_STABLE,
 };
+
+/* --- time (timers.c) --- */
+
+/* Embedded in what it belongs to. */
+struct group_timer {
+    int64_t due_ms;
+    size_t heap_pos;
+    void (*fire)(struct group_timer *timer, int64_t now_ms, struct replay_records *out);
+};
+
+struct group_timers {
+    vec(struct group_timer *) heap;
+};
+
+/* Starts it, or moves it; INT64_MAX stops it. */
+void group_timer_start(struct group_timers *timers, struct group_timer *timer, int64_t due_ms);
+void group_timer_stop(struct group_timers *timers, struct group_timer *timer);
+
+/* --- classic members --- */
 
 struct protocol {
     struct str name, metadata;
@@ -51,7 +81,8 @@ struct protocols {
 };
 
 struct member {
-    struct list link;                                   /* group->members */
+    struct list link; /* group->members */
+    struct group *group;
     struct str id, instance_id, client_id, client_host; /* owned; instance_id may be null */
     int32_t session_timeout_ms, rebalance_timeout_ms;
     struct protocols *protocols;
@@ -59,7 +90,7 @@ struct member {
     void *join_token;      /* its JoinGroup is parked */
     void *sync_token;      /* its SyncGroup is parked */
     bool synced;           /* has sent SyncGroup in this generation */
-    int64_t expires_ms;    /* end of the session, unless parked */
+    struct group_timer session;
 };
 
 struct offset_entry {
@@ -71,7 +102,9 @@ struct offset_entry {
 };
 
 struct group {
+    struct groups *groups;
     struct str name;
+    struct consumer_group *consumer; /* NULL: a classic group, also when it only has offsets */
     enum group_state state;
     int32_t generation;
     struct str protocol_type; /* owned; empty: only offsets */
@@ -79,26 +112,40 @@ struct group {
     struct str leader;        /* owned member id; null while there is none */
     struct list members;
     size_t member_count;
-    struct map by_id;    /* member id -> member */
-    struct map statics;  /* instance id -> member */
-    struct map pending;  /* member id -> (void *)expiry in ms */
-    struct map offsets;  /* offset_key -> offset_entry */
-    int64_t state_ms;    /* since when it is Empty, for retention */
-    int64_t deadline_ms; /* of the join or sync phase */
-    bool initial;        /* join phase of a group that was empty: waits its delay out */
+    struct map by_id;                 /* member id -> member */
+    struct map statics;               /* instance id -> member */
+    struct map pending;               /* member id -> (void *)expiry in ms */
+    struct map offsets;               /* offset_key -> offset_entry */
+    int64_t state_ms;                 /* since when it is Empty, for retention */
+    struct group_timer deadline;      /* of the join or sync phase */
+    struct group_timer pending_timer; /* the first of `pending` lapses */
+    bool initial;                     /* join phase of a group that was empty: waits its delay out */
     int64_t initial_end_ms;
 };
 
 struct groups {
     struct group_options options;
     struct map by_name;
-    bool loaded;                   /* records are of the present life from here on */
+    struct group_timers timers;
+    uint64_t
+        topics_version; /* counts changes of topics; consumer groups compare it with what they have seen */
+    bool loaded;        /* records are of the present life from here on */
     struct group_effects *effects; /* of the call that runs */
 };
 
 /* A heap copy of a slice (null stays null), and the release of one; both for struct fields marked owned. */
 struct str str_own(struct str s);
 void str_disown(struct str *s);
+
+/* One block of memory with all the texts. */
+struct protocols *protocols_new(const struct protocol *list, size_t count);
+
+/* A group's way from one protocol to the other; its offsets stay (group.c). */
+void group_become_consumer(struct group *group);
+void group_end_consumer(struct group *group, int64_t now_ms);
+
+/* consumer.c */
+void consumer_free(struct consumer_group *consumer);
 
 struct group *group_find(const struct groups *groups, struct str name);
 struct group *group_find_or_make(struct groups *groups, struct str name);
@@ -110,8 +157,18 @@ struct member *member_new(struct group *group, struct str id, struct str instanc
 void member_remove(struct group *group, struct member *member); /* frees it */
 void member_rename(struct group *group, struct member *member, struct str id);
 
+/* The protocols of a request, owned (join.c). */
+struct protocols *join_protocols(const struct JoinGroupRequest *req);
+
 /* Largest rebalance timeout of the members. */
 int64_t group_rebalance_timeout_ms(const struct group *group);
+
+/* A group's record; NULL: a tombstone. */
+void group_add_value(struct str name, const struct GroupMetadataValue *value, int64_t now_ms,
+                     struct replay_records *out);
+
+/* The end of a group of either kind. */
+void group_add_end(const struct group *group, int64_t now_ms, struct replay_records *out);
 
 /* The record of the group as it is; null value when `deleted`. */
 void group_add_record(const struct group *group, bool deleted, int64_t now_ms, struct replay_records *out);
@@ -133,18 +190,37 @@ void rebalance_drop_member(struct groups *groups, struct group *group, struct me
 /* The protocol that all members support and most prefer; null when there is none. */
 struct str rebalance_choose_protocol(const struct group *group);
 
-/* Answers. */
+/* A member named by LeaveGroup. */
+struct leaver {
+    struct str id, instance_id;
+};
+
+/* Calls of the classic protocol to a consumer group (classic_member.c). */
+void consumer_join_classic(struct group *group, const struct group_call *call, struct str new_id,
+                           struct replay_records *out);
+void consumer_sync_classic(struct group *group, const struct group_call *call);
+int16_t consumer_heartbeat_classic(struct group *group, const struct group_call *call);
+void consumer_leave_classic(struct group *group, const struct leaver *leavers, size_t count, int16_t *errors,
+                            int64_t now_ms, struct replay_records *out);
+
+/* Answers; _new gives one at its defaults. */
+struct JoinGroupResponse *reply_join_new(struct groups *groups, void *token);
+struct SyncGroupResponse *reply_sync_new(struct groups *groups, void *token);
 void reply_join_error(struct groups *groups, void *token, int16_t error, struct str member_id);
 void reply_join(struct groups *groups, const struct group *group, struct member *member, void *token,
                 bool with_members);
 void reply_sync_error(struct groups *groups, void *token, int16_t error);
 void reply_sync(struct groups *groups, const struct group *group, struct member *member, void *token);
 
-/* Sessions. */
-static inline void member_touch(struct member *member, int64_t now_ms)
-{
-    member->expires_ms = now_ms + member->session_timeout_ms;
-}
+/* Sessions (member.c). */
+void member_touch(struct member *member, int64_t now_ms);
+void member_session_end(struct group_timer *timer, int64_t now_ms, struct replay_records *out);
+void group_deadline(struct group_timer *timer, int64_t now_ms, struct replay_records *out);
+/* Holds an id that was given out until then. */
+void group_await(struct group *group, struct str id, int64_t lapses_ms);
+/* It came, or will not come; false: it was not awaited. */
+bool group_forget_awaited(struct group *group, struct str id);
+void group_pending_lapse(struct group_timer *timer, int64_t now_ms, struct replay_records *out);
 
 /* Order of checks for calls of members: member, instance, generation. 0: all is well, *out is the member. */
 int16_t group_check_member(const struct group *group, struct str id, struct str instance_id,

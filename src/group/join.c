@@ -4,7 +4,7 @@
  *   id "", instance        unknown: a member at once; known: the earlier holder is replaced under a new id
  *   id known               by state: parked, answered again, or a rebalance begins
  */
-#include "group/group_int.h"
+#include "group/consumer_int.h"
 
 enum { MEMBER_ID_REQUIRED_VERSION = 4, SKIP_ASSIGNMENT_VERSION = 9 };
 
@@ -22,22 +22,14 @@ static void refuse(struct join *join, int16_t error, struct str member_id)
     reply_join_error(join->groups, join->call->token, error, member_id);
 }
 
-/* One block that holds the protocols of a request. */
-static struct protocols *copy_protocols(const struct JoinGroupRequest *req)
+struct protocols *join_protocols(const struct JoinGroupRequest *req)
 {
-    size_t count = (size_t)req->Protocols.len, bytes = 0;
+    size_t count = (size_t)MAX(req->Protocols.len, 0);
+    struct protocol *list = mem_zalloc(count + 1, sizeof *list);
     for (size_t i = 0; i < count; i++)
-        bytes += req->Protocols.at[i].Name.len + req->Protocols.at[i].Metadata.len;
-    struct protocols *copy = mem_alloc(sizeof *copy + count * sizeof copy->at[0] + bytes);
-    char *at = (char *)&copy->at[count];
-    copy->count = count;
-    for (size_t i = 0; i < count; i++) {
-        struct str name = req->Protocols.at[i].Name, metadata = req->Protocols.at[i].Metadata;
-        memcpy(at, name.ptr, name.len);
-        memcpy(at + name.len, metadata.ptr, metadata.len);
-        copy->at[i] = (struct protocol){str_of(at, name.len), str_of(at + name.len, metadata.len)};
-        at += name.len + metadata.len;
-    }
+        list[i] = (struct protocol){req->Protocols.at[i].Name, req->Protocols.at[i].Metadata};
+    struct protocols *copy = protocols_new(list, count);
+    free(list);
     return copy;
 }
 
@@ -56,7 +48,7 @@ static void update_member(struct join *join, struct member *member)
 {
     const struct JoinGroupRequest *req = join->req;
     free(member->protocols);
-    member->protocols = copy_protocols(req);
+    member->protocols = join_protocols(req);
     member->session_timeout_ms = req->SessionTimeoutMs;
     member->rebalance_timeout_ms =
         req->RebalanceTimeoutMs >= 0 ? req->RebalanceTimeoutMs : req->SessionTimeoutMs;
@@ -148,8 +140,7 @@ static void join_without_id(struct join *join)
     }
     struct str id = make_member_id(join);
     if (!is_static && join->call->version >= MEMBER_ID_REQUIRED_VERSION) {
-        int64_t lapses_ms = join->call->now_ms + join->req->SessionTimeoutMs;
-        map_put(&group->pending, id, (void *)(intptr_t)lapses_ms);
+        group_await(group, id, join->call->now_ms + join->req->SessionTimeoutMs);
         refuse(join, GROUP_MEMBER_ID_REQUIRED, id);
         return;
     }
@@ -180,8 +171,7 @@ static void join_with_id(struct join *join)
             refuse(join, holder == NULL ? GROUP_UNKNOWN_MEMBER : GROUP_FENCED_INSTANCE, id);
             return;
         }
-    } else if (map_has(&group->pending, id)) {
-        map_remove(&group->pending, id);
+    } else if (group_forget_awaited(group, id)) {
         add_member(join, id);
         return;
     }
@@ -216,22 +206,62 @@ static bool protocols_fit(const struct join *join)
     return false;
 }
 
-/* The first check that fails, or GROUP_NONE. */
-static int16_t check(const struct join *join)
+/* Checks that need no group. */
+static int16_t check_request(const struct groups *groups, const struct JoinGroupRequest *req)
 {
-    const struct group_options *options = &join->groups->options;
-    const struct JoinGroupRequest *req = join->req;
     if (req->GroupId.len == 0)
         return GROUP_INVALID_ID;
-    if (req->SessionTimeoutMs < options->session_timeout_ms_min ||
-        req->SessionTimeoutMs > options->session_timeout_ms_max)
+    if (req->SessionTimeoutMs < groups->options.session_timeout_ms_min ||
+        req->SessionTimeoutMs > groups->options.session_timeout_ms_max)
         return GROUP_INVALID_SESSION;
+    return GROUP_NONE;
+}
+
+/* Is there room? In the join phase those count who have joined: when the limit was lowered, the last ones to rejoin are
+ * left out. */
+static bool has_room(const struct join *join)
+{
+    const struct group *group = join->group;
+    const struct member *member = group_member(group, join->req->MemberId);
+    size_t joined = 0;
+    if (group->state == GROUP_EMPTY)
+        return true;
+    if (group->state != GROUP_PREPARING)
+        return member != NULL || (int64_t)group->member_count < join->groups->options.members_max;
+    list_each (struct member, other, &group->members, link)
+        joined += other->join_token != NULL;
+    return (member != NULL && member->join_token != NULL) ||
+           (int64_t)joined < join->groups->options.members_max;
+}
+
+static void refuse_full(struct join *join)
+{
+    struct member *member = group_member(join->group, join->req->MemberId);
+    refuse(join, GROUP_FULL, STR(""));
+    if (group_forget_awaited(join->group, join->req->MemberId))
+        rebalance_maybe_complete(join->groups, join->group, join->call->now_ms, join->out);
+    if (member != NULL)
+        rebalance_drop_member(join->groups, join->group, member, join->call->now_ms, join->out);
+}
+
+static void join_group(struct join *join)
+{
+    struct groups *groups = join->groups;
+    const struct JoinGroupRequest *req = join->req;
     if (join->group == NULL && req->MemberId.len != 0)
-        return GROUP_UNKNOWN_MEMBER;
-    bool known = join->group != NULL && group_member(join->group, req->MemberId) != NULL;
-    if (join->group != NULL && !known && (int64_t)join->group->member_count >= options->members_max)
-        return GROUP_FULL;
-    return protocols_fit(join) ? GROUP_NONE : GROUP_INCONSISTENT_PROTOCOL;
+        refuse(join, GROUP_UNKNOWN_MEMBER, req->MemberId);
+    else if (join->group != NULL && !has_room(join))
+        refuse_full(join);
+    else if (!protocols_fit(join))
+        refuse(join, GROUP_INCONSISTENT_PROTOCOL, req->MemberId);
+    else {
+        if (join->group == NULL)
+            join->group = group_find_or_make(groups, req->GroupId);
+        if (req->MemberId.len == 0)
+            join_without_id(join);
+        else
+            join_with_id(join);
+    }
 }
 
 bool group_decide_join(void *state, void *request, struct replay_records *out, struct err *err)
@@ -242,16 +272,18 @@ bool group_decide_join(void *state, void *request, struct replay_records *out, s
     struct join join = {.groups = groups, .call = call, .req = req, .out = out};
     groups->effects = call->effects;
     join.group = group_find(groups, req->GroupId);
-    int16_t error = check(&join);
+    int16_t error = check_request(groups, req);
     if (error != GROUP_NONE) {
         refuse(&join, error, req->MemberId);
         return true;
     }
-    if (join.group == NULL)
-        join.group = group_find_or_make(groups, req->GroupId);
-    if (req->MemberId.len == 0)
-        join_without_id(&join);
-    else
-        join_with_id(&join);
+    if (join.group != NULL && join.group->consumer != NULL) {
+        if (join.group->consumer->member_count != 0) {
+            consumer_join_classic(join.group, call, make_member_id(&join), out);
+            return true;
+        }
+        record_consumer_gone(join.group, call->now_ms, out); /* an empty one makes room */
+    }
+    join_group(&join);
     return true;
 }

@@ -1,9 +1,9 @@
 /* member.c - what members do between rebalances: SyncGroup, Heartbeat, LeaveGroup; and what time does to them.
  *
- * (M1) A session ends expires_ms unless the member's JoinGroup or SyncGroup is parked: who waits for us is alive.
+ * (M1) A session does not end while the member's JoinGroup or SyncGroup is parked: who waits for us is alive.
  * (M2) Members that do not send SyncGroup until the deadline of the sync phase are removed.
  */
-#include "group/group_int.h"
+#include "group/consumer_int.h"
 
 /* Takes the leader's assignment; members that it leaves out get nothing. */
 static void take_assignments(struct group *group, const struct SyncGroupRequest *req)
@@ -58,6 +58,10 @@ bool group_decide_sync(void *state, void *request, struct replay_records *out, s
     struct group *group = group_find(groups, req->GroupId);
     struct member *member = NULL;
     groups->effects = call->effects;
+    if (group != NULL && group->consumer != NULL) {
+        consumer_sync_classic(group, call);
+        return true;
+    }
     int16_t error = check_sync(group, req, &member);
     if (error != GROUP_NONE) {
         reply_sync_error(groups, call->token, error);
@@ -104,6 +108,10 @@ bool group_decide_heartbeat(void *state, void *request, struct replay_records *o
     struct group *group = group_find(groups, req->GroupId);
     struct member *member = NULL;
     groups->effects = call->effects;
+    if (group != NULL && group->consumer != NULL) {
+        res->ErrorCode = consumer_heartbeat_classic(group, call);
+        return true;
+    }
     res->ErrorCode = req->GroupId.len == 0 ? GROUP_INVALID_ID
                      : group == NULL       ? GROUP_UNKNOWN_MEMBER
                                            : group_check_member(group, req->MemberId, req->GroupInstanceId,
@@ -129,8 +137,7 @@ static int16_t leave_one(struct groups *groups, struct group *group, struct str 
         if (id.len != 0 && holder != member)
             return GROUP_FENCED_INSTANCE;
         member = holder;
-    } else if (map_has(&group->pending, id)) {
-        map_remove(&group->pending, id);
+    } else if (group_forget_awaited(group, id)) {
         rebalance_maybe_complete(groups, group, now_ms, out);
         return GROUP_NONE;
     }
@@ -140,8 +147,22 @@ static int16_t leave_one(struct groups *groups, struct group *group, struct str 
     return GROUP_NONE;
 }
 
+static void leave_all(struct groups *groups, struct group *group, const struct leaver *leavers, size_t count,
+                      int16_t *errors, int64_t now_ms, struct replay_records *out)
+{
+    if (group != NULL && group->consumer != NULL) {
+        consumer_leave_classic(group, leavers, count, errors, now_ms, out);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        errors[i] = group == NULL
+                        ? GROUP_UNKNOWN_MEMBER
+                        : leave_one(groups, group, leavers[i].id, leavers[i].instance_id, now_ms, out);
+}
+
 bool group_decide_leave(void *state, void *request, struct replay_records *out, struct err *err)
 {
+    enum { MANY_VERSION = 3 };
     struct groups *groups = state;
     struct group_call *call = request;
     const struct LeaveGroupRequest *req = call->req;
@@ -152,19 +173,22 @@ bool group_decide_leave(void *state, void *request, struct replay_records *out, 
         res->ErrorCode = GROUP_INVALID_ID;
         return true;
     }
-    if (call->version < 3) {
-        res->ErrorCode = group == NULL ? GROUP_UNKNOWN_MEMBER
-                                       : leave_one(groups, group, req->MemberId, STR_NULL, call->now_ms, out);
+    if (call->version < MANY_VERSION) {
+        leave_all(groups, group, &(struct leaver){req->MemberId, STR_NULL}, 1, &res->ErrorCode, call->now_ms,
+                  out);
         return true;
     }
-    WIRE_ALLOC(call->arena, res->Members, LeaveGroupResponse_MemberResponse, MAX(req->Members.len, 0));
-    for (int32_t i = 0; i < req->Members.len; i++) {
-        struct str id = req->Members.at[i].MemberId, instance_id = req->Members.at[i].GroupInstanceId;
-        res->Members.at[i].MemberId = id;
-        res->Members.at[i].GroupInstanceId = instance_id;
-        res->Members.at[i].ErrorCode = group == NULL
-                                           ? GROUP_UNKNOWN_MEMBER
-                                           : leave_one(groups, group, id, instance_id, call->now_ms, out);
+    size_t count = (size_t)MAX(req->Members.len, 0);
+    struct leaver *leavers = arena_array(call->arena, struct leaver, count);
+    int16_t *errors = arena_array(call->arena, int16_t, count);
+    for (size_t i = 0; i < count; i++)
+        leavers[i] = (struct leaver){req->Members.at[i].MemberId, req->Members.at[i].GroupInstanceId};
+    leave_all(groups, group, leavers, count, errors, call->now_ms, out);
+    WIRE_ALLOC(call->arena, res->Members, LeaveGroupResponse_MemberResponse, count);
+    for (size_t i = 0; i < count; i++) {
+        res->Members.at[i].MemberId = leavers[i].id;
+        res->Members.at[i].GroupInstanceId = leavers[i].instance_id;
+        res->Members.at[i].ErrorCode = errors[i];
     }
     return true;
 }
@@ -176,48 +200,50 @@ static int64_t pending_expiry(void *value)
     return (int64_t)(intptr_t)value;
 }
 
-/* When something of the group is due. */
-static int64_t group_next_ms(const struct group *group)
+void member_touch(struct member *member, int64_t now_ms)
 {
-    int64_t next_ms = group->deadline_ms;
-    void *value;
-    list_each (struct member, member, &group->members, link)
-        if (member->join_token == NULL && member->sync_token == NULL)
-            next_ms = MIN(next_ms, member->expires_ms);
-    for (size_t i = 0; map_next(&group->pending, &i, NULL, &value);)
-        next_ms = MIN(next_ms, pending_expiry(value));
-    return next_ms;
+    group_timer_start(&member->group->groups->timers, &member->session, now_ms + member->session_timeout_ms);
 }
 
-int64_t groups_next_ms(const struct groups *groups)
+void member_session_end(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
 {
+    struct member *member = LIST_ENTRY(timer, struct member, session);
+    if (member->join_token != NULL || member->sync_token != NULL)
+        member_touch(member, now_ms); /* M1 */
+    else
+        rebalance_drop_member(member->group->groups, member->group, member, now_ms, out);
+}
+
+void group_await(struct group *group, struct str id, int64_t lapses_ms)
+{
+    map_put(&group->pending, id, (void *)(intptr_t)lapses_ms);
+    if (group->pending_timer.heap_pos == 0 || lapses_ms < group->pending_timer.due_ms)
+        group_timer_start(&group->groups->timers, &group->pending_timer, lapses_ms);
+}
+
+bool group_forget_awaited(struct group *group, struct str id)
+{
+    if (map_remove(&group->pending, id) == NULL)
+        return false;
+    if (group->pending.len == 0)
+        group_timer_stop(&group->groups->timers, &group->pending_timer);
+    return true;
+}
+
+void group_pending_lapse(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
+{
+    struct group *group = LIST_ENTRY(timer, struct group, pending_timer);
     int64_t next_ms = INT64_MAX;
-    void *group;
-    for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group);)
-        next_ms = MIN(next_ms, group_next_ms(group));
-    return next_ms;
-}
-
-static void expire_pending(struct groups *groups, struct group *group, int64_t now_ms,
-                           struct replay_records *out)
-{
     struct str id;
     void *value;
-    size_t before = group->pending.len;
-    for (size_t i = 0; map_next(&group->pending, &i, &id, &value);)
+    for (size_t i = 0; map_next(&group->pending, &i, &id, &value);) {
         if (pending_expiry(value) <= now_ms)
             map_remove(&group->pending, id);
-    if (group->pending.len != before)
-        rebalance_maybe_complete(groups, group, now_ms, out);
-}
-
-/* The first member whose session is over; removing one may end phases and touch others, so they go one by one. */
-static struct member *first_expired(const struct group *group, int64_t now_ms)
-{
-    list_each (struct member, member, &group->members, link)
-        if (member->join_token == NULL && member->sync_token == NULL && member->expires_ms <= now_ms)
-            return member;
-    return NULL;
+        else
+            next_ms = MIN(next_ms, pending_expiry(value));
+    }
+    group_timer_start(&group->groups->timers, timer, next_ms);
+    rebalance_maybe_complete(group->groups, group, now_ms, out);
 }
 
 /* M2 */
@@ -231,32 +257,26 @@ static void on_sync_deadline(struct groups *groups, struct group *group, int64_t
     rebalance_prepare(groups, group, now_ms, out);
 }
 
-static void tick_group(struct groups *groups, struct group *group, int64_t now_ms, struct replay_records *out)
+void group_deadline(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
 {
-    struct member *expired;
-    expire_pending(groups, group, now_ms, out);
-    while ((expired = first_expired(group, now_ms)) != NULL)
-        rebalance_drop_member(groups, group, expired, now_ms, out);
-    if (group->deadline_ms > now_ms)
+    struct group *group = LIST_ENTRY(timer, struct group, deadline);
+    if (group->consumer != NULL) {
+        migrate_down(group, NULL, 0, now_ms, out); /* its last member of the new protocol was replaced */
         return;
-    if (group->state == GROUP_PREPARING)
-        rebalance_on_join_deadline(groups, group, now_ms, out);
-    else if (group->state == GROUP_COMPLETING)
-        on_sync_deadline(groups, group, now_ms, out);
-    else
-        group->deadline_ms = INT64_MAX;
-}
-
-bool group_decide_tick(void *state, void *request, struct replay_records *out, struct err *err)
-{
-    struct groups *groups = state;
-    struct group_call *call = request;
-    void *group;
-    groups->effects = call->effects;
-    for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group);)
-        if (group_next_ms(group) <= call->now_ms)
-            tick_group(groups, group, call->now_ms, out);
-    return true;
+    }
+    switch (group->state) {
+    case GROUP_PREPARING:
+        rebalance_on_join_deadline(group->groups, group, now_ms, out);
+        break;
+    case GROUP_COMPLETING:
+        on_sync_deadline(group->groups, group, now_ms, out);
+        break;
+    case GROUP_STABLE: /* it was a consumer group until now */
+        rebalance_prepare(group->groups, group, now_ms, out);
+        break;
+    case GROUP_EMPTY:
+        break;
+    }
 }
 
 static void stop_member(struct groups *groups, struct member *member)

@@ -1,98 +1,17 @@
-/* offsets.c - committed offsets: commit, fetch, retention.
+/* offsets.c - OffsetFetch: committed offsets as clients ask for them.
  *
- * Commits are checked against the group's state (who may commit, see check_commit), become one record a partition, and
- * change the state when these are applied. Fetches of old and new versions are answered by one function over the shape of
- * version 8, into which older requests are brought first.
+ * Requests of old and new versions are answered by one function over the shape of version 8, into which older requests are
+ * brought first.
  */
-#include "group/group_int.h"
+#include "group/consumer_int.h"
 
-enum { GROUPS_VERSION = 8, NEW_ERRORS_VERSION = 9 };
+enum { GROUPS_VERSION = 8 };
 
 typedef struct OffsetFetchRequest_OffsetFetchRequestGroup fetch_group;
 typedef struct OffsetFetchRequest_OffsetFetchRequestTopics fetch_topic;
 typedef struct OffsetFetchResponse_OffsetFetchResponseGroup fetched_group;
 typedef struct OffsetFetchResponse_OffsetFetchResponseTopics fetched_topic;
 typedef struct OffsetFetchResponse_OffsetFetchResponsePartitions fetched_partition;
-
-/* --- commit --- */
-
-/* May this request commit for the group? (table "OffsetCommit" of the protocol's reference) */
-static int16_t check_commit(struct group *group, const struct OffsetCommitRequest *req, int16_t version,
-                            int64_t now_ms)
-{
-    int32_t generation = req->GenerationIdOrMemberEpoch;
-    bool named = generation >= 0 || req->MemberId.len != 0 || !str_is_null(req->GroupInstanceId);
-    if (group == NULL) {
-        if (generation < 0)
-            return GROUP_NONE;
-        return version >= NEW_ERRORS_VERSION ? GROUP_NOT_FOUND : GROUP_ILLEGAL_GENERATION;
-    }
-    if (group->state == GROUP_EMPTY && generation < 0)
-        return GROUP_NONE;
-    if (!named)
-        return GROUP_UNKNOWN_MEMBER;
-    struct member *member = NULL;
-    int16_t error = group_check_member(group, req->MemberId, req->GroupInstanceId, generation, &member);
-    if (error != GROUP_NONE)
-        return error;
-    if (group->state == GROUP_COMPLETING)
-        return GROUP_REBALANCING;
-    member_touch(member, now_ms);
-    return GROUP_NONE;
-}
-
-typedef struct OffsetCommitRequest_OffsetCommitRequestPartition commit_partition;
-
-static int16_t commit_one(const struct groups *groups, const struct group_call *call, struct str group,
-                          struct str topic, const commit_partition *part, struct replay_records *out)
-{
-    if (call->partition_exists != NULL &&
-        !call->partition_exists(call->exists_arg, topic, part->PartitionIndex))
-        return GROUP_UNKNOWN_TOPIC;
-    if ((int64_t)part->CommittedMetadata.len > groups->options.offset_metadata_bytes_max)
-        return GROUP_METADATA_TOO_LARGE;
-    struct offset_entry entry = {
-        .topic = topic,
-        .partition = part->PartitionIndex,
-        .offset = part->CommittedOffset,
-        .commit_ms = call->now_ms,
-        .leader_epoch = part->CommittedLeaderEpoch,
-        .metadata = part->CommittedMetadata,
-    };
-    offset_add_record(group, &entry, false, call->now_ms, out);
-    return GROUP_NONE;
-}
-
-bool group_decide_commit(void *state, void *request, struct replay_records *out, struct err *err)
-{
-    struct groups *groups = state;
-    struct group_call *call = request;
-    const struct OffsetCommitRequest *req = call->req;
-    struct OffsetCommitResponse *res = call->res;
-    struct group *group = group_find(groups, req->GroupId);
-    groups->effects = call->effects;
-    int16_t error = check_commit(group, req, call->version, call->now_ms);
-    WIRE_ALLOC(call->arena, res->Topics, OffsetCommitResponse_OffsetCommitResponseTopic,
-               MAX(req->Topics.len, 0));
-    for (int32_t i = 0; i < req->Topics.len; i++) {
-        const struct OffsetCommitRequest_OffsetCommitRequestTopic *topic = &req->Topics.at[i];
-        struct OffsetCommitResponse_OffsetCommitResponseTopic *row = &res->Topics.at[i];
-        row->Name = topic->Name;
-        row->TopicId = topic->TopicId;
-        WIRE_ALLOC(call->arena, row->Partitions, OffsetCommitResponse_OffsetCommitResponsePartition,
-                   MAX(topic->Partitions.len, 0));
-        for (int32_t j = 0; j < topic->Partitions.len; j++) {
-            row->Partitions.at[j].PartitionIndex = topic->Partitions.at[j].PartitionIndex;
-            row->Partitions.at[j].ErrorCode =
-                error != GROUP_NONE
-                    ? error
-                    : commit_one(groups, call, req->GroupId, topic->Name, &topic->Partitions.at[j], out);
-        }
-    }
-    return true;
-}
-
-/* --- fetch --- */
 
 static void fill_partition(const struct group *group, struct str topic, int32_t partition,
                            struct arena *arena, fetched_partition *out)
@@ -159,11 +78,23 @@ static void fetch_all(const struct group *group, struct arena *arena, fetched_gr
     map_fini(&rows);
 }
 
+static int16_t check_consumer_fetch(const struct consumer_group *consumer, const fetch_group *req)
+{
+    const struct consumer_member *member = consumer_find(consumer, req->MemberId);
+    if (member == NULL)
+        return GROUP_UNKNOWN_MEMBER;
+    if (req->MemberEpoch == member->epoch)
+        return GROUP_NONE;
+    return member->classic != NULL ? GROUP_ILLEGAL_GENERATION : GROUP_STALE_EPOCH;
+}
+
 /* Version 9 and later may name the member that asks; then it must be one. */
 static int16_t check_fetch(const struct group *group, const fetch_group *req)
 {
     if (str_is_null(req->MemberId) || req->MemberEpoch < 0)
         return GROUP_NONE;
+    if (group != NULL && group->consumer != NULL)
+        return check_consumer_fetch(group->consumer, req);
     const struct member *member = group ? group_member(group, req->MemberId) : NULL;
     if (member == NULL)
         return GROUP_UNKNOWN_MEMBER;
@@ -240,60 +171,4 @@ void group_fetch(struct groups *groups, struct group_call *call)
                MAX(req->Groups.len, 0));
     for (int32_t i = 0; i < req->Groups.len; i++)
         fetch_one(groups, &req->Groups.at[i], call->arena, &res->Groups.at[i]);
-}
-
-/* --- retention --- */
-
-/* From when on retention counts for an offset; INT64_MAX: it stays as long as the group has members. */
-static int64_t retained_since_ms(const struct group *group, const struct offset_entry *entry)
-{
-    if (group->state != GROUP_EMPTY)
-        return INT64_MAX;
-    return group->protocol_type.len == 0 ? entry->commit_ms : MAX(group->state_ms, entry->commit_ms);
-}
-
-static void expire_group(const struct groups *groups, const struct group *group, int64_t now_ms,
-                         struct replay_records *out)
-{
-    size_t left = 0;
-    void *entry_ptr;
-    for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry_ptr);) {
-        const struct offset_entry *entry = entry_ptr;
-        int64_t since_ms = retained_since_ms(group, entry);
-        if (since_ms < now_ms - groups->options.offsets_retention_ms)
-            offset_add_record(group->name, entry, true, now_ms, out);
-        else
-            left++;
-    }
-    if (left == 0 && group->state == GROUP_EMPTY && group->pending.len == 0)
-        group_add_record(group, true, now_ms, out);
-}
-
-bool group_decide_expire(void *state, void *request, struct replay_records *out, struct err *err)
-{
-    struct groups *groups = state;
-    struct group_call *call = request;
-    void *group;
-    groups->effects = call->effects;
-    for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group);)
-        expire_group(groups, group, call->now_ms, out);
-    return true;
-}
-
-bool group_decide_topic_deleted(void *state, void *request, struct replay_records *out, struct err *err)
-{
-    struct groups *groups = state;
-    struct group_call *call = request;
-    const struct str *topic = call->req;
-    void *group_ptr, *entry_ptr;
-    groups->effects = call->effects;
-    for (size_t i = 0; map_next(&groups->by_name, &i, NULL, &group_ptr);) {
-        const struct group *group = group_ptr;
-        for (size_t j = 0; map_next(&group->offsets, &j, NULL, &entry_ptr);) {
-            const struct offset_entry *entry = entry_ptr;
-            if (str_eq(entry->topic, *topic))
-                offset_add_record(group->name, entry, true, call->now_ms, out);
-        }
-    }
-    return true;
 }

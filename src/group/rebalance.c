@@ -6,7 +6,7 @@
  *     |                        +------------------------------------------------------------------------------+--+
  *
  * (B1) In PreparingRebalance a member is *joined* when its JoinGroup is parked. The phase ends when all members have joined
- *      and no member id that was given out is still expected, at the latest at deadline_ms: then members that did not
+ *      and no member id that was given out is still expected, at the latest at the deadline: then members that did not
  *      join are removed, static ones stay until their session ends.
  * (B2) A group that was empty waits options.initial_rebalance_delay_ms for more members, prolonged by each new one, up to
  *      its rebalance timeout.
@@ -28,9 +28,19 @@ static struct group_reply *add_reply(struct groups *groups, void *token, bool is
     return reply;
 }
 
+struct JoinGroupResponse *reply_join_new(struct groups *groups, void *token)
+{
+    return &add_reply(groups, token, false)->join;
+}
+
+struct SyncGroupResponse *reply_sync_new(struct groups *groups, void *token)
+{
+    return &add_reply(groups, token, true)->sync;
+}
+
 void reply_join_error(struct groups *groups, void *token, int16_t error, struct str member_id)
 {
-    struct JoinGroupResponse *res = &add_reply(groups, token, false)->join;
+    struct JoinGroupResponse *res = reply_join_new(groups, token);
     res->ErrorCode = error;
     res->ProtocolName = STR("");
     res->MemberId = str_dup(member_id, &groups->effects->arena);
@@ -48,7 +58,7 @@ void reply_join(struct groups *groups, const struct group *group, struct member 
                 bool with_members)
 {
     struct arena *arena = &groups->effects->arena;
-    struct JoinGroupResponse *res = &add_reply(groups, token, false)->join;
+    struct JoinGroupResponse *res = reply_join_new(groups, token);
     res->GenerationId = group->generation;
     res->ProtocolType = str_dup(group->protocol_type, arena);
     res->ProtocolName = str_dup(group->protocol, arena);
@@ -68,13 +78,13 @@ void reply_join(struct groups *groups, const struct group *group, struct member 
 
 void reply_sync_error(struct groups *groups, void *token, int16_t error)
 {
-    add_reply(groups, token, true)->sync.ErrorCode = error;
+    reply_sync_new(groups, token)->ErrorCode = error;
 }
 
 void reply_sync(struct groups *groups, const struct group *group, struct member *member, void *token)
 {
     struct arena *arena = &groups->effects->arena;
-    struct SyncGroupResponse *res = &add_reply(groups, token, true)->sync;
+    struct SyncGroupResponse *res = reply_sync_new(groups, token);
     res->ProtocolType = str_dup(group->protocol_type, arena);
     res->ProtocolName = str_dup(group->protocol, arena);
     res->Assignment = str_is_null(member->assignment) ? STR("") : str_dup(member->assignment, arena);
@@ -131,6 +141,11 @@ struct str rebalance_choose_protocol(const struct group *group)
 
 /* --- the phase --- */
 
+static void set_deadline(struct group *group, int64_t due_ms)
+{
+    group_timer_start(&group->groups->timers, &group->deadline, due_ms);
+}
+
 static bool all_joined(const struct group *group)
 {
     if (group->pending.len != 0)
@@ -159,8 +174,8 @@ void rebalance_prepare(struct groups *groups, struct group *group, int64_t now_m
     int64_t timeout_ms = group_rebalance_timeout_ms(group);
     if (group->state == GROUP_PREPARING) {
         if (group->initial) /* B2: each new member prolongs the wait */
-            group->deadline_ms =
-                MIN(now_ms + groups->options.initial_rebalance_delay_ms, group->initial_end_ms);
+            set_deadline(group,
+                         MIN(now_ms + groups->options.initial_rebalance_delay_ms, group->initial_end_ms));
         rebalance_maybe_complete(groups, group, now_ms, out);
         return;
     }
@@ -169,9 +184,9 @@ void rebalance_prepare(struct groups *groups, struct group *group, int64_t now_m
     group->initial = group->state == GROUP_EMPTY && groups->options.initial_rebalance_delay_ms > 0;
     group->initial_end_ms = now_ms + timeout_ms;
     group->state = GROUP_PREPARING;
-    group->deadline_ms = group->initial_end_ms;
+    set_deadline(group, group->initial_end_ms);
     if (group->initial)
-        group->deadline_ms = MIN(now_ms + groups->options.initial_rebalance_delay_ms, group->initial_end_ms);
+        set_deadline(group, MIN(now_ms + groups->options.initial_rebalance_delay_ms, group->initial_end_ms));
     rebalance_maybe_complete(groups, group, now_ms, out);
 }
 
@@ -182,7 +197,7 @@ static void become_empty(struct group *group, int64_t now_ms, struct replay_reco
     group->state_ms = now_ms;
     group->generation++;
     group->initial = false;
-    group->deadline_ms = INT64_MAX;
+    set_deadline(group, INT64_MAX);
     str_disown(&group->protocol);
     str_disown(&group->leader);
     group_add_record(group, false, now_ms, out);
@@ -211,7 +226,7 @@ static void complete_join(struct groups *groups, struct group *group, int64_t no
     group->generation++;
     group->state = GROUP_COMPLETING;
     group->initial = false;
-    group->deadline_ms = now_ms + group_rebalance_timeout_ms(group);
+    set_deadline(group, now_ms + group_rebalance_timeout_ms(group));
     elect_leader(group);
     list_each (struct member, member, &group->members, link) {
         member->synced = false;
@@ -255,7 +270,7 @@ void rebalance_on_join_deadline(struct groups *groups, struct group *group, int6
         become_empty(group, now_ms, out);
     else if (joined_count(group) ==
              0) /* only static members that are away: wait for them or for their sessions */
-        group->deadline_ms = now_ms + group_rebalance_timeout_ms(group);
+        set_deadline(group, now_ms + group_rebalance_timeout_ms(group));
     else
         complete_join(groups, group, now_ms);
 }

@@ -1,144 +1,5 @@
-/* group: the classic protocol as lists of calls and their answers, driven without clock, socket or disk.
- *
- * `struct world` is a coordinator over a list of records kept in memory: every record that a call adds is applied and kept,
- * and `reload` makes a second coordinator from the list alone, as a restart does.
- */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
-
-#include "group/group.h"
-
-struct kept {
-    struct str key, value;
-};
-
-struct world {
-    struct groups *groups;
-    struct replay *replay;
-    vec(struct kept) log;
-    struct arena arena;
-    struct group_effects effects;
-    int64_t now_ms;
-    uint8_t next_random;
-    bool append_fails;
-};
-
-/* --- the log --- */
-
-static bool log_append_records(void *log, const struct replay_record *records, size_t count, int64_t *end,
-                               struct err *err)
-{
-    struct world *w = log;
-    if (w->append_fails)
-        return err_set(err, ERR_DISK_FULL, "no room");
-    for (size_t i = 0; i < count; i++)
-        vec_push(&w->log,
-                 (struct kept){str_dup(records[i].key, &w->arena), str_dup(records[i].value, &w->arena)});
-    *end = (int64_t)w->log.len;
-    return true;
-}
-
-static void log_when_durable(void *log, int64_t end, struct replay_wait *wait)
-{
-    wait->fn(wait, NULL);
-}
-
-static bool log_read_records(void *log, int64_t from, replay_visit_fn visit, void *arg, int64_t *end,
-                             struct err *err)
-{
-    struct world *w = log;
-    for (size_t i = (size_t)from; i < w->log.len; i++) {
-        struct replay_record rec = {.key = w->log.at[i].key,
-                                    .value = w->log.at[i].value,
-                                    .offset = (int64_t)i};
-        if (!visit(arg, &rec, err))
-            return false;
-    }
-    *end = (int64_t)w->log.len;
-    return true;
-}
-
-static bool log_trim(void *log, int64_t before, struct err *err)
-{
-    struct world *w = log;
-    for (int64_t i = 0; i < before;
-         i++) /* trimmed records are told by offset only: keep places, drop contents */
-        w->log.at[i] = (struct kept){STR_NULL, STR_NULL};
-    return true;
-}
-
-static const struct replay_log_ops ops = {log_append_records, log_when_durable, log_read_records, log_trim};
-
-static const struct group_options options = {.session_timeout_ms_min = 6000,
-                                             .session_timeout_ms_max = 60000,
-                                             .members_max = 3,
-                                             .offset_metadata_bytes_max = 8,
-                                             .offsets_retention_ms = 1000};
-
-static void load(struct world *w, const struct group_options *opts)
-{
-    struct err err;
-    w->groups = groups_new(opts);
-    assert_true(replay_open(&w->replay, &ops, w, &groups_class, w->groups, &err));
-    groups_loaded(w->groups, w->now_ms);
-}
-
-static void unload(struct world *w)
-{
-    replay_close(w->replay);
-    groups_free(w->groups);
-}
-
-static void reload(struct world *w)
-{
-    unload(w);
-    load(w, &options);
-}
-
-static int setup(void **state)
-{
-    struct world *w = mem_new(struct world);
-    w->now_ms = 1000000;
-    load(w, &options);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-    unload(w);
-    vec_fini(&w->log);
-    group_effects_fini(&w->effects);
-    arena_fini(&w->arena);
-    free(w);
-    return 0;
-}
-
-/* --- calls --- */
-
-static struct group_call call_of(struct world *w, int16_t version, const void *req, void *res)
-{
-    struct group_call call = {.now_ms = w->now_ms,
-                              .version = version,
-                              .req = req,
-                              .res = res,
-                              .arena = &w->arena,
-                              .effects = &w->effects,
-                              .client_id = STR("client"),
-                              .client_host = STR("/127.0.0.1")};
-    memset(call.random, ++w->next_random, sizeof call.random);
-    group_effects_reset(&w->effects);
-    return call;
-}
-
-static void run(struct world *w, replay_decide_fn decide, struct group_call *call)
-{
-    struct err err;
-    assert_true(replay_run(w->replay, decide, call, NULL, &err));
-}
+/* group: the classic protocol as lists of calls and their answers, driven without clock, socket or disk. */
+#include "world.h"
 
 /* Tokens are small numbers. */
 static void *token(int n)
@@ -387,8 +248,10 @@ static void test_join_checks(void **state)
     assert_int_equal(reply_to(w, 9)->join.ErrorCode, 25);
     join_new(w, 10);
     join_new(w, 11);
-    join(w, (struct join_args){.n = 12}); /* group.max.size is 3 */
-    assert_int_equal(reply_to(w, 12)->join.ErrorCode, 81);
+    join_new(w, 12); /* group.max.size is 3: in the join phase those count who have joined */
+    assert_null(reply_to(w, 12));
+    join(w, (struct join_args){.n = 13});
+    assert_int_equal(reply_to(w, 13)->join.ErrorCode, 81);
 }
 
 /* Versions below 4 get their member id with the answer. */

@@ -1,0 +1,273 @@
+/* consumer.c - consumer groups and their members in memory: making, finding, letting go, and who owns which partition.
+ *
+ * (V1) `owners` holds exactly the partitions in `assigned` and `revoking` of the members. A record that takes a partition
+ *      from a member that does not own it any more changes nothing: after compaction records may come in an order in
+ *      which the next owner is already there.
+ */
+#include "group/consumer_int.h"
+
+/* --- lists of names --- */
+
+static int by_text(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+struct name_list *name_list_new(const struct str *names, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += names[i].len;
+    struct name_list *list = mem_alloc(sizeof *list + count * sizeof list->at[0] + bytes);
+    char *text = (char *)&list->at[count];
+    for (size_t i = 0; i < count; i++) {
+        if (names[i].len != 0)
+            memcpy(text, names[i].ptr, names[i].len);
+        list->at[i] = str_of(text, names[i].len);
+        text += names[i].len;
+    }
+    if (count > 1)
+        qsort(list->at, count, sizeof list->at[0], by_text);
+    list->len = 0;
+    for (size_t i = 0; i < count; i++)
+        if (list->len == 0 || !str_eq(list->at[list->len - 1], list->at[i]))
+            list->at[list->len++] = list->at[i];
+    return list;
+}
+
+bool name_list_has(const struct name_list *list, struct str name)
+{
+    return list->len != 0 && bsearch(&name, list->at, list->len, sizeof name, by_text) != NULL;
+}
+
+bool name_list_eq(const struct name_list *a, const struct name_list *b)
+{
+    if (a->len != b->len)
+        return false;
+    for (size_t i = 0; i < a->len; i++)
+        if (!str_eq(a->at[i], b->at[i]))
+            return false;
+    return true;
+}
+
+/* --- the group --- */
+
+struct consumer_group *consumer_of(struct group *group)
+{
+    if (group->consumer == NULL) {
+        group->consumer = mem_new(struct consumer_group);
+        list_init(&group->consumer->members);
+    }
+    return group->consumer;
+}
+
+void consumer_regex_free(struct consumer_regex *regex)
+{
+    if (regex == NULL)
+        return;
+    free(regex->topics);
+    free(regex);
+}
+
+static void member_free(struct consumer_member *member)
+{
+    struct group_timers *timers = &member->group->groups->timers;
+    group_timer_stop(timers, &member->session);
+    group_timer_stop(timers, &member->revoke);
+    group_timer_stop(timers, &member->rejoin);
+    str_disown(&member->id);
+    str_disown(&member->instance_id);
+    str_disown(&member->rack_id);
+    str_disown(&member->client_id);
+    str_disown(&member->client_host);
+    str_disown(&member->regex);
+    str_disown(&member->assignor);
+    free(member->topics);
+    free(member->classic);
+    part_set_disown(&member->assigned);
+    part_set_disown(&member->revoking);
+    part_set_disown(&member->target);
+    free(member);
+}
+
+void consumer_free(struct consumer_group *consumer)
+{
+    void *regex;
+    if (consumer == NULL)
+        return;
+    list_each_safe (struct consumer_member, member, &consumer->members, link)
+        member_free(member);
+    for (size_t i = 0; map_next(&consumer->regexes, &i, NULL, &regex);)
+        consumer_regex_free(regex);
+    map_fini(&consumer->by_id);
+    map_fini(&consumer->statics);
+    map_fini(&consumer->owners);
+    map_fini(&consumer->regexes);
+    free(consumer);
+}
+
+const char *consumer_state_name(const struct consumer_group *consumer)
+{
+    if (consumer->member_count == 0)
+        return "Empty";
+    if (consumer->epoch > consumer->target_epoch)
+        return "Assigning";
+    list_each (struct consumer_member, member, &consumer->members, link)
+        if (member->state != MEMBER_STABLE || member->epoch != consumer->target_epoch)
+            return "Reconciling";
+    return "Stable";
+}
+
+size_t consumer_regex_users(const struct consumer_group *consumer, struct str regex)
+{
+    size_t count = 0;
+    list_each (struct consumer_member, member, &consumer->members, link)
+        count += str_is_set(member->regex) && str_eq(member->regex, regex);
+    return count;
+}
+
+/* --- members --- */
+
+struct consumer_member *consumer_find(const struct consumer_group *consumer, struct str id)
+{
+    return map_get(&consumer->by_id, id);
+}
+
+struct consumer_member *consumer_static(const struct consumer_group *consumer, struct str instance_id)
+{
+    return str_is_null(instance_id) ? NULL : map_get(&consumer->statics, instance_id);
+}
+
+void consumer_touch(struct consumer_member *member, int64_t now_ms)
+{
+    struct groups *groups = member->group->groups;
+    int64_t session_ms =
+        member->classic != NULL ? member->classic_session_ms : groups->options.consumer_session_timeout_ms;
+    group_timer_start(&groups->timers, &member->session, now_ms + session_ms);
+}
+
+/* Fences the members of the group that are due now: each timer stands for all of them, so that one decision sees
+ * them together. A decision whose records cannot be appended is tried again in a while. */
+static void fence_due(struct group *group, struct consumer_member *first, int64_t now_ms,
+                      struct replay_records *out)
+{
+    enum { RETRY_MS = 1000 };
+    struct group_timers *timers = &group->groups->timers;
+    struct group_timer *of[3];
+    vec(struct consumer_member *) due = {0};
+    list_each (struct consumer_member, member, &group->consumer->members, link) {
+        bool is_due = member == first;
+        of[0] = &member->session;
+        of[1] = &member->revoke;
+        of[2] = &member->rejoin;
+        for (size_t i = 0; i < COUNT_OF(of); i++) {
+            if (of[i]->heap_pos == 0 || of[i]->due_ms > now_ms)
+                continue;
+            is_due = true;
+            group_timer_stop(timers, of[i]);
+        }
+        if (!is_due)
+            continue;
+        group_timer_start(timers, &member->session, now_ms + RETRY_MS); /* stops when apply removes it */
+        vec_push(&due, member);
+    }
+    consumer_fence(group, due.at, due.len, now_ms, out);
+    vec_fini(&due);
+}
+
+static void session_end(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
+{
+    struct consumer_member *member = LIST_ENTRY(timer, struct consumer_member, session);
+    fence_due(member->group, member, now_ms, out);
+}
+
+static void revoke_end(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
+{
+    struct consumer_member *member = LIST_ENTRY(timer, struct consumer_member, revoke);
+    fence_due(member->group, member, now_ms, out);
+}
+
+static void rejoin_end(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
+{
+    struct consumer_member *member = LIST_ENTRY(timer, struct consumer_member, rejoin);
+    fence_due(member->group, member, now_ms, out);
+}
+
+struct consumer_member *consumer_member_make(struct group *group, struct str id)
+{
+    struct consumer_group *consumer = consumer_of(group);
+    struct consumer_member *member = consumer_find(consumer, id);
+    if (member != NULL)
+        return member;
+    member = mem_new(struct consumer_member);
+    member->group = group;
+    member->id = str_own(id);
+    member->client_id = str_own(STR(""));
+    member->client_host = str_own(STR(""));
+    member->topics = name_list_new(NULL, 0);
+    member->session.fire = session_end;
+    member->revoke.fire = revoke_end;
+    member->rejoin.fire = rejoin_end;
+    list_push_back(&consumer->members, &member->link);
+    consumer->member_count++;
+    map_put(&consumer->by_id, id, member);
+    return member;
+}
+
+/* --- owners --- */
+
+static struct str owner_key(const struct topic_part *part, char key[20])
+{
+    memcpy(key, part->topic.bytes, 16);
+    store_be32(key + 16, (uint32_t)part->partition);
+    return str_of(key, 20);
+}
+
+struct consumer_member *consumer_owner(const struct consumer_group *consumer, const struct topic_part *part)
+{
+    char key[20];
+    return map_get(&consumer->owners, owner_key(part, key));
+}
+
+static void release(struct consumer_group *consumer, const struct consumer_member *member,
+                    const struct part_set *set)
+{
+    char key[20];
+    for (size_t i = 0; i < set->len; i++)
+        if (consumer_owner(consumer, &set->at[i]) == member) /* V1 */
+            map_remove(&consumer->owners, owner_key(&set->at[i], key));
+}
+
+static void take(struct consumer_group *consumer, struct consumer_member *member, const struct part_set *set)
+{
+    char key[20];
+    for (size_t i = 0; i < set->len; i++)
+        map_put(&consumer->owners, owner_key(&set->at[i], key), member);
+}
+
+void consumer_member_set_parts(struct consumer_group *consumer, struct consumer_member *member,
+                               const struct part_set *assigned, const struct part_set *revoking)
+{
+    struct part_set new_assigned = part_set_own(assigned), new_revoking = part_set_own(revoking);
+    release(consumer, member, &member->assigned);
+    release(consumer, member, &member->revoking);
+    part_set_disown(&member->assigned);
+    part_set_disown(&member->revoking);
+    member->assigned = new_assigned;
+    member->revoking = new_revoking;
+    take(consumer, member, &member->assigned);
+    take(consumer, member, &member->revoking);
+}
+
+void consumer_member_remove(struct group *group, struct consumer_member *member)
+{
+    struct consumer_group *consumer = group->consumer;
+    release(consumer, member, &member->assigned);
+    release(consumer, member, &member->revoking);
+    list_remove(&member->link);
+    consumer->member_count--;
+    map_remove(&consumer->by_id, member->id);
+    if (consumer_static(consumer, member->instance_id) == member)
+        map_remove(&consumer->statics, member->instance_id);
+    member_free(member);
+}

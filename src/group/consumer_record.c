@@ -1,0 +1,504 @@
+/* consumer_record.c - consumer groups as Kafka's own records in __consumer_offsets, and back.
+ *
+ *   type  key            value                                                     null value
+ *      3  group          group epoch, hash of the topics' metadata                 the group is gone
+ *      4  group          (older Kafka: the topics' metadata)                       read and ignored
+ *      5  group, member  what it subscribes to, who it is                          the member is gone
+ *      6  group          target epoch and when it was made                         no target
+ *      7  group, member  its target                                                no target
+ *      8  group, member  epoch, state, assigned, to be revoked                     nothing assigned
+ *     16  group, pattern the topics it matched                                     not used any more
+ *
+ * (D1) Any of them may come first: after compaction the order is that of the last change of each key. A record of a member
+ *      makes the member when it is not there yet.
+ * (D2) In the present life, the record's time starts the timers that it implies: a new member's session, the time within
+ *      which partitions have to be given up.
+ */
+#include "group/consumer_int.h"
+
+enum {
+    TYPE_EPOCH = 3,
+    TYPE_TOPICS_OLD = 4,
+    TYPE_MEMBER = 5,
+    TYPE_TARGET_EPOCH = 6,
+    TYPE_TARGET = 7,
+    TYPE_CURRENT = 8,
+    TYPE_REGEX = 16,
+};
+
+typedef struct ConsumerGroupCurrentMemberAssignmentValue_TopicPartitions current_topic;
+
+/* --- to records --- */
+
+/* Adds the record; value NULL: a tombstone. */
+static void add(const struct wire_message *key_msg, const void *key, const struct wire_message *value_msg,
+                const void *value, int64_t now_ms, struct replay_records *out)
+{
+    struct buf key_bytes = {0}, bytes = {0};
+    wire_encode_typed(key_msg, 0, key, &key_bytes);
+    if (value != NULL)
+        wire_encode_typed(value_msg, 0, value, &bytes);
+    replay_add(out, buf_str(&key_bytes), value != NULL ? buf_str(&bytes) : STR_NULL, now_ms);
+    buf_fini(&key_bytes);
+    buf_fini(&bytes);
+}
+
+static void add_epoch(struct str group, const struct ConsumerGroupMetadataValue *value, int64_t now_ms,
+                      struct replay_records *out)
+{
+    struct ConsumerGroupMetadataKey key = {.GroupId = group};
+    add(&ConsumerGroupMetadataKey_message, &key, &ConsumerGroupMetadataValue_message, value, now_ms, out);
+}
+
+void record_group_epoch(struct str group, int32_t epoch, int64_t hash, int64_t now_ms,
+                        struct replay_records *out)
+{
+    add_epoch(group, &(struct ConsumerGroupMetadataValue){.Epoch = epoch, .MetadataHash = hash}, now_ms, out);
+}
+
+/* The classic side of a member, in the arena; NULL when it has none. */
+static struct ConsumerGroupMemberMetadataValue_ClassicMemberMetadata *
+classic_value(const struct consumer_member *member, struct arena *arena)
+{
+    if (member->classic == NULL)
+        return NULL;
+    struct ConsumerGroupMemberMetadataValue_ClassicMemberMetadata *value =
+        wire_new(&WIRE_ConsumerGroupMemberMetadataValue_ClassicMemberMetadata, 1, arena);
+    value->SessionTimeoutMs = member->classic_session_ms;
+    WIRE_ALLOC(arena, value->SupportedProtocols, ConsumerGroupMemberMetadataValue_ClassicProtocol,
+               member->classic->count);
+    for (size_t i = 0; i < member->classic->count; i++) {
+        value->SupportedProtocols.at[i].Name = member->classic->at[i].name;
+        value->SupportedProtocols.at[i].Metadata = member->classic->at[i].metadata;
+    }
+    return value;
+}
+
+void record_member(struct str group, const struct consumer_member *member, int64_t now_ms,
+                   struct replay_records *out)
+{
+    struct arena arena = {0};
+    struct ConsumerGroupMemberMetadataKey key = {.GroupId = group, .MemberId = member->id};
+    struct ConsumerGroupMemberMetadataValue value = {
+        .InstanceId = member->instance_id,
+        .RackId = member->rack_id,
+        .ClientId = member->client_id,
+        .ClientHost = member->client_host,
+        .SubscribedTopicNames = {(struct str *)member->topics->at, (int32_t)member->topics->len},
+        .SubscribedTopicRegex = member->regex,
+        .RebalanceTimeoutMs = member->rebalance_timeout_ms,
+        .ServerAssignor = member->assignor,
+        .ClassicMemberMetadata = classic_value(member, &arena),
+    };
+    add(&ConsumerGroupMemberMetadataKey_message, &key, &ConsumerGroupMemberMetadataValue_message, &value,
+        now_ms, out);
+    arena_fini(&arena);
+}
+
+static void add_target_epoch(struct str group, const struct ConsumerGroupTargetAssignmentMetadataValue *value,
+                             int64_t now_ms, struct replay_records *out)
+{
+    struct ConsumerGroupTargetAssignmentMetadataKey key = {.GroupId = group};
+    add(&ConsumerGroupTargetAssignmentMetadataKey_message, &key,
+        &ConsumerGroupTargetAssignmentMetadataValue_message, value, now_ms, out);
+}
+
+void record_target_epoch(struct str group, int32_t epoch, int64_t now_ms, struct replay_records *out)
+{
+    struct ConsumerGroupTargetAssignmentMetadataValue value = {.AssignmentEpoch = epoch,
+                                                               .AssignmentTimestamp = now_ms};
+    add_target_epoch(group, &value, now_ms, out);
+}
+
+static void add_target(struct str group, struct str member,
+                       const struct ConsumerGroupTargetAssignmentMemberValue *value, int64_t now_ms,
+                       struct replay_records *out)
+{
+    struct ConsumerGroupTargetAssignmentMemberKey key = {.GroupId = group, .MemberId = member};
+    add(&ConsumerGroupTargetAssignmentMemberKey_message, &key,
+        &ConsumerGroupTargetAssignmentMemberValue_message, value, now_ms, out);
+}
+
+void record_target(struct str group, struct str member, const struct part_set *parts, int64_t now_ms,
+                   struct replay_records *out)
+{
+    struct arena arena = {0};
+    struct ConsumerGroupTargetAssignmentMemberValue value = {0};
+    PART_SET_WRITE(parts, value.TopicPartitions, ConsumerGroupTargetAssignmentMemberValue_TopicPartition,
+                   &arena);
+    add_target(group, member, &value, now_ms, out);
+    arena_fini(&arena);
+}
+
+static void fill_epochs(const struct part_set *parts, current_topic *rows, struct arena *arena)
+{
+    for (size_t from = 0, to; from < parts->len; from = to, rows++) {
+        to = part_set_run(parts, from);
+        rows->AssignmentEpochs.at = part_set_epochs(parts, from, to, arena);
+        rows->AssignmentEpochs.len = (int32_t)(to - from);
+    }
+}
+
+static void add_current(struct str group, struct str member,
+                        const struct ConsumerGroupCurrentMemberAssignmentValue *value, int64_t now_ms,
+                        struct replay_records *out)
+{
+    struct ConsumerGroupCurrentMemberAssignmentKey key = {.GroupId = group, .MemberId = member};
+    add(&ConsumerGroupCurrentMemberAssignmentKey_message, &key,
+        &ConsumerGroupCurrentMemberAssignmentValue_message, value, now_ms, out);
+}
+
+void record_current(struct str group, const struct consumer_member *member, int64_t now_ms,
+                    struct replay_records *out)
+{
+    struct arena arena = {0};
+    struct ConsumerGroupCurrentMemberAssignmentValue value = {
+        .MemberEpoch = member->epoch,
+        .PreviousMemberEpoch = member->previous_epoch,
+        .State = (int8_t)member->state,
+    };
+    PART_SET_WRITE(&member->assigned, value.AssignedPartitions,
+                   ConsumerGroupCurrentMemberAssignmentValue_TopicPartitions, &arena);
+    PART_SET_WRITE(&member->revoking, value.PartitionsPendingRevocation,
+                   ConsumerGroupCurrentMemberAssignmentValue_TopicPartitions, &arena);
+    fill_epochs(&member->assigned, value.AssignedPartitions.at, &arena);
+    fill_epochs(&member->revoking, value.PartitionsPendingRevocation.at, &arena);
+    add_current(group, member->id, &value, now_ms, out);
+    arena_fini(&arena);
+}
+
+static void add_regex(struct str group, struct str pattern,
+                      const struct ConsumerGroupRegularExpressionValue *value, int64_t now_ms,
+                      struct replay_records *out)
+{
+    struct ConsumerGroupRegularExpressionKey key = {.GroupId = group, .RegularExpression = pattern};
+    add(&ConsumerGroupRegularExpressionKey_message, &key, &ConsumerGroupRegularExpressionValue_message, value,
+        now_ms, out);
+}
+
+void record_regex(struct str group, struct str pattern, const struct consumer_regex *regex, int64_t now_ms,
+                  struct replay_records *out)
+{
+    struct ConsumerGroupRegularExpressionValue value = {
+        .Topics = {regex->topics->at, (int32_t)regex->topics->len},
+        .Version = regex->version,
+        .Timestamp = regex->resolved_ms,
+    };
+    add_regex(group, pattern, &value, now_ms, out);
+}
+
+void record_regex_gone(struct str group, struct str pattern, int64_t now_ms, struct replay_records *out)
+{
+    add_regex(group, pattern, NULL, now_ms, out);
+}
+
+void record_member_gone(struct str group, struct str member, int64_t now_ms, struct replay_records *out)
+{
+    struct ConsumerGroupMemberMetadataKey key = {.GroupId = group, .MemberId = member};
+    add_current(group, member, NULL, now_ms, out);
+    add_target(group, member, NULL, now_ms, out);
+    add(&ConsumerGroupMemberMetadataKey_message, &key, NULL, NULL, now_ms, out);
+}
+
+void record_consumer(const struct group *group, int64_t now_ms, struct replay_records *out)
+{
+    const struct consumer_group *consumer = group->consumer;
+    struct str pattern;
+    void *regex;
+    list_each (struct consumer_member, member, &consumer->members, link)
+        record_member(group->name, member, now_ms, out);
+    for (size_t i = 0; map_next(&consumer->regexes, &i, &pattern, &regex);)
+        record_regex(group->name, pattern, regex, now_ms, out);
+    record_group_epoch(group->name, consumer->epoch, consumer->metadata_hash, now_ms, out);
+    list_each (struct consumer_member, member, &consumer->members, link)
+        record_target(group->name, member->id, &member->target, now_ms, out);
+    record_target_epoch(group->name, consumer->target_epoch, consumer->target_ms, out);
+    list_each (struct consumer_member, member, &consumer->members, link)
+        record_current(group->name, member, now_ms, out);
+}
+
+void record_consumer_gone(const struct group *group, int64_t now_ms, struct replay_records *out)
+{
+    const struct consumer_group *consumer = group->consumer;
+    struct str pattern;
+    list_each (struct consumer_member, member, &consumer->members, link)
+        record_member_gone(group->name, member->id, now_ms, out);
+    for (size_t i = 0; map_next(&consumer->regexes, &i, &pattern, NULL);)
+        record_regex_gone(group->name, pattern, now_ms, out);
+    add_target_epoch(group->name, NULL, now_ms, out);
+    add_epoch(group->name, NULL, now_ms, out);
+}
+
+/* --- from records --- */
+
+/* A record being applied: the group, and the member where the key names one; either may not be there. */
+struct applying {
+    struct groups *groups;
+    const struct replay_record *rec;
+    struct arena *arena;
+    struct err *err;
+};
+
+static bool decode_key(struct applying *a, const struct wire_message *msg, void *key)
+{
+    return wire_decode(msg, 0, str_sub(a->rec->key, 2, a->rec->key.len), key, NULL, a->arena, a->err);
+}
+
+/* *value_msg's struct, or nothing when the record is a tombstone. */
+static bool decode_value(struct applying *a, const struct wire_message *msg, void *value)
+{
+    return str_is_null(a->rec->value) || wire_decode_value(msg, a->rec->value, value, a->arena, a->err);
+}
+
+static bool gone(const struct applying *a)
+{
+    return str_is_null(a->rec->value);
+}
+
+/* The consumer group of a record with a value: made when it is not there, also from a group that only has offsets. */
+static struct group *group_for(struct applying *a, struct str name)
+{
+    struct group *group = group_find_or_make(a->groups, name);
+    if (group->consumer == NULL)
+        group_become_consumer(group);
+    return group;
+}
+
+static struct consumer_member *known_member(struct applying *a, struct str group_name, struct str id)
+{
+    struct group *group = group_find(a->groups, group_name);
+    return group == NULL || group->consumer == NULL ? NULL : consumer_find(group->consumer, id);
+}
+
+static bool apply_epoch(struct applying *a)
+{
+    struct ConsumerGroupMetadataKey key;
+    struct ConsumerGroupMetadataValue value;
+    if (!decode_key(a, &ConsumerGroupMetadataKey_message, &key) ||
+        !decode_value(a, &ConsumerGroupMetadataValue_message, &value))
+        return false;
+    if (gone(a)) {
+        struct group *group = group_find(a->groups, key.GroupId);
+        if (group != NULL && group->consumer != NULL)
+            group_end_consumer(group, a->rec->timestamp_ms);
+        return true;
+    }
+    struct consumer_group *consumer = group_for(a, key.GroupId)->consumer;
+    consumer->epoch = value.Epoch;
+    consumer->metadata_hash = value.MetadataHash;
+    return true;
+}
+
+static struct protocols *
+own_protocols(const struct ConsumerGroupMemberMetadataValue_ClassicMemberMetadata *value)
+{
+    size_t count = (size_t)MAX(value->SupportedProtocols.len, 0);
+    struct protocol *list = mem_zalloc(count + 1, sizeof *list);
+    for (size_t i = 0; i < count; i++)
+        list[i] =
+            (struct protocol){value->SupportedProtocols.at[i].Name, value->SupportedProtocols.at[i].Metadata};
+    struct protocols *own = protocols_new(list, count);
+    free(list);
+    return own;
+}
+
+static void replace_str(struct str *slot, struct str value)
+{
+    struct str own = str_own(value);
+    str_disown(slot);
+    *slot = own;
+}
+
+static void update_member(struct consumer_member *member,
+                          const struct ConsumerGroupMemberMetadataValue *value)
+{
+    struct consumer_group *consumer = member->group->consumer;
+    if (consumer_static(consumer, member->instance_id) == member)
+        map_remove(&consumer->statics, member->instance_id);
+    replace_str(&member->instance_id, value->InstanceId);
+    if (!str_is_null(member->instance_id))
+        map_put(&consumer->statics, member->instance_id, member);
+    replace_str(&member->rack_id, value->RackId);
+    replace_str(&member->client_id, value->ClientId);
+    replace_str(&member->client_host, value->ClientHost);
+    replace_str(&member->regex, value->SubscribedTopicRegex);
+    replace_str(&member->assignor, value->ServerAssignor);
+    member->rebalance_timeout_ms = value->RebalanceTimeoutMs;
+    free(member->topics);
+    member->topics =
+        name_list_new(value->SubscribedTopicNames.at, (size_t)MAX(value->SubscribedTopicNames.len, 0));
+    free(member->classic);
+    member->classic = NULL;
+    if (value->ClassicMemberMetadata != NULL) {
+        member->classic = own_protocols(value->ClassicMemberMetadata);
+        member->classic_session_ms = value->ClassicMemberMetadata->SessionTimeoutMs;
+    }
+}
+
+static bool apply_member(struct applying *a)
+{
+    struct ConsumerGroupMemberMetadataKey key;
+    struct ConsumerGroupMemberMetadataValue value;
+    if (!decode_key(a, &ConsumerGroupMemberMetadataKey_message, &key) ||
+        !decode_value(a, &ConsumerGroupMemberMetadataValue_message, &value))
+        return false;
+    if (gone(a)) {
+        struct consumer_member *member = known_member(a, key.GroupId, key.MemberId);
+        if (member != NULL)
+            consumer_member_remove(member->group, member);
+        return true;
+    }
+    struct consumer_member *member = consumer_member_make(group_for(a, key.GroupId), key.MemberId);
+    update_member(member, &value);
+    if (a->groups->loaded) /* D2 */
+        consumer_touch(member, a->rec->timestamp_ms);
+    return true;
+}
+
+static bool apply_target_epoch(struct applying *a)
+{
+    struct ConsumerGroupTargetAssignmentMetadataKey key;
+    struct ConsumerGroupTargetAssignmentMetadataValue value;
+    if (!decode_key(a, &ConsumerGroupTargetAssignmentMetadataKey_message, &key) ||
+        !decode_value(a, &ConsumerGroupTargetAssignmentMetadataValue_message, &value))
+        return false;
+    if (gone(a)) {
+        struct group *group = group_find(a->groups, key.GroupId);
+        if (group != NULL && group->consumer != NULL)
+            group->consumer->target_epoch = 0;
+        return true;
+    }
+    struct consumer_group *consumer = group_for(a, key.GroupId)->consumer;
+    consumer->target_epoch = value.AssignmentEpoch;
+    consumer->target_ms = value.AssignmentTimestamp;
+    return true;
+}
+
+static bool apply_target(struct applying *a)
+{
+    struct ConsumerGroupTargetAssignmentMemberKey key;
+    struct ConsumerGroupTargetAssignmentMemberValue value;
+    struct part_set target = {0};
+    struct consumer_member *member;
+    if (!decode_key(a, &ConsumerGroupTargetAssignmentMemberKey_message, &key) ||
+        !decode_value(a, &ConsumerGroupTargetAssignmentMemberValue_message, &value))
+        return false;
+    if (gone(a)) {
+        member = known_member(a, key.GroupId, key.MemberId);
+    } else {
+        member = consumer_member_make(group_for(a, key.GroupId), key.MemberId); /* D1 */
+        PART_SET_READ(&target, value.TopicPartitions, a->arena);
+    }
+    if (member != NULL) {
+        part_set_disown(&member->target);
+        member->target = part_set_own(&target);
+    }
+    return true;
+}
+
+/* A set with the epochs that the record gives, or the member's where it gives none (records of older Kafka). */
+static struct part_set read_current(const current_topic *rows, int32_t count, int32_t epoch,
+                                    struct arena *arena)
+{
+    struct part_set set = {0};
+    size_t total = 0;
+    for (int32_t i = 0; i < count; i++)
+        total += (size_t)MAX(rows[i].Partitions.len, 0);
+    set.at = arena_array(arena, struct topic_part, total);
+    for (int32_t i = 0; i < count; i++)
+        for (int32_t j = 0; j < rows[i].Partitions.len; j++)
+            set.at[set.len++] =
+                (struct topic_part){rows[i].TopicId, rows[i].Partitions.at[j],
+                                    j < rows[i].AssignmentEpochs.len ? rows[i].AssignmentEpochs.at[j]
+                                                                     : epoch};
+    part_set_sort(&set);
+    return set;
+}
+
+static bool apply_current(struct applying *a)
+{
+    struct ConsumerGroupCurrentMemberAssignmentKey key;
+    struct ConsumerGroupCurrentMemberAssignmentValue value;
+    static const struct part_set none = {0};
+    if (!decode_key(a, &ConsumerGroupCurrentMemberAssignmentKey_message, &key) ||
+        !decode_value(a, &ConsumerGroupCurrentMemberAssignmentValue_message, &value))
+        return false;
+    if (gone(a)) {
+        struct consumer_member *member = known_member(a, key.GroupId, key.MemberId);
+        if (member != NULL)
+            consumer_member_set_parts(member->group->consumer, member, &none, &none);
+        return true;
+    }
+    if (value.State != MEMBER_STABLE && value.State != MEMBER_UNREVOKED && value.State != MEMBER_UNRELEASED)
+        return err_set(a->err, ERR_CORRUPT, "state %d of a group's member is not known", value.State);
+    struct group *group = group_for(a, key.GroupId);
+    struct consumer_member *member = consumer_member_make(group, key.MemberId);
+    struct part_set assigned =
+        read_current(value.AssignedPartitions.at, value.AssignedPartitions.len, value.MemberEpoch, a->arena);
+    struct part_set revoking =
+        read_current(value.PartitionsPendingRevocation.at, value.PartitionsPendingRevocation.len,
+                     value.MemberEpoch, a->arena);
+    member->epoch = value.MemberEpoch;
+    member->previous_epoch = value.PreviousMemberEpoch;
+    member->state = (enum consumer_member_state)value.State;
+    consumer_member_set_parts(group->consumer, member, &assigned, &revoking);
+    if (member->state != MEMBER_UNREVOKED)
+        group_timer_stop(&a->groups->timers, &member->revoke);
+    else if (a->groups->loaded) /* D2 */
+        group_timer_start(&a->groups->timers, &member->revoke,
+                          a->rec->timestamp_ms + member->rebalance_timeout_ms);
+    return true;
+}
+
+static bool apply_regex(struct applying *a)
+{
+    struct ConsumerGroupRegularExpressionKey key;
+    struct ConsumerGroupRegularExpressionValue value;
+    if (!decode_key(a, &ConsumerGroupRegularExpressionKey_message, &key) ||
+        !decode_value(a, &ConsumerGroupRegularExpressionValue_message, &value))
+        return false;
+    struct group *group = gone(a) ? group_find(a->groups, key.GroupId) : group_for(a, key.GroupId);
+    if (group == NULL || group->consumer == NULL)
+        return true;
+    struct consumer_regex *old;
+    if (gone(a)) {
+        old = map_remove(&group->consumer->regexes, key.RegularExpression);
+    } else {
+        struct consumer_regex *regex = mem_new(struct consumer_regex);
+        regex->topics = name_list_new(value.Topics.at, (size_t)MAX(value.Topics.len, 0));
+        regex->version = value.Version;
+        regex->resolved_ms = value.Timestamp;
+        old = map_put(&group->consumer->regexes, key.RegularExpression, regex);
+    }
+    consumer_regex_free(old);
+    return true;
+}
+
+static const struct {
+    uint16_t type;
+    bool (*apply)(struct applying *a);
+} appliers[] = {
+    {TYPE_EPOCH, apply_epoch},   {TYPE_TOPICS_OLD, NULL},
+    {TYPE_MEMBER, apply_member}, {TYPE_TARGET_EPOCH, apply_target_epoch},
+    {TYPE_TARGET, apply_target}, {TYPE_CURRENT, apply_current},
+    {TYPE_REGEX, apply_regex},
+};
+
+bool consumer_knows(uint16_t type)
+{
+    for (size_t i = 0; i < COUNT_OF(appliers); i++)
+        if (appliers[i].type == type)
+            return true;
+    return false;
+}
+
+bool consumer_apply(struct groups *groups, const struct replay_record *rec, struct arena *arena,
+                    struct err *err)
+{
+    struct applying applying = {groups, rec, arena, err};
+    uint16_t type = load_be16(rec->key.ptr);
+    for (size_t i = 0; i < COUNT_OF(appliers); i++)
+        if (appliers[i].type == type)
+            return appliers[i].apply == NULL || appliers[i].apply(&applying);
+    return err_set(err, ERR_CORRUPT, "record type %u is not known", type);
+}

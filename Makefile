@@ -9,7 +9,7 @@ CCACHE := $(shell command -v ccache >/dev/null && echo -DCMAKE_C_COMPILER_LAUNCH
 CONFIGURE = cmake -S . -G Ninja $(CCACHE)
 quiet = log=$$(mktemp); $(1) >$$log 2>&1 || { cat $$log; rm -f $$log; exit 1; }; rm -f $$log
 
-.PHONY: all demo data test check san tsan fuzz bench install fmt clean help setup conformance
+.PHONY: all demo data test check san tsan fuzz bench install fmt clean help setup conformance peers
 
 all: setup ## build build/rialto
 	@test -f $(BUILD)/build.ninja || { $(call quiet,$(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release); }
@@ -31,6 +31,12 @@ test: ## all tests, unit to end to end; T=regex picks some
 	@test -f $(BUILD)/build.ninja || { $(call quiet,$(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release); }
 	@ninja -C $(BUILD) -j $(JOBS)
 	@exec python3 tools/run_tests.py $(BUILD) $(if $(T),-R '$(T)')
+
+peers: ## the full matrix of Kafka clients and tools (doc/compatibility.md); T='kcat java' picks some
+	@tools/setup test peers
+	@test -f $(BUILD)/build.ninja || { $(call quiet,$(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release); }
+	@ninja -C $(BUILD) -j $(JOBS) rialto
+	@exec python3 test/peer/run $(BUILD)/rialto $(BUILD)/peer --full $(T)
 
 conformance: ## SQL conformance cases: make conformance DIR=path/to/sql
 	@ninja -C $(BUILD) -j $(JOBS) conformance

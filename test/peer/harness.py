@@ -3,6 +3,13 @@
 A test produces COUNT records with a client, has the broker killed (SIGKILL) and restarted in the middle, consumes them in a
 group with another kill in the middle, and checks that every record came once and each partition in order. Python's
 standard library only; clients bring their own.
+
+A client in another language is a program that is called with ADDRESS COUNT PARTITIONS and prints lines; `converse` follows them:
+
+    pause                                 kill the broker, start it again, answer with an empty line
+    record PARTITION OFFSET KEY VALUE     a record was read; in order of arrival
+    fact NAME VALUE                       to be compared with what the test wants
+    end                                   the last line: it went to its end
 """
 import os
 import re
@@ -35,6 +42,7 @@ class Broker:
         self.directory = tempfile.mkdtemp(prefix="rialto-peer-")
         self.options = [f"kafka.listen=127.0.0.1:{self.port}", f"num.partitions={PARTITIONS}", *options]
         self.process = None
+        self.told = False
         self.log = open(os.path.join(self.directory, "stderr"), "ab")
 
     @property
@@ -72,8 +80,14 @@ class Broker:
         with open(self.log.name, "rb") as log:
             return log.read().decode(errors="replace")
 
+    def tell(self):
+        """Prints what the broker wrote, once."""
+        if not self.told:
+            sys.stderr.write(self.stderr())
+        self.told = True
+
     def fail(self, text):
-        sys.stderr.write(self.stderr())
+        self.tell()
         sys.exit(f"FAILED: {text}")
 
     def __enter__(self):
@@ -86,7 +100,7 @@ class Broker:
             shutil.rmtree(self.directory)
         elif self.process.poll() is None:
             self.kill()
-            sys.stderr.write(self.stderr())
+            self.tell()
 
 
 def record(number):
@@ -115,5 +129,45 @@ def check_once_in_order(seen, count=COUNT):
         sys.exit(f"FAILED: {len(by_value)} of {count} records came, the first missing is {missing[0]}")
 
 
+def converse(broker, command):
+    """Runs a client program and follows what it prints; returns its records and facts."""
+    seen, facts, ended = [], {}, False
+    command = [*command, broker.address, str(COUNT), str(PARTITIONS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        for line in client.stdout:
+            words = line.split()
+            if words[:1] == ["pause"]:
+                broker.restart()
+                client.stdin.write("\n")
+                client.stdin.flush()
+            elif words[:1] == ["record"]:
+                seen.append((int(words[1]), int(words[2]), words[3], words[4]))
+            elif words[:1] == ["fact"]:
+                facts[words[1]] = line.split(" ", 2)[2].strip()
+            elif words[:1] == ["end"]:
+                ended = True
+            else:
+                sys.stderr.write(line)
+    if client.returncode != 0 or not ended:
+        broker.fail(f"{os.path.basename(command[0])} ended with status {client.returncode}")
+    return seen, facts
+
+
+def check_program(name, command, wanted, *options):
+    """The whole test of a client program: its records once and in order, its facts as wanted."""
+    with Broker(*options) as broker:
+        seen, facts = converse(broker, command)
+        check_once_in_order(seen)
+        different = {key: (wanted.get(key), facts.get(key)) for key in {**wanted, **facts} if wanted.get(key) != facts.get(key)}
+        if different:
+            broker.fail(f"wanted and found differ: {different}")
+    passed(name, f"{COUNT} records over kills, {len(facts)} facts")
+
+
 def passed(name, detail):
     print(f"passed: {name}: {detail}")
+
+
+def full_matrix():
+    """True in `make peers`: versions and combinations that are too many for every run."""
+    return os.environ.get("PEER_FULL") == "1"

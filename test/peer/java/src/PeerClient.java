@@ -9,9 +9,10 @@ import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.*;
 
 /**
- * The Java client's part of test_java.py. Prints lines for it: "pause" wants the broker killed and restarted, and goes on when a
- * line comes back; "record PARTITION OFFSET KEY VALUE" is a record that was read; "fact NAME VALUE" is something to check.
+ * The Java client's part of test_java.py: calls that the clients 3.x and 4.x both have. Prints what harness.py
+ * (converse) describes.
  */
+@SuppressWarnings({"deprecation", "removal"})
 public class PeerClient {
     static final String TOPIC = "plain", GROUP = "java-group";
     static final Scanner in = new Scanner(System.in);
@@ -97,8 +98,8 @@ public class PeerClient {
             System.out.println("fact policy " + admin.describeConfigs(List.of(resource)).all().get().get(resource).get("cleanup.policy").value());
             System.out.println("fact partitions " + admin.describeTopics(List.of("made")).allTopicNames().get().get("made").partitions().size());
             System.out.println("fact nodes " + admin.describeCluster().nodes().get().size());
-            System.out.println("fact state " + admin.describeConsumerGroups(List.of(GROUP)).all().get().get(GROUP).groupState());
-            System.out.println("fact groups " + admin.listGroups().all().get().size());
+            System.out.println("fact state " + admin.describeConsumerGroups(List.of(GROUP)).all().get().get(GROUP).state());
+            System.out.println("fact groups " + admin.listConsumerGroups().all().get().size());
             System.out.println("fact offsets " + admin.listConsumerGroupOffsets(GROUP).partitionsToOffsetAndMetadata().get()
                 .values().stream().mapToLong(OffsetAndMetadata::offset).sum());
             admin.removeMembersFromConsumerGroup(GROUP, new RemoveMembersFromConsumerGroupOptions(

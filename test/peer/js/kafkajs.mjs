@@ -1,0 +1,114 @@
+// The kafkajs part of test_kafkajs.py: idempotent producer, group and admin over kills. Prints what harness.py (converse) describes.
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createRequire } from "node:module";
+
+const { Kafka, CompressionTypes, Partitioners, ConfigResourceTypes, logLevel } =
+    createRequire(process.env.PEER_JS + "/")("kafkajs");
+
+const TOPIC = "plain", GROUP = "kafkajs-group", CHUNK = 50;
+const [address, count, partitions] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
+const retry = { initialRetryTime: 100, maxRetryTime: 300, retries: 60 };
+const kafka = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING, retry });
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+async function pause() {
+    console.log("pause");
+    await answers.next();
+}
+
+const fact = (name, value) => console.log(`fact ${name} ${value}`);
+
+async function produce() {
+    const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1, createPartitioner: Partitioners.DefaultPartitioner });
+    await producer.connect();
+    for (let n = 0; n < count; n += CHUNK) {
+        const messages = [];
+        for (let i = n; i < Math.min(n + CHUNK, count); i++)
+            messages.push({ key: `key-${i % 17}`, value: `value-${String(i).padStart(6, "0")}`, headers: { n: "x" } });
+        const sent = producer.send({ topic: TOPIC, messages, acks: -1, compression: CompressionTypes.GZIP });
+        if (n === count / 3 || n === count / 2)
+            await pause();
+        await sent;
+    }
+    await producer.disconnect();
+}
+
+// Commits until it is done: kafkajs does not repeat it when the connection is lost.
+async function commit(consumer, place) {
+    for (let tries = 0; ; tries++) {
+        try {
+            return await consumer.commitOffsets([place]);
+        } catch (error) {
+            if (tries === 60)
+                throw error;
+            await sleep(100);
+        }
+    }
+}
+
+// Reads batches, each committed, until `wanted` records were seen or the time is over; calls `half` once, in the middle.
+async function take(wanted, seconds, half) {
+    const consumer = kafka.consumer({ groupId: GROUP, sessionTimeout: 6000, heartbeatInterval: 500, maxBytesPerPartition: 1024,
+                                      maxWaitTimeInMs: 200, retry });
+    let seen = 0, over;
+    const enough = new Promise(resolve => { over = resolve; });
+    await consumer.connect();
+    await consumer.subscribe({ topics: [TOPIC], fromBeginning: true });
+    await consumer.run({
+        autoCommit: false, eachBatchAutoResolve: false,
+        eachBatch: async ({ batch, resolveOffset }) => {
+            for (const message of batch.messages)
+                console.log(`record ${batch.partition} ${message.offset} ${message.key} ${message.value}`);
+            seen += batch.messages.length;
+            await commit(consumer, { topic: TOPIC, partition: batch.partition, offset: String(BigInt(batch.lastOffset()) + 1n) });
+            resolveOffset(batch.lastOffset());
+            if (half && seen >= wanted / 2) {
+                const now = half;
+                half = null;
+                await now();
+            }
+            if (seen >= wanted)
+                over();
+        },
+    });
+    await Promise.race([enough, sleep(seconds * 1000, null, { ref: false })]);
+    return { seen, leave: () => consumer.disconnect() };
+}
+
+async function resume(admin) {
+    await pause();
+    const { seen, leave } = await take(1, 4);
+    fact("extra", seen);
+    fact("state", (await admin.describeGroups([GROUP])).groups[0].state);
+    await leave();
+    const sum = places => places.reduce((all, place) => all + Number(place.offset), 0);
+    fact("committed", sum((await admin.fetchOffsets({ groupId: GROUP, topics: [TOPIC] }))[0].partitions));
+    fact("end", sum(await admin.fetchTopicOffsets(TOPIC)));
+}
+
+async function administer(admin) {
+    const made = { topic: "made", numPartitions: 2, configEntries: [{ name: "cleanup.policy", value: "compact" }] };
+    fact("created", await admin.createTopics({ topics: [made], waitForLeaders: true }));
+    fact("twice", await admin.createTopics({ topics: [made] }));
+    await admin.createPartitions({ topicPartitions: [{ topic: "made", count: 4 }] });
+    fact("partitions", (await admin.fetchTopicMetadata({ topics: ["made"] })).topics[0].partitions.length);
+    const described = await admin.describeConfigs({ resources: [{ type: ConfigResourceTypes.TOPIC, name: "made", configNames: ["cleanup.policy"] }],
+                                                    includeSynonyms: false });
+    fact("policy", described.resources[0].configEntries[0].configValue);
+    fact("groups", (await admin.listGroups()).groups.map(group => group.groupId));
+    fact("nodes", (await admin.describeCluster()).brokers.length);
+    await admin.deleteGroups([GROUP]);
+    await admin.deleteTopics({ topics: ["made"] });
+}
+
+const admin = kafka.admin();
+await admin.connect();
+await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: partitions }], waitForLeaders: true });
+await produce();
+await (await take(count, 60, pause)).leave();
+await resume(admin);
+await administer(admin);
+await admin.disconnect();
+console.log("end");
+process.exit(0);

@@ -1,0 +1,144 @@
+"""Java's side of the client tests: Apache Kafka's command line tools in one process, its servers, and a whole Apache Kafka as a peer.
+
+Each process has a small heap and is ended by the one that started it.
+"""
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import shutil
+import time
+
+from harness import free_port
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def java(libs, *words, heap="256m"):
+    """A command line: small heap, quick start."""
+    return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", os.path.join(libs, "*"), *words]
+
+
+def libs_of(variable="PEER_TOOLS_LIBS"):
+    return os.environ.get(variable) or sys.exit(f"{variable} must name the folder of the jars")
+
+
+class Tools:
+    """Apache Kafka's tools; `tools(CLASS, ARGUMENT...)` gives (status, what was printed). One process: see PeerTools.java."""
+
+    def __init__(self, libs):
+        source = os.path.join(HERE, "java", "src", "PeerTools.java")
+        self.process = subprocess.Popen(java(libs, source), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        text=True)
+
+    def __call__(self, name, *arguments, stdin=None):
+        words = [name, *arguments] + (["<", stdin.replace("\n", "\\n")] if stdin is not None else [])
+        self.process.stdin.write("\t".join(words) + "\n")
+        self.process.stdin.flush()
+        lines = []
+        for line in self.process.stdout:
+            if line.startswith("status "):
+                return int(line.split()[1]), "".join(lines)
+            lines.append(line)
+        sys.exit(f"FAILED: {name} ended its process:\n{''.join(lines)}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
+        self.process.stdout.close()
+
+
+class Server:
+    """A Java server with its configuration file and output in a directory of its own; ended by SIGTERM, then SIGKILL."""
+
+    def __init__(self, libs, name, main, properties, *arguments, heap="256m"):
+        self.directory = tempfile.mkdtemp(prefix=f"rialto-{name}-")
+        self.config = os.path.join(self.directory, "server.properties")
+        self.output = os.path.join(self.directory, "output")
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write("".join(f"{key}={value}\n" for key, value in properties.items()))
+        self.command = java(libs, main, self.config, *arguments, heap=heap)
+        self.process = None
+
+    def start(self):
+        with open(self.output, "ab") as output:
+            self.process = subprocess.Popen(self.command, stdout=output, stderr=output)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def said(self):
+        with open(self.output, "rb") as output:
+            return output.read().decode(errors="replace")
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.stop()
+        if kind is not None:
+            sys.stderr.write(self.said()[-6000:])
+        shutil.rmtree(self.directory)
+
+
+class Kafka(Server):
+    """Apache Kafka, one node, on a port of its own."""
+
+    def __init__(self, libs):
+        port, controller = free_port(), free_port()
+        super().__init__(libs, "kafka", "kafka.Kafka", {}, heap="384m")
+        self.libs, self.address = libs, f"127.0.0.1:{port}"
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(f"""process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={self.directory}/data
+num.partitions=3
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+""")
+
+    def start(self):
+        subprocess.run(java(self.libs, "kafka.tools.StorageTool", "format", "--standalone", "-t", "AAAAAAAAQACAAAAAAAAAAQ", "-c",
+                            self.config), check=True, stdout=subprocess.DEVNULL)
+        super().start()
+
+
+def wait_for(what, seconds, condition):
+    """Calls `condition` until it gives something true, which is returned."""
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            sys.exit(f"FAILED: {what} did not come within {seconds} s")
+        time.sleep(0.2)
+
+
+def found(pattern, text):
+    return re.search(pattern, text, re.MULTILINE) is not None

@@ -53,6 +53,12 @@ class Tools:
         self.process.stdout.close()
 
 
+def apis_of(tools, address):
+    """Names of the APIs that a broker announces."""
+    _, text = tools("org.apache.kafka.tools.BrokerApiVersionsCommand", "--bootstrap-server", address)
+    return set(re.findall(r"^\s(\w+)\(\d+\): \d+", text, re.MULTILINE))
+
+
 class Server:
     """A Java server with its configuration file and output in a directory of its own; ended by SIGTERM, then SIGKILL."""
 

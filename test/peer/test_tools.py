@@ -11,7 +11,7 @@ import re
 import tempfile
 
 from harness import Broker, passed
-from jvm import Tools, libs_of
+from jvm import Tools, apis_of, libs_of
 
 KAFKA = "org.apache.kafka.tools."
 TOPICS, GROUPS = KAFKA + "TopicCommand", KAFKA + "consumer.group.ConsumerGroupCommand"
@@ -99,12 +99,6 @@ def rows(directory, files):
         (None, TOPICS, "@ --delete --topic t1", None, []),
         (None, TOPICS, "@ --describe --topic t1", None, ["Topic 't1' does not exist"]),
     ]
-
-
-def apis_of(tools, address):
-    """Names of the APIs that the broker announces, in CamelCase."""
-    _, text = tools(KAFKA + "BrokerApiVersionsCommand", "--bootstrap-server", address)
-    return set(re.findall(r"^\s(\w+)\(\d+\): \d+", text, re.MULTILINE))
 
 
 def screaming(name):

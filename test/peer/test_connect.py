@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Apache Kafka Connect, distributed mode, with rialto below: a file into a topic and from there into another file, over kills.
+
+The worker keeps its configurations, offsets and states in compacted topics and joins a group of type "connect". Each line must be in the
+topic once and in order (the source's producer is idempotent), and in the second file in order; a sink may repeat lines after a kill.
+PEER_TOOLS_LIBS names the folder of the jars.
+"""
+import json
+import os
+import urllib.error
+import urllib.request
+
+from harness import Broker, free_port, passed
+from jvm import Server, Tools, found, libs_of, wait_for
+
+LINES, TOPIC = 2000, "lines"
+
+
+def worker_properties(broker, port):
+    properties = {
+        "bootstrap.servers": broker.address, "group.id": "connect-cluster", "listeners": f"http://127.0.0.1:{port}",
+        "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+        "value.converter": "org.apache.kafka.connect.storage.StringConverter",
+        "plugin.discovery": "service_load", "offset.flush.interval.ms": "500", "producer.enable.idempotence": "true",
+        "scheduled.rebalance.max.delay.ms": "0", "consumer.auto.offset.reset": "earliest",
+    }
+    for kind in ("config", "offset", "status"):
+        properties[f"{kind}.storage.topic"] = f"worker-{kind}"
+        properties[f"{kind}.storage.replication.factor"] = "1"
+    return properties
+
+
+class Rest:
+    def __init__(self, port):
+        self.base = f"http://127.0.0.1:{port}"
+
+    def __call__(self, method, path, body=None):
+        """The answer, or None while the worker cannot give it (it starts, or rebalances)."""
+        request = urllib.request.Request(self.base + path, method=method, headers={"Content-Type": "application/json"},
+                                         data=None if body is None else json.dumps(body).encode())
+        try:
+            with urllib.request.urlopen(request, timeout=90) as answer:
+                text = answer.read()
+                return json.loads(text) if text else {}
+        except (urllib.error.URLError, ConnectionError):
+            return None
+
+    def running(self, name):
+        status = self("GET", f"/connectors/{name}/status")
+        return status is not None and [task["state"] for task in status["tasks"]] == ["RUNNING"]
+
+
+def create(rest, name, config):
+    wait_for(f"connector {name}", 60, lambda: rest("POST", "/connectors", {"name": name, "config": config}))
+    wait_for(f"task of {name}", 60, lambda: rest.running(name))
+
+
+def lines_of(path):
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def once(lines):
+    """Without repeats: a line counts when it is the next."""
+    kept = []
+    for line in lines:
+        if line == f"line-{len(kept):05d}":
+            kept.append(line)
+    return kept
+
+
+def append(path, numbers):
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("".join(f"line-{n:05d}\n" for n in numbers))
+
+
+def check_topics(broker, tools):
+    """What the worker made, and what the source wrote."""
+    at = ("--bootstrap-server", broker.address)
+    _, text = tools("org.apache.kafka.tools.TopicCommand", *at, "--describe")
+    for kind, partitions in (("config", 1), ("offset", 25), ("status", 5)):
+        if not found(rf"^Topic: worker-{kind}\t.*PartitionCount: {partitions}\t.*cleanup.policy=compact", text):
+            broker.fail(f"worker-{kind} is not as a worker makes it:\n{text}")
+    _, text = tools("org.apache.kafka.tools.consumer.ConsoleConsumer", *at, "--topic", TOPIC, "--from-beginning", "--max-messages",
+                    str(LINES), "--timeout-ms", "20000")
+    written = [line for line in text.splitlines() if line.startswith("line-")]
+    if written != [f"line-{n:05d}" for n in range(LINES)]:
+        broker.fail(f"the topic holds {len(written)} lines, {written[:3]} ... {written[-3:]}")
+    _, text = tools("org.apache.kafka.tools.GetOffsetShell", *at, "--topic", TOPIC)
+    if f"{TOPIC}:0:{LINES}" not in text:
+        broker.fail(f"a line is in the topic twice: {text}")
+
+
+def main():
+    libs, port = libs_of(), free_port()
+    with Broker("num.partitions=1") as broker:
+        worker = Server(libs, "connect", "org.apache.kafka.connect.cli.ConnectDistributed", worker_properties(broker, port))
+        with worker:
+            source, sink = os.path.join(worker.directory, "in"), os.path.join(worker.directory, "out")
+            rest = Rest(port)
+            append(source, range(LINES // 4))
+            wait_for("the worker", 90, lambda: rest("GET", "/connectors") is not None)
+            create(rest, "from-file", {"connector.class": "FileStreamSource", "file": source, "topic": TOPIC, "tasks.max": "1"})
+            create(rest, "to-file", {"connector.class": "FileStreamSink", "file": sink, "topics": TOPIC, "tasks.max": "1"})
+            for quarter in range(1, 4):
+                wait_for("lines", 60, lambda wanted=quarter: len(once(lines_of(sink))) == wanted * LINES // 4)
+                append(source, range(quarter * LINES // 4, (quarter + 1) * LINES // 4))
+                broker.restart()
+            wait_for("all lines", 90, lambda: len(once(lines_of(sink))) == LINES)
+            worker.kill()  # another worker finds everything in the topics
+            worker.start()
+            wait_for("the tasks of the second worker", 90, lambda: rest.running("from-file") and rest.running("to-file"))
+            repeats = len(lines_of(sink)) - LINES
+        with Tools(libs) as tools:
+            check_topics(broker, tools)
+    passed("connect", f"{LINES} lines from file to topic to file, three kills of the broker, one of the worker; {repeats} repeated")
+
+
+main()

@@ -382,7 +382,7 @@ static bool any_dirty(struct flow_runtime *rt)
 static bool all_idle(struct flow_runtime *rt)
 {
     for (int i = 0; i < rt->worker_count; i++)
-        if (!atomic_load(&rt->workers[i].idle))
+        if (!worker_is_idle(&rt->workers[i]))
             return false;
     return true;
 }

@@ -115,7 +115,7 @@ bool flow_is_caught_up(struct flow_runtime *rt)
     pthread_mutex_lock(&rt->lock);
     bool caught_up = !rt->busy && !rt->abort_wanted;
     for (int i = 0; i < rt->worker_count; i++)
-        caught_up &= atomic_load(&rt->workers[i].idle) && !atomic_load(&rt->workers[i].dirty);
+        caught_up &= worker_is_idle(&rt->workers[i]) && !atomic_load(&rt->workers[i].dirty);
     pthread_mutex_unlock(&rt->lock);
     return caught_up;
 }

@@ -28,13 +28,15 @@ struct epoch_input {
     struct client_txn_input at;
 };
 
+enum worker_rest { WORKER_BUSY, WORKER_LOOKING /* found nothing to do, looks once more */, WORKER_IDLE };
+
 struct worker {
     struct flow_runtime *runtime;
     struct thread thread;
     bool started;
     struct mailbox *box;
     struct list tasks;   /* struct worker_task; the worker's alone */
-    _Atomic bool idle;   /* found nothing to do; cleared by readers' notifications */
+    _Atomic int rest;    /* enum worker_rest; made busy by readers' notifications */
     _Atomic bool dirty;  /* has work that is not handed over */
     struct record *recs; /* RUN_ROWS_MAX, for all its tasks */
     uint64_t epoch;      /* that its outputs belong to; the worker's alone, and the committer's when parked */
@@ -115,6 +117,10 @@ void worker_fini(struct worker *worker);
 /* Runs fn(worker, arg) on the worker's thread and waits for it. Not from a worker. */
 void worker_call(struct worker *worker, void (*fn)(struct worker *worker, void *arg), void *arg);
 void worker_wake(struct worker *worker);
+static inline bool worker_is_idle(struct worker *worker)
+{
+    return atomic_load(&worker->rest) == WORKER_IDLE;
+}
 /* The same without waiting: the caller may be inside a callback of this worker. `arg` must live until it ran. */
 void worker_post(struct worker *worker, void (*fn)(struct worker *worker, void *arg), void *arg);
 

@@ -13,6 +13,8 @@
  *      made in a later one.
  * (W3) Too much held output stops the worker until there is a transaction: memory is bounded.
  * (W4) A parked worker has dropped its persistent tasks; they are made again, from what was committed, when it goes on.
+ * (W5) WORKER_IDLE is seen only while no task is ready: a reader's notification makes the task ready, then the worker busy,
+ *      and a worker on its way to idle that was made busy meanwhile stays busy.
  */
 #include "flow/runtime_int.h"
 
@@ -81,7 +83,7 @@ static void on_mail(struct mail *mail, void *arg)
 
 void worker_wake(struct worker *worker)
 {
-    atomic_store(&worker->idle, false);
+    atomic_store(&worker->rest, WORKER_BUSY);
     mailbox_wake(worker->box);
 }
 
@@ -123,7 +125,7 @@ bool worker_task_make(struct worker *worker, struct worker_task *wt, struct err 
         return false;
     }
     connect_progress(query, wt->task);
-    atomic_store(&worker->idle, false);
+    atomic_store(&worker->rest, WORKER_BUSY);
     return true;
 }
 
@@ -379,20 +381,21 @@ static bool any_ready(struct worker *worker)
     return false;
 }
 
-/* Nothing to do: tells the committer, and sleeps. */
+/* Nothing to do: tells the committer, and sleeps. A wake-up while it looks once more wins (W5). */
 static void rest(struct worker *worker)
 {
     struct flow_runtime *rt = worker->runtime;
-    atomic_store(&worker->idle, true);
-    if (any_ready(worker)) {
-        atomic_store(&worker->idle, false);
+    int looking = WORKER_LOOKING;
+    atomic_store(&worker->rest, WORKER_LOOKING);
+    if (any_ready(worker) || !atomic_compare_exchange_strong(&worker->rest, &looking, WORKER_IDLE)) {
+        atomic_store(&worker->rest, WORKER_BUSY);
         return;
     }
     pthread_mutex_lock(&rt->lock);
     pthread_cond_broadcast(&rt->changed);
     pthread_mutex_unlock(&rt->lock);
     struct mail *mail = mailbox_take(worker->box, -1);
-    atomic_store(&worker->idle, false);
+    atomic_store(&worker->rest, WORKER_BUSY);
     if (mail != NULL)
         on_mail(mail, worker);
 }
@@ -419,7 +422,7 @@ void worker_init(struct worker *worker, struct flow_runtime *runtime)
     worker->recs = mem_alloc(RUN_ROWS_MAX * sizeof *worker->recs);
     worker->epoch = runtime->epoch;
     list_init(&worker->tasks);
-    atomic_store(&worker->idle, true);
+    atomic_store(&worker->rest, WORKER_IDLE);
 }
 
 void worker_fini(struct worker *worker)

@@ -49,13 +49,13 @@ check: all ## layers, headers that stand alone, format, docs fresh
 	@BUILD=$(BUILD) tools/check_headers
 	@tools/check_docs $(BUILD)
 
-san: ## all unit tests under ASan and UBSan
+san: ## all tests but the page's under ASan and UBSan, servers included
 	@tools/setup test
 	@test -f build-san/build.ninja || { $(call quiet,$(CONFIGURE) -B build-san -DCMAKE_BUILD_TYPE=Debug -DRIALTO_SANITIZE=address$(comma)undefined -DRIALTO_UI=OFF); }
 	@ninja -C build-san -j $(JOBS)
 	@exec python3 tools/run_tests.py build-san $(if $(T),-R '$(T)')
 
-tsan: ## all unit tests under TSan
+tsan: ## all tests but the page's under TSan, servers included
 	@tools/setup test
 	@test -f build-tsan/build.ninja || { $(call quiet,$(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=Debug -DRIALTO_SANITIZE=thread -DRIALTO_UI=OFF); }
 	@ninja -C build-tsan -j $(JOBS)

@@ -21,6 +21,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from patience import patient  # noqa: E402
 from rawkafka import Connection, batch, crc32c, fetch, produce, text, varint  # noqa: E402
 from server import Server, fail, free_port, wait_until  # noqa: E402
 
@@ -60,7 +61,7 @@ class Ledger:
             self.server.fail(f"{what}: the server is gone")
         self.add(1)
         out = subprocess.run(["kcat", "-C", "-b", self.server.kafka, "-t", "ledger", "-e", "-q", "-o", "beginning", "-f", "%s\n"], capture_output=True,
-                             timeout=60, text=True, check=True).stdout
+                             timeout=patient(60), text=True, check=True).stdout
         numbers = [json.loads(line)["n"] for line in out.splitlines()]
         if numbers != list(range(self.acknowledged)):
             self.server.fail(f"{what}: {self.acknowledged} records were acknowledged, there are {numbers}")
@@ -95,7 +96,7 @@ def is_sanitized(server):
 def throw(port, data, linger=0.0):
     """Sends bytes, takes what comes for a moment, goes away."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=patient(20)) as client:
             client.sendall(data)
             client.settimeout(linger or 0.01)
             client.recv(65536)
@@ -223,14 +224,14 @@ def slow(server, ledger):
     begun = time.monotonic()
     clients = []
     for i in range(200):
-        client = socket.create_connection(("127.0.0.1", [server.kafka_port, *server.http_ports][i % 3]), timeout=40)
+        client = socket.create_connection(("127.0.0.1", [server.kafka_port, *server.http_ports][i % 3]), timeout=patient(40))
         client.sendall([frame(head(3, 1) + b"\0")[:-1], b"GET /info HTTP/1.1\r\nHost: loc", b"POST /ksql HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"][i % 3])
         clients.append(client)
     for i in range(5):
         started = time.monotonic()
         ledger.add(1)
         server.get_json("/info")
-        if time.monotonic() - started > 3:
+        if time.monotonic() - started > patient(3):
             server.fail(f"beside slow clients a request took {time.monotonic() - started:.1f} s")
         for client in clients:  # a byte now and then does not help
             try:
@@ -350,7 +351,7 @@ def large_sql(server, _):
     for what, sql in cases.items():
         started = time.monotonic()
         refused(server, f"1 MB: {what}", "/ksql", {"ksql": sql}, (400, 413, 501))
-        if time.monotonic() - started > 10 and not is_sanitized(server):
+        if time.monotonic() - started > patient(10):
             server.fail(f"1 MB: {what} took {time.monotonic() - started:.1f} s")
     value = "x" * 900000
     server.ksql("CREATE STREAM large (v STRING) WITH (kafka_topic='large', value_format='json', partitions=1);")
@@ -392,11 +393,11 @@ def bad_records(server, ledger):
 def second(server, _):
     """A second server on the same directory, and one on the same port: status 1 and a sentence; the first does not notice."""
     command = [server.program, "server", "--set", "http.listen=127.0.0.1:0"]
-    same_directory = subprocess.run([*command, "--data", str(server.data), "--set", "kafka.listen=127.0.0.1:0"], capture_output=True, text=True, timeout=60)
+    same_directory = subprocess.run([*command, "--data", str(server.data), "--set", "kafka.listen=127.0.0.1:0"], capture_output=True, text=True, timeout=patient(60))
     if same_directory.returncode != 1 or f"in use by another process with id {server.process.pid}" not in same_directory.stderr:
         server.fail(f"a second server on the directory: {same_directory.returncode} {same_directory.stderr}")
     other = server.directory / "other"
-    same_port = subprocess.run([*command, "--data", str(other), "--set", f"kafka.listen={server.kafka}"], capture_output=True, text=True, timeout=60)
+    same_port = subprocess.run([*command, "--data", str(other), "--set", f"kafka.listen={server.kafka}"], capture_output=True, text=True, timeout=patient(60))
     if same_port.returncode != 1 or server.kafka not in same_port.stderr or "in use" not in same_port.stderr:
         server.fail(f"a second server on the port: {same_port.returncode} {same_port.stderr}")
 
@@ -406,7 +407,7 @@ def no_directory(server, _):
     (server.directory / "file").write_text("x")
     for place in (server.directory / "file", server.directory / "file/below", Path("/proc/nowhere")):
         result = subprocess.run([server.program, "server", "--data", str(place), "--set", "kafka.listen=127.0.0.1:0", "--set", "http.listen=127.0.0.1:0"],
-                                capture_output=True, text=True, timeout=60)
+                                capture_output=True, text=True, timeout=patient(60))
         if result.returncode != 1 or str(place) not in result.stderr or result.stderr.count("\n") != 1:
             server.fail(f"data directory {place}: {result.returncode} {result.stderr}")
 
@@ -427,7 +428,7 @@ class Disk:
         return ["nsenter", *users, "--mount", "--target", str(self.keeper.pid)]
 
     def run(self, *command):
-        return subprocess.run([*self.enter, *command], capture_output=True, text=True, timeout=60)
+        return subprocess.run([*self.enter, *command], capture_output=True, text=True, timeout=patient(60))
 
     def remount(self, option):
         if (result := self.run("mount", "-o", f"remount,{option}", str(self.point))).returncode != 0:
@@ -475,7 +476,7 @@ def errors_until_full(server, topic, value, most):
 
 
 def count_of(server, topic):
-    out = subprocess.run(["kcat", "-C", "-b", server.kafka, "-t", topic, "-e", "-q", "-o", "beginning", "-f", "%o\n"], capture_output=True, timeout=60, text=True, check=True).stdout
+    out = subprocess.run(["kcat", "-C", "-b", server.kafka, "-t", topic, "-e", "-q", "-o", "beginning", "-f", "%o\n"], capture_output=True, timeout=patient(60), text=True, check=True).stdout
     offsets = [int(line) for line in out.splitlines()]
     if offsets != list(range(len(offsets))):
         server.fail(f"{topic}: offsets {offsets}")
@@ -553,7 +554,7 @@ def full_start(server, ledger, disk):
     more, _ = errors_until_full(server, b"heap", CHANCE.randbytes(9000), 100)
     server.kill()
     disk.fill(0)
-    process = subprocess.run(["timeout", "-s", "TERM", "4", *server.command()], capture_output=True, text=True, timeout=60)
+    process = subprocess.run(["timeout", "-s", "TERM", "4", *server.command()], capture_output=True, text=True, timeout=patient(60))
     if not process.stdout.startswith("ready in ") and ("space" not in process.stderr or process.returncode != 1):
         server.fail(f"a start on a full disk: {process.returncode} {process.stdout} {process.stderr[-1000:]}")
     disk.free()
@@ -566,7 +567,7 @@ def read_only(server, ledger, disk):
     """A directory that cannot be written: a sentence at the start; at run time errors until it can."""
     server.stop()
     disk.remount("ro")
-    result = subprocess.run(server.command(), capture_output=True, text=True, timeout=60)
+    result = subprocess.run(server.command(), capture_output=True, text=True, timeout=patient(60))
     if result.returncode != 1 or "Read-only file system" not in result.stderr or str(server.data) not in result.stderr:
         server.fail(f"a start on a read-only directory: {result.returncode} {result.stderr}")
     disk.remount("rw")

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from patience import patient  # noqa: E402
 from rawkafka import Connection, batch, produce  # noqa: E402
 from server import Server, fail, wait_until  # noqa: E402
 
@@ -84,14 +85,14 @@ class Crowd:
 
     def pusher(self, chance):
         body = json.dumps({"sql": f"SELECT * FROM {chance.choice(['input', 'sums'])} EMIT CHANGES;", "properties": {"auto.offset.reset": "earliest"}}).encode()
-        with socket.create_connection(("127.0.0.1", self.server.http_port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", self.server.http_port), timeout=patient(20)) as client:
             client.sendall(b"POST /query-stream HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             self.listen(client, chance.uniform(0, 1))
 
     def watcher(self, chance):
         messages = [{"sub": 1, "channel": "flow"}, {"sub": 2, "channel": "tail", "args": {"topic": "input"}}, {"sub": 3, "channel": "tail", "args": {"topic": "SUMS", "from": {"0": "0"}}},
                     {"unsub": 2}, {"sub": 9, "channel": "none"}]
-        with socket.create_connection(("127.0.0.1", self.server.http_port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", self.server.http_port), timeout=patient(20)) as client:
             client.sendall(UPGRADE)
             client.recv(4096)
             for message in messages:

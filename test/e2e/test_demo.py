@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from patience import patient  # noqa: E402
 from server import ROOT, fail, wait_until  # noqa: E402
 
 RECORDS = 1000
@@ -86,7 +87,7 @@ class Demo:
         return dict(line.split("=", 1) for line in lines)
 
     def run(self, *command, check=True):
-        result = subprocess.run(command, cwd=self.directory, env=self.env, capture_output=True, text=True, timeout=120)
+        result = subprocess.run(command, cwd=self.directory, env=self.env, capture_output=True, text=True, timeout=patient(120))
         if check and result.returncode != 0:
             self.fail(f"{command}: status {result.returncode}: {result.stdout}{result.stderr}")
         return result
@@ -106,7 +107,7 @@ class Demo:
     def interrupt(self):
         os.killpg(self.process.pid, signal.SIGINT)
         try:
-            status = self.process.wait(timeout=60)
+            status = self.process.wait(timeout=patient(60))
         except subprocess.TimeoutExpired:
             self.fail("the demo did not end within 60 s of Ctrl-C")
         if status != 0:
@@ -129,7 +130,7 @@ class Demo:
     def __exit__(self, kind, value, trace):
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGINT)
-            self.process.wait(timeout=60)
+            self.process.wait(timeout=patient(60))
         postgres = self.directory / "build/demo/postgres"
         if postgres.is_symlink():
             shutil.rmtree(os.path.realpath(postgres), ignore_errors=True)

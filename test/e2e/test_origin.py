@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from patience import patient  # noqa: E402
 from server import Server, fail, free_port  # noqa: E402
 
 ALLOWED = "http://dev.example:5173"
@@ -69,7 +70,7 @@ def with_port(headers, port):
 
 def ask(port, method, path, headers, body=None):
     """(status, headers, body) of one request; Host only when it is given, else the address."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=patient(20))
     try:
         connection.request(method, path, body=None if body is None else json.dumps(body), headers=with_port(headers, port))
         answer = connection.getresponse()
@@ -82,7 +83,7 @@ def ask_h2(port, headers):
     """Status of GET /info over HTTP/2 with prior knowledge; Host becomes :authority."""
     words = [word for name, value in with_port(headers, port).items() for word in ("-H", f"{name}: {value}")]
     result = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code} %{http_version}", "--http2-prior-knowledge", *words,
-                             f"http://127.0.0.1:{port}/info"], capture_output=True, text=True, timeout=30)
+                             f"http://127.0.0.1:{port}/info"], capture_output=True, text=True, timeout=patient(30))
     status, version = result.stdout.split()
     if version != "2":
         fail(f"HTTP/2 was not spoken: {result.stdout} {result.stderr}")
@@ -94,7 +95,7 @@ def ask_websocket(port, headers):
     lines = {"Host": f"127.0.0.1:{port}", "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
              "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(), **with_port(headers, port)}
     head = "GET /api/v1/live HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items()) + "\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=patient(20)) as client:
         client.sendall(head.encode())
         return int(client.recv(4096).split()[1])
 
@@ -148,7 +149,7 @@ def check_kafka(server):
     """A browser can be made to send HTTP to the Kafka port: it gets nothing, and no bytes of its body are taken for a request."""
     body = b"\0\0\0\x11\0\x12\0\0\0\0\0\7\0\3abc" * 3
     for line in (b"POST / HTTP/1.1", b"GET / HTTP/1.1", b"PUT /x HTTP/1.1"):
-        with socket.create_connection(("127.0.0.1", server.kafka_port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", server.kafka_port), timeout=patient(20)) as client:
             client.sendall(line + b"\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             try:
                 got = client.recv(100)

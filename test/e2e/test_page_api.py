@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from patience import patient  # noqa: E402
 from server import Server, fail, wait_until  # noqa: E402
 
 
@@ -82,7 +83,7 @@ class LiveSocket:
     """As much of a websocket client as the page's socket needs: text frames both ways."""
 
     def __init__(self, server):
-        self.socket = socket.create_connection(("127.0.0.1", server.http_port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", server.http_port), timeout=patient(10))
         self.socket.sendall(f"GET /api/v1/live HTTP/1.1\r\nHost: 127.0.0.1:{server.http_port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode())
         self.file = self.socket.makefile("rb")

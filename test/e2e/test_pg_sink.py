@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from patience import patient  # noqa: E402
 from server import ROOT, Postgres, Server, fail, wait_until  # noqa: E402
 
 
@@ -26,7 +27,7 @@ def produce(server, topic, lines, *options):
     text = "".join(line + "\n" for line in lines).encode()
     for _ in range(40):  # the server may be down at the moment
         result = subprocess.run(["kcat", "-P", "-b", server.kafka, "-t", topic, "-K", "|", "-Z", "-X", "enable.idempotence=true", *options],
-                                input=text, capture_output=True, timeout=60)
+                                input=text, capture_output=True, timeout=patient(60))
         if result.returncode == 0:
             return
         time.sleep(0.2)
@@ -36,7 +37,7 @@ def produce(server, topic, lines, *options):
 def consume(server, topic):
     """(key, value, headers) of all records."""
     out = subprocess.run(["kcat", "-C", "-b", server.kafka, "-t", topic, "-e", "-q", "-o", "beginning", "-f", r"%k\x1f%s\x1f%h\x1e"],
-                         capture_output=True, timeout=60, check=True).stdout.decode()
+                         capture_output=True, timeout=patient(60), check=True).stdout.decode()
     return [record.split("\x1f") for record in out.split("\x1e")[:-1]]
 
 
@@ -76,7 +77,7 @@ def expect_rows(pg, sql, wanted, seconds=30):
     def same():
         last[:] = [rows(pg, sql)]
         return last[0] == wanted
-    until = time.monotonic() + seconds
+    until = time.monotonic() + patient(seconds)
     while not same():
         if time.monotonic() > until:
             fail(f"{sql}:\n  got    {last[0]}\n  wanted {wanted}")

@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """The transactions pipeline, whole: N records through topic, SQL, look-ups, push query; numbers by arithmetic.
 
-    test_pipeline.py BUILD [RATE]
-
-RATE: records a second while the server is killed; less than 1500 for programs with sanitizers, which start slowly.
+    test_pipeline.py BUILD
 
 Ten users pay ten times the leading digit of their id (0 counts as 10). However the records fall into windows: per user the sum
 over all windows is count x amount, and all counts together are N. The same must be seen in the topic (kcat), by a pull query
@@ -19,6 +17,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from patience import PATIENCE, patient  # noqa: E402
 from server import ROOT, Postgres, Server, fail, wait_until  # noqa: E402
 
 N = 10000
@@ -53,7 +52,7 @@ def from_pull(server):
 def from_topic(server):
     """The last value of each key, read with kcat: key bytes are the user id and the window start, 8 bytes big endian."""
     out = subprocess.run(["kcat", "-C", "-b", server.kafka, "-t", "window_transactions", "-e", "-q", "-o", "beginning",
-                          "-X", "isolation.level=read_committed", "-f", "%K %S %k%s"], capture_output=True, timeout=60, check=True).stdout
+                          "-X", "isolation.level=read_committed", "-f", "%K %S %k%s"], capture_output=True, timeout=patient(60), check=True).stdout
     windows = {}
     while out:
         key_size, value_size, rest = out.split(b" ", 2)
@@ -69,7 +68,7 @@ def from_push(server, wanted):
     body = json.dumps({"sql": sql, "properties": {"auto.offset.reset": "earliest"}})
     curl = subprocess.Popen(["curl", "-sN", "-X", "POST", "-d", body, server.http + "/query-stream"], stdout=subprocess.PIPE)
     windows = {}
-    until = time.monotonic() + 60
+    until = time.monotonic() + patient(60)
     try:
         header = json.loads(curl.stdout.readline())
         if header["columnNames"] != ["USER_ID", "WINDOWSTART", "PAYMENTS", "TOTAL"]:
@@ -92,7 +91,7 @@ def datagen(server, *options):
 
 
 def finish(load):
-    _, stderr = load.communicate(timeout=120)
+    _, stderr = load.communicate(timeout=patient(120))
     if load.returncode != 0:
         fail(f"datagen: status {load.returncode}: {stderr.decode()}")
 
@@ -135,11 +134,11 @@ def from_postgres(pg):
     return {(row[0], int(row[1])): (int(row[2]), int(row[3])) for row in pg.query(sql)}
 
 
-def run_with_kills(build, rate="1500"):
+def run_with_kills(build):
     chance = random.Random(20)
     with Postgres() as pg, Server(build, script=PIPELINE) as server:
         create_sink(server, pg)
-        load = datagen(server, "--rate", rate)  # about seven seconds
+        load = datagen(server, "--rate", str(int(1500 / PATIENCE)))  # about seven seconds, more where starts are slow
         wait_until("the load has begun", lambda: from_pull(server))
         for kill in range(10):
             time.sleep(chance.uniform(0.02, 0.4))
@@ -160,4 +159,4 @@ def run_with_kills(build, rate="1500"):
 
 if __name__ == "__main__":
     run_plain(sys.argv[1])
-    run_with_kills(*sys.argv[1:])
+    run_with_kills(sys.argv[1])

@@ -25,6 +25,7 @@ import termios
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from patience import patient  # noqa: E402
 from server import ROOT, fail, free_port, wait_until  # noqa: E402
 
 HEADING = "## A five-minute tour"
@@ -117,7 +118,7 @@ class Tour:
         while data := self.read(master):
             output += data
         os.close(master)
-        process.wait(timeout=60)
+        process.wait(timeout=patient(60))
         return clean(output)
 
     @staticmethod
@@ -130,7 +131,7 @@ class Tour:
     def stop(self):
         for process in self.background:
             process.send_signal(signal.SIGTERM)
-            if process.wait(timeout=30) != 0:
+            if process.wait(timeout=patient(30)) != 0:
                 fail(f"the server ended with status {process.returncode}")
         wait_until("the server is gone", lambda: all(process.poll() is not None for process in self.background))
         shutil.rmtree(self.directory)

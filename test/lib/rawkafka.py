@@ -6,12 +6,14 @@ import socket
 import struct
 import time
 
+from patience import patient
+
 
 class Connection:
     """A connection to the Kafka port of this machine."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=patient(20))
 
     def __enter__(self):
         return self

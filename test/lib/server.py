@@ -16,6 +16,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from patience import patient
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -31,14 +33,22 @@ def free_port():
 
 def wait_until(what, condition, seconds=30, pause=0.05):
     """Calls condition until it gives something true, and returns that."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + patient(seconds)
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() > until:
-            fail(f"waited {seconds} s in vain until {what}")
+            fail(f"waited {patient(seconds):.0f} s in vain until {what}")
         time.sleep(pause)
+
+
+def check_sanitizers(stderr):
+    """A report of a process that was killed afterwards is a failure too; the exit status does not show it."""
+    found = re.search(r"^.*(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: )", stderr, re.M)
+    if found:
+        sys.stderr.write(stderr[found.start() :][:12000])
+        fail("a sanitizer has reported something")
 
 
 class Server:
@@ -91,7 +101,7 @@ class Server:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(timeout=30)
+            status = self.process.wait(timeout=patient(30))
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)
             self.fail("the server did not stop within 30 s of SIGTERM")
@@ -116,6 +126,7 @@ class Server:
     def __exit__(self, kind, value, trace):
         if kind is None:
             self.stop()
+            check_sanitizers(self.stderr())
             shutil.rmtree(self.directory)
             return
         sys.stderr.write(self.stderr()[-6000:])
@@ -124,7 +135,7 @@ class Server:
 
     # HTTP ---------------------------------------------------------------------------------------------------------
 
-    def request(self, method, path, body=None, headers=None, timeout=30):
+    def request(self, method, path, body=None, headers=None, timeout=patient(30)):
         """(status, body text). Bodies that are no text are sent as JSON."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(self.http + path, data=data, method=method, headers={"Content-Type": "application/json", **(headers or {})})
@@ -156,7 +167,7 @@ class Server:
             self.fail(f"not refused: {statements}")
         return status, json.loads(text)
 
-    def query(self, sql, properties=None, timeout=30):
+    def query(self, sql, properties=None, timeout=patient(30)):
         """Rows of a pull query, or of a push query with LIMIT: lists of column values."""
         status, text = self.request("POST", "/query-stream", {"sql": sql, "properties": properties or {}}, timeout=timeout)
         if status != 200:
@@ -171,7 +182,7 @@ class Server:
 
     def cli(self, *words, check=True, **options):
         """Runs a sub-command; (status, stdout, stderr)."""
-        result = subprocess.run([self.program, *words], capture_output=True, text=True, timeout=options.pop("timeout", 120), **options)
+        result = subprocess.run([self.program, *words], capture_output=True, text=True, timeout=options.pop("timeout", patient(120)), **options)
         if check and result.returncode != 0:
             self.fail(f"rialto {' '.join(words)}: status {result.returncode}: {result.stderr}")
         return result.returncode, result.stdout, result.stderr
@@ -186,7 +197,7 @@ class Postgres:
 
     def shell(self, command):
         script = f". {ROOT}/tools/postgres; {command}"
-        result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
+        result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=patient(120))
         if result.returncode != 0:
             fail(f"{command}: {result.stdout}{result.stderr}")
         return result.stdout
@@ -206,7 +217,7 @@ class Postgres:
 
     def query(self, sql):
         """Rows as lists of texts."""
-        result = subprocess.run(["psql", "-X", "-At", "-F", "\x1f", self.url, "-c", sql], capture_output=True, text=True, timeout=60)
+        result = subprocess.run(["psql", "-X", "-At", "-F", "\x1f", self.url, "-c", sql], capture_output=True, text=True, timeout=patient(60))
         if result.returncode != 0:
             fail(f"{sql}: {result.stderr}")
         return [line.split("\x1f") for line in result.stdout.splitlines()]

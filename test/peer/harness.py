@@ -20,6 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from patience import patient  # noqa: E402,F401
+from server import check_sanitizers  # noqa: E402
 
 COUNT = 3000
 PARTITIONS = 3
@@ -72,7 +77,7 @@ class Broker:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        if self.process.wait(timeout=30) != 0:
+        if self.process.wait(timeout=patient(30)) != 0:
             self.fail("the broker did not stop cleanly")
 
     def stderr(self):
@@ -97,6 +102,7 @@ class Broker:
     def __exit__(self, kind, value, trace):
         if kind is None:
             self.stop()
+            check_sanitizers(self.stderr())
             shutil.rmtree(self.directory)
         elif self.process.poll() is None:
             self.kill()

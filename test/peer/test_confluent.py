@@ -5,7 +5,7 @@ import time
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
 
-from harness import COUNT, PARTITIONS, Broker, check_once_in_order, passed, record
+from harness import COUNT, PARTITIONS, Broker, check_once_in_order, passed, patient, record
 
 TOPIC, GROUP = "plain", "confluent-group"
 
@@ -33,7 +33,7 @@ def make_consumer(broker, client_id):
 
 
 def take(consumer, seen, count, seconds=60):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patient(seconds)
     while len(seen) < count and time.monotonic() < end:
         message = consumer.poll(0.2)
         if message is None or message.error():
@@ -61,8 +61,8 @@ def check_resume(broker):
     consumer.subscribe([TOPIC])
     extra = []
     take(consumer, extra, 1, seconds=4)
-    committed = consumer.committed([TopicPartition(TOPIC, p) for p in range(PARTITIONS)], timeout=10)
-    ends = [consumer.get_watermark_offsets(TopicPartition(TOPIC, p), timeout=10)[1] for p in range(PARTITIONS)]
+    committed = consumer.committed([TopicPartition(TOPIC, p) for p in range(PARTITIONS)], timeout=patient(10))
+    ends = [consumer.get_watermark_offsets(TopicPartition(TOPIC, p), timeout=patient(10))[1] for p in range(PARTITIONS)]
     consumer.close()
     if extra or [place.offset for place in committed] != ends or sum(ends) != COUNT:
         broker.fail(f"extra {extra}, committed {committed}, ends {ends}")
@@ -73,7 +73,7 @@ def check_sharing(broker):
     one, two = make_consumer(broker, "one"), make_consumer(broker, "two")
     for consumer in (one, two):
         consumer.subscribe([TOPIC])
-    end = time.monotonic() + 30
+    end = time.monotonic() + patient(30)
     while time.monotonic() < end:
         one.poll(0.1)
         two.poll(0.1)
@@ -103,7 +103,7 @@ def check_admin(broker):
     except KafkaException as error:
         assert error.args[0].name() == "INVALID_REPLICATION_FACTOR", error
     admin.create_partitions([NewPartitions("made", 5)])["made"].result(20)
-    assert len(admin.list_topics("made", timeout=20).topics["made"].partitions) == 5
+    assert len(admin.list_topics("made", timeout=patient(20)).topics["made"].partitions) == 5
     resource = ConfigResource(ConfigResource.Type.TOPIC, "made")
     configs = admin.describe_configs([resource])[resource].result(20)
     assert configs["retention.ms"].value == "1000" and configs["cleanup.policy"].value == "delete", configs
@@ -118,7 +118,7 @@ def check_admin(broker):
     assert 0 < latest.offset < COUNT, latest.offset
     admin.delete_consumer_groups([GROUP])[GROUP].result(20)
     admin.delete_topics(["made"])["made"].result(20)
-    assert "made" not in admin.list_topics(timeout=20).topics
+    assert "made" not in admin.list_topics(timeout=patient(20)).topics
     admin.create_topics([NewTopic("made", 1, 1)])["made"].result(20)
     assert len(admin.describe_cluster().result(20).nodes) == 1
 

@@ -6,7 +6,7 @@ import time
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-from harness import COUNT, PARTITIONS, Broker, check_once_in_order, passed, record
+from harness import COUNT, PARTITIONS, Broker, check_once_in_order, passed, patient, record
 
 TOPIC, GROUP = "plain", "kafka-python-group"
 
@@ -23,7 +23,7 @@ def produce(broker):
             broker.restart()
     producer.flush(60)
     for future in futures:
-        future.get(timeout=60)
+        future.get(timeout=patient(60))
     producer.close()
 
 
@@ -34,7 +34,7 @@ def make_consumer(broker):
 
 
 def take(consumer, seen, count, seconds=60):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patient(seconds)
     while len(seen) < count and time.monotonic() < end:
         for records in consumer.poll(timeout_ms=300).values():
             seen += [(r.partition, r.offset, r.key.decode(), r.value.decode()) for r in records]

@@ -3,13 +3,13 @@
 import json
 import subprocess
 
-from harness import COUNT, PARTITIONS, Broker, check_once_in_order, passed, record
+from harness import COUNT, PARTITIONS, Broker, check_once_in_order, passed, patient, record
 
 GROUP = "kcat-group"
 
 
 def kcat(broker, *args, stdin=None):
-    done = subprocess.run(["kcat", "-b", broker.address, *args], input=stdin, capture_output=True, timeout=120)
+    done = subprocess.run(["kcat", "-b", broker.address, *args], input=stdin, capture_output=True, timeout=patient(120))
     if done.returncode != 0:
         broker.fail(f"kcat {' '.join(args)}: {done.stderr.decode()}")
     return done.stdout.decode()

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/describe.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/list.h"

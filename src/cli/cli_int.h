@@ -101,6 +101,8 @@ int cli_produce(struct cli *cli);
 int cli_consume(struct cli *cli);
 int cli_datagen(struct cli *cli);
 int cli_dump_file(struct cli *cli);
+int cli_dump_records(struct cli *cli);
+int cli_dump_state(struct cli *cli);
 int cli_dump_wire(struct cli *cli);
 int cli_doc(struct cli *cli);
 

@@ -1,83 +1,235 @@
-/* cmd_dump.c - rialto dump: what lies on disk or went over the wire, readable. Reads only, needs no server. */
+/* cmd_dump.c - rialto dump: what lies on disk, readable. Reads files only, needs no server, never writes.
+ *
+ *   dump log|index|timeindex|txnindex|checkpoint   files of partitions                              module log
+ *   dump group|txn|topic|plan                      the same, with records of the topics that keep
+ *                                                  the server's state, decoded
+ *   dump state                                     DIR/state: journal and rows                      module state
+ *   dump wire                                      dump_wire.c
+ */
 #include <stdio.h>
+#include <stdlib.h>
 
-#include "cli/cli_int.h"
+#include "cli/dump_int.h"
 #include "io/io.h"
 #include "log/log.h"
+#include "state/state.h"
 #include "wire/wire.h"
 
-static void flush(struct buf *out, void *arg)
+static const char *const group_records[] = {"OffsetCommit",
+                                            "GroupMetadata",
+                                            "ConsumerGroupMetadata",
+                                            "ConsumerGroupPartitionMetadata",
+                                            "ConsumerGroupMemberMetadata",
+                                            "ConsumerGroupTargetAssignmentMetadata",
+                                            "ConsumerGroupTargetAssignmentMember",
+                                            "ConsumerGroupCurrentMemberAssignment",
+                                            "ConsumerGroupRegularExpression"};
+static const char *const txn_records[] = {"TransactionLog", "ProducerIds"};
+static const char *const topic_records[] = {"Topic"};
+
+/* What keeps its state in which topic. Records of `plan` are JSON already. */
+static const struct state_topic {
+    const char *kind;
+    const char *name, *suffix; /* of the topic: all of it, or how it begins and ends */
+    const char *const *records;
+    size_t record_count;
+} state_topics[] = {
+    {"group", "__consumer_offsets", NULL, group_records, COUNT_OF(group_records)},
+    {"txn", "__transaction_state", NULL, txn_records, COUNT_OF(txn_records)},
+    {"topic", "__cluster_metadata", NULL, topic_records, COUNT_OF(topic_records)},
+    {"plan", "_confluent-ksql-", "command_topic", NULL, 0},
+};
+
+static bool is_topic(const struct state_topic *state, struct str topic)
 {
-    if (out->len > 0)
-        fwrite(out->ptr, 1, out->len, stdout);
-    buf_clear(out);
+    return state->suffix == NULL ? str_eq_cstr(topic, state->name)
+                                 : str_starts_with(topic, str_from(state->name)) &&
+                                       str_ends_with(topic, str_from(state->suffix));
+}
+
+/* DIR/log/<topic>-<partition>[/...]: the topic of the last such part; null: none. */
+static struct str topic_of(struct str path)
+{
+    while (path.len != 0) {
+        ptrdiff_t slash = str_rfind_char(path, '/');
+        struct str name = str_sub(path, (size_t)(slash + 1), SIZE_MAX);
+        ptrdiff_t dash = str_rfind_char(name, '-');
+        int64_t partition;
+        if (dash > 0 && str_to_i64(str_sub(name, (size_t)dash + 1, SIZE_MAX), &partition))
+            return str_sub(name, 0, (size_t)dash);
+        if (slash <= 0)
+            break;
+        path = str_sub(path, 0, (size_t)slash);
+    }
+    return STR_NULL;
+}
+
+static const struct state_topic *state_topic_of(struct str topic)
+{
+    for (size_t i = 0; i < COUNT_OF(state_topics) && !str_is_null(topic); i++)
+        if (is_topic(&state_topics[i], topic))
+            return &state_topics[i];
+    return NULL;
+}
+
+static bool tell_record(void *arg, struct describe *out, const struct record *rec)
+{
+    const struct state_topic *state = arg;
+    if (state->records != NULL)
+        return wire_describe_typed(out, state->records, state->record_count, rec->key, rec->value);
+    struct arena arena = {0};
+    bool json = !str_is_null(rec->value) && json_parse(rec->value, &arena, NULL) != NULL &&
+                str_find_char(rec->value, '\n') < 0;
+    if (json) {
+        describe_text(out, "key", rec->key);
+        describe_json(out, "value", rec->value);
+    }
+    arena_fini(&arena);
+    return json;
+}
+
+int dump_status(struct cli *cli, uint64_t damaged)
+{
+    if (damaged == 0)
+        return CLI_OK;
+    struct err err = {0};
+    err_set(&err, ERR_CORRUPT, "%" PRIu64 " damaged part%s, see above", damaged, damaged == 1 ? "" : "s");
+    return cli_fail(cli, &err, NULL);
 }
 
 /* The file that the command's last word names: "dump index" takes no .log. */
 static bool fits(const char *kind, struct str path)
 {
-    bool named = str_rfind_char(path, '.') > str_rfind_char(path, '/');
-    if (strcmp(kind, "log") == 0)
-        return !named || str_ends_with(path, STR(".log")) || str_ends_with(path, STR("/"));
-    return str_ends_with(path, strcmp(kind, "index") == 0 ? STR(".index") : STR(".timeindex"));
+    struct str name = str_sub(path, (size_t)(str_rfind_char(path, '/') + 1), SIZE_MAX);
+    if (strcmp(kind, "checkpoint") == 0)
+        return str_eq(name, STR("checkpoint"));
+    bool suffix = str_rfind_char(name, '.') >= 0;
+    if (strcmp(kind, "log") == 0 || suffix == false)
+        return !suffix || str_ends_with(name, STR(".log"));
+    return str_eq_cstr(str_sub(name, (size_t)str_rfind_char(name, '.') + 1, SIZE_MAX), kind);
+}
+
+static bool dump_options_of(struct cli *cli, struct log_dump *dump, struct err *err)
+{
+    dump->io = io_real();
+    dump->records = cli_flag(cli, "records");
+    return cli_integer(cli, "from", 0, INT64_MAX, 0, &dump->from_offset, err) &&
+           cli_integer(cli, "batches", 0, INT64_MAX, -1, &dump->batches_max, err);
+}
+
+static bool dump_path(struct cli *cli, struct log_dump *dump, struct str path, struct err *err)
+{
+    const struct state_topic *state = state_topic_of(topic_of(path));
+    dump->record = state != NULL ? tell_record : NULL;
+    dump->arg = (void *)state;
+    return log_dump(str_cstr(path, &cli->arena), dump, err);
 }
 
 int cli_dump_file(struct cli *cli)
 {
     const char *kind = strchr(cli->command->words, ' ') + 1;
-    bool index = strcmp(kind, "log") != 0;
-    int flags = (cli_flag(cli, "records") ? LOG_DUMP_RECORDS : 0) | (index ? LOG_DUMP_INDEX : 0) |
-                (cli_flag(cli, "check") ? LOG_DUMP_CHECK : 0);
-    if (cli->json)
-        return cli_usage(cli, "'rialto dump %s' has no JSON form", kind);
-    for (size_t i = 0; i < cli->names.len; i++) {
-        struct str path = cli->names.at[i];
-        struct buf out = {0};
-        struct err err = {0};
-        if (!fits(kind, path))
-            return cli_usage(cli, "'%.*s' is no .%s file", STR_ARG(path), kind);
-        bool ok = log_dump(str_cstr(path, &cli->arena), flags, io_real(), &out, flush, NULL, &err);
-        flush(&out, NULL);
-        buf_fini(&out);
-        if (!ok)
-            return cli_fail(cli, &err, NULL);
-    }
-    return CLI_OK;
-}
-
-/* Hex digits and white space only: a capture pasted from somewhere. */
-static bool decode_hex(struct buf *bytes)
-{
-    struct buf digits = {0}, raw = {0};
-    bool ok = bytes->len > 0;
-    for (size_t i = 0; ok && i < bytes->len; i++) {
-        char c = bytes->ptr[i];
-        bool blank = c == ' ' || c == '\n' || c == '\r' || c == '\t';
-        ok = blank || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-        if (ok && !blank)
-            buf_append_char(&digits, c);
-    }
-    ok = ok && buf_append_hex_decoded(&raw, buf_str(&digits));
-    if (ok) {
-        buf_clear(bytes);
-        buf_append_str(bytes, buf_str(&raw));
-    }
-    buf_fini(&digits);
-    buf_fini(&raw);
-    return ok;
-}
-
-int cli_dump_wire(struct cli *cli)
-{
-    struct buf bytes = {0}, out = {0};
     struct err err = {0};
-    bool ok = cli_read_file(cli->names.len > 0 ? cli->names.at[0] : STR("-"), &bytes, &err);
-    if (ok) {
-        ignore(decode_hex(&bytes), "anything else is taken as it is");
-        ok = wire_print_stream(buf_str(&bytes), &out, &err);
-        flush(&out, NULL);
+    struct dump_out out;
+    struct log_dump dump = {.out = &out.lines.describe, .batches_max = -1};
+    for (size_t i = 0; i < cli->names.len; i++)
+        if (!fits(kind, cli->names.at[i]))
+            return cli_usage(cli, "'%.*s' is no %s%s file", STR_ARG(cli->names.at[i]),
+                             strcmp(kind, "checkpoint") == 0 ? "" : ".", kind);
+    if (strcmp(kind, "log") == 0 && !dump_options_of(cli, &dump, &err))
+        return cli_usage(cli, "%s", err.text);
+    dump.io = io_real();
+    dump_out_init(&out, cli->json);
+    bool ok = true;
+    for (size_t i = 0; ok && i < cli->names.len; i++)
+        ok = dump_path(cli, &dump, cli->names.at[i], &err);
+    dump_out_fini(&out);
+    return ok ? dump_status(cli, dump.damaged) : cli_fail(cli, &err, NULL);
+}
+
+/* State topics --------------------------------------------------------------------------------------------------------- */
+
+struct partitions {
+    struct cli *cli;
+    const struct state_topic *state;
+    struct str dir;
+    vec(struct str) paths;
+};
+
+static void partition_add(void *arg, const char *name)
+{
+    struct partitions *found = arg;
+    if (is_topic(found->state, topic_of(str_from(name))))
+        vec_push(&found->paths, str_printf(&found->cli->arena, "%.*s/%s", STR_ARG(found->dir), name));
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* PATH is the data directory, its log directory, or a partition or segment of the topic. */
+static bool find_partitions(struct partitions *found, struct str path, struct err *err)
+{
+    struct io_stat st;
+    struct io *io = io_real();
+    while (path.len > 1 && path.ptr[path.len - 1] == '/')
+        path = str_sub(path, 0, path.len - 1);
+    if (is_topic(found->state, topic_of(path))) {
+        vec_push(&found->paths, path);
+        return true;
     }
-    buf_fini(&bytes);
-    buf_fini(&out);
-    return ok ? CLI_OK : cli_fail(cli, &err, NULL);
+    struct str log = str_printf(&found->cli->arena, "%.*s/log", STR_ARG(path));
+    found->dir = io_stat(io, log.ptr, &st) == 0 && st.is_dir ? log : path;
+    int rc = io_list(io, str_cstr(found->dir, &found->cli->arena), partition_add, found);
+    if (rc < 0)
+        return err_set_errno(err, -rc, "%.*s: cannot be listed", STR_ARG(found->dir));
+    if (found->paths.len == 0)
+        return err_set(err, ERR_NOT_FOUND, "%.*s holds no partition of %s%s%s", STR_ARG(found->dir),
+                       found->state->name, found->state->suffix != NULL ? "..." : "",
+                       found->state->suffix != NULL ? found->state->suffix : "");
+    qsort(found->paths.at, found->paths.len, sizeof(struct str), by_path);
+    return true;
+}
+
+int cli_dump_records(struct cli *cli)
+{
+    const char *kind = strchr(cli->command->words, ' ') + 1;
+    struct partitions found = {.cli = cli};
+    struct err err = {0};
+    struct dump_out out;
+    struct log_dump dump = {.out = &out.lines.describe, .batches_max = -1};
+    for (size_t i = 0; i < COUNT_OF(state_topics); i++)
+        if (strcmp(state_topics[i].kind, kind) == 0)
+            found.state = &state_topics[i];
+    if (!dump_options_of(cli, &dump, &err))
+        return cli_usage(cli, "%s", err.text);
+    dump.records = true;
+    bool ok = true;
+    for (size_t i = 0; ok && i < cli->names.len; i++)
+        ok = find_partitions(&found, cli->names.at[i], &err);
+    dump_out_init(&out, cli->json);
+    for (size_t i = 0; ok && i < found.paths.len; i++)
+        ok = dump_path(cli, &dump, found.paths.at[i], &err);
+    dump_out_fini(&out);
+    vec_fini(&found.paths);
+    return ok ? dump_status(cli, dump.damaged) : cli_fail(cli, &err, NULL);
+}
+
+int cli_dump_state(struct cli *cli)
+{
+    struct err err = {0};
+    struct dump_out out;
+    struct io_stat st;
+    uint64_t damaged = 0;
+    bool ok = true;
+    dump_out_init(&out, cli->json);
+    for (size_t i = 0; ok && i < cli->names.len; i++) {
+        struct str path = cli->names.at[i];
+        struct str below = str_printf(&cli->arena, "%.*s/state", STR_ARG(path));
+        bool is_data = io_stat(io_real(), below.ptr, &st) == 0 && st.is_dir;
+        ok = state_dump(is_data ? below.ptr : str_cstr(path, &cli->arena), io_real(), &out.lines.describe,
+                        &damaged, &err);
+    }
+    dump_out_fini(&out);
+    return ok ? dump_status(cli, damaged) : cli_fail(cli, &err, NULL);
 }

@@ -99,9 +99,19 @@ static const struct cli_option datagen_options[] = {
 
 static const struct cli_option dump_options[] = {
     {"records", 'r', NULL, "each record, not only the batches", NULL},
-    {"check", 0, NULL, "checksums and order too", NULL},
+    {"from", 0, "OFFSET", "begin with the batch that holds this offset", NULL},
+    {"batches", 'n', "N", "end after N batches of each segment", NULL},
     {NULL, 0, NULL, NULL, NULL},
 };
+
+static const struct cli_option dump_wire_options[] = {
+    {"port", 0, "PORT", "the server's port in a capture (else 9092)", NULL},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
+#define DUMP_DETAILS                                                               \
+    "Needs no server; never writes. Each line has the address of what it shows;\n" \
+    "damaged parts are shown as such and stepped over; the exit status is 1 then.\n"
 
 static const struct cli_option doc_options[] = {
     {"markdown", 0, NULL, "Markdown (the default)", NULL},
@@ -157,15 +167,39 @@ const struct cli_command cli_commands[] = {
     {"datagen", "", "sends made-up records, the same for the same seed", NULL,
      "rialto datagen --schema transactions --rate 100 --count 1000", datagen_options, 0, 0, cli_datagen},
     {"dump log", "PATH...", "batches of a .log file, or of a partition's directory",
-     "Needs no server; never writes.", "rialto dump log data/log/orders-0/00000000000000000000.log -r",
-     dump_options, 1, -1, cli_dump_file},
-    {"dump index", "PATH...", "entries of a .index file", NULL,
-     "rialto dump index data/log/orders-0/00000000000000000000.index", dump_options, 1, -1, cli_dump_file},
-    {"dump timeindex", "PATH...", "entries of a .timeindex file", NULL,
-     "rialto dump timeindex data/log/orders-0/00000000000000000000.timeindex", dump_options, 1, -1,
+     DUMP_DETAILS "Records of the topics that keep the server's state are decoded.",
+     "rialto dump log data/log/orders-0/00000000000000000000.log --from 10440 -n 1 -r", dump_options, 1, -1,
      cli_dump_file},
-    {"dump wire", "[FILE]", "requests of a captured client-to-server stream ('-': stdin), raw or hex", NULL,
-     "rialto dump wire capture.bin", no_options, 0, 1, cli_dump_wire},
+    {"dump index", "PATH...", "entries of a .index file, checked against the segment beside it", DUMP_DETAILS,
+     "rialto dump index data/log/orders-0/00000000000000000000.index", no_options, 1, -1, cli_dump_file},
+    {"dump timeindex", "PATH...", "entries of a .timeindex file", DUMP_DETAILS,
+     "rialto dump timeindex data/log/orders-0/00000000000000000000.timeindex", no_options, 1, -1,
+     cli_dump_file},
+    {"dump txnindex", "PATH...", "aborted transactions in a .txnindex file", DUMP_DETAILS,
+     "rialto dump txnindex data/log/orders-0/00000000000000000000.txnindex", no_options, 1, -1,
+     cli_dump_file},
+    {"dump checkpoint", "PATH...", "what a start trusts of a partition: ends, producers, transactions",
+     DUMP_DETAILS, "rialto dump checkpoint data/log/orders-0/checkpoint", no_options, 1, -1, cli_dump_file},
+    {"dump group", "PATH...", "records of consumer groups and committed offsets",
+     DUMP_DETAILS "PATH is the data directory, or a partition or segment of __consumer_offsets.",
+     "rialto dump group data", dump_options, 1, -1, cli_dump_records},
+    {"dump txn", "PATH...", "records of transactions and producer ids",
+     DUMP_DETAILS "PATH is the data directory, or a partition or segment of __transaction_state.",
+     "rialto dump txn data", dump_options, 1, -1, cli_dump_records},
+    {"dump topic", "PATH...", "records of topics and their options",
+     DUMP_DETAILS "PATH is the data directory, or a partition or segment of __cluster_metadata.",
+     "rialto dump topic data", dump_options, 1, -1, cli_dump_records},
+    {"dump plan", "PATH...", "the statements that a start executes, in order",
+     DUMP_DETAILS "Plans are not stored: each start makes them from these statements; EXPLAIN shows them.\n"
+                  "PATH is the data directory, or a partition or segment of the command topic.",
+     "rialto dump plan data", dump_options, 1, -1, cli_dump_records},
+    {"dump state", "PATH...", "the SQL engine's state: journal and rows",
+     DUMP_DETAILS "PATH is the data directory, its directory 'state', or a journal.",
+     "rialto dump state data", no_options, 1, -1, cli_dump_state},
+    {"dump wire", "[FILE]", "Kafka requests and responses of a capture ('-': stdin)",
+     "FILE is a pcap (tcpdump -w FILE port 9092), or what one client sent, raw or as hex.\n"
+     "What is no frame is shown as damaged; the exit status is 1 then.",
+     "rialto dump wire capture.pcap --json", dump_wire_options, 0, 1, cli_dump_wire},
     {"doc options", "[PATTERN]", "options of the server", NULL, "rialto doc options 'kafka.*'", doc_options,
      0, 1, cli_doc},
     {"doc functions", "[PATTERN]", "functions of SQL", NULL, "rialto doc functions 'regexp*'", doc_options, 0,

@@ -210,45 +210,94 @@ bool checkpoint_read(struct log *log, struct checkpoint *out, struct err *err)
     return ok;
 }
 
-static void print_producer(struct buf *out, const struct producer *prod)
+/* Where in the file the reader stands. */
+static int64_t place_of(const struct reader *rd, struct str bytes)
 {
-    buf_printf(out, "producerId: %lld producerEpoch: %d coordinatorEpoch: %d lastTimestamp: %lld batches:",
-               (long long)prod->pid, prod->epoch, prod->coordinator_epoch,
-               (long long)prod->last_timestamp_ms);
-    for (int i = 0; i < prod->batch_count; i++)
-        buf_printf(out, " %d-%d@%lld", prod->batches[i].base_seq, prod->batches[i].last_seq,
-                   (long long)prod->batches[i].base_offset);
-    buf_append_char(out, '\n');
+    return rd->rest.ptr - bytes.ptr;
 }
 
-void checkpoint_print(struct buf *out, struct str bytes)
+static void tell_producer(struct describe *out, int64_t at, const struct producer *prod)
+{
+    describe_begin(out, at, 1, "producer");
+    describe_number(out, "producer_id", prod->pid);
+    describe_number(out, "producer_epoch", prod->epoch);
+    describe_number(out, "coordinator_epoch", prod->coordinator_epoch);
+    describe_number(out, "seen_ms", prod->seen_ms);
+    describe_number(out, "last_timestamp_ms", prod->last_timestamp_ms);
+    describe_end(out);
+    for (int i = 0; i < prod->batch_count; i++) {
+        const struct producer_batch *batch = &prod->batches[i];
+        describe_begin(out, -1, 2, "batch");
+        describe_number(out, "base_sequence", batch->base_seq);
+        describe_number(out, "last_sequence", batch->last_seq);
+        describe_number(out, "base_offset", batch->base_offset);
+        describe_number(out, "last_offset", batch->last_offset);
+        describe_number(out, "timestamp_ms", batch->timestamp_ms);
+        describe_end(out);
+    }
+}
+
+static void tell_txn(struct describe *out, int64_t at, const struct log_txn *txn)
+{
+    describe_begin(out, at, 1, "open_transaction");
+    describe_number(out, "producer_id", txn->pid);
+    describe_number(out, "first_offset", txn->first.offset);
+    describe_number(out, "segment", txn->first.seg_base);
+    describe_number(out, "position", (int64_t)txn->first.pos);
+    describe_end(out);
+}
+
+static void tell_fields(struct describe *out, struct str bytes, const struct checkpoint *ckpt, bool good,
+                        const char *why)
+{
+    describe_begin(out, 0, 0, "checkpoint");
+    describe_number(out, "version", load_be16(bytes.ptr + 4));
+    describe_hex32(out, "crc", load_be32(bytes.ptr + 8));
+    describe_check(out, good, why);
+    describe_number(out, "log_start_offset", ckpt->start_offset);
+    describe_number(out, "end_offset", ckpt->point.offset);
+    describe_number(out, "segment", ckpt->point.seg_base);
+    describe_number(out, "position", (int64_t)ckpt->point.pos);
+    describe_number(out, "first_timestamp_ms", ckpt->first_timestamp_ms);
+    describe_number(out, "max_timestamp_ms", ckpt->max_timestamp_ms);
+    describe_number(out, "max_timestamp_offset", ckpt->max_timestamp_offset);
+    describe_number(out, "index_entries", ckpt->index_count);
+    describe_number(out, "timeindex_entries", ckpt->times_count);
+    describe_number(out, "txnindex_entries", ckpt->aborted_count);
+    describe_end(out);
+}
+
+void checkpoint_dump(struct log_dump *dump, const char *path, struct str bytes)
 {
     struct err err = {0};
     struct checkpoint ckpt;
-    if (!check_head(bytes, &err)) {
-        buf_printf(out, "damaged: %s\n", err.text);
+    bool good = check_head(bytes, &err);
+    if (!good && (bytes.len < CHECKPOINT_HEAD_BYTES || load_be32(bytes.ptr) != CHECKPOINT_MAGIC)) {
+        dump->damaged++;
+        describe_damage(dump->out, 0, 0, bytes.len, err.text);
         return;
     }
+    dump->damaged += !good;
     struct reader rd = {str_sub(bytes, CHECKPOINT_HEAD_BYTES, bytes.len), false};
     take_fields(&rd, &ckpt);
-    buf_printf(
-        out,
-        "logStartOffset: %lld endOffset: %lld segment: %lld position: %llu maxTimestamp: %lld index: %u "
-        "timeindex: %u txnindex: %u\n",
-        (long long)ckpt.start_offset, (long long)ckpt.point.offset, (long long)ckpt.point.seg_base,
-        (unsigned long long)ckpt.point.pos, (long long)ckpt.max_timestamp_ms, ckpt.index_count,
-        ckpt.times_count, ckpt.aborted_count);
+    tell_fields(dump->out, bytes, &ckpt, good, err.text);
     for (uint32_t left = (uint32_t)take(&rd, 4); left > 0 && !rd.bad; left--) {
         struct producer prod;
+        int64_t at = place_of(&rd, bytes);
         take_producer(&rd, &prod);
-        print_producer(out, &prod);
+        if (!rd.bad)
+            tell_producer(dump->out, at, &prod);
     }
     for (uint32_t left = (uint32_t)take(&rd, 4); left > 0 && !rd.bad; left--) {
         struct log_txn txn;
+        int64_t at = place_of(&rd, bytes);
         take_txn(&rd, &txn);
-        buf_printf(out, "open transaction: producerId: %lld firstOffset: %lld\n", (long long)txn.pid,
-                   (long long)txn.first.offset);
+        if (!rd.bad)
+            tell_txn(dump->out, at, &txn);
     }
-    if (rd.bad)
-        buf_append_cstr(out, "damaged: contents end early\n");
+    if (rd.bad || rd.rest.len != 0) {
+        dump->damaged++;
+        describe_damage(dump->out, place_of(&rd, bytes), 0, rd.rest.len,
+                        rd.bad ? "the contents end early" : "bytes behind the last entry");
+    }
 }

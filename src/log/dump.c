@@ -1,133 +1,132 @@
-/* dump.c - segments, indexes and checkpoints as text, in the manner of Kafka's DumpLogSegments. Reads only;
- * any file may be damaged, and the text says where. */
+/* dump.c - segments, indexes and checkpoints told as items, read-only: `rialto dump`.
+ *
+ *   log_dump
+ *     a directory      its .log files, with `indexes` all files, by name
+ *     .log             batch, batch, | damaged | batch ...     after damage: the next batch whose checksum fits
+ *     other files      dump_index.c, checkpoint.c
+ *
+ * Any file may be damaged, cut or from somewhere else: what cannot be read is an item as well, and the walk goes on.
+ */
 #include "log/log_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-struct dump {
-    struct io *io;
-    int flags;
-    struct buf *out;
-    void (*flush)(struct buf *out, void *arg);
-    void *arg;
+enum { SEARCH_BYTES = 64 << 10 }; /* looked through at a time for the next good batch */
+
+struct segment_dump {
+    struct log_dump *dump;
+    const char *path;
+    int fd;
+    uint64_t size;
+    struct buf bytes;
+    int64_t next_offset; /* the next batch must not begin below */
+    int64_t batches;     /* told */
 };
 
-enum { DUMP_FLUSH_BYTES = 64 << 10 };
-
-static void dump_flush(struct dump *dump, size_t bytes_min)
+/* Reads the batch at `pos` into sd->bytes. False: *err says why there is none. */
+static bool read_batch(struct segment_dump *sd, uint64_t pos, struct batch *batch, struct err *err)
 {
-    if (dump->flush == NULL || dump->out->len < bytes_min)
-        return;
-    dump->flush(dump->out, dump->arg);
-    buf_clear(dump->out);
-}
-
-/* One batch at `pos`; false when it is not whole or makes no sense: the walk ends there. */
-static bool dump_batch(struct dump *dump, int fd, const char *path, uint64_t pos, uint64_t size,
-                       struct buf *bytes, int64_t *next_offset, uint64_t *next_pos)
-{
-    struct err err = {0};
-    struct batch batch;
     char header[BATCH_HEADER_BYTES];
-    bool ok = size - pos >= sizeof header
-                  ? io_read_all(dump->io, fd, header, sizeof header, pos, path, &err) &&
-                        batch_open_header(header, &batch, &err)
-                  : err_set(&err, ERR_CORRUPT, "%llu bytes are no batch", (unsigned long long)(size - pos));
-    size_t batch_bytes = ok ? batch_size(header) : 0;
-    if (ok && batch_bytes > size - pos)
-        ok = err_set(&err, ERR_CORRUPT, "the batch has %zu bytes, %llu are there", batch_bytes,
-                     (unsigned long long)(size - pos));
-    buf_clear(bytes);
-    ok = ok && io_read_all(dump->io, fd, buf_extend(bytes, batch_bytes), batch_bytes, pos, path, &err) &&
-         batch_open(buf_str(bytes), &batch, &err);
-    if (!ok) {
-        buf_printf(dump->out, "position: %llu damaged: %s\n", (unsigned long long)pos, err.text);
+    uint64_t left = sd->size - pos;
+    if (left < sizeof header)
+        return err_set(err, ERR_CORRUPT, "%llu bytes are too few for a batch", (unsigned long long)left);
+    if (!io_read_all(sd->dump->io, sd->fd, header, sizeof header, pos, sd->path, err) ||
+        !batch_open_header(header, batch, err))
         return false;
-    }
-    buf_printf(dump->out, "position: %llu ", (unsigned long long)pos);
-    batch_print(dump->out, &batch, (dump->flags & LOG_DUMP_RECORDS) != 0);
-    if ((dump->flags & LOG_DUMP_CHECK) &&
-        (!batch_check_crc(&batch, &err) || batch.base_offset < *next_offset))
-        buf_printf(dump->out, "damaged: %s\n",
-                   err.code != ERR_NONE ? err.text : "offset is not larger than the one before");
-    *next_offset = batch_last_offset(&batch) + 1;
-    *next_pos = pos + batch_bytes;
-    return true;
+    size_t size = batch_size(header);
+    if (size > left)
+        return err_set(err, ERR_CORRUPT, "the batch says %zu bytes, %llu are there", size,
+                       (unsigned long long)left);
+    buf_clear(&sd->bytes);
+    return io_read_all(sd->dump->io, sd->fd, buf_extend(&sd->bytes, size), size, pos, sd->path, err) &&
+           batch_open(buf_str(&sd->bytes), batch, err);
 }
 
-static bool dump_segment(struct dump *dump, const char *path, struct err *err)
+/* The next place from `pos` on where a whole batch with the right checksum lies; the file's size when there is none. */
+static uint64_t find_good(struct segment_dump *sd, uint64_t pos)
+{
+    struct buf window = {0};
+    struct batch batch;
+    uint64_t found = sd->size;
+    while (found == sd->size && pos + BATCH_HEADER_BYTES <= sd->size) {
+        size_t size = (size_t)MIN((uint64_t)SEARCH_BYTES, sd->size - pos);
+        buf_clear(&window);
+        if (!io_read_all(sd->dump->io, sd->fd, buf_extend(&window, size), size, pos, sd->path, NULL))
+            break;
+        for (size_t i = 0; found == sd->size && i + BATCH_HEADER_BYTES <= size; i++)
+            if (window.ptr[i + 16] == 2 && batch_open_header(window.ptr + i, &batch, NULL) &&
+                read_batch(sd, pos + i, &batch, NULL) && batch_check_crc(&batch, NULL))
+                found = pos + i;
+        pos += size - BATCH_HEADER_BYTES + 1;
+    }
+    buf_fini(&window);
+    return found;
+}
+
+static void tell_damage(struct segment_dump *sd, uint64_t pos, uint64_t end, const char *why)
+{
+    sd->dump->damaged++;
+    describe_damage(sd->dump->out, (int64_t)pos, 0, end - pos, why);
+}
+
+/* One batch; false: its bytes are damaged, and where the next one begins is not known. */
+static bool tell_batch(struct segment_dump *sd, uint64_t pos, const struct batch *batch)
+{
+    struct log_dump *dump = sd->dump;
+    bool good = batch_check_crc(batch, NULL), grows = batch->base_offset >= sd->next_offset;
+    if (batch_last_offset(batch) >= dump->from_offset) {
+        struct batch_describe how = {(int64_t)pos, 0, dump->records, dump->record, dump->arg};
+        if (!batch_describe(dump->out, batch, &how))
+            dump->damaged++;
+        sd->batches++;
+    }
+    if (good && !grows)
+        tell_damage(sd, pos, pos, "the offset is not larger than the one before");
+    if (good)
+        sd->next_offset = batch_last_offset(batch) + 1;
+    return good;
+}
+
+static bool dump_segment(struct log_dump *dump, const char *path, struct err *err)
 {
     struct io_stat st;
-    struct buf bytes = {0};
-    int64_t next_offset = 0;
-    int fd = io_open(dump->io, path, IO_READ);
-    if (fd < 0)
-        return err_set_errno(err, -fd, "%s: cannot be opened", path);
-    int rc = io_fstat(dump->io, fd, &st);
-    for (uint64_t pos = 0; rc == 0 && pos < st.size;) {
-        if (!dump_batch(dump, fd, path, pos, st.size, &bytes, &next_offset, &pos))
-            break;
-        dump_flush(dump, DUMP_FLUSH_BYTES);
+    struct batch batch;
+    struct segment_dump sd = {.dump = dump, .path = path, .next_offset = 0};
+    sd.fd = io_open(dump->io, path, IO_READ);
+    if (sd.fd < 0)
+        return err_set_errno(err, -sd.fd, "%s: cannot be opened", path);
+    int rc = io_fstat(dump->io, sd.fd, &st);
+    sd.size = rc == 0 ? st.size : 0;
+    for (uint64_t pos = 0; pos < sd.size && (dump->batches_max < 0 || sd.batches < dump->batches_max);) {
+        struct err why = {0};
+        bool readable = read_batch(&sd, pos, &batch, &why);
+        if (readable && tell_batch(&sd, pos, &batch)) {
+            pos += batch.bytes.len;
+            continue;
+        }
+        uint64_t told = readable ? pos + batch.bytes.len : pos; /* its item stands there, with its check */
+        uint64_t next = find_good(&sd, pos + 1);
+        if (next > told || !readable)
+            tell_damage(&sd, told, next, readable ? "no batch" : why.text);
+        pos = next;
     }
-    io_close(dump->io, fd);
-    buf_fini(&bytes);
+    io_close(dump->io, sd.fd);
+    buf_fini(&sd.bytes);
     return rc == 0 || err_set_errno(err, -rc, "%s: cannot be looked at", path);
-}
-
-static void print_index(struct buf *out, struct str bytes, int64_t base)
-{
-    for (size_t at = 0; at + LOG_INDEX_ENTRY_BYTES <= bytes.len; at += LOG_INDEX_ENTRY_BYTES)
-        buf_printf(out, "offset: %lld position: %u\n", (long long)(base + load_be32(bytes.ptr + at)),
-                   load_be32(bytes.ptr + at + 4));
-}
-
-static void print_times(struct buf *out, struct str bytes, int64_t base)
-{
-    for (size_t at = 0; at + LOG_TIME_ENTRY_BYTES <= bytes.len; at += LOG_TIME_ENTRY_BYTES)
-        buf_printf(out, "timestamp: %lld offset: %lld\n", (long long)load_be64(bytes.ptr + at),
-                   (long long)(base + load_be32(bytes.ptr + at + 8)));
-}
-
-static void print_aborted(struct buf *out, struct str bytes, int64_t base)
-{
-    for (size_t at = 0; at + LOG_ABORTED_ENTRY_BYTES <= bytes.len; at += LOG_ABORTED_ENTRY_BYTES) {
-        const char *p = bytes.ptr + at + 2;
-        buf_printf(out,
-                   "version: %u producerId: %lld firstOffset: %lld lastOffset: %lld lastStableOffset: %lld\n",
-                   load_be16(bytes.ptr + at), (long long)load_be64(p), (long long)load_be64(p + 8),
-                   (long long)load_be64(p + 16), (long long)load_be64(p + 24));
-    }
-}
-
-static void print_checkpoint(struct buf *out, struct str bytes, int64_t base)
-{
-    checkpoint_print(out, bytes);
 }
 
 static const struct {
     const char *suffix;
-    void (*print)(struct buf *out, struct str bytes, int64_t base);
+    void (*tell)(struct log_dump *dump, const char *path, struct str bytes);
 } dump_kinds[] = {
-    {".timeindex", print_times},
-    {".txnindex", print_aborted},
-    {".index", print_index},
-    {"checkpoint", print_checkpoint},
+    {".timeindex", dump_times},
+    {".txnindex", dump_aborted},
+    {".index", dump_index},
+    {"checkpoint", checkpoint_dump},
 };
 
-/* The number that a file name starts with; 0 when it does not. */
-static int64_t base_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    struct str name = str_from(slash != NULL ? slash + 1 : path);
-    ptrdiff_t dot = str_find_char(name, '.');
-    int64_t base = 0;
-    ignore(dot < 0 || !str_to_i64(str_sub(name, 0, (size_t)dot), &base),
-           "a renamed file is shown from offset 0");
-    return base;
-}
-
-static bool dump_file(struct dump *dump, const char *path, struct err *err)
+static bool dump_file(struct log_dump *dump, const char *path, struct err *err)
 {
     enum { FILE_BYTES_MAX = 256 << 20 };
     if (str_ends_with(str_from(path), STR(".log")))
@@ -138,8 +137,7 @@ static bool dump_file(struct dump *dump, const char *path, struct err *err)
         struct buf bytes = {0};
         bool ok = io_read_file(dump->io, path, FILE_BYTES_MAX, &bytes, err);
         if (ok)
-            dump_kinds[i].print(dump->out, buf_str(&bytes), base_of(path));
-        dump_flush(dump, DUMP_FLUSH_BYTES);
+            dump_kinds[i].tell(dump, path, buf_str(&bytes));
         buf_fini(&bytes);
         return ok;
     }
@@ -164,15 +162,14 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool dump_wanted(const struct dump *dump, struct str name)
+static bool dump_wanted(const struct log_dump *dump, struct str name)
 {
     if (str_ends_with(name, STR(".log")))
         return true;
-    return (dump->flags & LOG_DUMP_INDEX) &&
-           (str_ends_with(name, STR("index")) || str_eq(name, STR("checkpoint")));
+    return dump->indexes && (str_ends_with(name, STR("index")) || str_eq(name, STR("checkpoint")));
 }
 
-static bool dump_dir(struct dump *dump, const char *dir, struct err *err)
+static bool dump_dir(struct log_dump *dump, const char *dir, struct err *err)
 {
     struct names names = {0};
     bool ok = true;
@@ -185,7 +182,9 @@ static bool dump_dir(struct dump *dump, const char *dir, struct err *err)
         char path[LOG_PATH_BYTES];
         snprintf(path, sizeof path, "%s/%s", dir, names.list.at[i]);
         if (ok && dump_wanted(dump, str_from(names.list.at[i]))) {
-            buf_printf(dump->out, "%s\n", path);
+            describe_begin(dump->out, -1, 0, "file");
+            describe_cstr(dump->out, "path", path);
+            describe_end(dump->out);
             ok = dump_file(dump, path, err);
         }
         free(names.list.at[i]);
@@ -194,15 +193,11 @@ static bool dump_dir(struct dump *dump, const char *dir, struct err *err)
     return ok;
 }
 
-bool log_dump(const char *path, int flags, struct io *io, struct buf *out,
-              void (*flush)(struct buf *out, void *arg), void *arg, struct err *err)
+bool log_dump(const char *path, struct log_dump *dump, struct err *err)
 {
-    struct dump dump = {io, flags, out, flush, arg};
     struct io_stat st;
-    int rc = io_stat(io, path, &st);
+    int rc = io_stat(dump->io, path, &st);
     if (rc < 0)
         return err_set_errno(err, -rc, "%s: cannot be looked at", path);
-    bool ok = st.is_dir ? dump_dir(&dump, path, err) : dump_file(&dump, path, err);
-    dump_flush(&dump, 1);
-    return ok;
+    return st.is_dir ? dump_dir(dump, path, err) : dump_file(dump, path, err);
 }

@@ -248,16 +248,21 @@ void log_close_files(struct log *log, bool used_too);
 /* Removes segments by age and size, forgets idle producers, closes idle files. Call every few minutes. */
 bool log_retain(struct log *log, int64_t now_ms, struct log_retained *out, struct err *err);
 
-enum log_dump_flags {
-    LOG_DUMP_RECORDS = 1 << 0, /* each record, not only batch headers */
-    LOG_DUMP_INDEX = 1 << 1,   /* entries of .index, .timeindex, .txnindex */
-    LOG_DUMP_CHECK = 1 << 2,   /* checksums and order */
+struct log_dump {
+    struct io *io;
+    struct describe *out;
+    bool records;        /* each record, not only the batches */
+    bool indexes;        /* of a directory: .index, .timeindex, .txnindex and checkpoint too */
+    int64_t from_offset; /* batches that end below are left out */
+    int64_t batches_max; /* of each segment; -1: all */
+    /* See struct batch_describe. */
+    bool (*record)(void *arg, struct describe *out, const struct record *rec);
+    void *arg;
+    uint64_t damaged; /* out: damaged parts that were told */
 };
 
-/* Prints a file (.log, .index, .timeindex, .txnindex, checkpoint) or all files of a partition's directory
- * as text, read-only; damage is part of the text. `out` is emptied through `flush` (may be NULL) whenever
- * it grows large. */
-bool log_dump(const char *path, int flags, struct io *io, struct buf *out,
-              void (*flush)(struct buf *out, void *arg), void *arg, struct err *err);
+/* Tells what a file (.log, .index, .timeindex, .txnindex, checkpoint) or a partition's directory holds, read-only.
+ * Damaged parts are told as such and stepped over. Any thread. */
+bool log_dump(const char *path, struct log_dump *dump, struct err *err);
 
 #endif

@@ -233,7 +233,12 @@ void checkpoint_encode(const struct log *log, int64_t start_offset, struct buf *
 /* Reads the file; producers and open transactions go straight into `log`. False: none that can be used. */
 bool checkpoint_read(struct log *log, struct checkpoint *out, struct err *err);
 /* Text for dumps. */
-void checkpoint_print(struct buf *out, struct str bytes);
+void checkpoint_dump(struct log_dump *dump, const char *path, struct str bytes);
+
+/* dump_index.c */
+void dump_index(struct log_dump *dump, const char *path, struct str bytes);
+void dump_times(struct log_dump *dump, const char *path, struct str bytes);
+void dump_aborted(struct log_dump *dump, const char *path, struct str bytes);
 
 /* recover.c */
 /* Fills a new log from its files. No other thread knows it yet. */

@@ -211,7 +211,16 @@ void batch_set_place(void *bytes, int64_t base_offset, int32_t leader_epoch);
 void batch_set_time(void *bytes, bool append_time, int64_t max_timestamp_ms);
 void batch_set_producer(void *bytes, int64_t pid, int16_t epoch, int32_t base_seq, bool transactional);
 
-/* Prints header and records as text, one line each, for dumps. Damaged parts are named in the text. */
-void batch_print(struct buf *out, const struct batch *batch, bool with_records);
+/* Tells header and records, for dumps; damaged parts are items of their own. False: something was damaged. */
+struct batch_describe {
+    int64_t at;   /* address of the batch; -1: none */
+    int depth;    /* of the batch's item; its records are one deeper */
+    bool records; /* each of them, not only the header */
+    /* Tells key and value of a record in its own way and returns true, or leaves it to us; NULL: always us. */
+    bool (*record)(void *arg, struct describe *out, const struct record *rec);
+    void *arg;
+};
+
+bool batch_describe(struct describe *out, const struct batch *batch, const struct batch_describe *how);
 
 #endif

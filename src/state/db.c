@@ -76,6 +76,20 @@ struct db *db_open(const char *path, size_t block_cache_bytes, size_t write_buff
     return db;
 }
 
+struct db *db_open_for_dump(const char *path, struct err *err)
+{
+    struct db *db = mem_new(struct db);
+    char *message = NULL;
+    db_configure(db, 1 << 20, 1 << 20);
+    rocksdb_options_set_create_if_missing(db->options, 0);
+    db->rocks = rocksdb_open_for_read_only(db->options, path, 0, &message);
+    if (message == NULL)
+        return db;
+    db_fail(message, path, err);
+    db_close(db);
+    return NULL;
+}
+
 void db_close(struct db *db)
 {
     if (db == NULL)

@@ -18,7 +18,12 @@
  */
 #include "state/state_int.h"
 
-enum { HEADER_BYTES = 16, ENTRY_PREFIX_BYTES = 8, BODY_PREFIX_BYTES = 18, JOURNAL_VERSION = 1 };
+enum {
+    HEADER_BYTES = JOURNAL_HEADER_BYTES,
+    ENTRY_PREFIX_BYTES = 8,
+    BODY_PREFIX_BYTES = 18,
+    JOURNAL_VERSION = 1
+};
 
 static const char journal_magic[8] = {'r', 'i', 'a', 'l', 't', 'o', 'S', 'T'};
 
@@ -29,7 +34,7 @@ static void header_make(char header[HEADER_BYTES])
     store_be32(header + 12, hash_crc32c(0, header, 12));
 }
 
-static bool header_check(struct str bytes, const char *path, struct err *err)
+bool journal_check_header(struct str bytes, const char *path, struct err *err)
 {
     if (bytes.len < HEADER_BYTES || memcmp(bytes.ptr, journal_magic, sizeof journal_magic) != 0 ||
         load_be32(bytes.ptr + 12) != hash_crc32c(0, bytes.ptr, 12))
@@ -131,7 +136,7 @@ bool journal_open(struct journal *journal, struct io *io, struct str dir, struct
         journal->end_pos = HEADER_BYTES;
         return true;
     }
-    if (!header_check(buf_str(bytes), journal->path.ptr, err) || !open_file(journal, err))
+    if (!journal_check_header(buf_str(bytes), journal->path.ptr, err) || !open_file(journal, err))
         return false;
     size_t end = whole_end(buf_str(bytes));
     if (end < bytes->len) {

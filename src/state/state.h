@@ -173,4 +173,10 @@ void store_trim(struct store *store);
 /* Present rows in the cache. */
 size_t store_cached(const struct store *store);
 
+/* Dumps ---------------------------------------------------------------------------------------------------------- */
+
+/* Tells what DIR/state, or a journal file, holds: the journal's entries and operations, and the rows of RocksDB, which is
+ * opened read-only. Damaged entries are told as such and stepped over; *damaged counts them. Any thread. */
+bool state_dump(const char *path, struct io *io, struct describe *out, uint64_t *damaged, struct err *err);
+
 #endif

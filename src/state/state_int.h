@@ -58,6 +58,10 @@ struct journal_entry {
 bool journal_open(struct journal *journal, struct io *io, struct str dir, struct buf *bytes, struct err *err);
 void journal_close(struct journal *journal);
 
+/* The header of a journal file is right; entries begin at JOURNAL_HEADER_BYTES. */
+enum { JOURNAL_HEADER_BYTES = 16 };
+bool journal_check_header(struct str bytes, const char *path, struct err *err);
+
 /* Walks the entries of what journal_open has read; *rest starts as all of it. */
 bool journal_next(struct str *rest, struct journal_entry *entry);
 
@@ -86,6 +90,9 @@ struct db {
 
 struct db *db_open(const char *path, size_t block_cache_bytes, size_t write_buffer_bytes, struct err *err);
 void db_close(struct db *db);
+
+/* As it lies on the disk, whether a server has it open or not; nothing is written. */
+struct db *db_open_for_dump(const char *path, struct err *err);
 
 /* Applies PUT, DELETE and DELETE_RANGE operations and remembers seq, atomically. */
 bool db_apply(struct db *db, struct str ops, uint64_t seq, struct err *err);

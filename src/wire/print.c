@@ -1,4 +1,5 @@
-/* print.c - structs to one line of JSON, by the same tables: for dumps and for readable test failures. */
+/* print.c - structs to one line of JSON, by the same tables: for dumps and for readable test failures. What record batches
+ * hold is not known here: whoever knows passes a function. */
 #include "wire/wire_int.h"
 
 static void print_text(struct buf *out, struct str s)
@@ -23,7 +24,13 @@ static void print_base64(struct buf *out, struct str s)
     buf_append_char(out, '"');
 }
 
-static void print_struct(const struct wire_struct *type, int16_t version, const void *in, struct buf *out);
+struct printer {
+    struct buf *out;
+    int16_t version;
+    wire_records_fn *records; /* NULL: base64 */
+};
+
+static void print_struct(const struct printer *pr, const struct wire_struct *type, const void *in);
 
 static void print_number(const struct wire_field *field, const void *at, struct buf *out)
 {
@@ -64,8 +71,9 @@ static void print_slice(const struct wire_field *field, struct str s, struct buf
         print_base64(out, s);
 }
 
-static void print_value(const struct wire_field *field, int16_t version, const void *at, struct buf *out)
+static void print_value(const struct printer *pr, const struct wire_field *field, const void *at)
 {
+    struct buf *out = pr->out;
     switch ((enum wire_type)field->type) {
     case WIRE_BOOL:
         buf_append_str(out, *(const bool *)at ? STR("true") : STR("false"));
@@ -83,30 +91,33 @@ static void print_value(const struct wire_field *field, int16_t version, const v
         const struct wire_records *records = at;
         if (records->slice != NULL)
             buf_printf(out, "{\"slice_bytes\":%zu}", records->slice_bytes);
+        else if (pr->records != NULL && !str_is_null(records->bytes))
+            pr->records(records->bytes, out);
         else
             print_slice(field, records->bytes, out);
         break;
     }
     case WIRE_STRUCT:
-        print_struct(field->sub, version, at, out);
+        print_struct(pr, field->sub, at);
         break;
     default:
         print_number(field, at, out);
     }
 }
 
-static void print_field(const struct wire_field *field, int16_t version, const void *at, struct buf *out)
+static void print_field(const struct printer *pr, const struct wire_field *field, const void *at)
 {
+    struct buf *out = pr->out;
     if (wire_is_pointer(field)) {
         const void *target = *(const void *const *)at;
         if (target == NULL)
             buf_append_str(out, STR("null"));
         else
-            print_struct(field->sub, version, target, out);
+            print_struct(pr, field->sub, target);
         return;
     }
     if (!(field->flags & WIRE_ARRAY)) {
-        print_value(field, version, at, out);
+        print_value(pr, field, at);
         return;
     }
     const wire_any_array *array = at;
@@ -118,71 +129,33 @@ static void print_field(const struct wire_field *field, int16_t version, const v
     for (int32_t i = 0; i < array->len; i++) {
         if (i != 0)
             buf_append_char(out, ',');
-        print_value(field, version, array->at + (size_t)i * wire_value_size(field), out);
+        print_value(pr, field, array->at + (size_t)i * wire_value_size(field));
     }
     buf_append_char(out, ']');
 }
 
-static void print_struct(const struct wire_struct *type, int16_t version, const void *in, struct buf *out)
+static void print_struct(const struct printer *pr, const struct wire_struct *type, const void *in)
 {
     const char *separator = "{";
     for (size_t i = 0; i < type->field_count; i++) {
         const struct wire_field *field = &type->fields[i];
-        if (!wire_in(field->versions, version))
+        if (!wire_in(field->versions, pr->version))
             continue;
-        buf_printf(out, "%s\"%s\":", separator, field->name);
-        print_field(field, version, (const char *)in + field->at, out);
+        buf_printf(pr->out, "%s\"%s\":", separator, field->name);
+        print_field(pr, field, (const char *)in + field->at);
         separator = ",";
     }
-    buf_append_cstr(out, *separator == '{' ? "{}" : "}");
+    buf_append_cstr(pr->out, *separator == '{' ? "{}" : "}");
+}
+
+void wire_print_with(const struct wire_message *msg, int16_t version, const void *in,
+                     wire_records_fn *records, struct buf *out)
+{
+    struct printer pr = {out, version, records};
+    print_struct(&pr, msg->body, in);
 }
 
 void wire_print(const struct wire_message *msg, int16_t version, const void *in, struct buf *out)
 {
-    print_struct(msg->body, version, in, out);
-}
-
-/* One frame of the stream. */
-static bool print_frame(struct str frame, struct buf *out, struct arena *arena, struct err *err)
-{
-    struct wire_request req;
-    if (!wire_decode_request_header(frame, &req, arena, err))
-        return false;
-    buf_printf(out, "{\"api\":\"%s\",\"api_key\":%d,\"version\":%d,\"correlation_id\":%d,\"client_id\":",
-               req.api ? req.api->name : "unknown", req.api_key, req.api_version, req.correlation_id);
-    if (str_is_null(req.client_id))
-        buf_append_str(out, STR("null"));
-    else
-        print_text(out, req.client_id);
-    if (req.version_known) {
-        void *body = arena_zalloc(arena, 1, req.api->request->body->size);
-        if (!wire_decode(req.api->request, req.api_version, req.body, body, NULL, arena, err))
-            return false;
-        buf_append_str(out, STR(",\"request\":"));
-        wire_print(req.api->request, req.api_version, body, out);
-    }
-    buf_append_str(out, STR("}\n"));
-    return true;
-}
-
-bool wire_print_stream(struct str stream, struct buf *out, struct err *err)
-{
-    struct arena arena = {0};
-    bool good = true;
-    size_t pos = 0;
-    while (good && stream.len - pos >= 4) {
-        size_t size = load_be32(stream.ptr + pos);
-        if (size > stream.len - pos - 4) {
-            good = err_set(err, ERR_CORRUPT, "frame at byte %zu says %zu bytes, %zu are there", pos, size,
-                           stream.len - pos - 4);
-            break;
-        }
-        arena_reset(&arena);
-        good = print_frame(str_sub(stream, pos + 4, size), out, &arena, err);
-        if (!good)
-            err_context(err, "frame at byte %zu", pos);
-        pos += 4 + size;
-    }
-    arena_fini(&arena);
-    return good;
+    wire_print_with(msg, version, in, NULL, out);
 }

@@ -4,7 +4,7 @@
  *                                                                 FetchRequest_message (versions, key), ...
  *                                               wire_tables.c     the tables
  *   bytes --wire_decode--> struct --wire_encode--> bytes
- *                             \----wire_print----> JSON text
+ *                             \----wire_print----> JSON text   (wire_describe_*: as items of a dump)
  *
  * (W1) Structs and fields have Kafka's own names; a struct inside a message is Message_Struct. Arrays are {at, len}: len -1
  *      is null. Strings and bytes are slices (null: ptr NULL) of the decoded bytes, which must live as long as the
@@ -192,9 +192,24 @@ void wire_encode_request(const struct wire_api *api, int16_t version, int32_t co
  */
 void wire_print(const struct wire_message *msg, int16_t version, const void *in, struct buf *out);
 
-/* Prints a captured client-to-server stream (frames with their lengths), a line each; false at the first
- * damaged frame. */
-bool wire_print_stream(struct str stream, struct buf *out, struct err *err);
+/* The same, with record batches in this function's words: it appends one JSON value. */
+typedef void wire_records_fn(struct str batches, struct buf *out);
+void wire_print_with(const struct wire_message *msg, int16_t version, const void *in,
+                     wire_records_fn *records, struct buf *out);
+
+/* --- dumps --- */
+
+/* Tells a frame (without its length) as fields of the item that is open: header, body with field names. False: nothing was
+ * told, *err says what is wrong with it. */
+bool wire_describe_request(struct describe *out, struct str frame, wire_records_fn *records,
+                           struct wire_request *req, struct arena *arena, struct err *err);
+bool wire_describe_response(struct describe *out, struct str frame, const struct wire_api *api,
+                            int16_t version, wire_records_fn *records, struct arena *arena, struct err *err);
+
+/* Key and value of a record of a coordinator's topic, as fields of the item that is open: the key's message is the first of
+ * those named `<name>Key` with the key's type. False: it is none of these, nothing was told. */
+bool wire_describe_typed(struct describe *out, const char *const *names, size_t name_count, struct str key,
+                         struct str value);
 
 /* --- uuids --- */
 

@@ -25,7 +25,10 @@ static void look_at(struct batch *batch)
         }
         ASSERT(!checked || (count == batch->record_count && batch_iter_ok(&it, &err)));
     }
-    batch_print(&text, batch, true);
+    struct describe_lines lines;
+    describe_lines_init(&lines, &text);
+    ignore(batch_describe(&lines.describe, batch, &(struct batch_describe){.records = true}),
+           "damage is told");
     buf_fini(&plain);
     buf_fini(&text);
 }

@@ -103,10 +103,22 @@ static void test_completion(void **state)
 static void test_dump_wire(void **state)
 {
     /* ApiVersions v0, correlation 7, client "me": length, key, version, correlation, client id. */
-    expect(RUN_WITH("0000000c 0012 0000 00000007 0002 6d65", "dump", "wire"), 0, "ApiVersions", "");
-    expect(RUN_WITH("7fffffff 00", "dump", "wire", "-"), 1, "", "rialto:");
+    expect(RUN_WITH("0000000c 0012 0000 00000007 0002 6d65", "dump", "wire"), 0,
+           "@0x00000000 request bytes=12 api=ApiVersions api_key=18 version=0 correlation_id=7 client_id=me body={}\n",
+           "");
+    expect(RUN_WITH("0000000c 0012 0000 00000007 0002 6d65", "dump", "wire", "--json"), 0,
+           "{\"what\":\"request\",\"at\":0,\"bytes\":12,\"api\":\"ApiVersions\",\"api_key\":18,\"version\":0,"
+           "\"correlation_id\":7,\"client_id\":\"me\",\"body\":{}}\n",
+           "");
+    expect(RUN_WITH("7fffffff 00", "dump", "wire", "-"), 1, "@0x00000000 damaged bytes=5 ",
+           "rialto: 1 damaged part, see above");
+    /* Five bytes of nonsense, then the request again. */
+    expect(RUN_WITH("ffffffff 00 0000000c 0012 0000 00000007 0002 6d65", "dump", "wire"), 1,
+           "@0x00000005 request bytes=12 api=ApiVersions", "1 damaged part");
     expect(RUN("dump", "index", "x.log"), 2, "", "'x.log' is no .index file");
     expect(RUN("dump", "log", "/nonexistent/x.log"), 1, "", "rialto:");
+    expect(RUN("dump", "checkpoint", "x.log"), 2, "", "'x.log' is no checkpoint file");
+    expect(RUN("dump", "group", "/nonexistent"), 1, "", "/nonexistent: cannot be listed");
 }
 
 static void test_glob(void **state)

@@ -361,13 +361,29 @@ static void test_print(void **state)
     struct buf bytes = {0}, text = {0};
     struct batch batch;
     assert_true(batch_open(golden_bytes(CODEC_ZSTD, &bytes), &batch, NULL));
-    batch_print(&text, &batch, true);
-    assert_non_null(strstr(text.ptr, "baseOffset: 0 lastOffset: 7 count: 8 baseSequence: 17 lastSequence: 24 "
-                                     "producerId: 4000 producerEpoch: 3 partitionLeaderEpoch: 0"));
-    assert_non_null(strstr(text.ptr, "compresscodec: zstd crc: 3604571937 isvalid: true\n"));
-    assert_non_null(strstr(text.ptr,
-                           "| offset: 1 timestamp: 1700000000005 keySize: -1 valueSize: 9 headers: [h=x, "
-                           "n=null] key: null value: value two\n"));
+    struct describe_lines lines;
+    describe_lines_init(&lines, &text);
+    assert_true(
+        batch_describe(&lines.describe, &batch, &(struct batch_describe){.at = 256, .records = true}));
+    static const char *const expect[] = {
+        "@0x00000100 batch base_offset=0 last_offset=7 records=8 bytes=",
+        " codec=zstd crc=d6d96721 check=ok leader_epoch=0 producer_id=4000 producer_epoch=3 base_sequence=17 "
+        "last_sequence=24 ",
+        "\n              record offset=1 timestamp_ms=1700000000005 key_bytes=-1 value_bytes=9 key=null "
+        "value=\"value two\"\n                header key=h value=x\n                header key=n "
+        "value=null\n",
+    };
+    for (size_t i = 0; i < COUNT_OF(expect); i++)
+        if (strstr(text.ptr, expect[i]) == NULL)
+            fail_msg("missing \"%s\" in:\n%s", expect[i], text.ptr);
+    /* A plain batch has records with addresses, and names a damaged one. */
+    buf_clear(&text);
+    buf_clear(&bytes);
+    assert_true(batch_open(golden_bytes(CODEC_NONE, &bytes), &batch, NULL));
+    bytes.ptr[BATCH_HEADER_BYTES] = 0x7f; /* the first record's length */
+    assert_false(batch_describe(&lines.describe, &batch, &(struct batch_describe){.records = true}));
+    assert_non_null(strstr(text.ptr, "check=\"record batch"));
+    assert_non_null(strstr(text.ptr, "@0x0000003d   damaged bytes="));
     buf_fini(&bytes);
     buf_fini(&text);
 }

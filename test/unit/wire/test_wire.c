@@ -318,7 +318,6 @@ static void test_every_message(void **state)
 static void test_print(void **state)
 {
     struct buf text = {0}, buf = {0};
-    struct err err;
     struct HeartbeatRequest req;
     wire_init(&WIRE_HeartbeatRequest, &req);
     req.GroupId = STR("a\"b\n");
@@ -329,16 +328,63 @@ static void test_print(void **state)
         text.ptr,
         "{\"GroupId\":\"a\\\"b\\u000a\",\"GenerationId\":3,\"MemberId\":\"m\",\"GroupInstanceId\":null}");
     buf_clear(&text);
-    struct str stream = hex("00000011 000c 0000 00000002 ffff 0001 67 00000001 0000", &buf);
-    assert_false(wire_print_stream(stream, &text, &err));
-    stream = hex("00000013 000c 0000 00000002 ffff 0001 67 00000001 0000", &buf);
-    assert_true(wire_print_stream(stream, &text, &err));
-    assert_non_null(strstr(text.ptr, "\"api\":\"Heartbeat\""));
     buf_clear(&text);
     buf_append_uuid(&text, (struct uuid){{0xff, 0xff}});
     assert_string_equal(text.ptr, "__8AAAAAAAAAAAAAAAAAAA");
     buf_fini(&text);
     buf_fini(&buf);
+}
+
+/* Frames by hand: Heartbeat v0 of group g, generation 1, member "": 00 and its answer; version 99 of it; a record of
+ * __consumer_offsets. */
+static void test_describe(void **state)
+{
+    struct buf text = {0}, buf = {0}, key = {0};
+    struct arena arena = {0};
+    struct err err = {0};
+    struct wire_request req;
+    struct describe_lines lines;
+    describe_lines_init(&lines, &text);
+    struct describe *out = &lines.describe;
+    assert_false(wire_describe_request(out, hex("000c 0000 00000002 ffff 0001 67 00000001 00", &buf), NULL,
+                                       &req, &arena, &err));
+    assert_int_equal(text.len, 0);
+    assert_true(wire_describe_request(out, hex("000c 0000 00000002 ffff 0001 67 00000001 0000", &buf), NULL,
+                                      &req, &arena, &err));
+    assert_string_equal(text.ptr,
+                        " bytes=19 api=Heartbeat api_key=12 version=0 correlation_id=2 "
+                        "client_id=null body={\"GroupId\":\"g\",\"GenerationId\":1,\"MemberId\":\"\"}");
+    buf_clear(&text);
+    assert_true(
+        wire_describe_request(out, hex("000c 0063 00000002 ffff 0001", &buf), NULL, &req, &arena, &err));
+    assert_non_null(
+        strstr(text.ptr, " version=99 correlation_id=2 client_id=null unknown_version=\"\\x00\\x01\""));
+    buf_clear(&text);
+    const struct wire_api *api = wire_api_find(12);
+    assert_true(wire_describe_response(out, hex("00000002 0019", &buf), api, 0, NULL, &arena, &err));
+    assert_string_equal(text.ptr, " bytes=6 api=Heartbeat api_key=12 version=0 correlation_id=2 "
+                                  "body={\"ErrorCode\":25}");
+    assert_false(wire_describe_response(out, hex("00000002 00", &buf), api, 0, NULL, &arena, &err));
+    buf_clear(&text);
+    static const char *const names[] = {"GroupMetadata", "OffsetCommit"};
+    struct str k = hex("0001 0001 67 0001 74 00000003", &key);
+    assert_true(wire_describe_typed(out, names, 2, k, STR_NULL));
+    assert_string_equal(
+        text.ptr, " type=OffsetCommit key={\"group\":\"g\",\"topic\":\"t\",\"partition\":3} value=null");
+    buf_clear(&text);
+    assert_true(
+        wire_describe_typed(out, names, 2, k, hex("0000 0000000000000007 0001 6d 0000000000000009", &buf)));
+    assert_non_null(
+        strstr(text.ptr, " value_version=0 value={\"offset\":7,\"metadata\":\"m\",\"commitTimestamp\":9}"));
+    buf_clear(&text);
+    assert_true(wire_describe_typed(out, names, 2, k, STR("x")));
+    assert_non_null(
+        strstr(text.ptr, " value=x check=\"OffsetCommitValue of 1 bytes is too short for a version\""));
+    assert_false(wire_describe_typed(out, names, 2, STR("k"), STR_NULL));
+    buf_fini(&text);
+    buf_fini(&buf);
+    buf_fini(&key);
+    arena_fini(&arena);
 }
 
 /* Keys and values of Kafka's own topics (OffsetCommitKey: type 1; value version 3). */
@@ -377,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_lying_lengths),
         cmocka_unit_test(test_every_message),
         cmocka_unit_test(test_print),
+        cmocka_unit_test(test_describe),
         cmocka_unit_test(test_typed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -394,8 +394,7 @@ bool kafka_listen(struct broker *broker, struct err *err)
     for (size_t i = 0; i < broker_api_count; i++) {
         const struct wire_api *api = wire_api_find(broker_apis[i].api_key);
         broker->request_meters[broker_apis[i].api_key] =
-            metric_counter(broker->metrics, "rialto_kafka_requests_total", "Kafka requests.",
-                           LABELS({"api", api->name}));
+            metric_counter(broker->metrics, "rialto_kafka_requests_total", LABELS({"api", api->name}));
     }
     pthread_mutex_lock(&broker->address_lock);
     broker->listener =

@@ -94,12 +94,9 @@ static void make_meters(struct broker *broker, struct topic_entry *entry)
     char name[256];
     snprintf(name, sizeof name, "%.*s", STR_ARG(entry->name));
     entry->meters = (struct topic_meters){
-        metric_counter(broker->metrics, "rialto_topic_appended_bytes_total", "Bytes appended to a topic.",
-                       LABELS({"topic", name})),
-        metric_counter(broker->metrics, "rialto_topic_appended_records_total", "Records appended to a topic.",
-                       LABELS({"topic", name})),
-        metric_counter(broker->metrics, "rialto_topic_fetched_bytes_total",
-                       "Bytes fetched from a topic by Kafka clients.", LABELS({"topic", name})),
+        metric_counter(broker->metrics, "rialto_topic_appended_bytes_total", LABELS({"topic", name})),
+        metric_counter(broker->metrics, "rialto_topic_appended_records_total", LABELS({"topic", name})),
+        metric_counter(broker->metrics, "rialto_topic_fetched_bytes_total", LABELS({"topic", name})),
     };
 }
 

@@ -324,20 +324,13 @@ static void make_counters(struct connect_task *task)
     struct metric_labels labels = LABELS({"connector", str_cstr(task->connector->name, &arena)},
                                          {"task", str_printf(&arena, "%d", task->number).ptr});
     task->counters = (struct task_counters){
-        .read = metric_counter(reg, "rialto_connect_records_read_total",
-                               "Records read by a connector's task.", labels),
-        .written = metric_counter(reg, "rialto_connect_records_written_total",
-                                  "Records that the outside has taken.", labels),
-        .failed = metric_counter(reg, "rialto_connect_record_failures_total",
-                                 "Records that could not be converted or written.", labels),
-        .skipped = metric_counter(reg, "rialto_connect_records_skipped_total",
-                                  "Failed records that were left out.", labels),
-        .retries =
-            metric_counter(reg, "rialto_connect_retries_total", "Batches that were tried again.", labels),
-        .dlq = metric_counter(reg, "rialto_connect_dead_letters_total",
-                              "Records written to the dead letter queue.", labels),
-        .put_time =
-            metric_histogram(reg, "rialto_connect_put_seconds", "Time to write a batch.", 1e-6, labels),
+        .read = metric_counter(reg, "rialto_connect_records_read_total", labels),
+        .written = metric_counter(reg, "rialto_connect_records_written_total", labels),
+        .failed = metric_counter(reg, "rialto_connect_record_failures_total", labels),
+        .skipped = metric_counter(reg, "rialto_connect_records_skipped_total", labels),
+        .retries = metric_counter(reg, "rialto_connect_retries_total", labels),
+        .dlq = metric_counter(reg, "rialto_connect_dead_letters_total", labels),
+        .put_time = metric_histogram(reg, "rialto_connect_put_seconds", labels),
     };
     arena_fini(&arena);
 }

@@ -32,10 +32,9 @@ static void make_metrics(struct flow_runtime *rt, struct metric_registry *metric
 {
     if (metrics == NULL)
         metrics = rt->own_metrics = metric_registry_new();
-    rt->commits = metric_counter(metrics, "rialto_flow_commits_total", "Epochs committed.", NO_LABELS);
-    rt->aborts = metric_counter(metrics, "rialto_flow_aborts_total", "Epochs dropped.", NO_LABELS);
-    rt->commit_time = metric_histogram(metrics, "rialto_flow_commit_seconds",
-                                       "From the last hand-over of an epoch to its end.", 1e-6, NO_LABELS);
+    rt->commits = metric_counter(metrics, "rialto_flow_commits_total", NO_LABELS);
+    rt->aborts = metric_counter(metrics, "rialto_flow_aborts_total", NO_LABELS);
+    rt->commit_time = metric_histogram(metrics, "rialto_flow_commit_seconds", NO_LABELS);
 }
 
 struct flow_runtime *flow_runtime_new(const struct flow_options *options, struct err *err)

@@ -17,13 +17,11 @@ static void counts_init(struct http_server *server, struct metric_registry *reg)
 {
     static const char *const classes[] = {"other", "1xx", "2xx", "3xx", "4xx", "5xx"};
     for (size_t i = 0; i < COUNT_OF(classes); i++)
-        server->requests[i] = metric_counter(reg, "rialto_http_requests_total",
-                                             "Requests answered, by status.", LABELS({"status", classes[i]}));
-    server->seconds = metric_histogram(reg, "rialto_http_request_seconds",
-                                       "Time from a request's head to its handler's end.", 1e-6, NO_LABELS);
+        server->requests[i] =
+            metric_counter(reg, "rialto_http_requests_total", LABELS({"status", classes[i]}));
+    server->seconds = metric_histogram(reg, "rialto_http_request_seconds", NO_LABELS);
     server->in_flight_gauge =
-        metric_gauge_call(reg, "rialto_http_requests_in_flight", "Requests that handlers have at present.",
-                          NO_LABELS, in_flight_value, server);
+        metric_gauge_call(reg, "rialto_http_requests_in_flight", NO_LABELS, in_flight_value, server);
     server->metrics = reg;
 }
 

@@ -137,6 +137,54 @@ static void doc_routes(struct str pattern, bool json, struct buf *out)
     http_server_free(server);
 }
 
+/* Metrics -------------------------------------------------------------------------------------------------------------- */
+
+static void put_labels(const char *labels, struct json_writer *writer, struct buf *out)
+{
+    struct str rest = str_from(labels), name;
+    bool first = true;
+    if (writer != NULL)
+        json_array_begin(writer);
+    for (; str_split(&rest, ' ', &name) && name.len != 0; first = false) {
+        if (writer != NULL)
+            json_str(writer, name);
+        else
+            buf_printf(out, "%s%.*s", first ? "" : ", ", STR_ARG(name));
+    }
+    if (writer != NULL)
+        json_array_end(writer);
+}
+
+static void doc_metrics(struct str pattern, bool json, struct buf *out)
+{
+    struct json_writer writer = {.out = out};
+    if (json)
+        json_array_begin(&writer);
+    else
+        buf_append_cstr(out, "| metric | kind | labels | what |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < metric_defs.count; i++) {
+        const struct metric_def *def = &metric_defs.at[i];
+        if (!cli_glob(pattern, str_from(def->name)))
+            continue;
+        if (json) {
+            json_object_begin(&writer);
+            json_key_cstr(&writer, "name", def->name);
+            json_key_cstr(&writer, "kind", metric_kind_name(def->kind));
+            json_key_begin(&writer, "labels");
+            put_labels(def->labels, &writer, NULL);
+            json_key_cstr(&writer, "doc", def->help);
+            json_object_end(&writer);
+        } else {
+            buf_printf(out, "| `%s` | %s | ", def->name, metric_kind_name(def->kind));
+            put_labels(def->labels, NULL, out);
+            buf_printf(out, " | %s |\n", def->help);
+        }
+    }
+    if (json)
+        json_array_end(&writer);
+}
+
 const struct cli_docs rialto_docs = {.options = doc_options,
                                      .functions = doc_functions,
-                                     .routes = doc_routes};
+                                     .routes = doc_routes,
+                                     .metrics = doc_metrics};

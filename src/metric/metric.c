@@ -1,6 +1,6 @@
 /* metric.c - the registry and counting.
  *
- *   registry -> family (name, help, kind) -> series (labels, value | histogram)
+ *   registry -> family (a row of the table) -> series (labels, value | histogram)
  *
  * (R1) A series never moves, so that counting needs only its pointer: one relaxed atomic operation.
  * (R2) The lock covers the lists; values are read while others count, so a histogram that is read under load
@@ -16,7 +16,13 @@
 
 struct metric_registry *metric_registry_new(void)
 {
+    return metric_registry_of(&metric_defs);
+}
+
+struct metric_registry *metric_registry_of(const struct metric_defs *defs)
+{
     struct metric_registry *reg = mem_new(struct metric_registry);
+    reg->defs = defs;
     pthread_mutex_init(&reg->lock, NULL);
     return reg;
 }
@@ -37,8 +43,6 @@ static void metric_family_free(struct metric_family *family)
     for (size_t i = 0; i < family->series.len; i++)
         metric_series_free(family->series.at[i]);
     vec_fini(&family->series);
-    free(family->name);
-    free(family->help);
     free(family);
 }
 
@@ -59,30 +63,6 @@ static char *text_dup(const char *text)
     return mem_dup(text, strlen(text) + 1);
 }
 
-/* [a-zA-Z_:][a-zA-Z0-9_:]*; label names have no colon. */
-static bool is_metric_name(const char *name, bool colon)
-{
-    for (size_t i = 0; name[i] != '\0'; i++) {
-        char c = name[i];
-        bool alpha = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (colon && c == ':');
-        if (!alpha && (i == 0 || c < '0' || c > '9'))
-            return false;
-    }
-    return name[0] != '\0';
-}
-
-static struct metric_family *family_new(const char *name, const char *help, enum metric_kind kind,
-                                        double scale)
-{
-    ASSERT(is_metric_name(name, true));
-    struct metric_family *family = mem_new(struct metric_family);
-    family->name = text_dup(name);
-    family->help = text_dup(help);
-    family->kind = kind;
-    family->scale = scale;
-    return family;
-}
-
 static struct metric *series_new(struct metric_family *family, enum metric_kind kind,
                                  struct metric_labels labels)
 {
@@ -93,7 +73,6 @@ static struct metric *series_new(struct metric_family *family, enum metric_kind 
     metric->family = family;
     struct metric_label *copies = labels.len ? mem_zalloc(labels.len, sizeof *copies) : NULL;
     for (size_t i = 0; i < labels.len; i++) {
-        ASSERT(is_metric_name(labels.at[i].name, false));
         copies[i] = (struct metric_label){text_dup(labels.at[i].name), text_dup(labels.at[i].value)};
     }
     metric->labels = (struct metric_labels){copies, labels.len};
@@ -120,19 +99,21 @@ static struct metric *family_find(const struct metric_family *family, struct met
     return NULL;
 }
 
-static struct metric *metric_get(struct metric_registry *reg, const char *name, const char *help,
-                                 enum metric_kind kind, double scale, struct metric_labels labels)
+static struct metric *metric_get(struct metric_registry *reg, const char *name, enum metric_kind kind,
+                                 struct metric_labels labels)
 {
     if (reg == NULL)
         return series_new(NULL, kind, labels);
+    const struct metric_def *def = metric_def_find(reg->defs, name, kind, labels);
+    ASSERT(def != NULL); /* metrics.def has no such metric, or says otherwise */
     pthread_mutex_lock(&reg->lock);
     struct metric_family *family = map_get(&reg->by_name, str_from(name));
     if (family == NULL) {
-        family = family_new(name, help, kind, scale);
+        family = mem_new(struct metric_family);
+        family->def = def;
         map_put(&reg->by_name, str_from(name), family);
         vec_push(&reg->families, family);
     }
-    ASSERT_CMP(family->kind, ==, kind);
     struct metric *metric = family_find(family, labels);
     if (metric == NULL) {
         metric = series_new(family, kind, labels);
@@ -142,22 +123,20 @@ static struct metric *metric_get(struct metric_registry *reg, const char *name, 
     return metric;
 }
 
-struct metric *metric_counter(struct metric_registry *reg, const char *name, const char *help,
-                              struct metric_labels labels)
+struct metric *metric_counter(struct metric_registry *reg, const char *name, struct metric_labels labels)
 {
-    return metric_get(reg, name, help, METRIC_COUNTER, 1, labels);
+    return metric_get(reg, name, METRIC_COUNTER, labels);
 }
 
-struct metric *metric_gauge(struct metric_registry *reg, const char *name, const char *help,
-                            struct metric_labels labels)
+struct metric *metric_gauge(struct metric_registry *reg, const char *name, struct metric_labels labels)
 {
-    return metric_get(reg, name, help, METRIC_GAUGE, 1, labels);
+    return metric_get(reg, name, METRIC_GAUGE, labels);
 }
 
-struct metric *metric_gauge_call(struct metric_registry *reg, const char *name, const char *help,
-                                 struct metric_labels labels, int64_t (*fn)(void *arg), void *arg)
+struct metric *metric_gauge_call(struct metric_registry *reg, const char *name, struct metric_labels labels,
+                                 int64_t (*fn)(void *arg), void *arg)
 {
-    struct metric *metric = metric_get(reg, name, help, METRIC_GAUGE, 1, labels);
+    struct metric *metric = metric_get(reg, name, METRIC_GAUGE, labels);
     if (reg != NULL)
         pthread_mutex_lock(&reg->lock);
     metric->call = fn;
@@ -167,11 +146,9 @@ struct metric *metric_gauge_call(struct metric_registry *reg, const char *name, 
     return metric;
 }
 
-struct metric *metric_histogram(struct metric_registry *reg, const char *name, const char *help, double scale,
-                                struct metric_labels labels)
+struct metric *metric_histogram(struct metric_registry *reg, const char *name, struct metric_labels labels)
 {
-    ASSERT(scale > 0);
-    return metric_get(reg, name, help, METRIC_HISTOGRAM, scale, labels);
+    return metric_get(reg, name, METRIC_HISTOGRAM, labels);
 }
 
 void metric_remove(struct metric_registry *reg, struct metric *metric)

@@ -1,9 +1,10 @@
 /* metric.h - counters, gauges and histograms, and their registry.
  *
- *   appended = metric_counter(reg, "rialto_log_bytes_total", "Bytes appended.", LABELS({"topic", "a"}));
+ *   metrics.def                            METRIC(rialto_log_bytes_total, COUNTER, "topic", 1, "Bytes appended.")
+ *   appended = metric_counter(reg, "rialto_log_bytes_total", LABELS({"topic", "a"}));
  *   metric_add(appended, 120);             any thread: one relaxed atomic add, no lock
  *
- * A family is a name with help and kind; its series differ in labels. The registry owns all; making and
+ * A family is a row of the table: a name with kind, labels and help; its series differ in the values of labels. The registry owns all; making and
  * removing a series takes a lock, counting does not. Rates are computed by who reads: two snapshots and the
  * time between them. Names follow Prometheus: rialto_<module>_<what>_<unit>[_total]; base units seconds and
  * bytes.
@@ -35,27 +36,44 @@ struct metric_labels {
                                 sizeof(struct metric_label)})
 #define NO_LABELS ((struct metric_labels){NULL, 0})
 
+/* A row of the table of metrics. */
+struct metric_def {
+    const char *name;
+    enum metric_kind kind;
+    const char *labels; /* their names, separated by blanks */
+    double scale;       /* of the values that are observed: microseconds in a metric of seconds are 1e-6 */
+    const char *help;
+};
+
+struct metric_defs {
+    const struct metric_def *at;
+    size_t count;
+};
+
+/* All metrics of the program (metrics.def), by name. */
+extern const struct metric_defs metric_defs;
+
+/* "counter", "gauge", "histogram". */
+const char *metric_kind_name(enum metric_kind kind);
+
+/* A registry of the program's metrics; `_of`: of other ones, for tests. The table must outlive it. */
 struct metric_registry *metric_registry_new(void);
+struct metric_registry *metric_registry_of(const struct metric_defs *defs);
 void metric_registry_free(struct metric_registry *reg);
 
-/* The series of this name and labels; made if it is not there, the same one if it is. A name is registered
- * with one kind only (asserted); names and label names are checked against Prometheus' grammar (asserted),
- * values may be any text. `reg` NULL gives a series that counts and is shown nowhere, freed by
+/* The series of this name and labels; made if it is not there, the same one if it is. Name, kind and names of labels must
+ * be those of a row of the table (asserted); values may be any text. `reg` NULL gives a series that counts and is shown nowhere, freed by
  * metric_remove(NULL, metric). Any thread. */
-struct metric *metric_counter(struct metric_registry *reg, const char *name, const char *help,
-                              struct metric_labels labels);
-struct metric *metric_gauge(struct metric_registry *reg, const char *name, const char *help,
-                            struct metric_labels labels);
+struct metric *metric_counter(struct metric_registry *reg, const char *name, struct metric_labels labels);
+struct metric *metric_gauge(struct metric_registry *reg, const char *name, struct metric_labels labels);
 
 /* A gauge whose value is asked for when it is read: fn runs on the reading thread, under the registry's lock,
  * and must not call the registry. */
-struct metric *metric_gauge_call(struct metric_registry *reg, const char *name, const char *help,
-                                 struct metric_labels labels, int64_t (*fn)(void *arg), void *arg);
+struct metric *metric_gauge_call(struct metric_registry *reg, const char *name, struct metric_labels labels,
+                                 int64_t (*fn)(void *arg), void *arg);
 
-/* A histogram of non-negative integers shown multiplied by `scale` (values in us, shown in seconds: 1e-6).
- * Error at most 1/16 of a value. */
-struct metric *metric_histogram(struct metric_registry *reg, const char *name, const char *help, double scale,
-                                struct metric_labels labels);
+/* A histogram of non-negative integers, shown multiplied by the scale of its row. Error at most 1/16 of a value. */
+struct metric *metric_histogram(struct metric_registry *reg, const char *name, struct metric_labels labels);
 
 /* Removes a series (a topic was deleted). Nobody may count in it any more. NULL is ignored. */
 void metric_remove(struct metric_registry *reg, struct metric *metric);
@@ -89,8 +107,5 @@ void metric_each(struct metric_registry *reg, void (*fn)(const struct metric_sam
 
 /* Appends all in Prometheus' text format 0.0.4. Any thread. */
 void metric_write_prometheus(struct metric_registry *reg, struct buf *out);
-
-/* Appends the families as a Markdown table: name, kind, help. */
-void metric_write_markdown(struct metric_registry *reg, struct buf *out);
 
 #endif

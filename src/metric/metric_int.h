@@ -29,17 +29,20 @@ struct metric {
 };
 
 struct metric_family {
-    char *name, *help;
-    enum metric_kind kind;
-    double scale;
+    const struct metric_def *def;
     vec(struct metric *) series;
 };
 
 struct metric_registry {
+    const struct metric_defs *defs;
     pthread_mutex_t lock; /* families and their series; not the values */
     vec(struct metric_family *) families;
     struct map by_name;
 };
+
+/* The row of this name; NULL when there is none, or kind or labels are others. */
+const struct metric_def *metric_def_find(const struct metric_defs *table, const char *name,
+                                         enum metric_kind kind, struct metric_labels labels);
 
 /* Bucket of a value, and the greatest value that falls into a bucket. */
 size_t metric_bucket(int64_t value);

@@ -1,4 +1,4 @@
-/* write.c - reading the registry: samples, Prometheus' text format 0.0.4, the reference table.
+/* write.c - reading the registry: samples, Prometheus' text format 0.0.4.
  *
  * Prometheus' buckets are cumulative with inclusive bounds. Of the fine buckets it gets every second power of
  * two, which fall on bucket edges, so its counts are exact.
@@ -9,17 +9,15 @@
 
 enum { BOUND_FIRST = 4, BOUND_LAST = 36, BOUND_STEP = 2 };
 
-static const char *const kind_names[] = {"counter", "gauge", "histogram"};
-
 static void sample_fill(struct metric_sample *sample, const struct metric_family *family,
                         const struct metric *metric)
 {
-    *sample = (struct metric_sample){.name = str_from(family->name),
-                                     .help = str_from(family->help),
-                                     .kind = family->kind,
+    *sample = (struct metric_sample){.name = str_from(family->def->name),
+                                     .help = str_from(family->def->help),
+                                     .kind = family->def->kind,
                                      .labels = metric->labels,
-                                     .scale = family->scale};
-    if (family->kind != METRIC_HISTOGRAM) {
+                                     .scale = family->def->scale};
+    if (family->def->kind != METRIC_HISTOGRAM) {
         sample->value = metric_value(metric);
         return;
     }
@@ -91,16 +89,16 @@ static void write_histogram(struct buf *out, const struct metric_family *family,
         for (; at < METRIC_BUCKETS && metric_bucket_max(at) <= bound; at++)
             below += counts[at];
         char text[32];
-        snprintf(text, sizeof text, "%.12g", (double)bound * family->scale);
-        write_series(out, family->name, "_bucket", metric->labels, text);
+        snprintf(text, sizeof text, "%.12g", (double)bound * family->def->scale);
+        write_series(out, family->def->name, "_bucket", metric->labels, text);
         buf_printf(out, "%" PRIu64 "\n", below);
     }
-    write_series(out, family->name, "_bucket", metric->labels, "+Inf");
+    write_series(out, family->def->name, "_bucket", metric->labels, "+Inf");
     buf_printf(out, "%" PRIu64 "\n", total);
     int64_t sum = atomic_load_explicit(&metric->histogram->sum, memory_order_relaxed);
-    write_series(out, family->name, "_sum", metric->labels, NULL);
-    buf_printf(out, "%.12g\n", (double)sum * family->scale);
-    write_series(out, family->name, "_count", metric->labels, NULL);
+    write_series(out, family->def->name, "_sum", metric->labels, NULL);
+    buf_printf(out, "%.12g\n", (double)sum * family->def->scale);
+    write_series(out, family->def->name, "_count", metric->labels, NULL);
     buf_printf(out, "%" PRIu64 "\n", total);
 }
 
@@ -111,29 +109,18 @@ void metric_write_prometheus(struct metric_registry *reg, struct buf *out)
         const struct metric_family *family = reg->families.at[i];
         if (family->series.len == 0)
             continue;
-        buf_printf(out, "# HELP %s ", family->name);
-        write_escaped(out, family->help, false);
-        buf_printf(out, "\n# TYPE %s %s\n", family->name, kind_names[family->kind]);
+        buf_printf(out, "# HELP %s ", family->def->name);
+        write_escaped(out, family->def->help, false);
+        buf_printf(out, "\n# TYPE %s %s\n", family->def->name, metric_kind_name(family->def->kind));
         for (size_t j = 0; j < family->series.len; j++) {
             const struct metric *metric = family->series.at[j];
-            if (family->kind == METRIC_HISTOGRAM) {
+            if (family->def->kind == METRIC_HISTOGRAM) {
                 write_histogram(out, family, metric);
                 continue;
             }
-            write_series(out, family->name, "", metric->labels, NULL);
+            write_series(out, family->def->name, "", metric->labels, NULL);
             buf_printf(out, "%" PRId64 "\n", metric_value(metric));
         }
-    }
-    pthread_mutex_unlock(&reg->lock);
-}
-
-void metric_write_markdown(struct metric_registry *reg, struct buf *out)
-{
-    buf_append_cstr(out, "| metric | kind | what |\n|---|---|---|\n");
-    pthread_mutex_lock(&reg->lock);
-    for (size_t i = 0; i < reg->families.len; i++) {
-        const struct metric_family *family = reg->families.at[i];
-        buf_printf(out, "| `%s` | %s | %s |\n", family->name, kind_names[family->kind], family->help);
     }
     pthread_mutex_unlock(&reg->lock);
 }

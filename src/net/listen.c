@@ -265,15 +265,11 @@ static struct net_listen_options options_filled(const struct net_listen_options 
 
 static void counts_init(struct net_counts *counts, struct metric_registry *reg, const char *face)
 {
-    counts->open = metric_gauge(reg, "rialto_net_connections", "Open connections.", LABELS({"face", face}));
-    counts->accepted =
-        metric_counter(reg, "rialto_net_accepted_total", "Connections accepted.", LABELS({"face", face}));
-    counts->refused = metric_counter(reg, "rialto_net_refused_total",
-                                     "Connections refused because of a limit.", LABELS({"face", face}));
-    counts->bytes_in =
-        metric_counter(reg, "rialto_net_received_bytes_total", "Bytes received.", LABELS({"face", face}));
-    counts->bytes_out =
-        metric_counter(reg, "rialto_net_sent_bytes_total", "Bytes sent.", LABELS({"face", face}));
+    counts->open = metric_gauge(reg, "rialto_net_connections", LABELS({"face", face}));
+    counts->accepted = metric_counter(reg, "rialto_net_accepted_total", LABELS({"face", face}));
+    counts->refused = metric_counter(reg, "rialto_net_refused_total", LABELS({"face", face}));
+    counts->bytes_in = metric_counter(reg, "rialto_net_received_bytes_total", LABELS({"face", face}));
+    counts->bytes_out = metric_counter(reg, "rialto_net_sent_bytes_total", LABELS({"face", face}));
 }
 
 struct net_listener *net_listen(struct net *net, struct str address, const struct conn_class *cls,

@@ -75,7 +75,7 @@ static void replay_command(struct engine *engine, const struct record *rec, stru
              i++)
             session_set(&session, &session.properties, properties->members[i].name,
                         properties->members[i].value.str);
-        if (statements_run(engine, text, &session, &out, &failed, arena, &err))
+        if (statements_run_all(engine, text, &session, &out, &failed, arena, &err))
             err.code = ERR_NONE;
         session_fini(&session);
     }

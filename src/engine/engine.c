@@ -9,7 +9,10 @@
  */
 #include "engine/engine_int.h"
 
-enum { ENGINE_MAIL_MAX = 1024 };
+enum {
+    ENGINE_MAIL_MAX = 1024,
+    ASSERT_RETRY_MS = 20, /* between two looks at an assertion that does not hold yet */
+};
 
 /* State ------------------------------------------------------------------------------------------------------------ */
 
@@ -72,20 +75,57 @@ void engine_remove_query(struct engine *engine, struct persistent *persistent)
 static void request_free(struct request *request)
 {
     session_fini(&request->session);
+    buf_fini(&request->answer);
     arena_fini(&request->arena);
     free(request);
 }
 
+/* Answers, or looks again in a moment. */
+static void step_request(struct request *request, enum statements_result result, const struct err *err)
+{
+    if (result == STATEMENTS_WAIT) {
+        loop_timer_start(&request->timer, ASSERT_RETRY_MS);
+        return;
+    }
+    list_remove(&request->link);
+    json_array_end(&request->out);
+    request->done(request->arg, buf_str(&request->answer), result == STATEMENTS_DONE ? NULL : err,
+                  request->statements.failed);
+    request_free(request);
+}
+
+static void retry_request(struct loop_timer *timer)
+{
+    struct request *request = LIST_ENTRY(timer, struct request, timer);
+    struct err err = {0};
+    step_request(request,
+                 statements_retry(request->engine, &request->statements, &request->out, &request->arena,
+                                  &err),
+                 &err);
+}
+
 static void run_request(struct engine *engine, struct request *request)
 {
-    struct buf answer = {0};
-    struct json_writer out = {.out = &answer};
     struct err err = {0};
-    struct str failed = STR_NULL;
-    bool done = statements_run(engine, request->sql, &request->session, &out, &failed, &request->arena, &err);
-    request->done(request->arg, buf_str(&answer), done ? NULL : &err, failed);
-    buf_fini(&answer);
-    request_free(request);
+    request->out.out = &request->answer;
+    request->statements =
+        (struct statements){.text = request->sql, .place = {1, 1}, .session = &request->session};
+    loop_timer_init(&request->timer, engine->loop, retry_request);
+    list_push_back(&engine->waiting, &request->link);
+    json_array_begin(&request->out);
+    step_request(request, statements_run(engine, &request->statements, &request->out, &request->arena, &err),
+                 &err);
+}
+
+/* Those that wait when the engine stops. */
+static void fail_waiting(struct engine *engine)
+{
+    struct err err = {0};
+    err_set(&err, ERR_UNAVAILABLE, "the server stops; the assertion did not hold until now");
+    list_each_safe (struct request, request, &engine->waiting, link) {
+        loop_timer_stop(&request->timer);
+        step_request(request, STATEMENTS_FAILED, &err);
+    }
 }
 
 void engine_execute(struct engine *engine, struct str sql, const struct engine_session *session,
@@ -122,6 +162,7 @@ static void engine_on_mail(struct mail *mail, void *arg)
         free(query_mail);
         break;
     case MAIL_STOP:
+        fail_waiting(engine);
         loop_stop(engine->loop);
         free(mail);
         break;
@@ -162,6 +203,7 @@ bool engine_open(struct engine **out, const struct engine_options *options, stru
     engine->loop = loop_new("control");
     engine->box = mailbox_new(ENGINE_MAIL_MAX);
     list_init(&engine->transient);
+    list_init(&engine->waiting);
     pthread_mutex_init(&engine->lock, NULL);
     struct arena arena = {0};
     struct session session;
@@ -270,7 +312,7 @@ bool engine_run(struct engine *engine, struct str sql, const struct engine_sessi
     struct session own;
     struct json_writer out = {.out = entities};
     session_init(&own, engine, session, arena);
-    bool done = statements_run(engine, sql, &own, &out, failed_text, arena, err);
+    bool done = statements_run_all(engine, sql, &own, &out, failed_text, arena, err);
     session_fini(&own);
     return done;
 }

@@ -12,7 +12,8 @@
  *      needs no lock.
  * (E2) A definition is executed after its command record is durable; a restart executes the command topic again from
  *      the start, with the same ids, then starts the queries that are left.
- * (E3) Validation of a request has no effect: when any of its statements is refused, nothing of it ran.
+ * (E3) Validation of a request has no effect: when any of its statements is refused, nothing of it ran. ASSERT TOPIC divides
+ *      a request: what is behind it is validated when it holds.
  * (E4) Each callback of one request comes from one thread at a time and is never made from inside the call that
  *      started the request.
  */

@@ -41,6 +41,7 @@ struct engine {
     const struct catalog *catalog; /* reference */
     vec(struct persistent *) persistent;
     struct list transient; /* struct engine_query.link: push and pull queries that run */
+    struct list waiting;   /* struct request.link: their assertion does not hold yet; control thread */
 
     struct client_writer *command_writer; /* control thread */
     int64_t command_next;                 /* offset of the next command record */
@@ -129,6 +130,17 @@ struct prepared {
     const struct source *target; /* INSERT VALUES, DROP, DESCRIBE: reference */
 };
 
+/* A text on its way. */
+struct statements {
+    struct str text; /* still to run */
+    struct sql_place place;
+    struct session *session;
+    struct str failed; /* the statement that was refused; null: none */
+    /* Of STATEMENTS_WAIT: */
+    const struct ast_stmt *awaited; /* does not hold yet; `text` is what comes behind it */
+    int64_t until_ms;               /* monotonic */
+};
+
 struct request {
     struct mail mail;
     struct engine *engine;
@@ -137,6 +149,11 @@ struct request {
     struct session session;
     engine_done_fn done;
     void *arg;
+    struct buf answer; /* entities so far */
+    struct json_writer out;
+    struct statements statements;
+    struct list link;        /* engine->waiting */
+    struct loop_timer timer; /* looks again */
 };
 
 /* One row a kind of statement (statements.c). */
@@ -146,6 +163,7 @@ struct statement_class {
     bool (*execute)(struct engine *engine, struct prepared *prepared, struct json_writer *out,
                     struct arena *arena, struct err *err);
     bool logged;
+    bool waits; /* an assertion: a refusal by execute is tried again until the statement's time-out */
 };
 const struct statement_class *statement_class(enum ast_stmt_kind kind);
 
@@ -153,9 +171,19 @@ struct analyze_env sandbox_env(struct sandbox *box, struct session *session);
 int32_t sandbox_topic_partitions(void *state, struct str topic);
 void sandbox_set_catalog(struct sandbox *box, const struct catalog *catalog); /* takes the reference */
 
-/* Prepares and executes all statements of a text; used by requests and by the replay of the command topic. */
-bool statements_run(struct engine *engine, struct str sql, struct session *session, struct json_writer *out,
-                    struct str *failed_text, struct arena *arena, struct err *err);
+/* Prepares the statements of a text up to an assertion, then executes them one by one, an entity each, and so on. When an
+ * assertion does not hold yet it stops there (STATEMENTS_WAIT): call statements_retry now and then. */
+enum statements_result { STATEMENTS_DONE, STATEMENTS_FAILED, STATEMENTS_WAIT };
+enum statements_result statements_run(struct engine *engine, struct statements *run, struct json_writer *out,
+                                      struct arena *arena, struct err *err);
+enum statements_result statements_retry(struct engine *engine, struct statements *run,
+                                        struct json_writer *out, struct arena *arena, struct err *err);
+
+/* The whole text at once, where nobody else acts meanwhile (step mode, replay): an assertion holds or fails. Writes the
+ * array of entities. */
+bool statements_run_all(struct engine *engine, struct str sql, struct session *session,
+                        struct json_writer *out, struct str *failed_text, struct arena *arena,
+                        struct err *err);
 
 /* Command topic (command.c). */
 bool command_log_open(struct engine *engine, struct err *err);

@@ -5,9 +5,12 @@
  *       others                          class->prepare against the sandbox
  *   then for each prepared statement    class->execute
  *
- * Nothing has an effect before all are prepared (E3).
+ * Nothing has an effect before all are prepared (E3). ASSERT TOPIC divides a text: what is behind it is prepared when the
+ * assertion holds, since it is there to wait for what comes next to be possible; others' statements run meanwhile.
  */
 #include "engine/engine_int.h"
+
+enum { ASSERT_WAIT_MS = 1000 }; /* without TIMEOUT */
 
 /* prepare NULL: the statement is read but not executed yet; the answer says so. */
 static const struct statement_class classes[STMT_COUNT] = {
@@ -44,7 +47,7 @@ static const struct statement_class classes[STMT_COUNT] = {
     [STMT_DESCRIBE_STREAMS] = {prepare_describe, execute_describe},
     [STMT_DESCRIBE_TABLES] = {prepare_describe, execute_describe},
     [STMT_DESCRIBE_FUNCTION] = {prepare_describe, execute_describe},
-    [STMT_ASSERT_TOPIC] = {prepare_assert_topic, execute_assert_topic},
+    [STMT_ASSERT_TOPIC] = {prepare_assert_topic, execute_assert_topic, .waits = true},
 };
 
 const struct statement_class *statement_class(enum ast_stmt_kind kind)
@@ -142,33 +145,30 @@ static bool prepare_one(struct sandbox *box, struct session *session, const stru
     return true;
 }
 
-/* Parses and prepares everything; *failed is the text of the statement that was refused. */
-static bool prepare_all(struct sandbox *box, struct session *session, struct str sql, struct str *failed,
-                        struct arena *arena, struct err *err)
+/* Parses and prepares the statements up to an assertion, or to the end; run->text is then what is left. */
+static bool prepare_part(struct sandbox *box, struct statements *run, struct arena *arena, struct err *err)
 {
     const struct ast_stmt *const *stmts;
     uint32_t count;
-    *failed = STR_NULL;
-    if (!sql_parse(sql, NULL, &stmts, &count, arena,
-                   err)) { /* a syntax error anywhere comes first, with its place */
-        *failed = sql;
-        return false;
-    }
-    struct str rest = sql, text;
-    struct sql_place place = {1, 1};
-    for (const char *done = sql.ptr; sql_next_statement(&rest, &text); done = text.ptr) {
-        sql_place_move(&place, str_of(done, (size_t)(text.ptr - done)));
-        if (!sql_parse_at(text, place, &session->variables, &stmts, &count, arena, err)) {
-            *failed = text;
+    struct str text;
+    for (const char *done = run->text.ptr; sql_next_statement(&run->text, &text); done = text.ptr) {
+        sql_place_move(&run->place, str_of(done, (size_t)(text.ptr - done)));
+        run->failed = text;
+        if (!sql_parse_at(text, run->place, &run->session->variables, &stmts, &count, arena, err))
             return false;
-        }
+        bool waits = false;
         for (uint32_t i = 0; i < count; i++) {
-            *failed = stmts[i]->text;
-            if (!prepare_one(box, session, stmts[i], arena, err))
+            run->failed = stmts[i]->text;
+            if (!prepare_one(box, run->session, stmts[i], arena, err))
                 return false;
+            waits |= statement_class(stmts[i]->kind)->waits;
+        }
+        if (waits) {
+            sql_place_move(&run->place, str_of(text.ptr, (size_t)(run->text.ptr - text.ptr)));
+            break;
         }
     }
-    *failed = STR_NULL;
+    run->failed = STR_NULL;
     return true;
 }
 
@@ -180,30 +180,89 @@ static void prepared_fini(struct prepared *prepared)
     map_fini(&prepared->properties);
 }
 
-bool statements_run(struct engine *engine, struct str sql, struct session *session, struct json_writer *out,
-                    struct str *failed_text, struct arena *arena, struct err *err)
+static enum statements_result execute_part(struct engine *engine, struct sandbox *box, struct statements *run,
+                                           struct json_writer *out, struct arena *arena, struct err *err)
+{
+    for (size_t i = 0; i < box->prepared.len; i++) {
+        struct prepared *prepared = box->prepared.at[i];
+        const struct ast_stmt *stmt = prepared->stmt;
+        const struct statement_class *class = statement_class(stmt->kind);
+        if (!str_is_null(prepared->warning)) {
+            entity_warning(out, stmt->text, prepared->warning);
+            continue;
+        }
+        if (class->execute(engine, prepared, out, arena, err))
+            continue;
+        run->failed = stmt->text;
+        if (!class->waits)
+            return STATEMENTS_FAILED;
+        run->awaited = stmt;
+        run->until_ms =
+            clock_mono_ms() + (stmt->timeout.present ? ast_duration_ms(stmt->timeout) : ASSERT_WAIT_MS);
+        return STATEMENTS_WAIT;
+    }
+    return STATEMENTS_DONE;
+}
+
+static enum statements_result run_part(struct engine *engine, struct statements *run, struct json_writer *out,
+                                       struct arena *arena, struct err *err)
 {
     struct sandbox box = {.engine = engine,
                           .catalog = catalog_ref(engine->catalog),
                           .command_next = engine->command_next};
-    json_array_begin(out);
-    bool done = prepare_all(&box, session, sql, failed_text, arena, err);
-    for (size_t i = 0; done && i < box.prepared.len; i++) {
-        struct prepared *prepared = box.prepared.at[i];
-        const struct statement_class *class = statement_class(prepared->stmt->kind);
-        if (!str_is_null(prepared->warning))
-            entity_warning(out, prepared->stmt->text, prepared->warning);
-        else
-            done = class->execute(engine, prepared, out, arena, err);
-        if (!done)
-            *failed_text = prepared->stmt->text;
-    }
-    json_array_end(out);
+    enum statements_result result = prepare_part(&box, run, arena, err)
+                                        ? execute_part(engine, &box, run, out, arena, err)
+                                        : STATEMENTS_FAILED;
     for (size_t i = 0; i < box.prepared.len; i++)
         prepared_fini(box.prepared.at[i]);
     vec_fini(&box.prepared);
     map_fini(&box.topics);
     map_fini(&box.ended);
     catalog_unref(box.catalog);
+    return result;
+}
+
+static enum statements_result run_parts(struct engine *engine, struct statements *run,
+                                        struct json_writer *out, struct arena *arena, struct err *err)
+{
+    enum statements_result result = STATEMENTS_DONE;
+    for (const char *before = NULL; result == STATEMENTS_DONE && run->text.ptr != before;) {
+        before = run->text.ptr;
+        result = run_part(engine, run, out, arena, err);
+    }
+    return result;
+}
+
+enum statements_result statements_run(struct engine *engine, struct statements *run, struct json_writer *out,
+                                      struct arena *arena, struct err *err)
+{
+    const struct ast_stmt *const *stmts;
+    uint32_t count;
+    /* A syntax error anywhere comes first, with its place. */
+    if (sql_parse(run->text, NULL, &stmts, &count, arena, err))
+        return run_parts(engine, run, out, arena, err);
+    run->failed = run->text;
+    return STATEMENTS_FAILED;
+}
+
+enum statements_result statements_retry(struct engine *engine, struct statements *run,
+                                        struct json_writer *out, struct arena *arena, struct err *err)
+{
+    struct prepared prepared = {.stmt = run->awaited};
+    if (!statement_class(run->awaited->kind)->execute(engine, &prepared, out, arena, err))
+        return clock_mono_ms() >= run->until_ms ? STATEMENTS_FAILED : STATEMENTS_WAIT;
+    run->failed = STR_NULL;
+    return run_parts(engine, run, out, arena, err);
+}
+
+bool statements_run_all(struct engine *engine, struct str sql, struct session *session,
+                        struct json_writer *out, struct str *failed_text, struct arena *arena,
+                        struct err *err)
+{
+    struct statements run = {.text = sql, .place = {1, 1}, .session = session};
+    json_array_begin(out);
+    bool done = statements_run(engine, &run, out, arena, err) == STATEMENTS_DONE;
+    json_array_end(out);
+    *failed_text = run.failed;
     return done;
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 EVERYWHERE = ["base", "conf", "metric"]
 LIBRARY_HEADERS = {  # header pattern -> name in the table
-    r"uv\.h": "uv", r"nghttp2/.*": "nghttp2", r"wslay/.*": "wslay", r"openssl/.*": "crypto", r"zlib\.h": "z",
+    r"uv\.h": "uv", r"nghttp2/.*": "nghttp2", r"wslay/.*": "wslay", r"openssl/ssl\.h": "ssl", r"openssl/.*": "crypto", r"zlib\.h": "z",
     r"lz4.*\.h": "lz4", r"zstd.*\.h": "zstd", r"snappy-c\.h": "snappy", r"simdjson\.h": "simdjson",
     r"pcre2\.h": "pcre2", r"re2/.*": "re2", r"gmp\.h": "gmp", r"utf8proc\.h": "utf8proc", r"rocksdb/.*": "rocksdb",
     r"libpq-fe\.h": "pq", r"histedit\.h": "edit", r"editline/.*": "edit", r"xxhash\.h": "xxhash",

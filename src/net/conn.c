@@ -8,6 +8,8 @@
  * (N7) An idle connection holds no buffer: reading goes to the thread's scratch, only what the class leaves
  *      unread is copied into `in`. When more is expected, it is read to `in` directly, which grows with what
  *      arrived.
+ * (N9) With TLS the class hears of a connection when its handshake is done, which has a deadline. What OpenSSL has read
+ *      but not given out yet raises no event: settling reads it (tls_has_unread).
  * (N8) A read event takes at most READ_TURN_BYTES, so that one fast peer does not hold up the others of its
  *      thread.
  */
@@ -60,6 +62,15 @@ static void conn_tune(int fd)
     ignore(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on), "the idle time remains");
 }
 
+/* The class gets the connection. */
+static void conn_begin(struct conn *conn)
+{
+    conn->opened = true;
+    conn->busy = true;
+    conn->listener->cls->on_open(conn);
+    conn->busy = false;
+}
+
 void conn_open(struct net_thread *thread, struct net_listener *listener, int fd,
                const union net_sockaddr *peer)
 {
@@ -80,16 +91,22 @@ void conn_open(struct net_thread *thread, struct net_listener *listener, int fd,
     }
     conn_tune(fd);
     conn_name(conn, peer);
+    if (listener->options.tls != NULL) {
+        conn->tls = tls_new(listener->options.tls, fd, listener->cls->alpn);
+        conn->deadline_ms = loop_now_ms(thread->loop) + listener->options.handshake_ms;
+        conn->closing = conn->tls == NULL;
+        conn->why = conn->tls == NULL ? "no memory for TLS" : NULL;
+    }
     conn->slot = slot_take(thread, conn);
     conn->moved_ms = loop_now_ms(thread->loop);
     list_push_back(&thread->conns, &conn->link);
-    int64_t sweep_ms = MIN(MAX(listener->options.idle_ms / 4, 10), 1000);
+    int64_t short_ms = MIN(listener->options.idle_ms, listener->options.handshake_ms);
+    int64_t sweep_ms = MIN(MAX(short_ms / 4, 10), 1000);
     thread->sweep_ms = MIN(thread->sweep_ms, sweep_ms);
     if (!loop_timer_is_on(&thread->sweep))
         loop_timer_start(&thread->sweep, thread->sweep_ms);
-    conn->busy = true;
-    listener->cls->on_open(conn);
-    conn->busy = false;
+    if (listener->options.tls == NULL)
+        conn_begin(conn);
     conn_settle(conn);
 }
 
@@ -98,7 +115,9 @@ static void conn_tear_down(struct conn *conn)
     struct net_thread *thread = conn->thread;
     ASSERT(conn->closing);
     conn->busy = true;
-    conn->listener->cls->on_close(conn, conn->why);
+    if (conn->opened)
+        conn->listener->cls->on_close(conn, conn->why);
+    tls_free(conn->tls);
     list_remove(&conn->link);
     list_remove(&conn->unsettled);
     thread->slots.at[conn->slot].conn = NULL;
@@ -135,7 +154,7 @@ static void conn_offer_in(struct conn *conn)
 
 static bool conn_may_offer(const struct conn *conn)
 {
-    return !conn->paused && !conn->closing && !conn->draining && !conn->was_full;
+    return conn->opened && !conn->paused && !conn->closing && !conn->draining && !conn->was_full;
 }
 
 static bool conn_wants_bytes(const struct conn *conn)
@@ -177,7 +196,7 @@ static bool conn_read_once(struct conn *conn, size_t *total)
         buf_reserve(&conn->in, room);
         at = conn->in.ptr + conn->in.len;
     }
-    ssize_t n = sock_read(conn->fd, at, room);
+    ssize_t n = conn->tls != NULL ? tls_read(conn->tls, at, room) : sock_read(conn->fd, at, room);
     if (n <= 0) {
         conn_read_failed(conn, n);
         return false;
@@ -224,11 +243,42 @@ static void conn_check_error(struct conn *conn)
         conn_close(conn, strerrordesc_np(cause));
 }
 
+/* A line now and then: peers that speak something else must not fill the log. */
+static void conn_complain_tls(struct conn *conn, const char *why)
+{
+    enum { COMPLAIN_MS = 1000 };
+    struct net_listener *listener = conn->listener;
+    int64_t now_ms = loop_now_ms(conn->thread->loop);
+    int64_t last_ms = atomic_load_explicit(&listener->tls_complained_ms, memory_order_relaxed);
+    metric_add(listener->counts.tls_failed, 1);
+    if (last_ms == 0 || now_ms - last_ms >= COMPLAIN_MS) {
+        atomic_store_explicit(&listener->tls_complained_ms, now_ms, memory_order_relaxed);
+        log_warn("net", "tls_handshake_failed", "face=%s address=%s peer=%s cause=\"%s\"",
+                 listener->cls->name, listener->address, conn->peer, why);
+    }
+}
+
+static void conn_handshake(struct conn *conn)
+{
+    const char *why = NULL;
+    enum tls_result result = tls_handshake(conn->tls, &why);
+    if (result == TLS_FAILED) {
+        conn_complain_tls(conn, why);
+        conn_close(conn, why);
+    } else if (result == TLS_DONE) {
+        conn->deadline_ms = 0;
+        conn->moved_ms = loop_now_ms(conn->thread->loop);
+        conn_begin(conn);
+    }
+}
+
 static void conn_on_event(void *arg, int events)
 {
     struct conn *conn = arg;
     conn->busy = true;
-    if (events & LOOP_READ) {
+    if (!conn->opened && !conn->closing) {
+        conn_handshake(conn);
+    } else if (events & LOOP_READ || conn->tls != NULL) {
         if (conn->lingering || conn_wants_bytes(conn))
             conn_read(conn);
         else
@@ -254,7 +304,10 @@ static void conn_flush(struct conn *conn)
     size_t sent = 0;
     if (conn->out.head == NULL)
         return;
-    if (out_flush(&conn->out, conn->fd, &sent, &conn->why) == OUT_FAILED)
+    enum out_result result =
+        conn->tls != NULL ? out_flush_tls(&conn->out, conn->tls, conn->thread->scratch, &sent, &conn->why)
+                          : out_flush(&conn->out, conn->fd, &sent, &conn->why);
+    if (result == OUT_FAILED)
         conn->closing = true;
     if (sent > 0) {
         conn->bytes_out += sent;
@@ -267,6 +320,8 @@ static void conn_flush(struct conn *conn)
  * not read. */
 static void conn_linger(struct conn *conn)
 {
+    if (conn->tls != NULL)
+        tls_shut(conn->tls);
     if (conn->eof || shutdown(conn->fd, SHUT_WR) != 0) {
         conn->closing = true;
         return;
@@ -299,7 +354,22 @@ static bool conn_settle_once(struct conn *conn)
         conn_offer_in(conn);
         return true;
     }
+    if (conn->tls != NULL && conn_wants_bytes(conn) && tls_has_unread(conn->tls)) {
+        conn_read(conn);
+        return true;
+    }
     return false;
+}
+
+/* What the socket is watched for. */
+static int conn_events(const struct conn *conn)
+{
+    if (!conn->opened)
+        return tls_events(conn->tls);
+    bool reads = conn->lingering || conn_wants_bytes(conn);
+    bool writes =
+        conn->out.head != NULL || (conn->tls != NULL && reads && tls_events(conn->tls) == LOOP_WRITE);
+    return (reads ? LOOP_READ : 0) | (writes ? LOOP_WRITE : 0);
 }
 
 static void conn_settle(struct conn *conn)
@@ -316,8 +386,7 @@ static void conn_settle(struct conn *conn)
     }
     if (rounds == SETTLE_ROUNDS)
         conn_touch(conn); /* goes on in the next turn */
-    bool reads = conn->lingering || conn_wants_bytes(conn);
-    loop_watch_set(conn->watch, (reads ? LOOP_READ : 0) | (conn->out.head != NULL ? LOOP_WRITE : 0));
+    loop_watch_set(conn->watch, conn_events(conn));
 }
 
 void conn_settle_all(struct loop_call *call)
@@ -345,7 +414,7 @@ static const char *conn_overdue(const struct conn *conn, int64_t now_ms)
 {
     int64_t idle_ms = conn->listener->options.idle_ms;
     if (conn->deadline_ms != 0 && now_ms >= conn->deadline_ms)
-        return conn->lingering ? conn->why : "deadline";
+        return conn->lingering ? conn->why : conn->opened ? "deadline" : "TLS handshake takes too long";
     if (now_ms - conn->moved_ms < idle_ms)
         return NULL;
     if (conn->out.bytes > 0)
@@ -359,6 +428,8 @@ void conn_sweep(struct loop_timer *timer)
     int64_t now_ms = loop_now_ms(thread->loop);
     list_each (struct conn, conn, &thread->conns, link) {
         const char *why = conn_overdue(conn, now_ms);
+        if (why != NULL && !conn->opened)
+            conn_complain_tls(conn, why);
         if (why != NULL)
             conn_close(conn, why);
     }
@@ -571,6 +642,16 @@ struct str conn_local_host(const struct conn *conn)
 bool conn_is_loopback(const struct conn *conn)
 {
     return conn->is_loopback;
+}
+
+bool conn_is_tls(const struct conn *conn)
+{
+    return conn->tls != NULL;
+}
+
+struct str conn_tls_subject(const struct conn *conn)
+{
+    return conn->tls != NULL ? tls_subject(conn->tls) : STR_NULL;
 }
 
 uint64_t conn_bytes_in(const struct conn *conn)

@@ -256,6 +256,8 @@ static struct net_listen_options options_filled(const struct net_listen_options 
     struct net_listen_options options = given != NULL ? *given : (struct net_listen_options){0};
     if (options.idle_ms <= 0)
         options.idle_ms = 10 * 60 * 1000;
+    if (options.handshake_ms <= 0)
+        options.handshake_ms = 10 * 1000;
     if (options.out_max == 0)
         options.out_max = 1 << 20;
     if (options.unread_max == 0)
@@ -268,6 +270,7 @@ static void counts_init(struct net_counts *counts, struct metric_registry *reg, 
     counts->open = metric_gauge(reg, "rialto_net_connections", LABELS({"face", face}));
     counts->accepted = metric_counter(reg, "rialto_net_accepted_total", LABELS({"face", face}));
     counts->refused = metric_counter(reg, "rialto_net_refused_total", LABELS({"face", face}));
+    counts->tls_failed = metric_counter(reg, "rialto_net_tls_failed_total", LABELS({"face", face}));
     counts->bytes_in = metric_counter(reg, "rialto_net_received_bytes_total", LABELS({"face", face}));
     counts->bytes_out = metric_counter(reg, "rialto_net_sent_bytes_total", LABELS({"face", face}));
 }
@@ -301,6 +304,7 @@ void net_listener_free(struct net_listener *listener)
         metric_remove(NULL, listener->counts.open);
         metric_remove(NULL, listener->counts.accepted);
         metric_remove(NULL, listener->counts.refused);
+        metric_remove(NULL, listener->counts.tls_failed);
         metric_remove(NULL, listener->counts.bytes_in);
         metric_remove(NULL, listener->counts.bytes_out);
     }

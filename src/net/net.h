@@ -11,7 +11,8 @@
  *      unread_max bytes wait unconsumed. So a client that does not read, or floods, stops itself.
  * (N3) Output is written in order; replies of one turn leave in one system call where possible.
  * (N4) on_close is the last call for a connection and always comes, exactly once if on_open came. It is never
- *      called from inside a conn_ function: closing takes effect after the present callback.
+ *      called from inside a conn_ function: closing takes effect after the present callback. With TLS on_open
+ *      comes after the handshake: who never finishes one never reaches a class.
  * (N5) Nothing a peer sends or does ends the process; too many connections are refused, lack of descriptors
  *      pauses accepting.
  */
@@ -19,6 +20,7 @@
 #define RIALTO_NET_NET_H
 
 #include "base/base.h"
+#include "conf/conf.h"
 #include "loop/loop.h"
 #include "loop/mailbox.h"
 #include "metric/metric.h"
@@ -50,12 +52,38 @@ int net_thread_count(const struct net *net);
 /* Loop of network thread i: for loop_post, timers made on it, mailboxes bound to it. Any thread. */
 struct loop *net_loop(const struct net *net, int thread);
 
+/* ---- TLS: certificates and rules, shared by any number of listeners ---- */
+
+enum net_store_type { NET_STORE_PEM, NET_STORE_PKCS12 };
+
+/* Is a client asked for a certificate, and must it have one? One that it shows must be good in any case. */
+enum net_client_auth { NET_CLIENT_NONE, NET_CLIENT_REQUESTED, NET_CLIENT_REQUIRED };
+
+/* Kafka's ssl.* options; texts are copied by net_tls_new. */
+struct net_tls_options {
+    struct str keystore, truststore;    /* files; an empty truststore: nobody's certificate is good */
+    int keystore_type, truststore_type; /* enum net_store_type */
+    struct str keystore_password, key_password, truststore_password;
+    int client_auth;                           /* enum net_client_auth */
+    struct conf_list protocols, cipher_suites; /* empty: TLS 1.2 and 1.3; OpenSSL's suites */
+};
+
+extern const struct conf_table net_tls_conf_table;
+
+struct net_tls;
+
+/* Reads key, certificates and trusted certificates. NULL with *err, which names the file and what is wrong with it.
+ * Files that change later are read again by the next handshake (at most once a second); if they cannot be used the old
+ * ones stay, and a log line says why. Outlives the nets that use it. Any thread. */
+struct net_tls *net_tls_new(const struct net_tls_options *options, struct err *err);
+void net_tls_free(struct net_tls *tls);
+
 /* ---- listeners ---- */
 
 struct conn_class {
     const char *name; /* for log lines and metrics: "kafka", "http" */
 
-    /* A connection was made. Set its data here. */
+    /* A connection was made; with TLS: its handshake is done. Set its data here. */
     void (*on_open)(struct conn *conn);
 
     /* Bytes arrived (or conn_resume offers the rest again). Returns how many from the front were consumed;
@@ -71,6 +99,9 @@ struct conn_class {
 
     /* Last call; `why` is a short text ("closed by peer", "idle", "stop", an error). */
     void (*on_close)(struct conn *conn, const char *why);
+
+    /* What may be chosen by ALPN, in order of preference, each word after its length: "\x02h2\x08http/1.1". NULL: none. */
+    const char *alpn;
 };
 
 struct net_listen_options {
@@ -79,6 +110,8 @@ struct net_listen_options {
         idle_ms; /* close when no byte moved for so long; 0: 10 minutes, as Kafka's connections.max.idle.ms */
     size_t out_max;    /* bytes in the output queue at which reading pauses; 0: 1 MiB */
     size_t unread_max; /* unconsumed bytes at which reading pauses; 0: 64 KiB. conn_expect may ask for more */
+    struct net_tls *tls;  /* NULL: plain text */
+    int64_t handshake_ms; /* longest TLS handshake; 0: 10 s */
 };
 
 /* Listens on "host:port" ("127.0.0.1:9092", "[::1]:9092", "localhost:0", "0.0.0.0:80", ":80"); port 0 takes a
@@ -136,6 +169,11 @@ struct str conn_peer(const struct conn *conn);
 struct str conn_local_host(const struct conn *conn);
 bool conn_is_loopback(const struct conn *conn);
 
+bool conn_is_tls(const struct conn *conn);
+/* Subject of the client's certificate as RFC 2253 writes it ("CN=alice,O=Shop,C=DE"), as Java prints it; null without
+ * one; lives as long as the connection. */
+struct str conn_tls_subject(const struct conn *conn);
+
 /* Output. Each is queued in order and leaves after the present callback at the latest. On a closing
  * connection they release what they were given and do nothing else. */
 
@@ -145,7 +183,7 @@ void conn_write_take(struct conn *conn, struct buf *bytes);
 void conn_write(struct conn *conn, struct str bytes);
 /* Borrows until release(arg) is called on this thread; release NULL: the bytes live for ever. */
 void conn_write_borrowed(struct conn *conn, struct str bytes, void (*release)(void *arg), void *arg);
-/* Sends `len` bytes of a file from position `pos` with sendfile; release(arg) is called on this thread when
+/* Sends `len` bytes of a file from position `pos` with sendfile (through memory under TLS); release(arg) is called on this thread when
  * they are sent or the connection is gone. The file must not shrink below pos + len: if it does the
  * connection is closed. */
 void conn_write_file(struct conn *conn, int fd, uint64_t pos, size_t len, void (*release)(void *arg),

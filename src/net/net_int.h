@@ -47,7 +47,7 @@ struct net_thread {
 };
 
 struct net_counts {
-    struct metric *open, *accepted, *refused, *bytes_in, *bytes_out;
+    struct metric *open, *accepted, *refused, *bytes_in, *bytes_out, *tls_failed;
 };
 
 struct net_listener {
@@ -64,8 +64,9 @@ struct net_listener {
     _Atomic int64_t conn_count;
     struct net_counts counts;
     struct loop_call start_call;
-    struct loop_timer pause; /* after descriptors ran out */
-    int64_t complained_ms;   /* last log line about refusals */
+    struct loop_timer pause;           /* after descriptors ran out */
+    int64_t complained_ms;             /* last log line about refusals */
+    _Atomic int64_t tls_complained_ms; /* last log line about a handshake; any network thread */
     struct list link;
 };
 
@@ -105,6 +106,7 @@ struct conn {
     struct net_thread *thread;
     struct net_listener *listener;
     int fd;
+    struct tls *tls; /* NULL: plain text */
     struct loop_watch *watch;
     uint32_t slot;
     uint64_t generation;
@@ -114,6 +116,7 @@ struct conn {
     struct buf in; /* unread bytes */
     size_t expect;
     struct out_queue out;
+    bool opened;              /* the class knows it: with TLS, after the handshake */
     bool was_full;            /* the queue was above out_max; on_writable is owed */
     bool paused, held, offer; /* by the class; unread bytes are to be offered again */
     bool busy;                /* a class function or settling is on the stack */
@@ -170,9 +173,46 @@ struct out_item *out_push(struct out_queue *out);
 void out_append(struct out_queue *out, struct str bytes);
 /* Writes until the socket takes no more. *sent gets the bytes written, *why the cause of OUT_FAILED. */
 enum out_result out_flush(struct out_queue *out, int fd, size_t *sent, const char **why);
+/* The same through TLS; `scratch` (TLS_RECORD_BYTES) holds a record while it is put together. */
+enum out_result out_flush_tls(struct out_queue *out, struct tls *tls, char *scratch, size_t *sent,
+                              const char **why);
 void out_fini(struct out_queue *out);
 
-/* ---- sock.c: the only calls that move bytes; TLS goes in here ---- */
+/* ---- tls.c, tls_conn.c ---- */
+
+enum { TLS_RECORD_BYTES = 16 << 10 };
+
+struct tls; /* of one connection */
+
+/* A reference to the present context; reads changed files first. */
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
+struct ssl_ctx_st *net_tls_context(struct net_tls *tls);
+
+/* OpenSSL's callback, for every context. */
+struct ssl_st;
+int tls_choose_alpn(struct ssl_st *ssl, const unsigned char **out, unsigned char *out_len,
+                    const unsigned char *in, unsigned in_len, void *arg);
+
+/* The server's side of a connection; the socket stays the caller's. NULL: out of memory for OpenSSL. */
+struct tls *tls_new(struct net_tls *tls, int fd, const char *alpn);
+/* Tells the peer that nothing more comes, if that takes no waiting, and frees. NULL is allowed. */
+void tls_free(struct tls *tls);
+void tls_shut(struct tls *tls);
+
+enum tls_result { TLS_DONE, TLS_BLOCKED, TLS_FAILED };
+/* One step of the handshake; *why lives for ever. */
+enum tls_result tls_handshake(struct tls *tls, const char **why);
+/* LOOP_READ or LOOP_WRITE: what a blocked call waits for. */
+int tls_events(const struct tls *tls);
+
+/* As sock_read and sock_writev; EPROTO: the peer broke the rules. A read fills the room if there is enough. */
+ssize_t tls_read(struct tls *tls, void *bytes, size_t size);
+ssize_t tls_write(struct tls *tls, const void *bytes, size_t size);
+/* Bytes (or the peer's end) wait inside, of which no event will tell. */
+bool tls_has_unread(const struct tls *tls);
+struct str tls_subject(const struct tls *tls);
+
+/* ---- sock.c: the calls that move bytes without TLS ---- */
 
 /* Each returns the bytes moved, 0 for the peer's end (reading) or a file that is too short (sending), -1 with
  * errno. */

@@ -6,8 +6,12 @@
  *      reply's head and its records share packets.
  * (O2) Small writes gather in the last owned item until it holds OUT_GATHER bytes.
  * (O3) `bytes` is the sum of what is unsent. release is called exactly once an item.
+ * (O4) Through TLS the front of the queue is cut into records of TLS_RECORD_BYTES, across items; files are read into
+ *      memory. A record that could not be sent is offered again with the same bytes in front, as OpenSSL demands: the
+ *      queue only grows at its end.
  */
 #include <errno.h>
+#include <unistd.h>
 
 #include "net/net_int.h"
 
@@ -110,6 +114,74 @@ enum out_result out_flush(struct out_queue *out, int fd, size_t *sent, const cha
         *sent += (size_t)n;
         if (*sent >= OUT_TURN_BYTES && out->head != NULL)
             return OUT_BLOCKED; /* the others' turn; the socket is still writable and calls again */
+    }
+    return OUT_EMPTY;
+}
+
+/* ---- through TLS ---- */
+
+/* Copies bytes of an item behind what it has sent; -1 with errno, 0: the file is too short. */
+static ssize_t item_copy(const struct out_item *item, char *to, size_t room)
+{
+    size_t len = MIN(room, item->len - item->sent);
+    if (item->kind != OUT_FILE) {
+        const char *bytes = item->kind == OUT_OWNED ? item->owned.ptr : item->borrowed.ptr;
+        memcpy(to, bytes + item->sent, len);
+        return (ssize_t)len;
+    }
+    ssize_t n;
+    do
+        n = pread(item->fd, to, len, (off_t)(item->pos + item->sent));
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* The bytes of the next record: in place when the first item has enough of them, else copied together. False: *why. */
+static bool out_record(const struct out_queue *out, char *scratch, struct str *record, const char **why)
+{
+    const struct out_item *item = out->head;
+    if (item->kind != OUT_FILE && item->len - item->sent >= TLS_RECORD_BYTES) {
+        const char *bytes = item->kind == OUT_OWNED ? item->owned.ptr : item->borrowed.ptr;
+        *record = str_of(bytes + item->sent, TLS_RECORD_BYTES);
+        return true;
+    }
+    size_t len = 0;
+    for (; item != NULL && len < TLS_RECORD_BYTES; item = item->next) {
+        size_t wanted = MIN(TLS_RECORD_BYTES - len, item->len - item->sent);
+        for (size_t got = 0; got < wanted;) {
+            struct out_item rest = *item;
+            rest.sent += got;
+            ssize_t n = item_copy(&rest, scratch + len, wanted - got);
+            if (n <= 0) {
+                *why = n < 0 ? strerrordesc_np(errno) : "file is shorter than announced";
+                return false;
+            }
+            got += (size_t)n;
+            len += (size_t)n;
+        }
+    }
+    *record = str_of(scratch, len);
+    return true;
+}
+
+enum out_result out_flush_tls(struct out_queue *out, struct tls *tls, char *scratch, size_t *sent,
+                              const char **why)
+{
+    for (*sent = 0; out->head != NULL;) {
+        struct str record;
+        if (!out_record(out, scratch, &record, why))
+            return OUT_FAILED;
+        ssize_t n = tls_write(tls, record.ptr, record.len);
+        if (n < 0 && errno == EAGAIN)
+            return OUT_BLOCKED;
+        if (n < 0) {
+            *why = strerrordesc_np(errno);
+            return OUT_FAILED;
+        }
+        out_advance(out, (size_t)n);
+        *sent += (size_t)n;
+        if (*sent >= OUT_TURN_BYTES && out->head != NULL)
+            return OUT_BLOCKED;
     }
     return OUT_EMPTY;
 }

@@ -1,4 +1,4 @@
-/* sock.c - reading, writing and sendfile on a socket, and nothing else: encryption has one place to go in. */
+/* sock.c - reading, writing and sendfile on a socket in plain text; the counterpart with TLS is tls_conn.c. */
 #include <errno.h>
 #include <sys/sendfile.h>
 

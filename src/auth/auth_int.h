@@ -1,0 +1,127 @@
+/* auth_int.h - private to src/auth: the state, mechanisms, keys. */
+#ifndef RIALTO_AUTH_AUTH_INT_H
+#define RIALTO_AUTH_AUTH_INT_H
+
+#include "auth/auth.h"
+#include "wire/wire.h"
+
+/* What verifies a user's password with one mechanism. */
+struct auth_user {
+    struct str name;
+    enum auth_mechanism mechanism;
+    int32_t iterations;
+    struct str salt, stored_key, server_key;
+    struct arena arena; /* of the slices */
+};
+
+struct acl_rule {
+    struct str principal, host;
+    int8_t operation, permission;
+};
+
+/* The rules of one resource pattern. */
+struct acl_set {
+    int8_t type, pattern;
+    struct str name;
+    vec(struct acl_rule) rules; /* texts in allocations of their own */
+};
+
+/* A length of prefixes that exists, so that a look-up tries no others. */
+struct acl_length {
+    size_t len, count;
+};
+
+enum { ACL_RESOURCES = ACL_USER + 1 };
+
+struct subject_rules;
+struct jwks;
+
+struct auth {
+    struct auth_config config;
+    struct arena arena; /* of the config */
+    uint8_t secret[32];
+    bool on;
+    struct map super_users;
+    struct subject_rules *subject_rules;
+    struct jwks *jwks;
+    struct map users; /* mechanism, name -> struct auth_user */
+    struct map sets;  /* type, pattern, name -> struct acl_set */
+    vec(struct acl_length) prefix_lengths[ACL_RESOURCES];
+    size_t rule_count;
+};
+
+enum { AUTH_USERS_MAX = 100000, AUTH_RULES_MAX = 100000 };
+
+/* Appends one record with an encoded key and value (NULL: deletes). */
+void auth_add_record(struct replay_records *out, const struct wire_message *key_message, const void *key,
+                     const struct wire_message *value_message, const void *value, int64_t now_ms);
+
+/* --- users.c --- */
+const struct auth_user *auth_user_find(const struct auth *auth, struct str name,
+                                       enum auth_mechanism mechanism);
+void auth_user_apply(struct auth *auth, const struct UserKey *key, const struct UserValue *value);
+void auth_users_snapshot(struct auth *auth, struct replay_records *out);
+void auth_users_fini(struct auth *auth);
+
+/* --- acls.c --- */
+void acl_apply(struct auth *auth, const struct AclKey *key, bool exists);
+void acls_snapshot(struct auth *auth, struct replay_records *out);
+void acls_fini(struct auth *auth);
+struct acl_set *acl_set_find(const struct auth *auth, enum acl_resource type, enum acl_pattern pattern,
+                             struct str name);
+
+/* --- principal.c --- */
+bool subject_rules_new(struct subject_rules **out, struct str text, struct err *err);
+void subject_rules_free(struct subject_rules *rules);
+
+/* --- crypto.c: the functions of RFC 5802 and base64url --- */
+
+size_t scram_hash_bytes(enum auth_mechanism mechanism);
+void scram_hmac(enum auth_mechanism mechanism, struct str key, struct str text,
+                uint8_t out[AUTH_HASH_BYTES_MAX]);
+void scram_hash(enum auth_mechanism mechanism, struct str bytes, uint8_t out[AUTH_HASH_BYTES_MAX]);
+/* From the salted password. */
+void scram_keys(enum auth_mechanism mechanism, struct str salted, uint8_t stored_key[AUTH_HASH_BYTES_MAX],
+                uint8_t server_key[AUTH_HASH_BYTES_MAX]);
+/* In a time that does not depend on the bytes. */
+bool secret_eq(struct str a, struct str b);
+void secret_wipe(void *bytes, size_t size);
+bool append_base64url_decoded(struct buf *out, struct str text);
+
+/* --- jwks.c --- */
+struct jwks *jwks_parse(struct str text, struct err *err);
+void jwks_free(struct jwks *jwks);
+/* Is `signature` one of `text` by the key of this id (null: any key that fits) and algorithm ("RS256")? */
+bool jwks_verify(const struct jwks *jwks, struct str alg, struct str kid, struct str text,
+                 struct str signature, struct err *err);
+
+/* --- mechanisms --- */
+
+struct sasl {
+    const struct auth *auth;
+    const struct sasl_class *class;
+    struct arena arena;
+    uint8_t nonce[SASL_NONCE_BYTES];
+    int step;
+    struct str principal;
+    int64_t expires_ms;
+    void *data; /* of the mechanism, in the arena */
+};
+
+struct sasl_class {
+    const char *name;
+    enum auth_mechanism mechanism;
+    enum sasl_result (*step)(struct sasl *sasl, struct str token, int64_t now_ms, struct buf *reply,
+                             struct err *err);
+};
+
+extern const struct sasl_class sasl_plain, sasl_scram_256, sasl_scram_512, sasl_oauthbearer;
+
+enum sasl_result sasl_fail(struct err *err, const char *text);
+void sasl_set_user(struct sasl *sasl, struct str name);
+
+/* The user's keys, or made-up ones that nobody knows the password of (G2). *real says which. */
+struct auth_user sasl_user(const struct auth *auth, struct str name, enum auth_mechanism mechanism,
+                           bool *real, struct arena *arena);
+
+#endif

@@ -1,0 +1,174 @@
+/* state.c - the state as a whole: made from the options, records to users and rules, and back. */
+#include "auth/auth_int.h"
+
+/* "User:alice;User:bob" */
+static bool read_super_users(struct auth *auth, struct err *err)
+{
+    struct str rest = auth->config.super_users, part;
+    while (str_split(&rest, ';', &part)) {
+        part = str_trim(part);
+        if (part.len == 0)
+            continue;
+        if (!str_starts_with(part, STR("User:")) || part.len == strlen("User:"))
+            return err_set(err, ERR_INVALID_CONFIG,
+                           "super.users holds '%.*s': principals are written User:name, separated by ';'",
+                           STR_ARG(part));
+        map_put(&auth->super_users, part, auth);
+    }
+    return true;
+}
+
+static bool read_authorizer(struct auth *auth, struct err *err)
+{
+    struct str name = auth->config.authorizer;
+    auth->on = name.len != 0;
+    return name.len == 0 || str_eq(name, STR("StandardAuthorizer")) ||
+           str_eq(name, STR("org.apache.kafka.metadata.authorizer.StandardAuthorizer")) ||
+           err_set(err, ERR_INVALID_CONFIG,
+                   "authorizer.class.name is '%.*s': there is StandardAuthorizer (Kafka's "
+                   "org.apache.kafka.metadata.authorizer.StandardAuthorizer) only, or nothing",
+                   STR_ARG(name));
+}
+
+static bool read_mechanisms(const struct auth *auth, struct err *err)
+{
+    const struct conf_list *list = &auth->config.mechanisms;
+    for (size_t i = 0; i < list->len; i++)
+        if (auth_mechanism_find(list->at[i]) == AUTH_NONE)
+            return err_set(
+                err, ERR_INVALID_CONFIG,
+                "sasl.enabled.mechanisms holds '%.*s': there are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and "
+                "OAUTHBEARER",
+                STR_ARG(list->at[i]));
+    return true;
+}
+
+static bool read_oauth(const struct auth *auth, struct err *err)
+{
+    const struct auth_config *c = &auth->config;
+    if (!auth_mechanism_is_on(auth, AUTH_OAUTHBEARER))
+        return true;
+    if (str_starts_with(c->jwks_url, STR("file:/")))
+        return true;
+    return err_set(
+        err, ERR_INVALID_CONFIG,
+        "sasl.oauthbearer.jwks.endpoint.url is '%.*s': OAUTHBEARER needs the keys of tokens as a file, "
+        "file:///path/to/jwks.json (unsigned tokens are never accepted, and the server fetches no URL)",
+        STR_ARG(c->jwks_url));
+}
+
+static void copy_list(struct conf_list *list, struct arena *arena)
+{
+    struct str *at = arena_array(arena, struct str, list->len);
+    for (size_t i = 0; i < list->len; i++)
+        at[i] = str_dup(list->at[i], arena);
+    list->at = at;
+}
+
+static void copy_config(struct auth *auth, const struct auth_config *given)
+{
+    struct auth_config *c = &auth->config;
+    *c = *given;
+    struct str *texts[] = {&c->authorizer, &c->super_users, &c->bootstrap_users, &c->subject_rules,
+                           &c->jwks_url,   &c->issuer,      &c->scope_claim,     &c->sub_claim};
+    struct conf_list *lists[] = {&c->mechanisms, &c->audiences, &c->scopes};
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        *texts[i] = str_dup(*texts[i], &auth->arena);
+    for (size_t i = 0; i < COUNT_OF(lists); i++)
+        copy_list(lists[i], &auth->arena);
+}
+
+struct auth *auth_new(const struct auth_config *config, const uint8_t secret[32], struct err *err)
+{
+    struct auth *auth = mem_new(struct auth);
+    copy_config(auth, config);
+    memcpy(auth->secret, secret, sizeof auth->secret);
+    if (read_super_users(auth, err) && read_authorizer(auth, err) && read_mechanisms(auth, err) &&
+        read_oauth(auth, err) && subject_rules_new(&auth->subject_rules, auth->config.subject_rules, err))
+        return auth;
+    auth_free(auth);
+    return NULL;
+}
+
+void auth_free(struct auth *auth)
+{
+    if (auth == NULL)
+        return;
+    acls_fini(auth);
+    auth_users_fini(auth);
+    subject_rules_free(auth->subject_rules);
+    jwks_free(auth->jwks);
+    map_fini(&auth->super_users);
+    secret_wipe(auth->secret, sizeof auth->secret);
+    arena_fini(&auth->arena);
+    free(auth);
+}
+
+const struct auth_config *auth_config_of(const struct auth *auth)
+{
+    return &auth->config;
+}
+
+/* --- records --- */
+
+void auth_add_record(struct replay_records *out, const struct wire_message *key_message, const void *key,
+                     const struct wire_message *value_message, const void *value, int64_t now_ms)
+{
+    struct buf key_bytes = {0}, value_bytes = {0};
+    store_be16(buf_extend(&key_bytes, 2), (uint16_t)key_message->api_key);
+    struct wire_out body = {0};
+    wire_encode(key_message, 0, key, &body);
+    buf_append_str(&key_bytes, buf_str(&body.buf));
+    if (value != NULL)
+        wire_encode_typed(value_message, 0, value, &value_bytes);
+    replay_add(out, buf_str(&key_bytes), value != NULL ? buf_str(&value_bytes) : STR_NULL, now_ms);
+    wire_out_fini(&body);
+    buf_fini(&key_bytes);
+    buf_fini(&value_bytes);
+}
+
+static bool apply_user(struct auth *auth, struct str key_bytes, struct str value_bytes, struct arena *arena,
+                       struct err *err)
+{
+    struct UserKey key;
+    struct UserValue value;
+    bool deleted = str_is_null(value_bytes);
+    if (!wire_decode(&UserKey_message, 0, key_bytes, &key, NULL, arena, err) ||
+        (!deleted && !wire_decode_value(&UserValue_message, value_bytes, &value, arena, err)))
+        return false;
+    auth_user_apply(auth, &key, deleted ? NULL : &value);
+    return true;
+}
+
+static bool apply_rule(struct auth *auth, struct str key_bytes, struct str value_bytes, struct arena *arena,
+                       struct err *err)
+{
+    struct AclKey key;
+    if (!wire_decode(&AclKey_message, 0, key_bytes, &key, NULL, arena, err))
+        return false;
+    acl_apply(auth, &key, !str_is_null(value_bytes));
+    return true;
+}
+
+bool auth_apply(void *state, const struct replay_record *rec, struct err *err)
+{
+    struct auth *auth = state;
+    struct arena arena = {0};
+    int type = rec->key.len >= 2 ? load_be16(rec->key.ptr) : -1;
+    struct str key = str_sub(rec->key, 2, SIZE_MAX);
+    bool good;
+    if (type == UserKey_message.api_key)
+        good = apply_user(auth, key, rec->value, &arena, err);
+    else if (type == AclKey_message.api_key)
+        good = apply_rule(auth, key, rec->value, &arena, err);
+    else
+        good = err_set(err, ERR_CORRUPT, "a record of type %d is neither a user nor an access rule", type);
+    arena_fini(&arena);
+    return good;
+}
+
+void auth_snapshot(void *state, struct replay_records *out)
+{
+    auth_users_snapshot(state, out);
+    acls_snapshot(state, out);
+}

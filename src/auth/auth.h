@@ -97,8 +97,8 @@ struct auth_new_user {
     enum auth_mechanism mechanism;
     int32_t iterations;
 };
-/* Cuts one off the front of *rest; false with *err (code ERR_NONE: none is left). */
-bool auth_next_user(struct str *rest, struct auth_new_user *user, struct err *err);
+/* Cuts one off the front of *rest; false with *err. *found false: none is left. */
+bool auth_next_user(struct str *rest, struct auth_new_user *user, bool *found, struct err *err);
 bool auth_has_user(const struct auth *auth, struct str name, enum auth_mechanism mechanism);
 
 /* --- rules --- */
@@ -196,7 +196,8 @@ enum auth_mechanism sasl_mechanism(const struct sasl *sasl);
 
 enum sasl_result { SASL_CONTINUE, SASL_DONE, SASL_FAILED };
 
-/* Takes the client's token and appends the answer to *reply. SASL_FAILED: *err is what the client may be told. Reads users: the owner keeps auth_apply out. May take ms (PLAIN). */
+/* Takes the client's token and appends the answer to *reply. SASL_FAILED: *err is what the client may be told. Reads users:
+ * the owner keeps auth_apply out. May take ms (PLAIN). */
 enum sasl_result sasl_step(struct sasl *sasl, struct str token, int64_t now_ms, struct buf *reply,
                            struct err *err);
 

@@ -132,12 +132,13 @@ static bool proof_fits(const struct sasl *sasl, const struct scram *scram, struc
     return same && scram->real;
 }
 
-/* channel-binding and nonce are those of the first messages. */
+/* channel-binding and nonce are those of the first messages. librdkafka before 2.6.1 writes its own nonce once more in front
+ * of the whole one, so the end of what it says counts, as in Kafka: all that is ours, and all that it chose, is in there. */
 static bool same_exchange(const struct scram *scram, struct str binding, struct str nonce)
 {
     struct buf header = {0};
     buf_append_base64(&header, scram->gs2_header);
-    bool same = str_eq(buf_str(&header), binding) && str_eq(nonce, scram->nonce);
+    bool same = str_eq(buf_str(&header), binding) && str_ends_with(nonce, scram->nonce);
     buf_fini(&header);
     return same;
 }

@@ -340,11 +340,12 @@ static bool parse_user(struct str *rest, struct auth_new_user *user)
            user->iterations >= AUTH_ITERATIONS_MIN && user->iterations <= AUTH_ITERATIONS_MAX;
 }
 
-bool auth_next_user(struct str *rest, struct auth_new_user *user, struct err *err)
+bool auth_next_user(struct str *rest, struct auth_new_user *user, bool *found, struct err *err)
 {
     *rest = str_trim(*rest);
-    if (rest->len == 0)
-        return err_set(err, ERR_NONE, " ");
+    *found = rest->len != 0;
+    if (!*found)
+        return true;
     bool good = parse_user(rest, user);
     if (good && rest->len > 0) {
         good = rest->ptr[0] == ';' || rest->ptr[0] == ',';
@@ -353,6 +354,6 @@ bool auth_next_user(struct str *rest, struct auth_new_user *user, struct err *er
     return good ||
            err_set(
                err, ERR_INVALID_CONFIG,
-               "a user is given as SCRAM-SHA-256=[name=alice,password=secret] or SCRAM-SHA-512=[...], with "
+               "a user is given as SCRAM-SHA-256=[name=NAME,password=PASSWORD] or SCRAM-SHA-512=[...], with "
                "iterations=4096 to 16384 if wanted");
 }

@@ -98,7 +98,8 @@ static size_t list_values(struct request *req, struct broker_value out[])
 {
     const struct broker_config *c = &req->broker->config;
     struct arena *a = &req->arena;
-    struct str address = str_printf(a, "PLAINTEXT://%.*s:%d", STR_ARG(req->broker->host), req->broker->port);
+    struct str address = str_printf(a, "%.*s://%.*s:%d", STR_ARG(req->listener->name),
+                                    STR_ARG(req->listener->host), req->listener->port);
     const struct broker_value list[] = {
         {"broker.id", TYPE_INT, text_of(a, NODE_ID)},
         {"node.id", TYPE_INT, text_of(a, NODE_ID)},

@@ -81,8 +81,8 @@ static void answer(struct request *req)
     fill_topics(req);
     WIRE_ALLOC(&req->arena, res->Brokers, MetadataResponse_MetadataResponseBroker, 1);
     res->Brokers.at[0].NodeId = NODE_ID;
-    res->Brokers.at[0].Host = broker->host;
-    res->Brokers.at[0].Port = broker->port;
+    res->Brokers.at[0].Host = req->listener->host;
+    res->Brokers.at[0].Port = req->listener->port;
     res->ClusterId = broker->cluster_id;
     res->ControllerId = NODE_ID;
     request_reply(req);
@@ -149,8 +149,8 @@ void api_describe_cluster(struct request *req)
     res->ControllerId = NODE_ID;
     WIRE_ALLOC(&req->arena, res->Brokers, DescribeClusterResponse_DescribeClusterBroker, 1);
     res->Brokers.at[0].BrokerId = NODE_ID;
-    res->Brokers.at[0].Host = req->broker->host;
-    res->Brokers.at[0].Port = req->broker->port;
+    res->Brokers.at[0].Host = req->listener->host;
+    res->Brokers.at[0].Port = req->listener->port;
     request_reply(req);
 }
 
@@ -166,8 +166,8 @@ void api_find_coordinator(struct request *req)
         res->ErrorCode = error;
         res->ErrorMessage = text;
         res->NodeId = error ? -1 : NODE_ID;
-        res->Host = error ? STR("") : req->broker->host;
-        res->Port = error ? -1 : req->broker->port;
+        res->Host = error ? STR("") : req->listener->host;
+        res->Port = error ? -1 : req->listener->port;
         request_reply(req);
         return;
     }
@@ -177,8 +177,8 @@ void api_find_coordinator(struct request *req)
         res->Coordinators.at[i] = (struct FindCoordinatorResponse_Coordinator){
             .Key = body->CoordinatorKeys.at[i],
             .NodeId = error ? -1 : NODE_ID,
-            .Host = error ? STR("") : req->broker->host,
-            .Port = error ? -1 : req->broker->port,
+            .Host = error ? STR("") : req->listener->host,
+            .Port = error ? -1 : req->listener->port,
             .ErrorCode = error,
             .ErrorMessage = text,
         };

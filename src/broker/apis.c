@@ -32,9 +32,64 @@ const struct broker_api broker_apis[] = {
     {60, 0, 2, 0, api_describe_cluster},
     {68, 0, 1, 0, api_consumer_group_heartbeat},
     {69, 0, 1, 0, api_consumer_group_describe},
+    {17, 0, 1, 0, api_sasl_handshake},
+    {36, 0, 2, 0, api_sasl_authenticate},
+    {29, 1, 3, 1, api_describe_acls},
+    {30, 1, 3, 1, api_create_acls},
+    {31, 1, 3, 1, api_delete_acls},
+    {50, 0, 0, 0, api_describe_user_scram_credentials},
+    {51, 0, 0, 0, api_alter_user_scram_credentials},
 };
 
 const size_t broker_api_count = COUNT_OF(broker_apis);
+
+/* What each API asks for before it says or does anything: resource, operation, and the error without the right. A handler
+ * asks by request_denied, which knows these rows only. APIs without a row (versions, authentication) are open. */
+enum { NO_TOPIC = 29, NO_GROUP = 30, NO_CLUSTER = 31, NO_TRANSACTIONAL_ID = 53 };
+
+const struct broker_right broker_rights[] = {
+    {0, ACL_TOPIC, ACL_WRITE, NO_TOPIC, ""},
+    {0, ACL_TRANSACTIONAL_ID, ACL_WRITE, NO_TRANSACTIONAL_ID, "with a transactional id"},
+    {1, ACL_TOPIC, ACL_READ, NO_TOPIC, ""},
+    {2, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, ""},
+    {3, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "a list of all leaves the others out"},
+    {3, ACL_TOPIC, ACL_CREATE, NO_TOPIC, "to create a missing topic, or Create on the cluster"},
+    {3, ACL_CLUSTER, ACL_CREATE, NO_TOPIC, "to create a missing topic, or Create on the topic"},
+    {8, ACL_GROUP, ACL_READ, NO_GROUP, ""},
+    {8, ACL_TOPIC, ACL_READ, NO_TOPIC, ""},
+    {9, ACL_GROUP, ACL_DESCRIBE, NO_GROUP, ""},
+    {9, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "a list of all leaves the others out"},
+    {10, ACL_GROUP, ACL_DESCRIBE, NO_GROUP, "of a group"},
+    {10, ACL_TRANSACTIONAL_ID, ACL_DESCRIBE, NO_TRANSACTIONAL_ID, "of a transactional id"},
+    {11, ACL_GROUP, ACL_READ, NO_GROUP, ""},
+    {12, ACL_GROUP, ACL_READ, NO_GROUP, ""},
+    {13, ACL_GROUP, ACL_READ, NO_GROUP, ""},
+    {14, ACL_GROUP, ACL_READ, NO_GROUP, ""},
+    {15, ACL_GROUP, ACL_DESCRIBE, NO_GROUP, ""},
+    {16, ACL_CLUSTER, ACL_DESCRIBE, 0, "or Describe on a group, for that group: the others are left out"},
+    {16, ACL_GROUP, ACL_DESCRIBE, 0, "without Describe on the cluster"},
+    {19, ACL_CLUSTER, ACL_CREATE, NO_TOPIC, "or Create on the topic"},
+    {19, ACL_TOPIC, ACL_CREATE, NO_TOPIC, "or Create on the cluster"},
+    {19, ACL_TOPIC, ACL_DESCRIBE_CONFIGS, NO_TOPIC, "to be told the configs of what was created"},
+    {20, ACL_TOPIC, ACL_DELETE, NO_TOPIC, "without Describe too, a topic named by its id is not known"},
+    {20, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "of a topic named by its id"},
+    {22, ACL_TRANSACTIONAL_ID, ACL_WRITE, NO_TRANSACTIONAL_ID, "with a transactional id"},
+    {22, ACL_CLUSTER, ACL_IDEMPOTENT_WRITE, NO_CLUSTER, "without one; or Write on any topic"},
+    {22, ACL_TOPIC, ACL_WRITE, NO_CLUSTER, "without a transactional id: on any topic"},
+    {23, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, ""},
+    {29, ACL_CLUSTER, ACL_DESCRIBE, NO_CLUSTER, ""},
+    {30, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
+    {31, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
+    {32, ACL_TOPIC, ACL_DESCRIBE_CONFIGS, NO_TOPIC, "of a topic"},
+    {32, ACL_CLUSTER, ACL_DESCRIBE_CONFIGS, NO_CLUSTER, "of the broker"},
+    {37, ACL_TOPIC, ACL_ALTER, NO_TOPIC, ""},
+    {42, ACL_GROUP, ACL_DELETE, NO_GROUP, ""},
+    {50, ACL_CLUSTER, ACL_DESCRIBE, NO_CLUSTER, ""},
+    {51, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
+    {60, ACL_CLUSTER, ACL_DESCRIBE, NO_CLUSTER, ""},
+};
+
+const size_t broker_right_count = COUNT_OF(broker_rights);
 
 const struct broker_api *broker_api_find(int16_t api_key)
 {

@@ -1,6 +1,6 @@
 /* broker.c - start and stop in order, the data directory's identity, housekeeping.
  *
- *   start: meta | threads | topics (logs) | groups | transactions | listener
+ *   start: meta | threads | topics (logs) | groups | transactions | users and rules | listeners
  *   stop:  listener | timers | pools | states | logs | threads
  *
  * Housekeeping runs on the admin pool, asked for by timers on network thread 0: retention, offsets that lapse, topics of
@@ -164,6 +164,7 @@ static void copy_config(struct broker *broker, const struct broker_config *confi
     broker->config.kafka_listen = str_dup(config->kafka_listen, &broker->arena);
     broker->config.kafka_advertise = str_dup(config->kafka_advertise, &broker->arena);
     broker->config.consumer_assignors = str_dup(config->consumer_assignors, &broker->arena);
+    broker->config.listener_protocols = str_dup(config->listener_protocols, &broker->arena);
 }
 
 static void init_locks(struct broker *broker)
@@ -175,6 +176,8 @@ static void init_locks(struct broker *broker)
     pthread_mutex_init(&broker->dead_lock, NULL);
     pthread_cond_init(&broker->dead_cond, NULL);
     pthread_mutex_init(&broker->txn_lock, NULL);
+    pthread_rwlock_init(&broker->auth_lock, NULL);
+    pthread_mutex_init(&broker->jwks_lock, NULL);
     pthread_mutex_init(&broker->timers_lock, NULL);
     pthread_cond_init(&broker->timers_cond, NULL);
     list_init(&broker->topic_watches);
@@ -189,6 +192,8 @@ static void fini_locks(struct broker *broker)
     pthread_mutex_destroy(&broker->dead_lock);
     pthread_cond_destroy(&broker->dead_cond);
     pthread_mutex_destroy(&broker->txn_lock);
+    pthread_rwlock_destroy(&broker->auth_lock);
+    pthread_mutex_destroy(&broker->jwks_lock);
     pthread_mutex_destroy(&broker->timers_lock);
     pthread_cond_destroy(&broker->timers_cond);
     map_fini(&broker->dead_topics);
@@ -210,6 +215,7 @@ static bool start_threads(struct broker *broker, struct err *err)
     loop_call_init(&broker->stop_call, stop_timers);
     broker->sync_pool = pool_new("sync", (int)broker->config.sync_threads);
     broker->admin_pool = pool_new("admin", 1);
+    broker->auth_pool = pool_new("auth", 2);
     return true;
 }
 
@@ -223,10 +229,10 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     copy_config(broker, config);
     init_locks(broker);
     bool good = open_directory(broker, err) && start_threads(broker, err) && topics_open(broker, err) &&
-                groups_open(broker, err) && txns_open(broker, err);
+                groups_open(broker, err) && txns_open(broker, err) && security_open(broker, err);
     if (good) {
         loop_post(net_loop(broker->net, 0), &broker->start_call);
-        good = broker->config.kafka_listen.len == 0 || kafka_listen(broker, err);
+        good = kafka_listen(broker, err);
     }
     if (!good) {
         broker_stop(broker);
@@ -254,12 +260,15 @@ void broker_stop(struct broker *broker)
         wait_timers_off(broker);
         groups_stop(broker);
     }
+    if (broker->auth_pool != NULL)
+        pool_free(broker->auth_pool);
     if (broker->admin_pool != NULL)
         pool_free(broker->admin_pool);
     if (broker->sync_pool != NULL)
         pool_free(broker->sync_pool); /* runs what is queued: who waits for a sync is told */
     if (broker->net != NULL)
         net_free(broker->net);
+    security_close(broker);
     txns_close(broker);
     groups_close(broker);
     topics_close(broker);
@@ -268,11 +277,6 @@ void broker_stop(struct broker *broker)
         metric_registry_free(broker->own_metrics);
     arena_fini(&broker->arena);
     free(broker);
-}
-
-int broker_kafka_port(const struct broker *broker)
-{
-    return broker->listener ? net_listener_port(broker->listener) : 0;
 }
 
 struct str broker_cluster_id(const struct broker *broker)

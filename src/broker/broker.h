@@ -21,6 +21,8 @@ struct io;
 struct log;
 struct conf_table;
 struct metric_registry;
+struct auth_config;
+struct net_tls;
 
 /* --- life --- */
 
@@ -32,15 +34,20 @@ enum broker_durability {
 
 /* Options of the broker. Strings are borrowed until broker_start returns. */
 struct broker_config {
-    struct str data_dir;        /* logs live in <data_dir>/log; not in the option table */
-    struct str kafka_listen;    /* kafka.listen, "127.0.0.1:9092"; port 0 takes a free one; empty: none */
-    struct str kafka_advertise; /* kafka.advertise, "host:port" told to clients; empty: where we listen */
-    int durability;             /* durability: enum broker_durability */
-    int64_t net_threads;        /* num.network.threads */
-    int64_t sync_threads;       /* num.sync.threads: pool threads that sync partitions */
-    int64_t num_partitions;     /* num.partitions: of topics created without a count */
-    bool auto_create_topics;    /* auto.create.topics.enable */
-    bool delete_topics;         /* delete.topic.enable */
+    struct str data_dir; /* logs live in <data_dir>/log; not in the option table */
+    struct str
+        kafka_listen; /* kafka.listen, "127.0.0.1:9092,SASL_SSL://:9093"; port 0 takes a free one; empty: none */
+    struct str kafka_advertise; /* kafka.advertise, the same form, told to clients; empty: where we listen */
+    struct str listener_protocols;  /* listener.security.protocol.map, "INSIDE:PLAINTEXT,OUTSIDE:SASL_SSL" */
+    const struct auth_config *auth; /* users and rights; NULL: the defaults. Not in the option table */
+    struct net_tls
+        *tls; /* for SSL and SASL_SSL listeners, outlives the broker; NULL: none. Not in the option table */
+    int durability;          /* durability: enum broker_durability */
+    int64_t net_threads;     /* num.network.threads */
+    int64_t sync_threads;    /* num.sync.threads: pool threads that sync partitions */
+    int64_t num_partitions;  /* num.partitions: of topics created without a count */
+    bool auto_create_topics; /* auto.create.topics.enable */
+    bool delete_topics;      /* delete.topic.enable */
     bool
         clamp_replication_factor; /* replication.factor.clamp: above 1 counts as 1 instead of being refused */
     int64_t retention_ms;         /* log.retention.ms; -1 never */
@@ -83,7 +90,10 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
  * have been given back and all transactions ended. Blocking. */
 void broker_stop(struct broker *broker);
 
-/* The port that the Kafka listener got; 0 without one. */
+/* Where the Kafka listeners listen: "127.0.0.1:9092,SASL_SSL://0.0.0.0:9093" (PLAINTEXT is not named). In the arena. */
+struct str broker_kafka_addresses(const struct broker *broker, struct arena *arena);
+
+/* The port that the first Kafka listener got; 0 without one. */
 int broker_kafka_port(const struct broker *broker);
 
 /* 22 characters; generated once per data directory. */

@@ -9,6 +9,7 @@
  *   admin_lock     topic changes, one at a time; blocking work happens under it
  *   replay locks   one a state; groups, txns, topics are never nested
  *   topics_lock    readers look up entries; a topic change swaps an entry under the write lock
+ *   auth_lock      users and rules: written under the replay lock of their state, read by anybody
  *   part->lock     waiters and watches of a partition; watch callbacks run under it
  *   (locks of log, loop, pool: taken inside their functions)
  */
@@ -18,6 +19,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "auth/auth.h"
 #include "base/base.h"
 #include "broker/broker.h"
 #include "group/group.h"
@@ -35,6 +37,7 @@
 #define METADATA_TOPIC "__cluster_metadata"
 #define OFFSETS_TOPIC  "__consumer_offsets"
 #define TXN_TOPIC      "__transaction_state"
+#define SECURITY_TOPIC "__cluster_security"
 
 enum { NODE_ID = 1, BROKER_API_KEYS = 96 };
 
@@ -97,6 +100,8 @@ struct topic_entry {
 };
 
 bool is_internal_topic(struct str name);
+/* A log that is no topic: clients neither see nor read it, and may not make a topic of its name. */
+bool is_hidden_topic(struct str name);
 
 /* Opens the logs of all topics of the replayed state; makes the internal ones at the first start. */
 bool topics_open(struct broker *broker, struct err *err);
@@ -179,16 +184,17 @@ struct broker {
     struct io *io;
     struct metric_registry *metrics;
     struct metric_registry *own_metrics; /* when the caller has none */
-    struct str cluster_id, host;
-    int port;
+    struct str cluster_id;
     atomic_bool stopping;
 
     struct net *net;
-    struct net_listener *listener;
+    struct kafka_listener *listeners;
+    size_t listener_count;
     pthread_mutex_t
-        address_lock; /* held until host and port are known: connections wait for it when they open */
+        address_lock; /* held until the listeners' addresses are known: connections wait for it when they open */
     struct pool *sync_pool;
     struct pool *admin_pool; /* one thread: topic changes in order */
+    struct pool *auth_pool;  /* hashing of passwords, signatures of tokens */
     atomic_llong connection_count;
 
     pthread_mutex_t admin_lock;
@@ -221,6 +227,15 @@ struct broker {
     struct map marker_tails; /* transactional id -> struct marker_tail */
     int64_t pid_next, pid_end;
 
+    struct auth *auth;
+    struct replay *auth_replay;
+    struct state_log auth_log;
+    pthread_rwlock_t auth_lock; /* what auth knows */
+    pthread_mutex_t jwks_lock;  /* the key file of tokens, as last read */
+    int64_t jwks_checked_ms;
+    struct buf jwks_text;
+    struct metric *logins, *failed_logins, *refusals;
+
     struct loop_timer sync_timer, retention_timer; /* housekeeping; on network thread 0 */
     struct loop_call start_call, stop_call;
     pthread_mutex_t timers_lock;
@@ -235,6 +250,45 @@ struct broker {
 
 /* --- requests (conn.c, apis.c) --- */
 
+/* --- listeners (listeners.c) --- */
+
+struct kafka_listener {
+    struct broker *broker;
+    struct str name; /* PLAINTEXT, or the name given in kafka.listen */
+    bool tls, sasl;
+    struct net_listener *net;
+    struct str host; /* what clients are told, with port */
+    int port;
+};
+
+extern const struct conn_class kafka_conn_class; /* conn.c; its argument is the listener */
+
+/* Opens all listeners of the config. */
+bool kafka_listen(struct broker *broker, struct err *err);
+
+/* --- who a connection is (login.c) --- */
+
+enum login_phase {
+    LOGIN_DONE,   /* known, or nobody asks: all requests are taken */
+    LOGIN_START,  /* ApiVersions and SaslHandshake only */
+    LOGIN_RAW,    /* after SaslHandshake v0: frames are tokens */
+    LOGIN_TOKENS, /* after SaslHandshake v1: SaslAuthenticate only */
+    LOGIN_BUSY,   /* a token is being looked at: nothing is read */
+    LOGIN_FAILED, /* closed as soon as the answer has left */
+};
+
+struct login {
+    enum login_phase phase;
+    bool raw, again;               /* tokens are bare frames; it was known before (KIP-368) */
+    enum auth_mechanism mechanism; /* by which it is known */
+    struct sasl *sasl;             /* NULL while a job has it */
+    struct auth_who who;           /* texts in the arena, or literals */
+    struct arena arena;
+    int64_t expires_ms;      /* monotonic; -1: never */
+    struct loop_timer delay; /* holds a failure back */
+    struct request *refused; /* whose answer waits for it */
+};
+
 struct kafka_conn;
 
 struct request {
@@ -246,9 +300,11 @@ struct request {
     const struct wire_api *api;
     int16_t version;
     int32_t correlation_id;
-    struct str client_id, peer; /* in the arena */
-    const void *body;           /* decoded request */
-    void *res;                  /* response struct, at its defaults */
+    struct str client_id, peer;            /* in the arena */
+    const struct kafka_listener *listener; /* that it came in on */
+    struct auth_who who;                   /* whose it is; in the arena, or literals */
+    const void *body;                      /* decoded request */
+    void *res;                             /* response struct, at its defaults */
     struct arena arena;
     struct wire_out out; /* the encoded response */
     bool done, no_reply;
@@ -258,6 +314,9 @@ struct request {
     struct replay_wait wait;             /* for request_reply_durable */
     atomic_int left;                     /* waits of a produce request */
     void (*job)(struct request *req);    /* what the admin pool runs */
+    /* Runs instead of the answer when the request comes back to its thread, once; then that answers. */
+    void (*arrive)(struct request *req);
+    void (*fini)(struct request *req); /* frees `parked` when the connection has gone meanwhile */
 };
 
 /* A row of the API table: announced range, smallest version that is answered. */
@@ -288,8 +347,52 @@ void request_close(struct request *req, const char *why);
 /* Runs fn(req) on the admin pool; fn answers. */
 void request_on_pool(struct request *req, void (*fn)(struct request *req));
 
-struct kafka_listener;
-bool kafka_listen(struct broker *broker, struct err *err);
+/* conn.c, for login.c: on the connection's thread, while req->kc is not NULL. */
+struct login *request_login(struct request *req);
+struct conn *request_conn(struct request *req);
+
+/* login.c: a connection has come. False: it is nobody who may come in (by its certificate). */
+bool login_begin(struct login *login, const struct kafka_listener *listener, struct conn *conn);
+void login_fini(struct login *login);
+/* May a request of this API come now? False with *err: the connection is closed. */
+bool login_admits(const struct login *login, int16_t api_key, int64_t now_ms, struct err *err);
+/* A frame without header, in LOGIN_RAW. */
+void login_raw_token(struct request *req, struct str token);
+
+/* security.c */
+bool security_open(struct broker *broker, struct err *err);
+void security_close(struct broker *broker);
+/* Reads the key file of tokens if it changed. Blocking. */
+void security_refresh_keys(struct broker *broker);
+
+/* --- rights (security.c; the table is in apis.c) --- */
+
+/* A right that an API asks for. `error` is what is answered without it. */
+struct broker_right {
+    int16_t api_key;
+    enum acl_resource resource;
+    enum acl_operation operation;
+    int16_t error;
+    const char *when; /* in which case, or what else serves: for the reference */
+};
+
+extern const struct broker_right broker_rights[];
+extern const size_t broker_right_count;
+
+/* 0, or the error of the table's row when whoever sent the request may not do this to the resource. The row must be there
+ * (asserted): the table says all that is asked. ACL_CLUSTER takes no name. Any thread. */
+int16_t request_denied(struct request *req, enum acl_resource resource, enum acl_operation operation,
+                       struct str name);
+static inline int16_t request_denied_cluster(struct request *req, enum acl_operation operation)
+{
+    return request_denied(req, ACL_CLUSTER, operation, STR(ACL_CLUSTER_NAME));
+}
+/* The same for "on any resource of this type". */
+int16_t request_denied_everywhere(struct request *req, enum acl_resource resource,
+                                  enum acl_operation operation);
+
+/* For the authorized-operations fields. */
+int32_t request_operations(struct request *req, enum acl_resource resource, struct str name);
 
 /* Kafka's code of an error; what a produce answers where the general table says otherwise is in api_produce.c. */
 int16_t error_code_of(const struct err *err);
@@ -320,6 +423,13 @@ void api_init_producer_id(struct request *req);
 void api_offset_for_leader_epoch(struct request *req);
 void api_describe_configs(struct request *req);
 void api_describe_cluster(struct request *req);
+void api_sasl_handshake(struct request *req);
+void api_sasl_authenticate(struct request *req);
+void api_describe_acls(struct request *req);
+void api_create_acls(struct request *req);
+void api_delete_acls(struct request *req);
+void api_describe_user_scram_credentials(struct request *req);
+void api_alter_user_scram_credentials(struct request *req);
 
 /* Answer to an ApiVersions request of a version we do not know (reference 1.2): error 35 in version 0. */
 void api_versions_unsupported(struct request *req);

@@ -14,9 +14,17 @@ enum { I32_MAX = INT32_MAX };
 
 static const struct conf_option options[] = {
     OPT("kafka.listen", CONF_STRING, "127.0.0.1:9092", 0, 0, kafka_listen,
-        "Address of the Kafka listener, host:port; port 0 takes a free one; empty: no listener."),
+        "Addresses of the Kafka listeners, [NAME://]host:port, separated by commas. The name says the "
+        "protocol: PLAINTEXT "
+        "(if there is none), SSL, SASL_PLAINTEXT, SASL_SSL, or a name of listener.security.protocol.map. "
+        "Port 0 takes a "
+        "free one; empty: no listener."),
     OPT("kafka.advertise", CONF_STRING, "", 0, 0, kafka_advertise,
-        "Address that clients are told, host:port; empty: the address listened on."),
+        "Addresses that clients are told, [NAME://]host:port, by the listener that they came to; empty: the "
+        "address "
+        "listened on."),
+    OPT("listener.security.protocol.map", CONF_STRING, "", 0, 0, listener_protocols,
+        "Protocols of listeners with names of their own: INSIDE:PLAINTEXT,OUTSIDE:SASL_SSL."),
     {"durability", CONF_ENUM, "fsync", .words = durability_words,
      .doc = "fsync: acks=all is answered after an fdatasync shared by all who wait, and consumers see only "
             "what is synced. "
@@ -98,6 +106,7 @@ void broker_config_init(struct broker_config *config)
     config->kafka_listen = STR("127.0.0.1:9092");
     config->kafka_advertise = STR("");
     config->consumer_assignors = STR("uniform,range");
+    config->listener_protocols = STR("");
 }
 
 /* The broker's own value for a topic config, or a null slice. */

@@ -26,19 +26,45 @@ struct kafka_conn {
     size_t pending;
     struct list free_requests;
     size_t free_count;
-    bool paused, closing, flushing;
+    const struct kafka_listener *listener;
+    struct login login;
+    bool paused, closing, flushing; /* paused: conn_pause was called */
 };
+
+static void release_slice(void *arg)
+{
+    struct log_slice *slice = arg;
+    log_slice_release(slice);
+    free(slice);
+}
+
+/* The slices of an answer that nobody will read. */
+static void release_cuts(struct request *req)
+{
+    for (size_t i = 0; i < req->out.cuts.len; i++)
+        release_slice((void *)req->out.cuts.at[i].slice);
+    vec_clear(&req->out.cuts);
+}
 
 static void request_free(struct request *req)
 {
+    if (req->fini != NULL)
+        req->fini(req);
     arena_fini(&req->arena);
     wire_out_fini(&req->out);
     free(req);
 }
 
+/* An answer that finds no connection, or one that is being closed and has the request in its list still. */
 static void drop_mail(struct mail *mail)
 {
-    request_free((struct request *)mail);
+    struct request *req = (struct request *)mail;
+    if (req->kc != NULL) {
+        list_remove(&req->link);
+        req->kc->pending--;
+    }
+    release_cuts(req);
+    request_free(req);
 }
 
 static struct request *take_request(struct kafka_conn *kc)
@@ -59,21 +85,6 @@ static struct request *take_request(struct kafka_conn *kc)
     list_push_back(&kc->requests, &req->link);
     kc->pending++;
     return req;
-}
-
-static void release_slice(void *arg)
-{
-    struct log_slice *slice = arg;
-    log_slice_release(slice);
-    free(slice);
-}
-
-/* The slices of an answer that nobody will read. */
-static void release_cuts(struct request *req)
-{
-    for (size_t i = 0; i < req->out.cuts.len; i++)
-        release_slice((void *)req->out.cuts.at[i].slice);
-    vec_clear(&req->out.cuts);
 }
 
 /* Keeps a finished request for the next one, unless it is large. */
@@ -128,6 +139,37 @@ static void close_conn(struct kafka_conn *kc, const char *why)
     conn_close_flushed(kc->conn, why);
 }
 
+static bool is_held(const struct kafka_conn *kc)
+{
+    return kc->login.phase == LOGIN_BUSY || kc->login.phase == LOGIN_FAILED;
+}
+
+/* K3; and while it is found out who it is, nothing else is looked at. */
+static void pause_or_resume(struct kafka_conn *kc)
+{
+    size_t limit = kc->paused ? PENDING_MAX / 2 : PENDING_MAX;
+    bool pause = is_held(kc) || kc->pending > limit;
+    if (pause == kc->paused || kc->closing)
+        return;
+    kc->paused = pause;
+    if (pause)
+        conn_pause(kc->conn);
+    else
+        conn_resume(kc->conn);
+}
+
+struct login *request_login(struct request *req)
+{
+    ASSERT(loop_is_mine(req->loop) && req->kc != NULL);
+    return &req->kc->login;
+}
+
+struct conn *request_conn(struct request *req)
+{
+    ASSERT(loop_is_mine(req->loop) && req->kc != NULL);
+    return req->kc->conn;
+}
+
 /* Sends what is done at the front (K1). */
 static void flush(struct kafka_conn *kc)
 {
@@ -135,22 +177,25 @@ static void flush(struct kafka_conn *kc)
         struct request *req = LIST_ENTRY(kc->requests.next, struct request, link);
         if (!req->done)
             break;
-        if (req->close_why != NULL)
-            close_conn(kc, req->close_why);
         if (!req->no_reply && !kc->closing)
             write_answer(kc->conn, &req->out);
+        if (req->close_why != NULL)
+            close_conn(kc, req->close_why);
         give_back(kc, req);
     }
-    if (kc->paused && kc->pending <= PENDING_MAX / 2 && !kc->closing) {
-        kc->paused = false;
-        conn_resume(kc->conn);
-    }
+    pause_or_resume(kc);
     conn_hold_idle(kc->conn, kc->pending != 0);
 }
 
 /* On the connection's thread. */
 static void on_done(struct request *req)
 {
+    void (*arrive)(struct request *) = req->arrive;
+    if (arrive != NULL && req->kc != NULL) {
+        req->arrive = NULL;
+        arrive(req);
+        return;
+    }
     req->done = true;
     if (req->kc == NULL) {
         release_cuts(req);
@@ -240,6 +285,8 @@ static bool start_request(struct kafka_conn *kc, struct request *req, struct str
     req->client_id = produce ? str_dup(head.client_id, &req->arena) : head.client_id;
     if (api == NULL)
         return err_set(err, ERR_UNSUPPORTED_VERSION, "API key %d is not served", head.api_key);
+    if (!login_admits(&kc->login, head.api_key, loop_now_ms(req->loop), err))
+        return false;
     bool known = head.api_version >= api->answered_min && head.api_version <= api->version_max;
     if (!known && api->run == api_versions) {
         api_versions_unsupported(req);
@@ -266,16 +313,49 @@ static void refuse(struct kafka_conn *kc, const struct err *err)
     close_conn(kc, "malformed or unsupported request");
 }
 
+/* The request may outlive the connection. */
+static void set_who(const struct kafka_conn *kc, struct request *req)
+{
+    req->who = kc->login.who;
+    if (kc->login.mechanism == AUTH_NONE && !kc->listener->tls && !auth_is_on(kc->broker->auth))
+        return; /* anonymous, and nobody asks from where */
+    req->who.principal = str_dup(req->who.principal, &req->arena);
+    req->who.host = str_dup(req->who.host, &req->arena);
+}
+
 static void take_frame(struct kafka_conn *kc, struct str frame)
 {
     struct err err;
     struct request *req = take_request(kc);
     req->peer = conn_peer(kc->conn);
-    if (!start_request(kc, req, frame, &err)) {
+    req->listener = kc->listener;
+    set_who(kc, req);
+    if (kc->login.phase == LOGIN_RAW)
+        login_raw_token(req, frame);
+    else if (!start_request(kc, req, frame, &err)) {
         refuse(kc, &err);
         req->no_reply = true;
         req->done = true;
     }
+}
+
+static bool size_is_good(const struct kafka_conn *kc, uint32_t size, struct err *err)
+{
+    enum { TLS_HANDSHAKE = 0x1603 };
+    if (size >> 16 == TLS_HANDSHAKE)
+        return err_set(
+            err, ERR_TOO_LARGE,
+            "a TLS handshake on the plain listener %.*s: the client's security.protocol must be PLAINTEXT or "
+            "SASL_PLAINTEXT, or its address that of an SSL listener",
+            STR_ARG(kc->listener->name));
+    if (kc->login.phase != LOGIN_DONE && size > auth_config_of(kc->broker->auth)->receive_bytes_max)
+        return err_set(
+            err, ERR_TOO_LARGE,
+            "a request of %d bytes before authentication, sasl.server.max.receive.size is %" PRId64,
+            (int32_t)size, auth_config_of(kc->broker->auth)->receive_bytes_max);
+    return size <= kc->broker->config.request_bytes_max ||
+           err_set(err, ERR_TOO_LARGE, "a request of %d bytes, socket.request.max.bytes is %lld",
+                   (int32_t)size, (long long)kc->broker->config.request_bytes_max);
 }
 
 /* Takes whole frames off the front; returns the bytes used. */
@@ -283,11 +363,9 @@ static size_t take_frames(struct kafka_conn *kc, struct str unread)
 {
     size_t used = 0;
     while (!kc->closing && !kc->paused && unread.len - used >= 4) {
+        struct err err;
         uint32_t size = load_be32(unread.ptr + used);
-        if (size > kc->broker->config.request_bytes_max) {
-            struct err err;
-            err_set(&err, ERR_TOO_LARGE, "a request of %d bytes, socket.request.max.bytes is %lld",
-                    (int32_t)size, (long long)kc->broker->config.request_bytes_max);
+        if (!size_is_good(kc, size, &err)) {
             refuse(kc, &err);
             break;
         }
@@ -297,10 +375,7 @@ static size_t take_frames(struct kafka_conn *kc, struct str unread)
         }
         take_frame(kc, str_sub(unread, used + 4, size));
         used += 4 + (size_t)size;
-        if (kc->pending > PENDING_MAX) {
-            kc->paused = true;
-            conn_pause(kc->conn);
-        }
+        pause_or_resume(kc);
     }
     return used;
 }
@@ -320,7 +395,8 @@ static size_t on_bytes(struct conn *conn, struct str unread)
 static void on_open(struct conn *conn)
 {
     struct kafka_conn *kc = mem_new(struct kafka_conn);
-    kc->broker = conn_arg(conn);
+    kc->listener = conn_arg(conn);
+    kc->broker = kc->listener->broker;
     kc->conn = conn;
     list_init(&kc->requests);
     list_init(&kc->free_requests);
@@ -328,6 +404,8 @@ static void on_open(struct conn *conn)
     pthread_mutex_lock(&kc->broker->address_lock); /* the first client may be faster than kafka_listen */
     pthread_mutex_unlock(&kc->broker->address_lock);
     atomic_fetch_add(&kc->broker->connection_count, 1);
+    if (!login_begin(&kc->login, kc->listener, conn))
+        close_conn(kc, "no mapping rule fits the certificate");
 }
 
 static void on_mail(struct conn *conn, struct mail *mail)
@@ -350,66 +428,15 @@ static void on_close(struct conn *conn, const char *why)
     }
     list_each_safe (struct request, req, &kc->free_requests, link)
         request_free(req);
+    login_fini(&kc->login);
     atomic_fetch_sub(&kc->broker->connection_count, 1);
     free(kc);
 }
 
-static const struct conn_class kafka_class = {
+const struct conn_class kafka_conn_class = {
     .name = "kafka",
     .on_open = on_open,
     .on_bytes = on_bytes,
     .on_mail = on_mail,
     .on_close = on_close,
 };
-
-/* The address that clients are told: never one that cannot be connected to. */
-static bool choose_address(struct broker *broker, struct err *err)
-{
-    struct str host;
-    int port;
-    if (broker->config.kafka_advertise.len != 0) {
-        if (!net_address_split(broker->config.kafka_advertise, net_listener_port(broker->listener), &host,
-                               &port, err)) {
-            err_context(err, "kafka.advertise");
-            return false;
-        }
-    } else {
-        if (!net_address_split(broker->config.kafka_listen, 0, &host, &port, err))
-            return false;
-        port = net_listener_port(broker->listener);
-        if (host.len == 0 || str_eq(host, STR("0.0.0.0")) || str_eq(host, STR("::")))
-            host = STR("localhost");
-    }
-    broker->host = str_dup(host, &broker->arena);
-    broker->port = port;
-    return true;
-}
-
-bool kafka_listen(struct broker *broker, struct err *err)
-{
-    struct net_listen_options options = {
-        .conn_max = broker->config.connections_max,
-        .idle_ms = broker->config.connections_idle_ms_max,
-    };
-    for (size_t i = 0; i < broker_api_count; i++) {
-        const struct wire_api *api = wire_api_find(broker_apis[i].api_key);
-        broker->request_meters[broker_apis[i].api_key] =
-            metric_counter(broker->metrics, "rialto_kafka_requests_total", LABELS({"api", api->name}));
-    }
-    pthread_mutex_lock(&broker->address_lock);
-    broker->listener =
-        net_listen(broker->net, broker->config.kafka_listen, &kafka_class, broker, &options, err);
-    bool good = broker->listener != NULL && choose_address(broker, err);
-    pthread_mutex_unlock(&broker->address_lock);
-    if (!good) {
-        err_context(err, "Kafka listener");
-        return false;
-    }
-    if (!net_listener_is_loopback(broker->listener))
-        log_warn(
-            "broker", "listener_open",
-            "address=%.*s risk=\"anybody who reaches this address can read, write and delete all topics: "
-            "there is no authentication yet\"",
-            STR_ARG(net_listener_address(broker->listener)));
-    return true;
-}

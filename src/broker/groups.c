@@ -121,7 +121,8 @@ void groups_expire(struct broker *broker)
     run_quietly(broker, group_decide_expire, NULL, "offsets_expire_failed");
     if (!replay_rewrite(broker->groups_replay, HISTORY_RECORDS, &err) ||
         !replay_rewrite(broker->txns_replay, HISTORY_RECORDS, &err) ||
-        !replay_rewrite(broker->topics_replay, HISTORY_RECORDS, &err))
+        !replay_rewrite(broker->topics_replay, HISTORY_RECORDS, &err) ||
+        !replay_rewrite(broker->auth_replay, HISTORY_RECORDS, &err))
         log_warn("broker", "rewrite_failed", "cause=\"%s\"", err.text);
 }
 

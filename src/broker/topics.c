@@ -19,8 +19,12 @@ enum { NAMESAKE_WAIT_S = 10 };
 
 bool is_internal_topic(struct str name)
 {
-    return str_eq(name, STR(OFFSETS_TOPIC)) || str_eq(name, STR(TXN_TOPIC)) ||
-           str_eq(name, STR(METADATA_TOPIC));
+    return str_eq(name, STR(OFFSETS_TOPIC)) || str_eq(name, STR(TXN_TOPIC)) || is_hidden_topic(name);
+}
+
+bool is_hidden_topic(struct str name)
+{
+    return str_eq(name, STR(METADATA_TOPIC)) || str_eq(name, STR(SECURITY_TOPIC));
 }
 
 static struct str id_key(const struct uuid *id)
@@ -239,6 +243,9 @@ static bool open_created(struct broker *broker, struct str name, struct err *err
 bool topics_create(struct broker *broker, struct topic_create_args *args, struct err *err)
 {
     int64_t now_ms = io_now_ms(broker->io);
+    if (is_hidden_topic(args->name))
+        return err_set(err, ERR_INVALID_TOPIC, "'%.*s' is the server's own and no topic",
+                       STR_ARG(args->name));
     struct topic_create req = {
         .name = args->name,
         .partition_count =
@@ -365,7 +372,7 @@ static void find_stray(void *arg, const char *name)
         return;
     struct str topic = str_sub(dir, 0, (size_t)dash);
     const struct topic *found = topics_find(search->broker->topics, topic);
-    if (str_eq(topic, STR(METADATA_TOPIC)) || (found != NULL && id < found->partition_count))
+    if (is_hidden_topic(topic) || (found != NULL && id < found->partition_count))
         return;
     vec_push(&search->names, str_dup(dir, &search->arena));
 }

@@ -38,7 +38,8 @@ static const struct conf_option server_rows[] = {
 
 const struct conf_table server_table = {"server", server_rows, COUNT_OF(server_rows),
                                         sizeof(struct server_options)};
-const struct conf_table *const option_tables[] = {&server_table, &broker_conf_table, NULL};
+const struct conf_table *const option_tables[] = {&server_table, &broker_conf_table, &auth_conf_table,
+                                                  &net_tls_conf_table, NULL};
 
 /* Variables of the command line's own, which a server started from the same shell must not mind. */
 static const char *const client_variables[] = {"RIALTO_URL", "RIALTO_BROKERS", NULL};
@@ -60,8 +61,8 @@ static bool read_text(const char *path, struct str *text, struct arena *arena, s
     return true;
 }
 
-bool options_read(const char *conf_file, const struct conf_list *assignments, struct server_options *server,
-                  struct broker_config *broker, struct arena *arena, struct err *err)
+bool options_read(const char *conf_file, const struct conf_list *assignments, struct all_options *out,
+                  struct arena *arena, struct err *err)
 {
     struct conf *conf = conf_new();
     struct str text;
@@ -72,8 +73,10 @@ bool options_read(const char *conf_file, const struct conf_list *assignments, st
                 conf_parse_env(conf, environ, client_variables, err);
     for (size_t i = 0; done && i < assignments->len; i++)
         done = conf_set(conf, assignments->at[i], err);
-    done = done && conf_check(conf, err) && conf_read(conf, &server_table, server, arena, err) &&
-           conf_read(conf, &broker_conf_table, broker, arena, err);
+    done = done && conf_check(conf, err) && conf_read(conf, &server_table, &out->server, arena, err) &&
+           conf_read(conf, &broker_conf_table, &out->kafka, arena, err) &&
+           conf_read(conf, &auth_conf_table, &out->auth, arena, err) &&
+           conf_read(conf, &net_tls_conf_table, &out->tls, arena, err);
     conf_free(conf);
     return done;
 }

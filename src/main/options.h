@@ -5,8 +5,10 @@
 #ifndef RIALTO_MAIN_OPTIONS_H
 #define RIALTO_MAIN_OPTIONS_H
 
+#include "auth/auth.h"
 #include "broker/broker.h"
 #include "conf/conf.h"
+#include "net/net.h"
 
 struct server_options {
     struct conf_list http_listen, http_hosts, http_origins;
@@ -22,8 +24,16 @@ extern const struct conf_table server_table;
 /* NULL-terminated list of all tables, for `rialto doc options`. */
 extern const struct conf_table *const option_tables[];
 
-/* Reads --conf FILE, RIALTO_* and --set, checks all names, fills both structs. Texts live in the arena. */
-bool options_read(const char *conf_file, const struct conf_list *assignments, struct server_options *server,
-                  struct broker_config *broker, struct arena *arena, struct err *err);
+/* What the tables fill. */
+struct all_options {
+    struct server_options server;
+    struct broker_config kafka;
+    struct auth_config auth;
+    struct net_tls_options tls;
+};
+
+/* Reads --conf FILE, RIALTO_* and --set, checks all names, fills all structs. Texts live in the arena. */
+bool options_read(const char *conf_file, const struct conf_list *assignments, struct all_options *out,
+                  struct arena *arena, struct err *err);
 
 #endif

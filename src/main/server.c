@@ -29,8 +29,7 @@
 
 struct rialto {
     struct arena arena; /* options and addresses */
-    struct server_options server;
-    struct broker_config kafka;
+    struct all_options options;
     struct str data_dir;
     struct str script; /* statements of `run`, or null */
     struct metric_registry *metrics;
@@ -45,6 +44,7 @@ struct rialto {
     struct connect *connect;
     struct engine *engine;
     struct pool *pool;
+    struct net_tls *tls; /* NULL: no certificate is configured */
     struct net *net;
     struct http_server *http;
     struct api_env api;
@@ -64,12 +64,23 @@ static void processing_log(void *arg, const struct flow_log_entry *entry)
              STR_ARG(entry->message));
 }
 
+/* Certificates, for every listener that speaks TLS. */
+static bool start_tls(struct rialto *r, struct err *err)
+{
+    if (r->options.tls.keystore.len == 0)
+        return true;
+    r->tls = net_tls_new(&r->options.tls, err);
+    return r->tls != NULL;
+}
+
 /* Parts, in order of start ------------------------------------------------------------------------------------------ */
 
 static bool start_broker(struct rialto *r, struct err *err)
 {
-    r->kafka.data_dir = r->data_dir;
-    if (!broker_start(&r->broker, &r->kafka, r->io, r->metrics, err))
+    r->options.kafka.data_dir = r->data_dir;
+    r->options.kafka.auth = &r->options.auth;
+    r->options.kafka.tls = r->tls;
+    if (!broker_start(&r->broker, &r->options.kafka, r->io, r->metrics, err))
         return false;
     r->client = client_embedded_new(r->broker);
     return true;
@@ -81,9 +92,9 @@ static bool start_flow(struct rialto *r, struct err *err)
     struct state_options state = {
         .dir = str_printf(&r->arena, "%.*s/state", STR_ARG(r->data_dir)),
         .io = r->io,
-        .cache_bytes = (size_t)r->server.memory_max / 2,
-        .block_cache_bytes = (size_t)r->server.memory_max / 8,
-        .write_buffer_bytes = (size_t)r->server.memory_max / 8,
+        .cache_bytes = (size_t)r->options.server.memory_max / 2,
+        .block_cache_bytes = (size_t)r->options.server.memory_max / 8,
+        .write_buffer_bytes = (size_t)r->options.server.memory_max / 8,
         .txn_committed = flow_txn_committed,
         .arg = &r->txn_check,
     };
@@ -92,8 +103,8 @@ static bool start_flow(struct rialto *r, struct err *err)
     struct flow_options flow = {
         .client = r->client,
         .state = r->state,
-        .worker_count = (int32_t)r->server.worker_count,
-        .commit_interval_ms = r->server.commit_interval_ms,
+        .worker_count = (int32_t)r->options.server.worker_count,
+        .commit_interval_ms = r->options.server.commit_interval_ms,
         .transactional_id = r->txn_check.transactional_id,
         .metrics = r->metrics,
         .on_log = processing_log,
@@ -120,7 +131,8 @@ static bool start_connect(struct rialto *r, struct err *err)
         .client = r->client,
         .metrics = r->metrics,
         .classes = connector_classes,
-        .worker_id = r->server.http_listen.len != 0 ? r->server.http_listen.at[0] : STR("127.0.0.1:8083"),
+        .worker_id = r->options.server.http_listen.len != 0 ? r->options.server.http_listen.at[0]
+                                                            : STR("127.0.0.1:8083"),
     };
     return connect_open(&r->connect, &options, err);
 }
@@ -128,14 +140,14 @@ static bool start_connect(struct rialto *r, struct err *err)
 static bool start_engine(struct rialto *r, struct err *err)
 {
     struct str *id = arena_new(&r->arena, struct str);
-    *id = r->server.service_id;
+    *id = r->options.server.service_id;
     map_put(&r->properties, STR("ksql.service.id"), id);
     struct engine_options options = {
         .client = r->client,
         .flow = r->flow,
-        .service_id = r->server.service_id,
+        .service_id = r->options.server.service_id,
         .properties = &r->properties,
-        .push_queries_max = r->server.push_queries_max,
+        .push_queries_max = r->options.server.push_queries_max,
         .connect = &connect_ops,
         .connect_state = r->connect,
     };
@@ -150,22 +162,12 @@ static const char **terminated(const struct conf_list *list, struct arena *arena
     return at;
 }
 
-/* The Kafka listener's host with the port that it got. */
-static struct str kafka_address(struct rialto *r)
-{
-    struct str host = r->kafka.kafka_listen;
-    ptrdiff_t colon = str_rfind_char(host, ':');
-    if (colon >= 0)
-        host.len = (size_t)colon;
-    return str_printf(&r->arena, "%.*s:%d", STR_ARG(host), broker_kafka_port(r->broker));
-}
-
 static bool start_http(struct rialto *r, struct err *err)
 {
     struct net_options net = {.thread_count = 2, .metrics = r->metrics};
     struct http_options http = {
-        .hosts = terminated(&r->server.http_hosts, &r->arena),
-        .origins = terminated(&r->server.http_origins, &r->arena),
+        .hosts = terminated(&r->options.server.http_hosts, &r->arena),
+        .origins = terminated(&r->options.server.http_origins, &r->arena),
         .metrics = r->metrics,
     };
     r->pool = pool_new("api", 4);
@@ -180,16 +182,17 @@ static bool start_http(struct rialto *r, struct err *err)
         .pool = r->pool,
         .version = STR(RIALTO_VERSION),
         .cluster_id = broker_cluster_id(r->broker),
-        .service_id = r->server.service_id,
-        .kafka_address = kafka_address(r),
+        .service_id = r->options.server.service_id,
+        .kafka_address = broker_kafka_addresses(r->broker, &r->arena),
         .data_dir = r->data_dir,
         .started_ms = clock_wall_ms(),
     };
     api_routes(r->http, &r->api);
     api_live_start(&r->api);
     struct buf addresses = {0};
-    for (size_t i = 0; i < r->server.http_listen.len; i++) {
-        struct net_listener *listener = http_server_listen(r->http, r->net, r->server.http_listen.at[i], err);
+    for (size_t i = 0; i < r->options.server.http_listen.len; i++) {
+        struct net_listener *listener =
+            http_server_listen(r->http, r->net, r->options.server.http_listen.at[i], err);
         if (listener == NULL) {
             buf_fini(&addresses);
             return false;
@@ -241,14 +244,14 @@ static bool run_script(struct rialto *r, struct err *err)
 
 static bool start(struct rialto *r, struct err *err)
 {
-    log_level_set((enum log_level)r->server.log_level);
+    log_level_set((enum log_level)r->options.server.log_level);
     r->io = io_real();
     r->metrics = metric_registry_new();
     if (!io_make_dirs(r->io, r->data_dir.ptr, err))
         return false;
     r->lock_fd = io_lock_dir(r->io, r->data_dir.ptr, err);
-    return r->lock_fd >= 0 && start_broker(r, err) && start_flow(r, err) && start_connect(r, err) &&
-           start_engine(r, err) && start_http(r, err) && run_script(r, err);
+    return r->lock_fd >= 0 && start_tls(r, err) && start_broker(r, err) && start_flow(r, err) &&
+           start_connect(r, err) && start_engine(r, err) && start_http(r, err) && run_script(r, err);
 }
 
 /* Undoes what was started, whatever it was. */
@@ -270,6 +273,7 @@ static void stop(struct rialto *r)
     client_free(r->client);
     if (r->broker != NULL)
         broker_stop(r->broker);
+    net_tls_free(r->tls);
     if (r->lock_fd >= 0)
         io_close(r->io, r->lock_fd);
     if (r->metrics != NULL)
@@ -396,7 +400,7 @@ int server_main(int argc, char **argv)
         struct conf_list list = {assignments.at, assignments.len};
         r->data_dir = str_of(str_cstr(str_from(data_dir), &r->arena), strlen(data_dir));
         if ((run && !read_script(r, argv[optind], &err)) ||
-            !options_read(conf_file, &list, &r->server, &r->kafka, &r->arena, &err)) {
+            !options_read(conf_file, &list, &r->options, &r->arena, &err)) {
             fprintf(stderr, "rialto: %s\n", err.text);
             arena_fini(&r->arena);
             status = 2;

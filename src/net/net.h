@@ -77,6 +77,8 @@ struct net_tls;
  * ones stay, and a log line says why. Outlives the nets that use it. Any thread. */
 struct net_tls *net_tls_new(const struct net_tls_options *options, struct err *err);
 void net_tls_free(struct net_tls *tls);
+/* Must clients have a certificate? */
+bool net_tls_requires_client(const struct net_tls *tls);
 
 /* ---- listeners ---- */
 
@@ -183,8 +185,8 @@ void conn_write_take(struct conn *conn, struct buf *bytes);
 void conn_write(struct conn *conn, struct str bytes);
 /* Borrows until release(arg) is called on this thread; release NULL: the bytes live for ever. */
 void conn_write_borrowed(struct conn *conn, struct str bytes, void (*release)(void *arg), void *arg);
-/* Sends `len` bytes of a file from position `pos` with sendfile (through memory under TLS); release(arg) is called on this thread when
- * they are sent or the connection is gone. The file must not shrink below pos + len: if it does the
+/* Sends `len` bytes of a file from position `pos` with sendfile (through memory under TLS); release(arg) is
+ * called on this thread when they are sent or the connection is gone. The file must not shrink below pos + len: if it does the
  * connection is closed. */
 void conn_write_file(struct conn *conn, int fd, uint64_t pos, size_t len, void (*release)(void *arg),
                      void *arg);

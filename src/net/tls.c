@@ -387,3 +387,8 @@ void net_tls_free(struct net_tls *tls)
     arena_fini(&tls->arena);
     free(tls);
 }
+
+bool net_tls_requires_client(const struct net_tls *tls)
+{
+    return tls->options.client_auth == NET_CLIENT_REQUIRED;
+}

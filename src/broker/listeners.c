@@ -1,0 +1,195 @@
+/* listeners.c - the Kafka listeners: their options, what clients are told of them, the warning when anybody may come.
+ *
+ *   kafka.listen      127.0.0.1:9092, OUTSIDE://0.0.0.0:9093           [NAME://]host:port; no name: PLAINTEXT
+ *   kafka.advertise   OUTSIDE://kafka.example:9093                     by name; else the address listened on
+ *   listener.security.protocol.map   OUTSIDE:SASL_SSL                  the four protocols' own names need no entry
+ *
+ * Metadata, FindCoordinator and DescribeCluster answer with the address of the listener that the request came in on, so a
+ * client that came through one door is never sent to another.
+ */
+#include "broker/broker_int.h"
+
+enum { LISTENERS_MAX = 8 };
+
+static const struct {
+    const char *name;
+    bool tls, sasl;
+} protocols[] = {{"PLAINTEXT", false, false},
+                 {"SSL", true, false},
+                 {"SASL_PLAINTEXT", false, true},
+                 {"SASL_SSL", true, true}};
+
+static bool protocol_find(struct str name, struct kafka_listener *listener)
+{
+    for (size_t i = 0; i < COUNT_OF(protocols); i++)
+        if (str_eq_cstr(name, protocols[i].name)) {
+            listener->tls = protocols[i].tls;
+            listener->sasl = protocols[i].sasl;
+            return true;
+        }
+    return false;
+}
+
+/* The protocol of a listener's name: the map first, as in Kafka. */
+static bool set_protocol(struct kafka_listener *listener, struct str map, struct err *err)
+{
+    struct str rest = map, entry;
+    while (str_split(&rest, ',', &entry)) {
+        entry = str_trim(entry);
+        ptrdiff_t colon = str_find_char(entry, ':');
+        if (entry.len == 0 || !str_eq(str_trim(str_sub(entry, 0, (size_t)MAX(colon, 0))), listener->name))
+            continue;
+        if (protocol_find(str_trim(str_sub(entry, (size_t)colon + 1, SIZE_MAX)), listener))
+            return true;
+        return err_set(err, ERR_INVALID_CONFIG,
+                       "listener.security.protocol.map: '%.*s' does not end in PLAINTEXT, SSL, "
+                       "SASL_PLAINTEXT or SASL_SSL",
+                       STR_ARG(entry));
+    }
+    return protocol_find(listener->name, listener) ||
+           err_set(
+               err, ERR_INVALID_CONFIG,
+               "kafka.listen: no protocol is known by the name %.*s; listener.security.protocol.map can say "
+               "%.*s:SASL_SSL",
+               STR_ARG(listener->name), STR_ARG(listener->name));
+}
+
+/* "NAME://host:port" into both. */
+static void split_entry(struct str entry, struct str *name, struct str *address)
+{
+    ptrdiff_t at = str_find(entry, STR("://"));
+    *name = at >= 0 ? str_sub(entry, 0, (size_t)at) : STR("PLAINTEXT");
+    *address = at >= 0 ? str_sub(entry, (size_t)at + 3, SIZE_MAX) : entry;
+}
+
+/* The entry of kafka.advertise for the listener; null: none. */
+static struct str advertised(const struct broker *broker, struct str listener_name)
+{
+    struct str rest = broker->config.kafka_advertise, entry, name, address;
+    while (str_split(&rest, ',', &entry)) {
+        split_entry(str_trim(entry), &name, &address);
+        if (address.len != 0 && str_eq(name, listener_name))
+            return address;
+    }
+    return STR_NULL;
+}
+
+/* The address that clients are told: never one that cannot be connected to. */
+static bool choose_address(struct kafka_listener *listener, struct str listen, struct err *err)
+{
+    struct broker *broker = listener->broker;
+    struct str host, address = advertised(broker, listener->name);
+    int port = net_listener_port(listener->net);
+    if (!net_address_split(str_is_null(address) ? listen : address, port, &host, &listener->port, err)) {
+        err_context(err, "kafka.advertise");
+        return false;
+    }
+    if (str_is_null(address)) {
+        listener->port = port;
+        if (host.len == 0 || str_eq(host, STR("0.0.0.0")) || str_eq(host, STR("::")))
+            host = STR("localhost");
+    }
+    listener->host = str_dup(host, &broker->arena);
+    return true;
+}
+
+/* Anybody, or only who has proved who he is? */
+static void warn_if_open(const struct kafka_listener *listener)
+{
+    struct str address = net_listener_address(listener->net);
+    bool proves = listener->sasl || (listener->tls && net_tls_requires_client(listener->broker->config.tls));
+    if (net_listener_is_loopback(listener->net))
+        return;
+    if (!proves)
+        log_warn("broker", "listener_open",
+                 "address=%.*s risk=\"anybody who reaches this address can read, write and delete all "
+                 "topics%s: this "
+                 "listener does not ask who it is (kafka.listen=SASL_SSL://... does)\"",
+                 STR_ARG(address), auth_is_on(listener->broker->auth) ? " that rules leave open" : "");
+    if (listener->sasl && !listener->tls && auth_mechanism_is_on(listener->broker->auth, AUTH_PLAIN))
+        log_warn("broker", "password_in_clear",
+                 "address=%.*s risk=\"PLAIN sends passwords, and this listener does not encrypt\"",
+                 STR_ARG(address));
+}
+
+static bool open_listener(struct kafka_listener *listener, struct str entry, struct err *err)
+{
+    struct broker *broker = listener->broker;
+    const struct broker_config *config = &broker->config;
+    struct str name, address;
+    split_entry(entry, &name, &address);
+    listener->name = str_dup(name, &broker->arena);
+    if (!set_protocol(listener, config->listener_protocols, err))
+        return false;
+    if (listener->tls && config->tls == NULL)
+        return err_set(err, ERR_INVALID_CONFIG, "listener %.*s speaks TLS: ssl.keystore.location must be set",
+                       STR_ARG(name));
+    if (listener->sasl && auth_config_of(broker->auth)->mechanisms.len == 0)
+        return err_set(err, ERR_INVALID_CONFIG,
+                       "listener %.*s speaks SASL: sasl.enabled.mechanisms must not be empty", STR_ARG(name));
+    struct net_listen_options options = {
+        .conn_max = config->connections_max,
+        .idle_ms = config->connections_idle_ms_max,
+        .tls = listener->tls ? config->tls : NULL,
+        .handshake_ms = auth_config_of(broker->auth)->setup_ms_max,
+    };
+    listener->net = net_listen(broker->net, address, &kafka_conn_class, listener, &options, err);
+    if (listener->net == NULL || !choose_address(listener, address, err))
+        return false;
+    warn_if_open(listener);
+    return true;
+}
+
+static bool open_all(struct broker *broker, struct err *err)
+{
+    struct str rest = broker->config.kafka_listen, entry;
+    broker->listeners = arena_array(&broker->arena, struct kafka_listener, LISTENERS_MAX);
+    while (str_split(&rest, ',', &entry)) {
+        entry = str_trim(entry);
+        if (entry.len == 0)
+            continue;
+        if (broker->listener_count == LISTENERS_MAX)
+            return err_set(err, ERR_INVALID_CONFIG, "kafka.listen has more than %d addresses", LISTENERS_MAX);
+        struct kafka_listener *listener = &broker->listeners[broker->listener_count];
+        listener->broker = broker;
+        if (!open_listener(listener, entry, err)) {
+            err_context(err, "Kafka listener");
+            return false;
+        }
+        broker->listener_count++;
+    }
+    return true;
+}
+
+bool kafka_listen(struct broker *broker, struct err *err)
+{
+    for (size_t i = 0; i < broker_api_count; i++) {
+        const struct wire_api *api = wire_api_find(broker_apis[i].api_key);
+        broker->request_meters[broker_apis[i].api_key] =
+            metric_counter(broker->metrics, "rialto_kafka_requests_total", LABELS({"api", api->name}));
+    }
+    pthread_mutex_lock(&broker->address_lock);
+    bool good = open_all(broker, err);
+    pthread_mutex_unlock(&broker->address_lock);
+    return good;
+}
+
+int broker_kafka_port(const struct broker *broker)
+{
+    return broker->listener_count != 0 ? net_listener_port(broker->listeners[0].net) : 0;
+}
+
+struct str broker_kafka_addresses(const struct broker *broker, struct arena *arena)
+{
+    struct buf out = {0};
+    for (size_t i = 0; i < broker->listener_count; i++) {
+        const struct kafka_listener *listener = &broker->listeners[i];
+        buf_append_cstr(&out, i != 0 ? "," : "");
+        if (!str_eq(listener->name, STR("PLAINTEXT")))
+            buf_printf(&out, "%.*s://", STR_ARG(listener->name));
+        buf_append_str(&out, net_listener_address(listener->net));
+    }
+    struct str text = str_dup(buf_str(&out), arena);
+    buf_fini(&out);
+    return text;
+}

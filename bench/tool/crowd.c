@@ -1,8 +1,9 @@
 /* crowd.c - many at once: idle connections, connections that each produce a little, and groups with a member each.
  *
- *   crowd    -C idle connections, which have said ApiVersions and wait; -T others share -r single-record produces a second, for -d
- *            seconds, to partition (connection modulo -p) of TOPIC; time from due to acknowledged
- *   groups   -n groups, a member each on one of -T connections: join, sync, then -r heartbeats a second over all of them for -d seconds
+ *   crowd    -C idle connections, which have said ApiVersions and wait; -T others share -r single-record produces a second,
+ *            for -d seconds, to partition (connection modulo -p) of TOPIC; time from due to acknowledged
+ *   groups   -n groups, a member each on one of -T connections: join, sync, then -r heartbeats a second over all of them for
+ *            -d seconds
  *
  * One thread and one epoll set. What is due is fixed by the rate alone (see latency.c). With fewer descriptors than connections start
  * several processes: each takes its share.

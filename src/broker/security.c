@@ -131,7 +131,8 @@ static void init_meters(struct broker *broker)
     static const char name[] = "rialto_kafka_authentications_total";
     broker->logins = metric_counter(broker->metrics, name, LABELS({"result", "good"}));
     broker->failed_logins = metric_counter(broker->metrics, name, LABELS({"result", "failed"}));
-    broker->refusals = metric_counter(broker->metrics, "rialto_kafka_authorization_refusals_total", NO_LABELS);
+    broker->refusals =
+        metric_counter(broker->metrics, "rialto_kafka_authorization_refusals_total", NO_LABELS);
 }
 
 bool security_open(struct broker *broker, struct err *err)

@@ -213,8 +213,7 @@ static bool take_packets(struct reading *rd, struct err *err)
         int64_t time_us =
             (int64_t)file32(rd, rest.ptr) * 1000000 + (rd->nanoseconds ? fraction / 1000 : fraction);
         rd->capture->packets++;
-        take_packet(rd, str_sub(rest, PACKET_HEADER_BYTES, size),
-                    size < file32(rd, rest.ptr + 12), time_us);
+        take_packet(rd, str_sub(rest, PACKET_HEADER_BYTES, size), size < file32(rd, rest.ptr + 12), time_us);
         rest = str_sub(rest, PACKET_HEADER_BYTES + (size_t)size, SIZE_MAX);
     }
     return true;

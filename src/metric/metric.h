@@ -4,7 +4,8 @@
  *   appended = metric_counter(reg, "rialto_log_bytes_total", LABELS({"topic", "a"}));
  *   metric_add(appended, 120);             any thread: one relaxed atomic add, no lock
  *
- * A family is a row of the table: a name with kind, labels and help; its series differ in the values of labels. The registry owns all; making and
+ * A family is a row of the table: a name with kind, labels and help; its series differ in the values of labels. The registry
+ * owns all; making and
  * removing a series takes a lock, counting does not. Rates are computed by who reads: two snapshots and the
  * time between them. Names follow Prometheus: rialto_<module>_<what>_<unit>[_total]; base units seconds and
  * bytes.
@@ -62,7 +63,8 @@ struct metric_registry *metric_registry_of(const struct metric_defs *defs);
 void metric_registry_free(struct metric_registry *reg);
 
 /* The series of this name and labels; made if it is not there, the same one if it is. Name, kind and names of labels must
- * be those of a row of the table (asserted); values may be any text. `reg` NULL gives a series that counts and is shown nowhere, freed by
+ * be those of a row of the table (asserted); values may be any text. `reg` NULL gives a series that counts and is shown
+ * nowhere, freed by
  * metric_remove(NULL, metric). Any thread. */
 struct metric *metric_counter(struct metric_registry *reg, const char *name, struct metric_labels labels);
 struct metric *metric_gauge(struct metric_registry *reg, const char *name, struct metric_labels labels);

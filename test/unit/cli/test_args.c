@@ -104,7 +104,8 @@ static void test_dump_wire(void **state)
 {
     /* ApiVersions v0, correlation 7, client "me": length, key, version, correlation, client id. */
     expect(RUN_WITH("0000000c 0012 0000 00000007 0002 6d65", "dump", "wire"), 0,
-           "@0x00000000 request bytes=12 api=ApiVersions api_key=18 version=0 correlation_id=7 client_id=me body={}\n",
+           "@0x00000000 request bytes=12 api=ApiVersions api_key=18 version=0 correlation_id=7 client_id=me "
+           "body={}\n",
            "");
     expect(RUN_WITH("0000000c 0012 0000 00000007 0002 6d65", "dump", "wire", "--json"), 0,
            "{\"what\":\"request\",\"at\":0,\"bytes\":12,\"api\":\"ApiVersions\",\"api_key\":18,\"version\":0,"

@@ -225,6 +225,8 @@ static void fill_value(const struct wire_field *field, void *at, struct arena *a
         *(int64_t *)at = 0x123456789abcdef0;
         break;
     case WIRE_STRUCT:
+        if (!(field->flags & WIRE_ARRAY) && field->nullable.min <= field->nullable.max) /* a pointer */
+            at = *(void **)at = wire_new(field->sub, 1, arena);
         fill(field->sub, at, arena, depth + 1);
         break;
     }

@@ -1,4 +1,5 @@
-/* bare_broker.c - what producing costs at the very least: a server that takes Produce frames and does only what the bytes ask for.
+/* bare_broker.c - what producing costs at the very least: a server that takes Produce frames and does only what the bytes
+ * ask for.
  *
  *   read the frame from the socket -> CRC-32C of its batch -> write it to a file -> answer
  *

@@ -5,8 +5,8 @@
  *   groups   -n groups, a member each on one of -T connections: join, sync, then -r heartbeats a second over all of them for
  *            -d seconds
  *
- * One thread and one epoll set. What is due is fixed by the rate alone (see latency.c). With fewer descriptors than connections start
- * several processes: each takes its share.
+ * One thread and one epoll set. What is due is fixed by the rate alone (see latency.c). With fewer descriptors than
+ * connections start several processes: each takes its share.
  */
 #include "load.h"
 #include "raw.h"

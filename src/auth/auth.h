@@ -205,4 +205,17 @@ enum sasl_result sasl_step(struct sasl *sasl, struct str token, int64_t now_ms, 
 struct str sasl_principal(const struct sasl *sasl);
 int64_t sasl_expires_ms(const struct sasl *sasl);
 
+/* --- SASL from the client's side: PLAIN and SCRAM --- */
+
+struct sasl_client;
+
+struct sasl_client *sasl_client_new(enum auth_mechanism mechanism, struct str user, struct str password,
+                                    const uint8_t nonce[SASL_NONCE_BYTES]);
+void sasl_client_free(struct sasl_client *client);
+
+/* Takes the server's answer to the last token (null at first) and appends the next token. SASL_CONTINUE: send it; SASL_DONE:
+ * nothing more to send, and with SCRAM the server has proved that it knows the user; SASL_FAILED: *err. */
+enum sasl_result sasl_client_step(struct sasl_client *client, struct str answer, struct buf *token,
+                                  struct err *err);
+
 #endif

@@ -7,6 +7,7 @@
  * ignored: a closed pipe is a failed write.
  */
 #include "cli/cli_int.h"
+#include "cli/kafka_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +52,10 @@ static const char *hint_of(const struct err *err)
         return "'rialto topic list' shows all topics, 'rialto topic create' makes one.";
     case ERR_TIMED_OUT:
         return "the server is there but slow; try again.";
+    case ERR_FORBIDDEN:
+        return "--command-config FILE says who you are: security.protocol, sasl.mechanism, sasl.username, "
+               "sasl.password, "
+               "ssl.truststore.location.";
     default:
         return NULL;
     }
@@ -204,10 +209,13 @@ static int run_command(struct cli *cli)
     cli->color = wants_color(cli);
     cli->url = setting(cli, "url", "RIALTO_URL", "http://127.0.0.1:8080");
     cli->brokers = setting(cli, "brokers", "RIALTO_BROKERS", "127.0.0.1:9092");
+    struct str security = setting(cli, "command-config", "RIALTO_COMMAND_CONFIG", "");
+    struct err err;
+    if (security.len > 0 && !kafka_security_read(security, &cli->security, &cli->arena, &err))
+        return cli_fail(cli, &err, NULL);
     int status = cli->command->run(cli);
     /* A full disk or a closed pipe shows at the latest when the last bytes leave. */
     if (fflush(stdout) != 0 && errno != EPIPE && status == CLI_OK) {
-        struct err err;
         err_set_errno(&err, errno, "writing to stdout failed");
         return cli_fail(cli, &err, NULL);
     }

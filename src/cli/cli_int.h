@@ -9,6 +9,7 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
 struct cli;
 struct json_value;
 struct kafka;
+struct kafka_security;
 
 struct cli_option {
     const char *name;  /* without dashes; NULL ends a list */
@@ -42,6 +43,7 @@ struct cli {
     vec(struct str) names;
     vec(struct cli_value) values;
     struct str url, brokers;
+    struct kafka_security *security; /* NULL: none */
     bool json, header, color;
     bool stdout_tty, stderr_tty;
     int stop_fd; /* readable when SIGINT or SIGTERM came */
@@ -89,6 +91,12 @@ int cli_topic_delete(struct cli *cli);
 int cli_group_list(struct cli *cli);
 int cli_group_describe(struct cli *cli);
 int cli_group_delete(struct cli *cli);
+int cli_user_list(struct cli *cli);
+int cli_user_create(struct cli *cli);
+int cli_user_delete(struct cli *cli);
+int cli_acl_list(struct cli *cli);
+int cli_acl_create(struct cli *cli);
+int cli_acl_delete(struct cli *cli);
 int cli_connector_list(struct cli *cli);
 int cli_connector_describe(struct cli *cli);
 int cli_connector_create(struct cli *cli);

@@ -287,7 +287,7 @@ int cli_consume(struct cli *cli)
 {
     struct consume c = {.cli = cli};
     struct err err = {0};
-    kafka_init(&c.kafka, cli->brokers, cli->stop_fd);
+    kafka_init(&c.kafka, cli->brokers, cli->security, cli->stop_fd);
     kafka_reader_init(&c.reader, &c.kafka);
     c.written_ms = cli_sock_now_ms();
     bool started = read_options(&c, &err) && start(&c, &err);

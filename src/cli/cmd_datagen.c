@@ -249,7 +249,7 @@ static bool open_all(struct datagen *gen, struct datagen_producer *producers, st
         struct datagen_producer *p = &producers[i];
         p->gen = gen;
         p->index = i;
-        kafka_init(&p->kafka, gen->cli->brokers, gen->cli->stop_fd);
+        kafka_init(&p->kafka, gen->cli->brokers, gen->cli->security, gen->cli->stop_fd);
         if (!kafka_producer_open(&p->producer, &p->kafka, &gen->options, err))
             return false;
         /* From now on the flag stops the producer: only the main thread may read the signal. */

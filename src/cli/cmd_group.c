@@ -104,7 +104,7 @@ int cli_group_list(struct cli *cli)
     struct err err = {0};
     size_t count = 0;
     struct str pattern = cli->names.len > 0 ? cli->names.at[0] : STR_NULL;
-    kafka_init(&kafka, cli->brokers, cli->stop_fd);
+    kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
     table_init(&table, cli, list_columns, COUNT_OF(list_columns));
     bool ok = list_all(&kafka, &rows, &count, &cli->arena, &err);
     for (size_t i = 0; ok && i < count; i++) {
@@ -196,7 +196,7 @@ int cli_group_describe(struct cli *cli)
     struct str name = cli->names.at[0];
     size_t count;
     int64_t lag, *ends;
-    kafka_init(&kafka, cli->brokers, cli->stop_fd);
+    kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
     bool ok = describe(&kafka, name, &group, &cli->arena, &err) &&
               kafka_group_offsets(&kafka, name, &committed, &count, &cli->arena, &err);
     /* Older versions answer for an unknown group as if it were dead. */
@@ -244,7 +244,7 @@ int cli_group_delete(struct cli *cli)
     int status = CLI_OK;
     if (!cli_flag(cli, "yes") && (!isatty(STDIN_FILENO) || !cli->stderr_tty))
         return cli_usage(cli, "deleting groups needs -y where nobody can be asked");
-    kafka_init(&kafka, cli->brokers, cli->stop_fd);
+    kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
     for (size_t i = 0; i < cli->names.len; i++) {
         struct err err = {0};
         struct str name = cli->names.at[i];

@@ -188,7 +188,7 @@ int cli_produce(struct cli *cli)
         return cli_fail(cli, &err, NULL);
     }
     /* A flush that waits for a restarting server is not ended by the first Ctrl-C: records would be lost. */
-    kafka_init(&p.kafka, cli->brokers, -1);
+    kafka_init(&p.kafka, cli->brokers, cli->security, -1);
     bool ok = kafka_producer_open(&p.producer, &p.kafka, &options, &err) && pump(&p, fd, &err);
     double seconds = (double)(cli_sock_now_ms() - started_ms) / 1000;
     if (p.producer.sent_records > 0 && cli->stderr_tty)

@@ -32,7 +32,7 @@ int cli_topic_list(struct cli *cli)
     struct err err = {0};
     size_t count, internal = 0;
     struct str pattern = cli->names.len > 0 ? cli->names.at[0] : STR_NULL;
-    kafka_init(&kafka, cli->brokers, cli->stop_fd);
+    kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
     table_init(&table, cli, list_columns, COUNT_OF(list_columns));
     bool ok = kafka_topic_list(&kafka, &topics, &count, &cli->arena, &err);
     for (size_t i = 0; ok && i < count; i++) {
@@ -139,7 +139,7 @@ int cli_topic_describe(struct cli *cli)
     struct kafka kafka;
     struct err err = {0};
     int status = CLI_OK;
-    kafka_init(&kafka, cli->brokers, cli->stop_fd);
+    kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
     const struct kafka_topic *topic = find(cli, &kafka, cli->names.at[0], &status);
     if (topic != NULL) {
         struct kafka_config *configs;
@@ -195,7 +195,7 @@ int cli_topic_create(struct cli *cli)
         !cli_integer(cli, "replication", 1, INT16_MAX, -1, &replication, &err) ||
         !read_configs(cli, &configs, &config_count, &err))
         return cli_fail(cli, &err, NULL);
-    kafka_init(&kafka, cli->brokers, cli->stop_fd);
+    kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
     bool ok = kafka_topic_create(&kafka, name, (int32_t)partitions, (int16_t)replication, configs,
                                  config_count, &err);
     bool present = !ok && err.code == ERR_TOPIC_EXISTS && cli_flag(cli, "if-absent");
@@ -246,7 +246,7 @@ int cli_topic_delete(struct cli *cli)
 {
     struct kafka kafka;
     int status = CLI_OK;
-    kafka_init(&kafka, cli->brokers, cli->stop_fd);
+    kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
     for (size_t i = 0; i < cli->names.len; i++) {
         int one = delete_one(cli, &kafka, cli->names.at[i]);
         status = MAX(status, one);

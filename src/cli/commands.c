@@ -7,6 +7,8 @@ const struct cli_option cli_global_options[] = {
     {"url", 0, "URL", "HTTP address of the server (RIALTO_URL, else http://127.0.0.1:8080)", NULL},
     {"brokers", 'b', "HOST:PORT,...", "Kafka addresses of the server (RIALTO_BROKERS, else 127.0.0.1:9092)",
      NULL},
+    {"command-config", 0, "FILE",
+     "Kafka client properties: TLS and SASL for --brokers (RIALTO_COMMAND_CONFIG)", NULL},
     {"json", 0, NULL, "JSON on stdout, errors as JSON on stderr", NULL},
     {"header", 0, NULL, "print column names in a pipe too", NULL},
     {"color", 0, "WHEN", "auto, always or never", "auto always never"},
@@ -118,6 +120,47 @@ static const struct cli_option doc_options[] = {
     {NULL, 0, NULL, NULL, NULL},
 };
 
+static const struct cli_option user_create_options[] = {
+    {"mechanism", 0, "NAME", "SCRAM-SHA-256 (else) or SCRAM-SHA-512", "SCRAM-SHA-256 SCRAM-SHA-512"},
+    {"iterations", 0, "N", "4096 (else) to 16384", NULL},
+    {"password-file", 0, "FILE", "the password is the first line of this file ('-' and else: stdin)", NULL},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
+static const struct cli_option user_delete_options[] = {
+    {"mechanism", 0, "NAME", "only the secret of this mechanism", "SCRAM-SHA-256 SCRAM-SHA-512"},
+    {"if-exists", 0, NULL, "it is fine when it does not exist", NULL},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
+#define RESOURCE_OPTIONS                                                                   \
+    {"topic", 0, "NAME", "a topic", NULL}, {"group", 0, "NAME", "a consumer group", NULL}, \
+        {"transactional-id", 0, "NAME", "a transactional id", NULL},                       \
+    {                                                                                      \
+        "cluster", 0, NULL, "the cluster", NULL                                            \
+    }
+
+static const struct cli_option acl_create_options[] = {
+    RESOURCE_OPTIONS,
+    {"allow", 0, "USER", "who may (User:NAME or NAME; '*': everybody); may be repeated", NULL},
+    {"deny", 0, "USER", "who may not; may be repeated", NULL},
+    {"operation", 0, "NAME", "Read, Write, Create, Delete, Alter, Describe, ... or All; may be repeated",
+     NULL},
+    {"host", 0, "ADDRESS", "only from there", NULL},
+    {"prefixed", 0, NULL, "the name is the beginning of names", NULL},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
+static const struct cli_option acl_find_options[] = {
+    RESOURCE_OPTIONS,
+    {"principal", 0, "USER", "rules of this user", NULL},
+    {"operation", 0, "NAME", "rules for this operation", NULL},
+    {"prefixed", 0, NULL, "only rules for beginnings of names", NULL},
+    {"matching", 0, NULL, "all rules that count for the name, not only those that name it", NULL},
+    {"yes", 'y', NULL, "do not ask (delete)", NULL},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
 const struct cli_command cli_commands[] = {
     {"sql", "[URL]", "the SQL shell, or statements from the command line",
      "Interactive on a terminal; help inside: help",
@@ -137,6 +180,19 @@ const struct cli_command cli_commands[] = {
      no_options, 1, 1, cli_group_describe},
     {"group delete", "GROUP...", "forgets groups and their offsets", NULL, "rialto group delete billing -y",
      delete_options, 1, -1, cli_group_delete},
+    {"user list", "[PATTERN]", "users with their mechanisms", NULL, "rialto user list", no_options, 0, 1,
+     cli_user_list},
+    {"user create", "NAME", "makes a user, or changes the password", "The server never sees the password.",
+     "rialto user create alice --password-file secret.txt", user_create_options, 1, 1, cli_user_create},
+    {"user delete", "NAME...", "deletes users", NULL, "rialto user delete alice", user_delete_options, 1, -1,
+     cli_user_delete},
+    {"acl list", "", "access rules", NULL, "rialto acl list --topic orders", acl_find_options, 0, 0,
+     cli_acl_list},
+    {"acl create", "", "makes access rules", NULL,
+     "rialto acl create --topic orders --allow alice --operation Read", acl_create_options, 0, 0,
+     cli_acl_create},
+    {"acl delete", "", "deletes access rules", NULL, "rialto acl delete --topic orders --principal alice -y",
+     acl_find_options, 0, 0, cli_acl_delete},
     {"connector list", "[PATTERN]", "connectors with state and tasks", NULL, "rialto connector list",
      no_options, 0, 1, cli_connector_list},
     {"connector describe", "NAME", "state, tasks and configuration of a connector", NULL,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/sock_int.h"
+#include "net/net.h"
 
 enum { TIMEOUT_MS = 10000, CONNECT_MS = 5000, DEFAULT_PORT = 9092, API_VERSIONS = 18 };
 
@@ -19,9 +20,10 @@ static const struct {
     int16_t api_key, version_max;
 } version_caps[] = {{0, 12}, {1, 12}, {8, 9}, {9, 9}, {20, 5}};
 
-void kafka_init(struct kafka *kafka, struct str brokers, int stop_fd)
+void kafka_init(struct kafka *kafka, struct str brokers, const struct kafka_security *security, int stop_fd)
 {
     *kafka = (struct kafka){.brokers = brokers,
+                            .security = security,
                             .client_id = STR("rialto"),
                             .timeout_ms = TIMEOUT_MS,
                             .stop_fd = stop_fd};
@@ -30,6 +32,8 @@ void kafka_init(struct kafka *kafka, struct str brokers, int stop_fd)
 
 static void node_close(struct kafka_node *node)
 {
+    tls_free(node->tls);
+    node->tls = NULL;
     if (node->fd >= 0)
         close(node->fd);
     node->fd = -1;
@@ -79,11 +83,11 @@ static bool exchange(struct kafka *kafka, struct kafka_node *node, int64_t wait_
 {
     int64_t deadline_ms = cli_sock_now_ms() + kafka->timeout_ms + wait_ms;
     buf_clear(&kafka->in);
-    if (!cli_sock_write(node->fd, buf_str(&kafka->out.buf), deadline_ms, kafka->stop_fd, err))
+    if (!kafka_link_write(kafka, node, buf_str(&kafka->out.buf), deadline_ms, err))
         return false;
     size_t size = 4;
     while (kafka->in.len < size) {
-        if (!cli_sock_read(node->fd, &kafka->in, deadline_ms, kafka->stop_fd, err))
+        if (!kafka_link_read(kafka, node, &kafka->in, deadline_ms, err))
             return false;
         if (kafka->in.len < 4)
             continue;
@@ -122,9 +126,9 @@ static bool open_answer(struct kafka *kafka, const struct wire_api *api, int16_t
     return ok || err_set(err, ERR_INVALID_REQUEST, "the header of an answer is damaged");
 }
 
-static bool call_node(struct kafka *kafka, struct kafka_node *node, const struct wire_api *api,
-                      int16_t version, const void *req, void *res, int64_t wait_ms, struct arena *arena,
-                      struct err *err)
+bool kafka_call_node(struct kafka *kafka, struct kafka_node *node, const struct wire_api *api,
+                     int16_t version, const void *req, void *res, int64_t wait_ms, struct arena *arena,
+                     struct err *err)
 {
     struct str body = STR_NULL;
     kafka->correlation_id = (kafka->correlation_id + 1) & INT32_MAX;
@@ -133,8 +137,8 @@ static bool call_node(struct kafka *kafka, struct kafka_node *node, const struct
     wire_encode_request(api, version, kafka->correlation_id, kafka->client_id, req, &kafka->out);
     bool ok;
     if (res == NULL)
-        ok = cli_sock_write(node->fd, buf_str(&kafka->out.buf), cli_sock_now_ms() + kafka->timeout_ms,
-                            kafka->stop_fd, err);
+        ok = kafka_link_write(kafka, node, buf_str(&kafka->out.buf), cli_sock_now_ms() + kafka->timeout_ms,
+                              err);
     else
         ok = exchange(kafka, node, wait_ms, err) && open_answer(kafka, api, version, &body, err);
     if (!ok || res == NULL) {
@@ -154,7 +158,7 @@ static bool learn_versions(struct kafka *kafka, struct kafka_node *node, struct 
     struct ApiVersionsRequest req;
     struct ApiVersionsResponse res;
     wire_init(&WIRE_ApiVersionsRequest, &req);
-    bool ok = call_node(kafka, node, wire_api_find(API_VERSIONS), 0, &req, &res, 0, &arena, err) &&
+    bool ok = kafka_call_node(kafka, node, wire_api_find(API_VERSIONS), 0, &req, &res, 0, &arena, err) &&
               kafka_check(res.ErrorCode, STR_NULL, err, "asking for versions");
     for (size_t i = 0; i < KAFKA_API_KEYS; i++)
         node->ranges[i] = (struct wire_range){0, -1};
@@ -173,9 +177,14 @@ static bool connect_to(struct kafka *kafka, struct kafka_node *node, struct str 
                        struct err *err)
 {
     struct err failure = {0};
-    node->fd = cli_sock_connect(host, port, cli_sock_now_ms() + CONNECT_MS, kafka->stop_fd, &failure);
-    if (node->fd >= 0 && learn_versions(kafka, node, &failure))
+    int64_t deadline_ms = cli_sock_now_ms() + CONNECT_MS;
+    node->fd = cli_sock_connect(host, port, deadline_ms, kafka->stop_fd, &failure);
+    if (node->fd >= 0 && kafka_security_start(kafka, node, host, deadline_ms, &failure) &&
+        learn_versions(kafka, node, &failure))
         return true;
+    node_close(node);
+    if (failure.code == ERR_FORBIDDEN || failure.code == ERR_INVALID_CONFIG) /* trying again would not help */
+        return err_set(err, failure.code, "Kafka server %.*s:%d: %s", STR_ARG(host), port, failure.text);
     if (failure.code != ERR_SHUTDOWN)
         return err_set(err, ERR_UNAVAILABLE, "no Kafka server at %.*s:%d: %s", STR_ARG(host), port,
                        failure.text);
@@ -192,7 +201,7 @@ static bool connect_bootstrap(struct kafka *kafka, struct kafka_node *node, stru
             return false;
         if (connect_to(kafka, node, node->host, node->port, err))
             return true;
-        if (err != NULL && err->code == ERR_SHUTDOWN)
+        if (err != NULL && (err->code == ERR_SHUTDOWN || err->code == ERR_FORBIDDEN))
             return false;
     }
     return false;
@@ -248,7 +257,7 @@ bool kafka_call(struct kafka *kafka, int32_t node_id, int16_t api_key, const voi
     struct kafka_node *node = node_ready(kafka, node_id, err);
     if (node == NULL || !pick_version(node, api, &version, err))
         return false;
-    if (call_node(kafka, node, api, version, req, res, wait_ms, arena, &failure))
+    if (kafka_call_node(kafka, node, api, version, req, res, wait_ms, arena, &failure))
         return true;
     if (failure.code == ERR_UNAVAILABLE || failure.code == ERR_TIMED_OUT)
         return err_set(err, failure.code, "Kafka server %.*s:%d: %s", STR_ARG(node->host), node->port,

@@ -23,11 +23,21 @@ enum {
     KAFKA_TOPIC_BYTES_MAX = 249, /* of a topic's name */
 };
 
+/* How to get in where not everybody may (kafka_security.c). */
+struct kafka_security {
+    bool tls, sasl;
+    struct str mechanism, username, password;
+    const char *truststore, *keystore; /* PEM files; NULL: none */
+};
+
+struct tls;
+
 struct kafka_node {
     int32_t id; /* KAFKA_ANY: the bootstrap connection */
     struct str host;
     int port;
-    int fd; /* -1: not connected */
+    int fd;          /* -1: not connected */
+    struct tls *tls; /* NULL: plain */
     struct wire_range ranges[KAFKA_API_KEYS];
 };
 
@@ -41,8 +51,9 @@ struct kafka_topic {
 };
 
 struct kafka {
-    struct arena arena; /* names of nodes and topics */
-    struct str brokers; /* comma-separated bootstrap servers, borrowed */
+    struct arena arena;                    /* names of nodes and topics */
+    struct str brokers;                    /* comma-separated bootstrap servers, borrowed */
+    const struct kafka_security *security; /* NULL: none; borrowed */
     struct str client_id;
     vec(struct kafka_node) nodes;
     struct map topics; /* name -> struct kafka_topic, what kafka_topic_find has learnt */
@@ -54,8 +65,8 @@ struct kafka {
     const atomic_bool *stopping; /* NULL: never; for threads that have no stop_fd */
 };
 
-/* Connects nothing yet; `brokers` is borrowed. */
-void kafka_init(struct kafka *kafka, struct str brokers, int stop_fd);
+/* Connects nothing yet; `brokers` and `security` (may be NULL) are borrowed. */
+void kafka_init(struct kafka *kafka, struct str brokers, const struct kafka_security *security, int stop_fd);
 void kafka_fini(struct kafka *kafka);
 
 /* One request to a node, one attempt, in the highest version that both sides know. *res points into the arena. A
@@ -63,6 +74,20 @@ void kafka_fini(struct kafka *kafka);
  * the server itself may hold the answer back. res NULL: the server will not answer (Produce without acknowledgement). */
 bool kafka_call(struct kafka *kafka, int32_t node_id, int16_t api_key, const void *req, void *res,
                 int64_t wait_ms, struct arena *arena, struct err *err);
+
+/* The same in a given version on a node that is being connected. */
+bool kafka_call_node(struct kafka *kafka, struct kafka_node *node, const struct wire_api *api,
+                     int16_t version, const void *req, void *res, int64_t wait_ms, struct arena *arena,
+                     struct err *err);
+
+/* kafka_security.c: the file of --command-config; TLS and SASL on a new connection; its bytes. */
+bool kafka_security_read(struct str path, struct kafka_security **out, struct arena *arena, struct err *err);
+bool kafka_security_start(struct kafka *kafka, struct kafka_node *node, struct str host, int64_t deadline_ms,
+                          struct err *err);
+bool kafka_link_write(struct kafka *kafka, struct kafka_node *node, struct str bytes, int64_t deadline_ms,
+                      struct err *err);
+bool kafka_link_read(struct kafka *kafka, struct kafka_node *node, struct buf *in, int64_t deadline_ms,
+                     struct err *err);
 
 /* An error that goes away by itself: try again with new metadata. */
 bool kafka_is_retriable(const struct err *err);

@@ -19,6 +19,8 @@
 #ifndef RIALTO_NET_NET_H
 #define RIALTO_NET_NET_H
 
+#include <sys/types.h>
+
 #include "base/base.h"
 #include "conf/conf.h"
 #include "loop/loop.h"
@@ -221,5 +223,31 @@ void conn_close_flushed(struct conn *conn, const char *why);
 /* Bytes received and sent so far. */
 uint64_t conn_bytes_in(const struct conn *conn);
 uint64_t conn_bytes_out(const struct conn *conn);
+
+/* ---- TLS as a client, on a socket of the caller's: for those who have no loop ---- */
+
+struct tls_client_options {
+    struct str host;        /* whose certificate it must be; an address or a name */
+    const char *truststore; /* PEM file; NULL: what the system trusts */
+    const char *keystore;   /* PEM file with key and certificate of our own; NULL: none */
+};
+
+struct tls; /* one connection */
+
+/* The socket stays the caller's. NULL with *err. Not bound to a thread. */
+struct tls *tls_connect(int fd, const struct tls_client_options *options, struct err *err);
+/* Tells the peer that nothing more comes, if that takes no waiting, and frees. NULL is allowed. */
+void tls_free(struct tls *tls);
+
+enum tls_result { TLS_DONE, TLS_BLOCKED, TLS_FAILED };
+/* One step of the handshake; *why lives for ever. */
+enum tls_result tls_handshake(struct tls *tls, const char **why);
+/* LOOP_READ or LOOP_WRITE: what a blocked call waits for. */
+int tls_events(const struct tls *tls);
+
+/* Bytes moved; 0: the peer's end; -1 with errno (EAGAIN: wait for tls_events; EPROTO: the peer broke the rules). A read
+ * fills the room if there is enough. */
+ssize_t tls_read(struct tls *tls, void *bytes, size_t size);
+ssize_t tls_write(struct tls *tls, const void *bytes, size_t size);
 
 #endif

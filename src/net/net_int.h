@@ -182,32 +182,19 @@ void out_fini(struct out_queue *out);
 
 enum { TLS_RECORD_BYTES = 16 << 10 };
 
-struct tls; /* of one connection */
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
+struct ssl_st;     /* OpenSSL's SSL */
 
 /* A reference to the present context; reads changed files first. */
-struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
 struct ssl_ctx_st *net_tls_context(struct net_tls *tls);
 
 /* OpenSSL's callback, for every context. */
-struct ssl_st;
 int tls_choose_alpn(struct ssl_st *ssl, const unsigned char **out, unsigned char *out_len,
                     const unsigned char *in, unsigned in_len, void *arg);
 
 /* The server's side of a connection; the socket stays the caller's. NULL: out of memory for OpenSSL. */
 struct tls *tls_new(struct net_tls *tls, int fd, const char *alpn);
-/* Tells the peer that nothing more comes, if that takes no waiting, and frees. NULL is allowed. */
-void tls_free(struct tls *tls);
 void tls_shut(struct tls *tls);
-
-enum tls_result { TLS_DONE, TLS_BLOCKED, TLS_FAILED };
-/* One step of the handshake; *why lives for ever. */
-enum tls_result tls_handshake(struct tls *tls, const char **why);
-/* LOOP_READ or LOOP_WRITE: what a blocked call waits for. */
-int tls_events(const struct tls *tls);
-
-/* As sock_read and sock_writev; EPROTO: the peer broke the rules. A read fills the room if there is enough. */
-ssize_t tls_read(struct tls *tls, void *bytes, size_t size);
-ssize_t tls_write(struct tls *tls, const void *bytes, size_t size);
 /* Bytes (or the peer's end) wait inside, of which no event will tell. */
 bool tls_has_unread(const struct tls *tls);
 struct str tls_subject(const struct tls *tls);

@@ -52,6 +52,59 @@ struct tls *tls_new(struct net_tls *shared, int fd, const char *alpn)
     return tls;
 }
 
+/* Who the server must be: an address is compared with addresses, a name with names. */
+static bool expect_host(SSL *ssl, struct str host)
+{
+    char name[256];
+    if (host.len == 0 || host.len >= sizeof name)
+        return false;
+    snprintf(name, sizeof name, "%.*s", STR_ARG(host));
+    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1)
+        return true;
+    ERR_clear_error();
+    return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
+}
+
+static bool client_files(SSL_CTX *context, const struct tls_client_options *options, struct err *err)
+{
+    const char *own = options->keystore, *trusted = options->truststore;
+    if ((trusted != NULL ? SSL_CTX_load_verify_file(context, trusted)
+                         : SSL_CTX_set_default_verify_paths(context)) != 1)
+        return err_set(err, ERR_INVALID_CONFIG,
+                       "ssl.truststore.location=%s holds no certificates in PEM form",
+                       trusted != NULL ? trusted : "");
+    if (own != NULL && (SSL_CTX_use_certificate_chain_file(context, own) != 1 ||
+                        SSL_CTX_use_PrivateKey_file(context, own, SSL_FILETYPE_PEM) != 1))
+        return err_set(err, ERR_INVALID_CONFIG,
+                       "ssl.keystore.location=%s holds no key and certificate in PEM form", own);
+    return true;
+}
+
+struct tls *tls_connect(int fd, const struct tls_client_options *options, struct err *err)
+{
+    struct tls *tls = mem_new(struct tls);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    ERR_clear_error();
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    bool good = client_files(context, options, err);
+    if (good) {
+        tls->ssl = SSL_new(context);
+        tls->events = LOOP_READ;
+        good = (SSL_set_fd(tls->ssl, fd) == 1 && expect_host(tls->ssl, options->host)) ||
+               err_set(err, ERR_INVALID_CONFIG, "the host name cannot be checked");
+    }
+    SSL_CTX_free(context);
+    if (!good) {
+        tls_free(tls);
+        return NULL;
+    }
+    SSL_set_connect_state(tls->ssl);
+    return tls;
+}
+
 void tls_shut(struct tls *tls)
 {
     ERR_clear_error();

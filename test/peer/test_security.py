@@ -166,6 +166,27 @@ def java(broker, properties, *words):
     return dict(line.split(" ", 2)[1:] for line in done.stdout.splitlines() if line.startswith("fact "))
 
 
+def check_cli(broker):
+    """The command line over TLS and SASL makes a user, who may then log in, and takes him away again."""
+    rialto = str(Path(os.environ["BROKER_PROGRAM"]).parent / "rialto")
+    environment = os.environ | {"RIALTO_BROKERS": broker.at("BOTH"), "RIALTO_COMMAND_CONFIG": str(java_properties(broker, "BOTH", "SCRAM-SHA-512"))}
+
+    def run(*words, data="", config=None):
+        extra = ["--command-config", str(config)] if config else []
+        return subprocess.run([rialto, *words, *extra], input=data, capture_output=True, text=True, timeout=60, env=environment)
+    assert run("user", "create", "carol", data="carol-Wort-4\n").returncode == 0
+    listed = run("user", "list").stdout
+    assert "carol\tSCRAM-SHA-256\t4096" in listed and "alice\tSCRAM-SHA-512\t4096" in listed, listed
+    PASSWORDS["carol"] = "carol-Wort-4"
+    carol = java_properties(broker, "SASL", "PLAIN", "carol")
+    assert run("topic", "list", "-b", broker.at("SASL"), config=carol).returncode == 0
+    assert run("user", "delete", "carol").returncode == 0
+    refused = run("topic", "list", "-b", broker.at("SASL"), config=carol)
+    assert refused.returncode == 1 and "Invalid username or password" in refused.stderr, refused
+    assert "carol" not in run("user", "list").stdout
+    assert "no user" in run("user", "delete", "carol").stderr
+
+
 def check_java(broker):
     assert java(broker, java_properties(broker, "TLS", certificate=broker.home / "client8.pem"), "talk", "java", 50) == {"seen": "50"}
     for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
@@ -341,6 +362,7 @@ def main():
             check_kcat(broker)
             check_kafka_python(broker)
             check_java(broker)
+            check_cli(broker)
             check_by_hand(broker)
             check_reload(broker, authority)
             broker.restart()  # users are still there

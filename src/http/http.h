@@ -73,6 +73,7 @@ struct http_options {
     const char *const *hosts; /* further names that Host may have (without port); NULL-terminated, or NULL */
     const char *const
         *origins;            /* other origins whose pages may use the server ("http://dev:5173"), or NULL */
+    struct net_tls *tls;     /* for addresses that begin with https://; NULL: those are refused */
     size_t body_max;         /* 0: 4 MiB */
     size_t head_bytes_max;   /* request line and headers; 0: 32 KiB */
     size_t header_count_max; /* 0: 100 */
@@ -97,7 +98,7 @@ void http_server_route(struct http_server *server, const struct http_route *rout
 void http_server_each_route(const struct http_server *server,
                             void (*fn)(const struct http_route *route, void *arg), void *arg);
 
-/* Serves on this address (net_listen's form). NULL with *err. */
+/* Serves on this address (net_listen's form; with https:// in front: by TLS, HTTP/2 by ALPN). NULL with *err. */
 struct net_listener *http_server_listen(struct http_server *server, struct net *net, struct str address,
                                         struct err *err);
 

@@ -126,6 +126,7 @@ bool chunk_decode(struct chunk_decoder *decoder, struct str *in, struct str *dat
 
 struct http_server {
     struct guard_rules rules;
+    struct net_tls *tls;
     size_t body_max, ws_message_max, stream_out_max;
     struct h1_limits limits;
     int64_t head_ms;

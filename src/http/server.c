@@ -32,6 +32,7 @@ struct http_server *http_server_new(const struct http_options *options)
         options = &defaults;
     struct http_server *server = mem_new(struct http_server);
     server->rules = (struct guard_rules){options->hosts, options->origins};
+    server->tls = options->tls;
     server->body_max = options->body_max > 0 ? options->body_max : 4 << 20;
     server->limits.head_bytes_max = options->head_bytes_max > 0 ? options->head_bytes_max : 32 << 10;
     server->limits.header_count_max = options->header_count_max > 0 ? options->header_count_max : 100;
@@ -162,7 +163,8 @@ static const struct conn_class http_class = {.name = "http",
                                              .on_open = on_open,
                                              .on_bytes = on_bytes,
                                              .on_writable = on_writable,
-                                             .on_close = on_close};
+                                             .on_close = on_close,
+                                             .alpn = "\x02h2\x08http/1.1"};
 
 struct net_listener *http_server_listen(struct http_server *server, struct net *net, struct str address,
                                         struct err *err)
@@ -170,5 +172,15 @@ struct net_listener *http_server_listen(struct http_server *server, struct net *
     struct net_listen_options options = {.idle_ms = IDLE_MS,
                                          .out_max = OUT_MAX,
                                          .unread_max = server->limits.head_bytes_max + (32 << 10)};
+    if (str_starts_with(address, STR("https://"))) {
+        address = str_sub(address, strlen("https://"), SIZE_MAX);
+        options.tls = server->tls;
+        if (server->tls == NULL) {
+            err_set(err, ERR_INVALID_CONFIG,
+                    "https://%.*s needs ssl.keystore.location: a private key and certificates",
+                    STR_ARG(address));
+            return NULL;
+        }
+    }
     return net_listen(net, address, &http_class, server, &options, err);
 }

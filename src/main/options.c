@@ -16,7 +16,9 @@ static const char *const level_words[] = {"debug", "info", "warn", "error", NULL
 static const struct conf_option server_rows[] = {
     {"http.listen", CONF_LIST, "127.0.0.1:8080,127.0.0.1:8081,127.0.0.1:8083,127.0.0.1:8088",
      SERVER(http_listen),
-     .doc = "Addresses of the HTTP listeners; every API answers on each of them. Port 0 takes a free one."},
+     .doc = "Addresses of the HTTP listeners, with TLS when they begin with https://; every API answers on "
+            "each of them. "
+            "Port 0 takes a free one."},
     {"http.hosts", CONF_LIST, "", SERVER(http_hosts),
      .doc =
          "Further host names that requests may carry, beside loopback names and the addresses listened on."},

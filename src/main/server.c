@@ -168,6 +168,7 @@ static bool start_http(struct rialto *r, struct err *err)
     struct http_options http = {
         .hosts = terminated(&r->options.server.http_hosts, &r->arena),
         .origins = terminated(&r->options.server.http_origins, &r->arena),
+        .tls = r->tls,
         .metrics = r->metrics,
     };
     r->pool = pool_new("api", 4);
@@ -197,7 +198,9 @@ static bool start_http(struct rialto *r, struct err *err)
             buf_fini(&addresses);
             return false;
         }
-        buf_printf(&addresses, "%s%.*s", i != 0 ? "," : "", STR_ARG(net_listener_address(listener)));
+        bool tls = str_starts_with(r->options.server.http_listen.at[i], STR("https://"));
+        buf_printf(&addresses, "%s%s%.*s", i != 0 ? "," : "", tls ? "https://" : "",
+                   STR_ARG(net_listener_address(listener)));
     }
     r->http_addresses = str_dup(buf_str(&addresses), &r->arena);
     atomic_store(&r->api.http_addresses, &r->http_addresses);

@@ -213,6 +213,9 @@ static int run_command(struct cli *cli)
     struct err err;
     if (security.len > 0 && !kafka_security_read(security, &cli->security, &cli->arena, &err))
         return cli_fail(cli, &err, NULL);
+    bool named = !str_is_null(cli_value(cli, "brokers")) || is_set("RIALTO_BROKERS");
+    if (cli->security != NULL && cli->security->brokers.len > 0 && !named)
+        cli->brokers = cli->security->brokers;
     int status = cli->command->run(cli);
     /* A full disk or a closed pipe shows at the latest when the last bytes leave. */
     if (fflush(stdout) != 0 && errno != EPIPE && status == CLI_OK) {

@@ -26,7 +26,7 @@ static const char *const pem_words[] = {"PEM", NULL};
 
 struct client_options {
     int protocol;
-    struct str mechanism, jaas, username, password, truststore, ca, keystore;
+    struct str brokers, mechanism, jaas, username, password, truststore, ca, keystore, identification;
     int truststore_type, keystore_type;
 };
 
@@ -35,6 +35,8 @@ struct client_options {
 static const struct conf_option options[] = {
     {"security.protocol", CONF_ENUM, "PLAINTEXT", CLIENT(protocol), .words = protocol_words,
      .doc = "How the server is talked to."},
+    {"bootstrap.servers", CONF_STRING, "", CLIENT(brokers),
+     .doc = "Where the server is, unless --brokers says it."},
     {"sasl.mechanism", CONF_STRING, "SCRAM-SHA-256", CLIENT(mechanism),
      .doc = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."},
     {"sasl.jaas.config", CONF_PASSWORD, "", CLIENT(jaas),
@@ -45,6 +47,8 @@ static const struct conf_option options[] = {
      .doc = "PEM file by which the server is judged; else what the system trusts."},
     {"ssl.truststore.type", CONF_ENUM, "PEM", CLIENT(truststore_type), .words = pem_words, .doc = "PEM."},
     {"ssl.ca.location", CONF_STRING, "", CLIENT(ca), .doc = "librdkafka's name of ssl.truststore.location."},
+    {"ssl.endpoint.identification.algorithm", CONF_STRING, "https", CLIENT(identification),
+     .doc = "Empty: the server's certificate may be for another host."},
     {"ssl.keystore.location", CONF_STRING, "", CLIENT(keystore),
      .doc = "PEM file with a key and certificate of one's own."},
     {"ssl.keystore.type", CONF_ENUM, "PEM", CLIENT(keystore_type), .words = pem_words, .doc = "PEM."},
@@ -73,6 +77,8 @@ static bool finish_options(struct client_options *o, struct kafka_security *out,
     out->tls = o->protocol == PROTOCOL_SSL || o->protocol == PROTOCOL_SASL_SSL;
     out->sasl = o->protocol == PROTOCOL_SASL_PLAINTEXT || o->protocol == PROTOCOL_SASL_SSL;
     out->mechanism = o->mechanism;
+    out->brokers = o->brokers;
+    out->any_host = o->identification.len == 0;
     out->username = o->username.len != 0 ? o->username : jaas_value(o->jaas, "username", arena);
     out->password = o->password.len != 0 ? o->password : jaas_value(o->jaas, "password", arena);
     out->truststore = truststore.len != 0 ? str_cstr(truststore, arena) : NULL;

@@ -227,7 +227,7 @@ uint64_t conn_bytes_out(const struct conn *conn);
 /* ---- TLS as a client, on a socket of the caller's: for those who have no loop ---- */
 
 struct tls_client_options {
-    struct str host;        /* whose certificate it must be; an address or a name */
+    struct str host;        /* whose certificate it must be, an address or a name; empty: anybody's */
     const char *truststore; /* PEM file; NULL: what the system trusts */
     const char *keystore;   /* PEM file with key and certificate of our own; NULL: none */
 };

@@ -174,7 +174,8 @@ def check_cli(broker):
     def run(*words, data="", config=None):
         extra = ["--command-config", str(config)] if config else []
         return subprocess.run([rialto, *words, *extra], input=data, capture_output=True, text=True, timeout=60, env=environment)
-    assert run("user", "create", "carol", data="carol-Wort-4\n").returncode == 0
+    made = run("user", "create", "carol", data="carol-Wort-4\n")
+    assert made.returncode == 0, made
     listed = run("user", "list").stdout
     assert "carol\tSCRAM-SHA-256\t4096" in listed and "alice\tSCRAM-SHA-512\t4096" in listed, listed
     PASSWORDS["carol"] = "carol-Wort-4"

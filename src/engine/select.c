@@ -88,9 +88,11 @@ static struct str query_name(const struct ast_query *ast, struct arena *arena)
 {
     if (ast->emit != EMIT_NONE)
         return random_id(arena, "transient", ast->from.name);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return str_printf(arena, "query_%" PRId64, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    /* ksqlDB's form, the time in ms; two of one millisecond must not be equal. Control thread, or step mode's only one. */
+    static _Atomic int64_t last;
+    int64_t id = MAX(clock_wall_ms(), last + 1);
+    last = id;
+    return str_printf(arena, "query_%" PRId64, id);
 }
 
 static bool check_push_limit(struct engine *engine, struct err *err)

@@ -4,17 +4,30 @@
  * (X1) A literal pattern is compiled when the statement is planned, into the plan's arena; another one
  *      per call.
  * (X2) PCRE2 takes all its memory from an arena: nothing is freed, nothing leaks with the plan.
- * (X3) Matching has a limit, so that a pattern cannot hold a task for ever; passing it fails the row.
+ * (X3) Matching has limits, so that a pattern cannot hold a task: one attempt at one place of the text may take so many steps
+ *      (PCRE2's own limit), and all attempts of a call together so much of the thread's time. PCRE2 counts steps anew at
+ *      each place and does not count characters that it steps over, so its limit alone lets \s+$ take time that grows with
+ *      the square of the text. Passing a limit fails the row.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+
+#include <time.h>
 
 #include "func/func_int.h"
 
 #define SCALAR(name) \
     static void name(struct func_ctx *ctx, const struct value *args, uint32_t arg_count, struct value *out)
 
-enum { MATCH_STEPS_MAX = 5000000, MATCH_KIB_MAX = 65536 };
+enum {
+    MATCH_STEPS_MAX = 2000000, /* of one attempt: some 25 ms */
+    MATCH_KIB_MAX = 65536,
+    MATCH_TIME_MS_MAX = 250, /* of one call, of the thread's own time: a busy machine changes no result */
+    ATTEMPTS_A_LOOK = 16,    /* attempts between two looks at the clock */
+};
+
+/* Called at the beginning of each attempt: a callout in front of the pattern. */
+#define ATTEMPT_MARK "(?C1)"
 
 struct regexp {
     pcre2_code *code;
@@ -36,13 +49,17 @@ static bool regexp_compile(struct str pattern, struct regexp *regexp, struct are
     PCRE2_SIZE at;
     pcre2_general_context *general = pcre2_general_context_create(arena_take, arena_give, arena);
     pcre2_compile_context *compile = pcre2_compile_context_create(general);
-    regexp->code = pcre2_compile((PCRE2_SPTR)(pattern.ptr ? pattern.ptr : ""), pattern.len,
-                                 PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &at, compile);
+    size_t mark = strlen(ATTEMPT_MARK);
+    char *marked = arena_alloc(arena, mark + pattern.len + 1);
+    memcpy(marked, ATTEMPT_MARK, mark);
+    memcpy(marked + mark, pattern.ptr ? pattern.ptr : "", pattern.len);
+    regexp->code = pcre2_compile((PCRE2_SPTR)marked, mark + pattern.len, PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C,
+                                 &code, &at, compile);
     if (regexp->code == NULL) {
         PCRE2_UCHAR text[256];
         pcre2_get_error_message(code, text, sizeof text);
         return err_set(err, ERR_CONVERSION, "Invalid regular expression pattern: %.*s (%s at %zu)",
-                       STR_ARG(pattern), text, at);
+                       STR_ARG(pattern), text, at - MIN(at, mark));
     }
     pcre2_pattern_info(regexp->code, PCRE2_INFO_CAPTURECOUNT, &regexp->group_count);
     return true;
@@ -81,7 +98,28 @@ struct search {
     pcre2_match_context *match;
     pcre2_match_data *data;
     const PCRE2_SIZE *groups;
+    uint64_t attempts;
+    int64_t first_look_us; /* 0: the clock was not looked at yet */
 };
+
+static int64_t thread_time_us(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+    return (int64_t)at.tv_sec * 1000000 + at.tv_nsec / 1000 + 1;
+}
+
+/* Negative: the search ends with this error. */
+static int on_attempt(pcre2_callout_block *block, void *arg)
+{
+    struct search *search = arg;
+    if (++search->attempts % ATTEMPTS_A_LOOK != 0)
+        return 0;
+    int64_t now_us = thread_time_us();
+    if (search->first_look_us == 0)
+        search->first_look_us = now_us;
+    return now_us - search->first_look_us > MATCH_TIME_MS_MAX * 1000 ? PCRE2_ERROR_CALLOUT : 0;
+}
 
 static bool search_start(struct search *search, struct func_ctx *ctx, struct value pattern, struct value text)
 {
@@ -98,6 +136,7 @@ static bool search_start(struct search *search, struct func_ctx *ctx, struct val
     search->match = pcre2_match_context_create(general);
     pcre2_set_match_limit(search->match, MATCH_STEPS_MAX);
     pcre2_set_heap_limit(search->match, MATCH_KIB_MAX);
+    pcre2_set_callout(search->match, on_attempt, search);
     search->data = pcre2_match_data_create_from_pattern(search->regexp->code, general);
     return true;
 }
@@ -113,7 +152,12 @@ static bool search_next(struct search *search)
     if (rc == PCRE2_ERROR_NOMATCH)
         return false;
     if (rc < 0) {
-        func_fail(search->ctx, "The regular expression takes too many steps on this text");
+        func_fail(search->ctx,
+                  rc == PCRE2_ERROR_CALLOUT
+                      ? "The regular expression takes too long on this text: a simpler one is needed, "
+                        "or one that is tied to the start of the text by ^"
+                      : "The regular expression takes too many steps on this text: a simpler one is "
+                        "needed, without repetitions inside of repetitions");
         return false;
     }
     search->groups = pcre2_get_ovector_pointer(search->data);

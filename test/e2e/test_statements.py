@@ -84,6 +84,27 @@ def check_refusals(server):
         fail("a statement ran behind an assertion that failed")
 
 
+def check_ids(server):
+    """Pull queries that begin in one millisecond have different ids."""
+    server.ksql("CREATE STREAM ids (k STRING KEY, n INT) WITH (kafka_topic='ids', value_format='json', partitions=1);"
+                "CREATE TABLE counts AS SELECT k, COUNT(*) AS c FROM ids GROUP BY k;")
+    ids, lock = [], threading.Lock()
+
+    def ask():
+        for _ in range(25):
+            _, text = server.request("POST", "/query-stream", {"sql": "SELECT * FROM counts;", "properties": {}})
+            with lock:
+                ids.append(json.loads(text.splitlines()[0])["queryId"])
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(set(ids)) != 200:
+        fail(f"{len(ids)} pull queries, {len(set(ids))} ids")
+
+
 def check_stop(server):
     """A server that stops does not wait for assertions."""
     waits = Later(server, "ASSERT TOPIC nowhere TIMEOUT 10 MINUTES;")
@@ -101,6 +122,8 @@ def main(build):
         print("ASSERT TOPIC waits and holds nobody")
         check_refusals(server)
         print("assertions that fail, and what is behind them")
+        check_ids(server)
+        print("ids of pull queries")
         check_stop(server)
         server.start()
 

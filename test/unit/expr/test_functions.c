@@ -1,6 +1,8 @@
 /* test_functions.c - scalar functions through whole expressions; expected values from the language
  * reference, Java's documentation, from RFC 1321 (MD5) and RFC 4648 (base64), or by hand.
  */
+#include <time.h>
+
 #include "expr_test.h"
 
 static void test_string(void **state)
@@ -353,13 +355,42 @@ static void test_variadic_aggregates(void **state)
     bench_fini(&bench);
 }
 
+/* Patterns that would take seconds to years: exponential in one place, quadratic over all places of the text. Each fails its
+ * row within the limits (250 ms and some); patterns that look alike and are not bad are not hindered. */
+static void test_bad_patterns_are_stopped(void **state)
+{
+    static const struct test_case bad[] = {
+        {"REGEXP_EXTRACT('(a+)+$', CONCAT(RPAD('a', 100, 'a'), '!'))", "FAILED"},
+        {"REGEXP_EXTRACT('\\s+$', CONCAT(RPAD(' ', 100000, ' '), '!'))", "FAILED"},
+        {"REGEXP_REPLACE(CONCAT(RPAD(' ', 100000, ' '), '!'), '\\s+$', '')", "FAILED"},
+        {"REGEXP_SPLIT_TO_ARRAY(CONCAT(RPAD(' ', 100000, ' '), '!'), '\\s+$')", "FAILED"},
+    };
+    static const struct test_case good[] = {
+        {"REGEXP_EXTRACT('\\d+$', CONCAT(RPAD('a', 1000000, 'a'), '42'))", "42"},
+        {"LEN(REGEXP_REPLACE(RPAD('ab', 1000000, 'ab'), 'a', ''))", "500000"},
+        {"LEN(REGEXP_EXTRACT('^.*b', RPAD('ab', 1000000, 'ab')))", "1000000"},
+        {"REGEXP_EXTRACT('x\\d', 'abx1')", "x1"},
+    };
+    clock_t before = clock();
+    run_cases(bad, COUNT_OF(bad));
+    double seconds = (double)(clock() - before) / CLOCKS_PER_SEC;
+    if (seconds > 1.0 * COUNT_OF(bad))
+        fail_msg("bad patterns took %.1f s of processor time", seconds);
+    run_cases(good, COUNT_OF(good));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_string),           cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_numeric),          cmocka_unit_test(test_time),
-        cmocka_unit_test(test_arrays_and_maps),  cmocka_unit_test(test_texts_of_formats),
-        cmocka_unit_test(test_hidden_functions), cmocka_unit_test(test_variadic_aggregates),
+        cmocka_unit_test(test_bad_patterns_are_stopped),
+        cmocka_unit_test(test_string),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_numeric),
+        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_arrays_and_maps),
+        cmocka_unit_test(test_texts_of_formats),
+        cmocka_unit_test(test_hidden_functions),
+        cmocka_unit_test(test_variadic_aggregates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

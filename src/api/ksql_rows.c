@@ -5,7 +5,9 @@
  *   on_rows    (worker, pool)    rows in the wanted form, one write a run   chunk
  *   on_end                       end of the array, end of the reply
  *
- * Three forms, chosen by Accept:
+ * PRINT gives lines of text: on /query all of them, on /query-stream those of records only.
+ *
+ * Three forms of rows, chosen by Accept:
  *   FORM_OBJECTS    [{"header":{..}},\n{"row":{"columns":[..]}},\n{"finalMessage":".."}]   application/vnd.ksql.v1+json
  *   FORM_LINES      {"queryId":..}\n[..]\n                                                 application/vnd.ksqlapi.delimited.v1
  *   FORM_ARRAY      [{"queryId":..},[..],[..]]                                             application/json on /query-stream
@@ -22,7 +24,7 @@
 
 #include "serde/serde.h"
 
-enum form { FORM_OBJECTS, FORM_LINES, FORM_ARRAY };
+enum form { FORM_OBJECTS, FORM_LINES, FORM_ARRAY, FORM_TEXT /* PRINT */ };
 
 struct row_stream {
     struct http_request *req;
@@ -32,6 +34,7 @@ struct row_stream {
     enum engine_result_kind kind;
     const struct column *columns;
     uint32_t column_count;
+    bool records_only;   /* of PRINT: no lines of formats */
     bool started;        /* the header was sent */
     bool ended;          /* the request was given back */
     atomic_flag closing; /* the handle was closed */
@@ -96,6 +99,15 @@ static void put_columns(struct buf *out, const struct row_stream *stream, const 
     json_array_end(&writer);
 }
 
+/* A line of PRINT; records' lines begin with their time. */
+static void put_text(struct buf *out, const struct row_stream *stream, struct str line)
+{
+    if (stream->records_only && !str_starts_with(line, STR("rowtime: ")))
+        return;
+    buf_append_str(out, line);
+    buf_append_char(out, '\n');
+}
+
 static void put_row(struct buf *out, const struct row_stream *stream, const struct value *const *cols,
                     uint32_t row, bool tombstone)
 {
@@ -113,12 +125,20 @@ static void put_row(struct buf *out, const struct row_stream *stream, const stru
         buf_append_char(out, ',');
         put_columns(out, stream, cols, row);
         break;
+    case FORM_TEXT:
+        put_text(out, stream, value_slice(cols[0][row]));
+        break;
     }
 }
 
 static void put_end(struct buf *out, const struct row_stream *stream, bool limit_reached,
                     const struct err *failure)
 {
+    if (stream->form == FORM_TEXT) {
+        if (failure != NULL)
+            buf_printf(out, "%s\n", failure->text);
+        return;
+    }
     if (failure != NULL) {
         if (stream->form == FORM_OBJECTS)
             buf_append_cstr(out, ",\n{\"errorMessage\":");
@@ -143,13 +163,16 @@ static void on_header(void *arg, struct str query_id, enum engine_result_kind ki
 {
     static const struct str types[] = {STR_INIT("application/vnd.ksql.v1+json"),
                                        STR_INIT("application/vnd.ksqlapi.delimited.v1"),
-                                       STR_INIT("application/json")};
+                                       STR_INIT("application/json"), STR_INIT("text/plain; charset=utf-8")};
     struct row_stream *stream = arg;
     struct buf out = {0};
     stream->kind = kind;
     stream->columns = schema_dup(&(struct schema){columns, column_count, 0}, &stream->arena)->columns;
     stream->column_count = column_count;
-    if (stream->form == FORM_OBJECTS) {
+    if (kind == ENGINE_PRINT) {
+        stream->records_only = stream->form == FORM_LINES;
+        stream->form = FORM_TEXT;
+    } else if (stream->form == FORM_OBJECTS) {
         put_header_objects(&out, stream, query_id);
     } else {
         if (stream->form == FORM_ARRAY)
@@ -160,8 +183,9 @@ static void on_header(void *arg, struct str query_id, enum engine_result_kind ki
     }
     stream->started = true;
     http_reply_start(stream->req, 200, types[stream->form]);
-    ignore(http_reply_write(stream->req, buf_str(&out)) == HTTP_FLOW_GONE,
-           "the cancel callback ends the query");
+    if (out.len != 0)
+        ignore(http_reply_write(stream->req, buf_str(&out)) == HTTP_FLOW_GONE,
+               "the cancel callback ends the query");
     buf_fini(&out);
 }
 

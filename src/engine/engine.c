@@ -155,6 +155,8 @@ static void engine_on_mail(struct mail *mail, void *arg)
     case MAIL_QUERY_RESUME:
         if (query_mail->query->rows != NULL)
             query_rows_resume(query_mail->query->rows);
+        if (query_mail->query->print != NULL)
+            print_resume(query_mail->query->print);
         free(query_mail);
         break;
     case MAIL_QUERY_CLOSE:

@@ -66,6 +66,7 @@ struct engine_query {
     const struct engine_rows_class *class;
     void *arg;
     struct query_rows *rows; /* control thread; NULL: not started, or refused */
+    struct print *print;     /* control thread; the same for PRINT */
     atomic_bool is_running;  /* between start and end: id and kind are set, and may be read by any thread */
     pthread_mutex_t lock;    /* held during callbacks; guards what follows */
     bool closed;             /* no callback comes any more */
@@ -82,6 +83,17 @@ struct query_mail { /* MAIL_QUERY_RESUME, MAIL_QUERY_CLOSE; sent by the owner of
 };
 
 struct plan *select_plan(struct engine_query *query, struct err *err);
+/* Rows and the end for the receiver; from one thread at a time. select_rows false: it asks for a pause. */
+bool select_rows(struct engine_query *query, const struct value *const *cols, uint32_t row_count);
+void select_end(struct engine_query *query, bool limit_reached, const struct err *failure);
+
+/* PRINT (print.c); control thread. Closing joins its thread. */
+struct print;
+struct print *print_open(struct engine_query *query, const struct ast_stmt *stmt, struct err *err);
+bool print_start(struct print *print, struct err *err); /* false: it is gone */
+void print_resume(struct print *print);
+void print_close(struct print *print);
+
 void select_open(struct engine_query *query);                             /* control thread */
 void select_close(struct engine_query *query, void (*closed)(void *arg)); /* control thread; frees it */
 

@@ -1,7 +1,7 @@
 /* select.c - stand-alone queries: from a face's request to rows.
  *
  *   engine_query_open   any thread        handle made, mail to the control thread
- *   select_open         control thread    parse, analyse, plan; on_header; query_push or query_pull
+ *   select_open         control thread    parse, analyse, plan; on_header; query_push or query_pull; PRINT: print.c
  *   rows_* callbacks    worker or pool    on_rows, on_end
  *   engine_query_close  any thread        mail to the control thread
  *   select_close        control thread    stops the query, says closed, frees the handle
@@ -15,7 +15,7 @@
 
 /* Callbacks ------------------------------------------------------------------------------------------------------- */
 
-static void call_end(struct engine_query *query, bool limit_reached, const struct err *failure)
+void select_end(struct engine_query *query, bool limit_reached, const struct err *failure)
 {
     pthread_mutex_lock(&query->lock);
     bool wanted = !query->closed && !query->ended;
@@ -37,16 +37,21 @@ static bool rows_on_rows(void *arg, const struct value *const *cols, uint32_t ro
     return more;
 }
 
+bool select_rows(struct engine_query *query, const struct value *const *cols, uint32_t row_count)
+{
+    return rows_on_rows(query, cols, row_count, NULL);
+}
+
 static void rows_on_end(void *arg, bool limit_reached, const struct err *failure)
 {
-    call_end(arg, limit_reached, failure);
+    select_end(arg, limit_reached, failure);
 }
 
 static const struct query_rows_class rows_class = {.on_rows = rows_on_rows, .on_end = rows_on_end};
 
 /* Opening ----------------------------------------------------------------------------------------------------------- */
 
-/* The one statement of the text. SET and the like before it act on the session. */
+/* The one statement of the text: a SELECT or PRINT. SET and the like before it act on the session. */
 static const struct ast_stmt *only_query(struct engine_query *query, struct err *err)
 {
     const struct ast_stmt *const *stmts;
@@ -60,14 +65,7 @@ static const struct ast_stmt *only_query(struct engine_query *query, struct err 
         err_set(err, ERR_BAD_REQUEST, "Expected exactly one KSQL statement; found %u instead", count);
         return NULL;
     }
-    if (stmts[0]->kind == STMT_PRINT) {
-        err_set(err, ERR_UNSUPPORTED,
-                "PRINT is read but not executed yet by this version of rialto; `rialto consume %.*s` shows a "
-                "topic",
-                STR_ARG(stmts[0]->name));
-        return NULL;
-    }
-    if (stmts[0]->kind != STMT_QUERY) {
+    if (stmts[0]->kind != STMT_QUERY && stmts[0]->kind != STMT_PRINT) {
         err_set(err, ERR_BAD_REQUEST, "Statement type `%s' not supported for this resource",
                 sql_stmt_words(stmts[0]->kind));
         return NULL;
@@ -100,7 +98,7 @@ static bool check_push_limit(struct engine *engine, struct err *err)
     int64_t running = 0;
     pthread_mutex_lock(&engine->lock);
     list_each (struct engine_query, at, &engine->transient, link)
-        running += atomic_load(&at->is_running) && at->kind == ENGINE_PUSH;
+        running += atomic_load(&at->is_running) && at->kind != ENGINE_PULL;
     pthread_mutex_unlock(&engine->lock);
     if (engine->options.push_queries_max == 0 || running < engine->options.push_queries_max)
         return true;
@@ -159,13 +157,44 @@ static void call_header(struct engine_query *query, const struct plan *plan)
 struct plan *select_plan(struct engine_query *query, struct err *err)
 {
     const struct ast_stmt *stmt = only_query(query, err);
+    if (stmt != NULL && stmt->kind == STMT_PRINT) {
+        err_set(err, ERR_UNSUPPORTED, "PRINT has no plan: it reads a topic");
+        return NULL;
+    }
     return stmt != NULL ? plan_select(query, stmt, err) : NULL;
+}
+
+/* PRINT: lines of text in one column. */
+static bool open_print(struct engine_query *query, const struct ast_stmt *stmt, struct err *err)
+{
+    static const struct column line = {.name = STR_INIT("LINE"), .type = &type_string};
+    query->kind = ENGINE_PRINT;
+    query->id = random_id(&query->arena, "print", stmt->name);
+    if (!check_push_limit(query->engine, err))
+        return false;
+    struct print *print = print_open(query, stmt, err);
+    if (print == NULL)
+        return false;
+    pthread_mutex_lock(&query->lock);
+    if (!query->closed)
+        query->class->on_header(query->arg, query->id, ENGINE_PRINT, &line, 1);
+    atomic_store(&query->is_running, !query->ended);
+    pthread_mutex_unlock(&query->lock);
+    if (print_start(print, err))
+        query->print = print;
+    return query->print != NULL;
 }
 
 void select_open(struct engine_query *query)
 {
     struct err err = {0};
-    struct plan *plan = select_plan(query, &err);
+    const struct ast_stmt *stmt = only_query(query, &err);
+    if (stmt != NULL && stmt->kind == STMT_PRINT) {
+        if (!open_print(query, stmt, &err))
+            select_end(query, false, &err);
+        return;
+    }
+    struct plan *plan = stmt != NULL ? plan_select(query, stmt, &err) : NULL;
     if (plan != NULL) {
         query->kind = plan->kind == QUERY_PULL ? ENGINE_PULL : ENGINE_PUSH;
         if ((query->kind == ENGINE_PUSH && !check_push_limit(query->engine, &err)) ||
@@ -175,7 +204,7 @@ void select_open(struct engine_query *query)
         }
     }
     if (plan == NULL) {
-        call_end(query, false, &err);
+        select_end(query, false, &err);
         return;
     }
     call_header(query, plan);
@@ -184,7 +213,7 @@ void select_open(struct engine_query *query)
                       ? query_pull(query->engine->queries, plan, &options, &rows_class, query, &err)
                       : query_push(query->engine->queries, plan, &options, &rows_class, query, &err);
     if (query->rows == NULL) {
-        call_end(query, false, &err);
+        select_end(query, false, &err);
         return;
     }
     pthread_mutex_lock(&query->lock);
@@ -236,6 +265,8 @@ void select_close(struct engine_query *query, void (*closed)(void *arg))
     pthread_mutex_unlock(&query->lock);
     if (query->rows != NULL)
         query_rows_close(query->rows);
+    if (query->print != NULL)
+        print_close(query->print);
     if (closed != NULL)
         closed(query->arg);
     pthread_mutex_lock(&query->engine->lock);
@@ -255,7 +286,7 @@ bool engine_query_end(struct engine *engine, struct str query_id)
         if (atomic_load(&query->is_running) && str_eq_nocase(query->id, query_id))
             found = query;
     if (found != NULL)
-        call_end(found, false, NULL);
+        select_end(found, false, NULL);
     pthread_mutex_unlock(&engine->lock);
     return found != NULL;
 }

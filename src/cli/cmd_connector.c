@@ -139,7 +139,10 @@ static bool read_config(struct cli *cli, struct buf *out, struct err *err)
         struct buf text = {0};
         if (cli_read_file(file, &text, err))
             config = json_parse(str_dup(buf_str(&text), &cli->arena), &cli->arena, err);
+        bool read = text.len != 0;
         buf_fini(&text);
+        if (config == NULL && read)
+            err_context(err, "%.*s", STR_ARG(file));
         if (config == NULL)
             return false;
         if (json_get(config, STR("config")) != NULL)
@@ -230,8 +233,11 @@ int cli_connector_change(struct cli *cli)
         bool absent = !ok && err.code == ERR_NOT_FOUND && cli_flag(cli, "if-exists");
         if (ok)
             cli_note(cli, "%s connector %.*s", change->done, STR_ARG(name));
-        else if (!absent)
-            status = MAX(status, cli_fail(cli, &err, "'rialto connector list' shows all connectors."));
+        if (ok || absent)
+            continue;
+        int failed = cli_fail(cli, &err,
+                              err.code == ERR_USAGE ? NULL : "'rialto connector list' shows all connectors.");
+        status = MAX(status, failed);
     }
     hclient_fini(&http);
     return status;

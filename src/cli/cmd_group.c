@@ -257,10 +257,12 @@ int cli_group_delete(struct cli *cli)
         bool ok = delete_one(&kafka, name, &cli->arena, &err);
         if (ok)
             cli_note(cli, "deleted group %.*s", STR_ARG(name));
-        else if (err.code != ERR_GROUP_NOT_FOUND || !cli_flag(cli, "if-exists"))
-            status =
-                MAX(status,
-                    cli_fail(cli, &err, err.code == ERR_GROUP_NOT_EMPTY ? "stop its members first." : NULL));
+        if (ok || (err.code == ERR_GROUP_NOT_FOUND && cli_flag(cli, "if-exists")))
+            continue;
+        bool used = err.code == ERR_GROUP_NOT_EMPTY;
+        int failed =
+            cli_fail(cli, &err, used ? "stop its members first." : "'rialto group list' shows all groups.");
+        status = MAX(status, failed);
     }
     kafka_fini(&kafka);
     return status;

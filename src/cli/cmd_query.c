@@ -92,10 +92,12 @@ int cli_query_terminate(struct cli *cli)
     for (size_t i = 0; i < cli->names.len; i++) {
         const struct json_value *entity;
         err = (struct err){0};
-        if (ask(cli, &http, statement(cli, "TERMINATE", cli->names.at[i]), &entity, &err))
+        if (ask(cli, &http, statement(cli, "TERMINATE", cli->names.at[i]), &entity, &err)) {
             cli_note(cli, "terminated query %.*s", STR_ARG(cli->names.at[i]));
-        else
-            status = MAX(status, cli_fail(cli, &err, "'rialto query list' shows all queries."));
+            continue;
+        }
+        int failed = cli_fail(cli, &err, "'rialto query list' shows all queries.");
+        status = MAX(status, failed);
     }
     hclient_fini(&http);
     return status;

@@ -201,7 +201,8 @@ int cli_topic_create(struct cli *cli)
     bool present = !ok && err.code == ERR_TOPIC_EXISTS && cli_flag(cli, "if-absent");
     const struct kafka_topic *topic = ok ? kafka_topic_find(&kafka, name, false, true, NULL) : NULL;
     if (ok && topic != NULL)
-        cli_note(cli, "created topic %.*s: %d partitions", STR_ARG(name), topic->partition_count);
+        cli_note(cli, "created topic %.*s: %d partition%s", STR_ARG(name), topic->partition_count,
+                 topic->partition_count == 1 ? "" : "s");
     if (ok && topic != NULL && cli->json)
         printf("{\"name\":\"%.*s\",\"partitions\":%d}\n", STR_ARG(name), topic->partition_count);
     kafka_fini(&kafka);
@@ -238,7 +239,8 @@ static int delete_one(struct cli *cli, struct kafka *kafka, struct str name)
                        &err) ||
         !confirm(cli, name, records, &err) || !kafka_topic_delete(kafka, name, &err))
         return cli_fail(cli, &err, NULL);
-    cli_note(cli, "deleted topic %.*s: %" PRId64 " records", STR_ARG(name), records);
+    cli_note(cli, "deleted topic %.*s: %" PRId64 " record%s", STR_ARG(name), records,
+             records == 1 ? "" : "s");
     return CLI_OK;
 }
 

@@ -172,6 +172,14 @@ static void test_groups(void **state)
     expect(RUN("group", "delete", "readers", "-y"), 0, "", "deleted group readers");
     expect(RUN("group", "describe", "readers"), 1, "", "rialto:");
     expect(RUN("group", "delete", "readers", "-y", "--if-exists"), 0, "", "");
+    /* One sentence and one hint for each that failed. */
+    struct outcome o = RUN("group", "delete", "readers", "others", "-y");
+    assert_int_equal(o.status, 1);
+    assert_string_equal(o.err.ptr, "rialto: group 'readers': group does not exist\n"
+                                   "hint: 'rialto group list' shows all groups.\n"
+                                   "rialto: group 'others': group does not exist\n"
+                                   "hint: 'rialto group list' shows all groups.\n");
+    outcome_fini(&o);
 }
 
 /* Two members share the partitions; each record is read once. */

@@ -17,6 +17,7 @@
 #ifndef RIALTO_IO_IO_H
 #define RIALTO_IO_IO_H
 
+#include <errno.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -36,6 +37,12 @@ struct io_stat {
     uint64_t size;
     int64_t mtime_ms;
     bool is_dir;
+};
+
+/* The file system that a path lies on. */
+struct io_space {
+    uint64_t total_bytes;
+    uint64_t usable_bytes; /* by this process */
 };
 
 /* Called once for every name in a directory, without "." and "..". */
@@ -62,6 +69,7 @@ struct io_ops {
     int64_t (*now_ms)(struct io *io);
     int64_t (*monotonic_us)(struct io *io);
     void (*random)(struct io *io, void *bytes, size_t size);
+    int (*space)(struct io *io, const char *path, struct io_space *out); /* may be NULL */
 };
 
 /* The first member of every implementation. */
@@ -189,6 +197,12 @@ static inline void io_random(struct io *io, void *bytes, size_t size)
 }
 
 /* The system's files and clocks. One constant instance; nothing to release. */
+/* -ENOSYS where there is no file system to ask. */
+static inline int io_space(struct io *io, const char *path, struct io_space *out)
+{
+    return io->ops->space == NULL ? -ENOSYS : io->ops->space(io, path, out);
+}
+
 struct io *io_real(void);
 
 /* Helpers. Errors: ERR_DISK_FULL for ENOSPC and EDQUOT, else ERR_IO; the text names the file. */

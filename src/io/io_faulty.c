@@ -207,6 +207,11 @@ static void faulty_random(struct io *io, void *bytes, size_t size)
     io_random(faulty_of(io)->inner, bytes, size);
 }
 
+static int faulty_space(struct io *io, const char *path, struct io_space *out)
+{
+    return io_space(faulty_of(io)->inner, path, out);
+}
+
 static const struct io_ops faulty_ops = {
     .open = faulty_open,
     .close = faulty_close,
@@ -228,6 +233,7 @@ static const struct io_ops faulty_ops = {
     .now_ms = faulty_now_ms,
     .monotonic_us = faulty_monotonic_us,
     .random = faulty_random,
+    .space = faulty_space,
 };
 
 struct io_faulty *io_faulty_new(struct io *inner)

@@ -479,6 +479,20 @@ static void memory_random_bytes(struct io *io, void *bytes, size_t size)
     pthread_mutex_unlock(&mem->lock);
 }
 
+/* Known only when the test has set the room. */
+static int memory_space(struct io *io, const char *path, struct io_space *out)
+{
+    struct io_memory *mem = memory_of(io);
+    if (mem->room_bytes == 0)
+        return -ENOSYS;
+    pthread_mutex_lock(&mem->lock);
+    uint64_t used = bytes_used(mem);
+    *out = (struct io_space){.total_bytes = mem->room_bytes,
+                             .usable_bytes = mem->room_bytes - MIN(used, mem->room_bytes)};
+    pthread_mutex_unlock(&mem->lock);
+    return 0;
+}
+
 static const struct io_ops memory_ops = {
     .open = memory_open,
     .close = memory_close,
@@ -500,6 +514,7 @@ static const struct io_ops memory_ops = {
     .now_ms = memory_now_ms,
     .monotonic_us = memory_monotonic_us,
     .random = memory_random_bytes,
+    .space = memory_space,
 };
 
 struct io_memory *io_memory_new(uint64_t seed)

@@ -15,6 +15,7 @@
 #include <sys/random.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -176,6 +177,16 @@ static void real_random(struct io *io, void *bytes, size_t size)
     }
 }
 
+static int real_space(struct io *io, const char *path, struct io_space *out)
+{
+    struct statvfs fs;
+    int rc = RETRY(statvfs(path, &fs));
+    if (rc == 0)
+        *out = (struct io_space){.total_bytes = (uint64_t)fs.f_blocks * fs.f_frsize,
+                                 .usable_bytes = (uint64_t)fs.f_bavail * fs.f_frsize};
+    return rc;
+}
+
 static const struct io_ops real_ops = {
     .open = real_open,
     .close = real_close,
@@ -197,6 +208,7 @@ static const struct io_ops real_ops = {
     .now_ms = real_now_ms,
     .monotonic_us = real_monotonic_us,
     .random = real_random,
+    .space = real_space,
 };
 
 static const struct io real = {&real_ops};

@@ -42,11 +42,10 @@ static uint32_t slot_take(struct net_thread *thread, struct conn *conn)
 
 static void conn_on_event(void *arg, int events);
 
-static void conn_name(struct conn *conn, const union net_sockaddr *peer)
+static void conn_name(struct conn *conn)
 {
     union net_sockaddr local = {0};
     socklen_t len = sizeof local;
-    net_address_text(peer, true, conn->peer);
     if (getsockname(conn->fd, &local.any, &len) == 0) {
         net_address_text(&local, false, conn->local);
         conn->is_loopback = net_address_is_loopback(&local);
@@ -81,16 +80,17 @@ void conn_open(struct net_thread *thread, struct net_listener *listener, int fd,
     conn->fd = fd;
     list_init(&conn->link);
     list_init(&conn->unsettled);
+    net_address_text(peer, true, conn->peer);
     conn->watch = loop_watch_new(thread->loop, fd, conn_on_event, conn, &err);
     if (conn->watch == NULL) {
         log_warn("net", "conn_refused", "cause=%s", err.text);
-        net_conn_release(thread, listener);
+        net_conn_release(thread, listener, conn->peer);
         close(fd);
         free(conn);
         return;
     }
     conn_tune(fd);
-    conn_name(conn, peer);
+    conn_name(conn);
     if (listener->options.tls != NULL) {
         conn->tls = tls_new(listener->options.tls, fd, listener->cls->alpn);
         conn->deadline_ms = loop_now_ms(thread->loop) + listener->options.handshake_ms;
@@ -126,7 +126,7 @@ static void conn_tear_down(struct conn *conn)
     close(conn->fd);
     out_fini(&conn->out);
     buf_fini(&conn->in);
-    net_conn_release(thread, conn->listener);
+    net_conn_release(thread, conn->listener, conn->peer);
     free(conn);
 }
 

@@ -8,6 +8,7 @@
  * (A2) A connection is counted (net, listener, thread) from accept until it is torn down, so the limits hold
  *      while it travels between threads.
  * (A3) Lack of descriptors or memory stops accepting for PAUSE_MS; the kernel's queue holds the newcomers.
+ * (A4) So does the limit of new connections a second, until the next second.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -16,19 +17,42 @@
 
 enum { ACCEPT_TURN = 64, BACKLOG = 1024, PAUSE_MS = 200, COMPLAIN_MS = 5000, PORT_TRIES = 16 };
 
-void net_conn_reserve(struct net_thread *thread, struct net_listener *listener)
+/* The address of a peer without its port. */
+static struct str host_of(const char *peer)
+{
+    struct str text = str_from(peer);
+    ptrdiff_t colon = str_rfind_char(text, ':');
+    return colon < 0 ? text : str_sub(text, 0, (size_t)colon);
+}
+
+/* Counts a host's connections up or down; gives how many it has then. Any thread. */
+static int64_t host_count(struct net_listener *listener, struct str host, int change)
+{
+    pthread_mutex_lock(&listener->hosts_lock);
+    int64_t count = (int64_t)(intptr_t)map_get(&listener->hosts, host) + change;
+    if (count == 0 && change != 0)
+        map_remove(&listener->hosts, host);
+    else if (change != 0)
+        map_put(&listener->hosts, host, (void *)(intptr_t)count);
+    pthread_mutex_unlock(&listener->hosts_lock);
+    return count;
+}
+
+void net_conn_reserve(struct net_thread *thread, struct net_listener *listener, const char *peer)
 {
     atomic_fetch_add_explicit(&thread->conn_count, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&listener->conn_count, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&thread->net->conn_count, 1, memory_order_relaxed);
+    ignore(host_count(listener, host_of(peer), 1), "the limit was looked at before");
     metric_add(listener->counts.open, 1);
 }
 
-void net_conn_release(struct net_thread *thread, struct net_listener *listener)
+void net_conn_release(struct net_thread *thread, struct net_listener *listener, const char *peer)
 {
     atomic_fetch_sub_explicit(&thread->conn_count, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&listener->conn_count, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&thread->net->conn_count, 1, memory_order_relaxed);
+    ignore(host_count(listener, host_of(peer), -1), "nobody waits for room");
     metric_add(listener->counts.open, -1);
 }
 
@@ -60,35 +84,55 @@ static struct net_thread *thread_choose(struct net *net)
 }
 
 /* A line now and then: a flood of connections must not become a flood of lines. */
-static void listener_complain(struct net_listener *listener, const char *what, const char *cause)
+static void listener_complain(struct net_listener *listener, const char *what, const char *peer,
+                              const char *cause)
 {
     int64_t now_ms = clock_mono_ms();
-    if (listener->complained_ms != 0 && now_ms - listener->complained_ms < COMPLAIN_MS)
+    if (listener->complained_ms != 0 && now_ms - listener->complained_ms < COMPLAIN_MS) {
+        listener->unsaid++;
         return;
+    }
+    log_warn("net", what,
+             "face=%s address=%s peer=%s connections=%" PRId64 " unsaid=%" PRId64 " cause=\"%s\"",
+             listener->cls->name, listener->address, peer,
+             atomic_load_explicit(&listener->conn_count, memory_order_relaxed), listener->unsaid, cause);
     listener->complained_ms = now_ms;
-    log_warn("net", what, "face=%s address=%s connections=%" PRId64 " cause=%s", listener->cls->name,
-             listener->address, atomic_load_explicit(&listener->conn_count, memory_order_relaxed), cause);
+    listener->unsaid = 0;
 }
 
-static bool listener_has_room(const struct net_listener *listener)
+static int64_t limit_of(const _Atomic int64_t *limit)
 {
+    int64_t value = atomic_load_explicit(limit, memory_order_relaxed);
+    return value > 0 ? value : INT64_MAX;
+}
+
+/* NULL, or why the connection is not let in. */
+static const char *why_refused(struct net_listener *listener, const char *peer)
+{
+    struct str host = host_of(peer);
     int64_t mine = atomic_load_explicit(&listener->conn_count, memory_order_relaxed);
     int64_t all = atomic_load_explicit(&listener->net->conn_count, memory_order_relaxed);
-    return all < listener->net->conn_max &&
-           (listener->options.conn_max == 0 || mine < listener->options.conn_max);
+    if (all >= limit_of(&listener->net->conn_max) || mine >= limit_of(&listener->conn_max))
+        return "the limit of connections is reached";
+    if (host_count(listener, host, 0) >= limit_of(&listener->conn_max_per_host))
+        return "the limit of connections from one address is reached";
+    return listener->options.admit != NULL ? listener->options.admit(listener->class_arg, host) : NULL;
 }
 
 static void listener_take(struct net_listener *listener, int fd, const union net_sockaddr *peer)
 {
-    if (!listener_has_room(listener)) {
+    char text[NET_ADDRESS_BYTES];
+    net_address_text(peer, true, text);
+    const char *why = why_refused(listener, text);
+    if (why != NULL) {
         metric_add(listener->counts.refused, 1);
-        listener_complain(listener, "conn_refused", "the limit of connections is reached");
+        listener_complain(listener, "conn_refused", text, why);
         close(fd);
         return;
     }
     struct net_thread *thread = thread_choose(listener->net);
     metric_add(listener->counts.accepted, 1);
-    net_conn_reserve(thread, listener);
+    net_conn_reserve(thread, listener, text);
     if (thread->index == 0) {
         conn_open(thread, listener, fd, peer);
         return;
@@ -116,20 +160,44 @@ static bool is_shortage(int cause)
     return cause == EMFILE || cause == ENFILE || cause == ENOMEM || cause == ENOBUFS;
 }
 
+static void listener_pause(struct net_listener *listener, int64_t pause_ms)
+{
+    listener_watch(listener, 0);
+    loop_timer_start(&listener->pause, pause_ms);
+}
+
+/* A4: counts a connection that is about to be accepted; false: this second has had its share. */
+static bool take_turn(struct net_listener *listener)
+{
+    enum { SECOND_MS = 1000 };
+    int64_t now_ms = clock_mono_ms();
+    if (listener->second != now_ms / SECOND_MS) {
+        listener->second = now_ms / SECOND_MS;
+        listener->second_count = 0;
+    }
+    if (listener->second_count < limit_of(&listener->conn_rate_max)) {
+        listener->second_count++;
+        return true;
+    }
+    listener_complain(listener, "accept_paused", "-", "the limit of new connections a second is reached");
+    listener_pause(listener, SECOND_MS - now_ms % SECOND_MS);
+    return false;
+}
+
 static void listener_accept(struct net_listener *listener, int listen_fd)
 {
-    for (int i = 0; i < ACCEPT_TURN; i++) {
+    for (int i = 0; i < ACCEPT_TURN && take_turn(listener); i++) {
         union net_sockaddr peer = {0};
         socklen_t len = sizeof peer;
         int fd = accept4(listen_fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             listener_take(listener, fd, &peer);
         } else if (is_shortage(errno)) {
-            listener_complain(listener, "accept_paused", strerrordesc_np(errno));
-            listener_watch(listener, 0);
-            loop_timer_start(&listener->pause, PAUSE_MS);
+            listener_complain(listener, "accept_paused", "-", strerrordesc_np(errno));
+            listener_pause(listener, PAUSE_MS);
             return;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            listener->second_count--;
             return;
         } /* else: this one went away before it was accepted; the next */
     }
@@ -275,6 +343,20 @@ static void counts_init(struct net_counts *counts, struct metric_registry *reg, 
     counts->bytes_out = metric_counter(reg, "rialto_net_sent_bytes_total", LABELS({"face", face}));
 }
 
+void net_listener_limit(struct net_listener *listener, const struct net_limits *limits)
+{
+    atomic_store_explicit(&listener->conn_max, limits->conn_max, memory_order_relaxed);
+    atomic_store_explicit(&listener->conn_max_per_host, limits->conn_max_per_host, memory_order_relaxed);
+    atomic_store_explicit(&listener->conn_rate_max, limits->conn_rate_max, memory_order_relaxed);
+}
+
+static void listener_free_memory(struct net_listener *listener)
+{
+    pthread_mutex_destroy(&listener->hosts_lock);
+    map_fini(&listener->hosts);
+    free(listener);
+}
+
 struct net_listener *net_listen(struct net *net, struct str address, const struct conn_class *cls,
                                 void *class_arg, const struct net_listen_options *options, struct err *err)
 {
@@ -284,8 +366,10 @@ struct net_listener *net_listen(struct net *net, struct str address, const struc
     listener->cls = cls;
     listener->class_arg = class_arg;
     listener->options = options_filled(options);
+    pthread_mutex_init(&listener->hosts_lock, NULL);
+    net_listener_limit(listener, &listener->options.limits);
     if (!listener_listen(listener, address, err)) {
-        free(listener);
+        listener_free_memory(listener);
         return NULL;
     }
     counts_init(&listener->counts, net->metrics, cls->name);
@@ -308,7 +392,7 @@ void net_listener_free(struct net_listener *listener)
         metric_remove(NULL, listener->counts.bytes_in);
         metric_remove(NULL, listener->counts.bytes_out);
     }
-    free(listener);
+    listener_free_memory(listener);
 }
 
 int net_listener_port(const struct net_listener *listener)

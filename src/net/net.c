@@ -180,6 +180,11 @@ void net_free(struct net *net)
     free(net);
 }
 
+void net_limit(struct net *net, int64_t conn_max)
+{
+    atomic_store_explicit(&net->conn_max, conn_max, memory_order_relaxed);
+}
+
 int net_thread_count(const struct net *net)
 {
     return net->thread_count;

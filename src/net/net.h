@@ -51,6 +51,9 @@ void net_free(struct net *net);
 
 int net_thread_count(const struct net *net);
 
+/* Changes the number of connections in all; those that are open stay. Any thread. */
+void net_limit(struct net *net, int64_t conn_max);
+
 /* Loop of network thread i: for loop_post, timers made on it, mailboxes bound to it. Any thread. */
 struct loop *net_loop(const struct net *net, int thread);
 
@@ -108,8 +111,18 @@ struct conn_class {
     const char *alpn;
 };
 
+/* What a listener lets in; 0: no limit of its own. */
+struct net_limits {
+    int64_t conn_max;          /* connections open at a time; more are refused */
+    int64_t conn_max_per_host; /* of them from one address; more are refused */
+    int64_t conn_rate_max;     /* new ones a second; more wait in the kernel's queue */
+};
+
 struct net_listen_options {
-    int64_t conn_max; /* connections of this listener; 0: no limit of its own */
+    struct net_limits limits;
+    /* Asked for each new connection that the limits let in, with the peer's address without port, on the first network
+     * thread: NULL, or why it is refused (a text that lives for ever). May be NULL. */
+    const char *(*admit)(void *class_arg, struct str host);
     int64_t
         idle_ms; /* close when no byte moved for so long; 0: 10 minutes, as Kafka's connections.max.idle.ms */
     size_t out_max;    /* bytes in the output queue at which reading pauses; 0: 1 MiB */
@@ -124,6 +137,9 @@ struct net_listen_options {
  * cause. Any thread. */
 struct net_listener *net_listen(struct net *net, struct str address, const struct conn_class *cls,
                                 void *class_arg, const struct net_listen_options *options, struct err *err);
+
+/* Changes the limits; connections that are open stay. Any thread. */
+void net_listener_limit(struct net_listener *listener, const struct net_limits *limits);
 
 int net_listener_port(const struct net_listener *listener);
 

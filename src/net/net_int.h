@@ -61,11 +61,16 @@ struct net_listener {
     char address[NET_ADDRESS_BYTES];
     int port;
     bool is_loopback;
-    _Atomic int64_t conn_count;
+    _Atomic int64_t conn_count, conn_max, conn_max_per_host, conn_rate_max; /* the limits may change */
+    pthread_mutex_t hosts_lock;
+    struct map hosts; /* address of a peer -> its connections */
     struct net_counts counts;
     struct loop_call start_call;
-    struct loop_timer pause;           /* after descriptors ran out */
-    int64_t complained_ms;             /* last log line about refusals */
+    struct loop_timer pause; /* after descriptors ran out, or too many came in a second */
+    int64_t second,
+        second_count;      /* this second of the monotonic clock, and the connections that came in it */
+    int64_t complained_ms; /* last log line about refusals */
+    int64_t unsaid;        /* refusals since then */
     _Atomic int64_t tls_complained_ms; /* last log line about a handshake; any network thread */
     struct list link;
 };
@@ -73,8 +78,7 @@ struct net_listener {
 struct net {
     struct net_thread *threads;
     int thread_count;
-    int64_t conn_max;
-    _Atomic int64_t conn_count;
+    _Atomic int64_t conn_max, conn_count;
     struct metric_registry *metrics;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t stopped;
@@ -137,9 +141,9 @@ struct conn *net_conn_at(struct net_thread *thread, uint32_t slot, uint64_t gene
 void net_listener_close(struct net_listener *listener); /* on the first network thread */
 void net_listener_free(struct net_listener *listener);
 
-/* A connection is counted when it is accepted and until it is torn down. */
-void net_conn_reserve(struct net_thread *thread, struct net_listener *listener);
-void net_conn_release(struct net_thread *thread, struct net_listener *listener);
+/* A connection is counted when it is accepted and until it is torn down. `peer` is its address with port. */
+void net_conn_reserve(struct net_thread *thread, struct net_listener *listener, const char *peer);
+void net_conn_release(struct net_thread *thread, struct net_listener *listener, const char *peer);
 
 /* ---- address.c ---- */
 

@@ -118,6 +118,7 @@ static const struct conn_class frame_class = {"frame",        frame_open, frame_
 /* ---- client ---- */
 
 static struct net *net;
+static struct net_listener *listener;
 static int port;
 
 static void serve(int threads, int64_t conn_max, const struct net_listen_options *options)
@@ -126,7 +127,7 @@ static void serve(int threads, int64_t conn_max, const struct net_listen_options
     struct net_options net_options = {.thread_count = threads, .conn_max = conn_max};
     net = net_new(&net_options, &err);
     assert_non_null(net);
-    struct net_listener *listener = net_listen(net, STR("127.0.0.1:0"), &frame_class, NULL, options, &err);
+    listener = net_listen(net, STR("127.0.0.1:0"), &frame_class, NULL, options, &err);
     if (listener == NULL)
         fail_msg("%s", err.text);
     port = net_listener_port(listener);
@@ -308,6 +309,70 @@ static void test_many_connections(void **state)
         assert_int_equal(recv_all(fds[i], &byte, 1), 0);
         close(fds[i]);
     }
+    net_free(net);
+}
+
+/* True when the connection answers, false when it was refused. */
+static bool is_served(int fd)
+{
+    static const char frame[] = {0, 0, 0, 1, 'e'};
+    char got;
+    return send(fd, frame, sizeof frame, MSG_NOSIGNAL) == (ssize_t)sizeof frame && recv(fd, &got, 1, 0) == 1;
+}
+
+static void test_limit_per_host(void **state)
+{
+    struct net_listen_options options = {.limits = {.conn_max_per_host = 2}};
+    serve(2, 0, &options);
+    int one = dial(), two = dial(), three = dial();
+    assert_true(is_served(one));
+    assert_true(is_served(two));
+    assert_false(is_served(three));
+    close(three);
+    net_listener_limit(listener, &(struct net_limits){.conn_max_per_host = 3});
+    three = dial();
+    assert_true(is_served(three));
+    net_listener_limit(listener, &(struct net_limits){0}); /* none */
+    int four = dial();
+    assert_true(is_served(four));
+    int fds[] = {one, two, three, four};
+    for (size_t i = 0; i < COUNT_OF(fds); i++)
+        close(fds[i]);
+    net_free(net);
+}
+
+static const char *admit_none(void *arg, struct str host)
+{
+    assert_true(str_eq(host, STR("127.0.0.1")));
+    return "nobody is let in";
+}
+
+static void test_admit(void **state)
+{
+    struct net_listen_options options = {.admit = admit_none};
+    serve(1, 0, &options);
+    int fd = dial();
+    char byte;
+    assert_int_equal(recv_all(fd, &byte, 1), 0);
+    close(fd);
+    net_free(net);
+}
+
+/* More than the rate are not refused: they wait for the next seconds. */
+static void test_limit_rate(void **state)
+{
+    enum { RATE = 4, COUNT = 10 };
+    struct net_listen_options options = {.limits = {.conn_rate_max = RATE}};
+    serve(1, 0, &options);
+    int fds[COUNT];
+    int64_t start_ms = clock_mono_ms();
+    for (int i = 0; i < COUNT; i++)
+        fds[i] = dial();
+    for (int i = 0; i < COUNT; i++)
+        assert_true(is_served(fds[i]));
+    assert_true(clock_mono_ms() - start_ms > 1000); /* three seconds had to have a share of it */
+    for (int i = 0; i < COUNT; i++)
+        close(fds[i]);
     net_free(net);
 }
 
@@ -548,6 +613,9 @@ int main(void)
         cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_many_connections),
         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_limit_per_host),
+        cmocka_unit_test(test_limit_rate),
+        cmocka_unit_test(test_admit),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_output_that_does_not_move),
         cmocka_unit_test(test_close_flushed),

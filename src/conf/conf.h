@@ -54,6 +54,7 @@ struct conf_option {
     int64_t min, max;         /* of numbers; both 0: any; max 0 with min > 0: no upper bound */
     const char *const *words; /* CONF_ENUM (and CONF_STRING: the recommended values), NULL-terminated */
     bool required;            /* must be set; without it a missing default gives zero, null or empty */
+    bool live;                /* may change while the program runs: its readers load it atomically */
     enum conf_importance importance;
     const char *group;             /* heading in lists, "Common"; may be NULL */
     const char *display_name;      /* may be NULL */

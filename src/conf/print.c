@@ -92,6 +92,8 @@ void conf_write_markdown(const struct conf_table *const *tables, size_t count, s
             write_words(out, option);
             buf_append_cstr(out, " | ");
             write_cell(out, option->doc);
+            if (option->live)
+                buf_append_cstr(out, " May be changed while the server runs.");
             buf_append_cstr(out, " |\n");
         }
     }
@@ -129,7 +131,8 @@ static void write_json_option(struct buf *out, const struct conf_table *table,
     write_json_member(out, "module", table->name);
     write_json_member(out, "type", conf_type_name(option->type));
     write_json_member(out, "default", option->default_text);
-    buf_printf(out, ",\"required\":%s", option->required ? "true" : "false");
+    buf_printf(out, ",\"required\":%s,\"live\":%s", option->required ? "true" : "false",
+               option->live ? "true" : "false");
     write_json_member(out, "importance", importances[option->importance]);
     if (option->min != 0 || option->max != 0)
         buf_printf(out, ",\"min\":%" PRId64, option->min);

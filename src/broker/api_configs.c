@@ -1,13 +1,17 @@
-/* api_configs.c - DescribeConfigs for topics and for this broker.
+/* api_configs.c - DescribeConfigs and ListConfigResources.
  *
- * Topic configs come from the table of `topic`. The broker's are those that tools look at: its own options under Kafka's names,
- * and facts of a single node. They are read-only here: options are set where the server is started.
+ *   topic           the 33 configs of topic/configs.def
+ *   broker "1"      options of this broker | defaults of topic configs under the broker's names | facts of a single node
+ *   broker ""       what is set as default of the cluster
+ *   logger "1"      one logger, "root": the level of our log lines
+ *   group           configs of groups of the new consumer protocol
+ *
+ * Every value shows where it comes from; settings.c has the chain, api_alter_configs.c the changes.
  */
 #include "broker/broker_int.h"
+#include "conf/conf.h"
 
-enum { UNKNOWN_TOPIC = 3, INVALID_REQUEST = 42 };
-enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
-enum { SOURCE_TOPIC = 1, SOURCE_STATIC = 4, SOURCE_DEFAULT = 5 };
+enum { UNKNOWN_TOPIC = 3, UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42 };
 enum { TYPE_BOOL = 1, TYPE_STRING = 2, TYPE_INT = 3, TYPE_LONG = 5, TYPE_LIST = 7 };
 
 typedef struct DescribeConfigsRequest_DescribeConfigsResource asked_resource;
@@ -23,33 +27,73 @@ static bool wanted(const asked_resource *asked, struct str name)
     return asked->ConfigurationKeys.len <= 0;
 }
 
-static void add_synonym(config_row *row, struct str name, struct str value, int8_t source)
+/* Adds a config when it is wanted. NULL: it is not. */
+static config_row *add_config(struct request *req, const asked_resource *asked, result_row *row,
+                              const char *name, int type, struct config_value value, const char *doc)
 {
-    row->Synonyms.at[row->Synonyms.len++] =
-        (struct DescribeConfigsResponse_DescribeConfigsSynonym){.Name = name,
-                                                                .Value = value,
-                                                                .Source = source};
+    const struct DescribeConfigsRequest *body = req->body;
+    if (!wanted(asked, str_from(name)))
+        return NULL;
+    config_row *config = &row->Configs.at[row->Configs.len++];
+    config->Name = str_from(name);
+    config->Value = value.value;
+    config->ConfigSource = value.source;
+    config->ConfigType = (int8_t)type;
+    if (body->IncludeDocumentation && doc != NULL)
+        config->Documentation = str_from(doc);
+    return config;
+}
+
+static void add_synonym(config_row *config, struct str name, struct config_value value)
+{
+    config->Synonyms.at[config->Synonyms.len++] =
+        (struct DescribeConfigsResponse_DescribeConfigsSynonym){name, value.value, value.source};
 }
 
 /* The chain from the value in force back to the default. */
-static void fill_synonyms(struct request *req, int config, config_row *row)
+static void add_synonyms(struct request *req, config_row *config, struct str name,
+                         const struct config_value chain[CONFIG_CHAIN_MAX])
 {
-    const struct topic_config_def *def = &topic_config_defs[config];
-    int8_t source;
-    WIRE_ALLOC(&req->arena, row->Synonyms, DescribeConfigsResponse_DescribeConfigsSynonym, 3);
-    row->Synonyms.len = 0;
-    if (row->ConfigSource == SOURCE_TOPIC)
-        add_synonym(row, row->Name, row->Value, SOURCE_TOPIC);
-    struct str value = topic_config_value(req->broker, NULL, config, &source, &req->arena);
-    if (source != SOURCE_DEFAULT)
-        add_synonym(row, str_from(def->synonym), value, source);
-    add_synonym(row, str_from(def->synonym), str_from(def->init), SOURCE_DEFAULT);
+    const struct DescribeConfigsRequest *body = req->body;
+    if (config == NULL || !body->IncludeSynonyms)
+        return;
+    WIRE_ALLOC(&req->arena, config->Synonyms, DescribeConfigsResponse_DescribeConfigsSynonym,
+               CONFIG_CHAIN_MAX + 1);
+    config->Synonyms.len = 0;
+    if (config->ConfigSource == SOURCE_TOPIC || config->ConfigSource == SOURCE_GROUP)
+        add_synonym(config, config->Name, (struct config_value){config->Value, config->ConfigSource});
+    for (int i = 0; i < CONFIG_CHAIN_MAX && chain[i].source != 0; i++)
+        add_synonym(config, name, chain[i]);
+}
+
+static void alloc_configs(struct request *req, result_row *row, size_t count_max)
+{
+    WIRE_ALLOC(&req->arena, row->Configs, DescribeConfigsResponse_DescribeConfigsResourceResult, count_max);
+    row->Configs.len = 0;
+}
+
+/* --- topics --- */
+
+static void describe_topic_config(struct request *req, const asked_resource *asked, result_row *row,
+                                  const struct topic *topic, int i)
+{
+    const struct topic_config_def *def = &topic_config_defs[i];
+    struct config_value chain[CONFIG_CHAIN_MAX], value;
+    value.value = topic_config_value(req->broker, topic, i, &value.source, &req->arena);
+    broker_config_chain(req->broker, str_from(def->synonym), str_from(def->init), chain, &req->arena);
+    config_row *config = add_config(req, asked, row, def->name, (int)def->type, value, def->doc);
+    add_synonyms(req, config, str_from(def->synonym), chain);
 }
 
 static void describe_topic(struct request *req, const asked_resource *asked, result_row *row)
 {
-    const struct DescribeConfigsRequest *body = req->body;
     struct broker *broker = req->broker;
+    struct err err;
+    if (!topic_name_check(asked->ResourceName, &err)) {
+        row->ErrorCode = error_code_of(&err);
+        row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
+        return;
+    }
     replay_lock(broker->topics_replay);
     const struct topic *topic = topics_find(broker->topics, asked->ResourceName);
     if (topic == NULL) {
@@ -57,109 +101,227 @@ static void describe_topic(struct request *req, const asked_resource *asked, res
         row->ErrorMessage =
             str_printf(&req->arena, "Topic '%.*s' does not exist.", STR_ARG(asked->ResourceName));
     } else {
-        WIRE_ALLOC(&req->arena, row->Configs, DescribeConfigsResponse_DescribeConfigsResourceResult,
-                   TOPIC_CONFIG_COUNT);
-        row->Configs.len = 0;
-        for (int i = 0; i < TOPIC_CONFIG_COUNT; i++) {
-            const struct topic_config_def *def = &topic_config_defs[i];
-            if (!wanted(asked, str_from(def->name)))
-                continue;
-            config_row *config = &row->Configs.at[row->Configs.len++];
-            config->Name = str_from(def->name);
-            config->Value = topic_config_value(broker, topic, i, &config->ConfigSource, &req->arena);
-            config->ConfigType = (int8_t)def->type;
-            if (body->IncludeSynonyms)
-                fill_synonyms(req, i, config);
-            if (body->IncludeDocumentation)
-                config->Documentation = str_from(def->doc);
-        }
+        alloc_configs(req, row, TOPIC_CONFIG_COUNT);
+        for (int i = 0; i < TOPIC_CONFIG_COUNT; i++)
+            describe_topic_config(req, asked, row, topic, i);
     }
     replay_unlock(broker->topics_replay);
 }
 
-/* One option of the broker under Kafka's name. */
-struct broker_value {
-    const char *name;
-    int8_t type;
-    struct str value;
-};
+/* --- the broker --- */
 
-static struct str text_of(struct arena *arena, int64_t number)
+enum { HOUR_MS = 3600000, MINUTE_MS = 60000 };
+
+static struct str units(int64_t ms, int64_t unit_ms, struct arena *arena)
 {
-    return str_printf(arena, "%lld", (long long)number);
+    return str_printf(arena, "%lld", (long long)(ms < 0 ? -1 : ms / unit_ms));
 }
 
-static struct str word_of(bool on)
+static struct str logs_dir(const struct broker *broker, struct arena *arena)
 {
-    return on ? STR("true") : STR("false");
+    return str_printf(arena, "%.*s/log", STR_ARG(broker->config.data_dir));
 }
 
-static size_t list_values(struct request *req, struct broker_value out[])
+bool broker_fact_is(struct str name)
 {
-    const struct broker_config *c = &req->broker->config;
+    static const char *const names[] = {
+#define F(name, type, value) name,
+#include "broker/facts.def"
+#undef F
+    };
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (str_eq_cstr(name, names[i]))
+            return true;
+    return false;
+}
+
+static void describe_facts(struct request *req, const asked_resource *asked, result_row *row)
+{
+    const struct broker *broker = req->broker;
     struct arena *a = &req->arena;
     struct str address = str_printf(a, "%.*s://%.*s:%d", STR_ARG(req->listener->name),
                                     STR_ARG(req->listener->host), req->listener->port);
-    const struct broker_value list[] = {
-        {"broker.id", TYPE_INT, text_of(a, NODE_ID)},
-        {"node.id", TYPE_INT, text_of(a, NODE_ID)},
-        {"advertised.listeners", TYPE_STRING, address},
-        {"listeners", TYPE_STRING, address},
-        {"auto.create.topics.enable", TYPE_BOOL, word_of(c->auto_create_topics)},
-        {"delete.topic.enable", TYPE_BOOL, word_of(c->delete_topics)},
-        {"num.partitions", TYPE_INT, text_of(a, c->num_partitions)},
-        {"default.replication.factor", TYPE_INT, text_of(a, 1)},
-        {"min.insync.replicas", TYPE_INT, text_of(a, 1)},
-        {"message.max.bytes", TYPE_INT, text_of(a, c->message_bytes_max)},
-        {"fetch.max.bytes", TYPE_INT, text_of(a, c->fetch_bytes_max)},
-        {"socket.request.max.bytes", TYPE_INT, text_of(a, c->request_bytes_max)},
-        {"connections.max.idle.ms", TYPE_LONG, text_of(a, c->connections_idle_ms_max)},
-        {"max.connections", TYPE_INT, text_of(a, c->connections_max)},
-        {"log.dirs", TYPE_STRING, c->data_dir},
-        {"log.segment.bytes", TYPE_INT, text_of(a, c->segment_bytes)},
-        {"log.roll.ms", TYPE_LONG, text_of(a, c->segment_ms)},
-        {"log.retention.ms", TYPE_LONG, text_of(a, c->retention_ms)},
-        {"log.retention.bytes", TYPE_LONG, text_of(a, c->retention_bytes)},
-        {"log.retention.check.interval.ms", TYPE_LONG, text_of(a, c->retention_check_interval_ms)},
-        {"log.cleanup.policy", TYPE_LIST, STR("delete")},
-        {"offsets.topic.num.partitions", TYPE_INT, text_of(a, 1)},
-        {"offsets.topic.replication.factor", TYPE_INT, text_of(a, 1)},
-        {"offset.metadata.max.bytes", TYPE_INT, text_of(a, c->offset_metadata_bytes_max)},
-        {"group.initial.rebalance.delay.ms", TYPE_INT, text_of(a, c->group_initial_rebalance_delay_ms)},
-        {"group.min.session.timeout.ms", TYPE_INT, text_of(a, c->group_session_timeout_ms_min)},
-        {"group.max.session.timeout.ms", TYPE_INT, text_of(a, c->group_session_timeout_ms_max)},
-        {"group.max.size", TYPE_INT, text_of(a, c->group_members_max)},
+    const struct {
+        const char *name;
+        int type;
+        struct str value;
+    } facts[] = {
+#define F(name, type, value) {name, TYPE_##type, value},
+#include "broker/facts.def"
+#undef F
     };
-    memcpy(out, list, sizeof list);
-    return COUNT_OF(list);
+    alloc_configs(req, row, COUNT_OF(facts) + broker_conf_table.count + TOPIC_CONFIG_COUNT);
+    for (size_t i = 0; i < COUNT_OF(facts); i++) {
+        struct config_value chain[CONFIG_CHAIN_MAX] = {{facts[i].value, SOURCE_STATIC}};
+        config_row *config = add_config(req, asked, row, facts[i].name, facts[i].type, chain[0],
+                                        "A fact of this node, or of how it was started.");
+        if (config != NULL)
+            config->ReadOnly = true;
+        add_synonyms(req, config, str_from(facts[i].name), chain);
+    }
+}
+
+static int type_of_option(const struct conf_option *option)
+{
+    switch (option->type) {
+    case CONF_BOOL:
+        return TYPE_BOOL;
+    case CONF_INT:
+    case CONF_SIZE:
+    case CONF_DURATION_MS:
+        return option->max > INT32_MAX ? TYPE_LONG : TYPE_INT;
+    default:
+        return TYPE_STRING;
+    }
+}
+
+static void describe_option(struct request *req, const asked_resource *asked, result_row *row,
+                            const struct conf_option *option)
+{
+    struct config_value chain[CONFIG_CHAIN_MAX];
+    struct str name = str_from(option->name);
+    broker_config_chain(req->broker, name, STR_NULL, chain, &req->arena);
+    config_row *config =
+        add_config(req, asked, row, option->name, type_of_option(option), chain[0], option->doc);
+    if (config != NULL) {
+        config->ReadOnly = !option->live;
+        config->IsSensitive = option->type == CONF_PASSWORD; /* its text is null */
+    }
+    add_synonyms(req, config, name, chain);
+}
+
+/* Defaults of topic configs that are no options of their own. */
+static void describe_default(struct request *req, const asked_resource *asked, result_row *row,
+                             const struct topic_config_def *def)
+{
+    struct config_value chain[CONFIG_CHAIN_MAX];
+    struct str name = str_from(def->synonym);
+    if (broker_option_find(name) != NULL)
+        return;
+    broker_config_chain(req->broker, name, str_from(def->init), chain, &req->arena);
+    config_row *config = add_config(req, asked, row, def->synonym, (int)def->type, chain[0], def->doc);
+    add_synonyms(req, config, name, chain);
+}
+
+/* Only what is set, as Kafka does. */
+static void describe_cluster_default(struct request *req, const asked_resource *asked, result_row *row)
+{
+    const struct resource *res = topics_resource(req->broker->topics, RESOURCE_BROKER, STR(""));
+    alloc_configs(req, row, res == NULL ? 0 : res->setting_count);
+    for (size_t i = 0; res != NULL && i < res->setting_count; i++) {
+        const char *name = str_cstr(res->settings[i].name, &req->arena);
+        const struct conf_option *option = broker_option_find(res->settings[i].name);
+        int config = topic_config_by_synonym(res->settings[i].name);
+        struct config_value chain[CONFIG_CHAIN_MAX] = {
+            {str_dup(res->settings[i].value, &req->arena), SOURCE_DYNAMIC_DEFAULT}};
+        config_row *added = add_config(req, asked, row, name,
+                                       option != NULL ? type_of_option(option)
+                                       : config >= 0  ? (int)topic_config_defs[config].type
+                                                      : TYPE_STRING,
+                                       chain[0], option != NULL ? option->doc : NULL);
+        add_synonyms(req, added, str_from(name), chain);
+    }
+}
+
+static bool is_this_node(struct request *req, const asked_resource *asked, result_row *row)
+{
+    if (str_eq(asked->ResourceName, STR(NODE_NAME)))
+        return true;
+    row->ErrorCode = INVALID_REQUEST;
+    row->ErrorMessage = str_printf(&req->arena, "Unexpected broker id, expected %s, but received %.*s",
+                                   NODE_NAME, STR_ARG(asked->ResourceName));
+    return false;
 }
 
 static void describe_broker(struct request *req, const asked_resource *asked, result_row *row)
 {
-    enum { VALUES_MAX = 64 };
-    struct broker_value values[VALUES_MAX];
-    int64_t id;
-    if (asked->ResourceName.len == 0)
-        return; /* the defaults of the cluster: there are no dynamic ones */
-    if (!str_to_i64(asked->ResourceName, &id) || id != NODE_ID) {
-        row->ErrorCode = INVALID_REQUEST;
-        row->ErrorMessage =
-            str_printf(&req->arena, "this is node %d, not %.*s", NODE_ID, STR_ARG(asked->ResourceName));
+    bool cluster = asked->ResourceName.len == 0;
+    if (!cluster && !is_this_node(req, asked, row))
         return;
+    replay_lock(req->broker->topics_replay);
+    if (cluster) {
+        describe_cluster_default(req, asked, row);
+    } else {
+        describe_facts(req, asked, row);
+        for (size_t i = 0; i < broker_conf_table.count; i++)
+            describe_option(req, asked, row, &broker_conf_table.options[i]);
+        for (int i = 0; i < TOPIC_CONFIG_COUNT; i++)
+            describe_default(req, asked, row, &topic_config_defs[i]);
     }
-    size_t count = list_values(req, values);
-    ASSERT_CMP(count, <=, VALUES_MAX);
-    WIRE_ALLOC(&req->arena, row->Configs, DescribeConfigsResponse_DescribeConfigsResourceResult, count);
-    row->Configs.len = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!wanted(asked, str_from(values[i].name)))
-            continue;
-        config_row *config = &row->Configs.at[row->Configs.len++];
-        config->Name = str_from(values[i].name);
-        config->Value = values[i].value;
-        config->ReadOnly = true;
-        config->ConfigSource = SOURCE_STATIC;
-        config->ConfigType = values[i].type;
+    replay_unlock(req->broker->topics_replay);
+}
+
+/* --- loggers, groups --- */
+
+static void describe_logger(struct request *req, const asked_resource *asked, result_row *row)
+{
+    static const char *const words[] = {"DEBUG", "INFO", "WARN", "ERROR", "FATAL"};
+    struct config_value chain[CONFIG_CHAIN_MAX] = {{STR_NULL, SOURCE_LOGGER}};
+    if (!is_this_node(req, asked, row))
+        return;
+    int level = LOG_DEBUG;
+    while (level < LOG_OFF && !log_level_on((enum log_level)level))
+        level++;
+    chain[0].value = str_from(words[level]);
+    alloc_configs(req, row, 1);
+    config_row *config =
+        add_config(req, asked, row, "root", TYPE_STRING, chain[0], "Log lines below this level are dropped.");
+    add_synonyms(req, config, STR("root"), chain);
+}
+
+/* False, and the error: a name is needed. */
+static bool describe_named(struct request *req, const asked_resource *asked, result_row *row,
+                           const char *text)
+{
+    if (asked->ResourceName.len != 0)
+        return true;
+    row->ErrorCode = INVALID_REQUEST;
+    row->ErrorMessage = str_from(text);
+    return false;
+}
+
+static void describe_group(struct request *req, const asked_resource *asked, result_row *row)
+{
+    if (!describe_named(req, asked, row, "Group name must not be empty"))
+        return;
+    replay_lock(req->broker->topics_replay);
+    const struct resource *res = topics_resource(req->broker->topics, RESOURCE_GROUP, asked->ResourceName);
+    alloc_configs(req, row, group_config_count);
+    for (size_t i = 0; i < group_config_count; i++) {
+        const struct group_config_def *def = &group_config_defs[i];
+        struct config_value chain[CONFIG_CHAIN_MAX] = {{str_from(def->init), SOURCE_DEFAULT}};
+        struct str set = resource_setting(res, str_from(def->name));
+        struct config_value value =
+            str_is_null(set) ? chain[0] : (struct config_value){str_dup(set, &req->arena), SOURCE_GROUP};
+        config_row *config = add_config(req, asked, row, def->name, def->type, value, def->doc);
+        add_synonyms(req, config, str_from(def->name), chain);
+    }
+    replay_unlock(req->broker->topics_replay);
+}
+
+/* --- the requests --- */
+
+static void describe(struct request *req, const asked_resource *asked, result_row *row)
+{
+    switch (asked->ResourceType) {
+    case RESOURCE_TOPIC:
+        describe_topic(req, asked, row);
+        break;
+    case RESOURCE_BROKER:
+        describe_broker(req, asked, row);
+        break;
+    case RESOURCE_LOGGER:
+        describe_logger(req, asked, row);
+        break;
+    case RESOURCE_CLIENT_METRICS: /* none: metrics of clients are not collected */
+        describe_named(req, asked, row, "Client metrics subscription name must not be empty");
+        break;
+    case RESOURCE_GROUP:
+        describe_group(req, asked, row);
+        break;
+    default:
+        row->ErrorCode = INVALID_REQUEST;
+        row->ErrorMessage = str_printf(&req->arena, "Unsupported resource type: %d", asked->ResourceType);
     }
 }
 
@@ -174,14 +336,58 @@ void api_describe_configs(struct request *req)
         result_row *row = &res->Results.at[i];
         row->ResourceType = asked->ResourceType;
         row->ResourceName = asked->ResourceName;
-        if (asked->ResourceType == RESOURCE_TOPIC) {
-            describe_topic(req, asked, row);
-        } else if (asked->ResourceType == RESOURCE_BROKER) {
-            describe_broker(req, asked, row);
-        } else {
-            row->ErrorCode = INVALID_REQUEST;
-            row->ErrorMessage = STR("only topics (2) and brokers (4) have configs here");
-        }
+        describe(req, asked, row);
     }
+    request_reply(req);
+}
+
+struct resource_list {
+    struct request *req;
+    vec(struct ListConfigResourcesResponse_ConfigResource) rows;
+};
+
+static void list_one(struct resource_list *list, int type, struct str name)
+{
+    struct ListConfigResourcesResponse_ConfigResource row = {.ResourceName = str_dup(name, &list->req->arena),
+                                                             .ResourceType = (int8_t)type};
+    vec_push(&list->rows, row);
+}
+
+/* Resources of a type; topics and groups that have settings or exist. */
+static void list_type(struct resource_list *list, int type)
+{
+    struct broker *broker = list->req->broker;
+    size_t pos = 0;
+    if (type == RESOURCE_BROKER || type == RESOURCE_LOGGER)
+        list_one(list, type, STR(NODE_NAME));
+    replay_lock(broker->topics_replay);
+    if (type == RESOURCE_TOPIC)
+        for (const struct topic *topic; (topic = topics_next(broker->topics, &pos)) != NULL;)
+            list_one(list, type, topic->name);
+    if (type == RESOURCE_GROUP)
+        for (const struct resource *res; (res = topics_next_resource(broker->topics, &pos)) != NULL;)
+            if (res->type == RESOURCE_GROUP)
+                list_one(list, type, res->name);
+    replay_unlock(broker->topics_replay);
+}
+
+void api_list_config_resources(struct request *req)
+{
+    enum { TYPED_VERSION = 1 };
+    static const int8_t all[] = {RESOURCE_TOPIC, RESOURCE_BROKER, RESOURCE_LOGGER, RESOURCE_CLIENT_METRICS,
+                                 RESOURCE_GROUP};
+    const struct ListConfigResourcesRequest *body = req->body;
+    struct ListConfigResourcesResponse *res = req->res;
+    struct resource_list list = {.req = req};
+    bool some = body->ResourceTypes.len > 0;
+    for (int32_t i = 0; i < body->ResourceTypes.len; i++)
+        if (memchr(all, body->ResourceTypes.at[i], sizeof all) == NULL)
+            res->ErrorCode = UNSUPPORTED_VERSION;
+    for (size_t i = 0; i < sizeof all && req->version >= TYPED_VERSION && res->ErrorCode == 0; i++)
+        if (!some || memchr(body->ResourceTypes.at, all[i], (size_t)body->ResourceTypes.len) != NULL)
+            list_type(&list, all[i]);
+    res->ConfigResources.at = arena_dup(&req->arena, list.rows.at, list.rows.len * sizeof *list.rows.at);
+    res->ConfigResources.len = (int32_t)list.rows.len;
+    vec_fini(&list.rows);
     request_reply(req);
 }

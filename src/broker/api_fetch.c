@@ -212,7 +212,7 @@ static void answer(struct fetch *fetch)
 {
     struct request *req = fetch->req;
     const struct FetchRequest *body = req->body;
-    int64_t bytes_left = MIN((int64_t)MAX(body->MaxBytes, 0), req->broker->config.fetch_bytes_max);
+    int64_t bytes_left = MIN((int64_t)MAX(body->MaxBytes, 0), LIVE(req->broker, fetch_bytes_max));
     bool first = true;
     unpark(fetch);
     for (size_t i = 0; i < fetch->count; i++) {

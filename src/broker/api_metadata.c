@@ -1,11 +1,11 @@
-/* api_metadata.c - Metadata, DescribeCluster, FindCoordinator: one node is the whole cluster.
+/* api_metadata.c - Metadata, DescribeTopicPartitions, DescribeCluster, FindCoordinator: one node is the whole cluster.
  *
  * Unknown topics are created by a Metadata request when the options and the request allow it; since that waits for the
  * disk, such a request goes on on the admin pool, and is answered with the finished topics.
  */
 #include "broker/broker_int.h"
 
-enum { UNKNOWN_TOPIC = 3, INVALID_REQUEST = 42, UNKNOWN_TOPIC_ID = 100, UNSUPPORTED_ENDPOINT = 115 };
+enum { UNKNOWN_TOPIC = 3, INVALID_REQUEST = 42, UNKNOWN_TOPIC_ID = 100 };
 enum { FLAG_VERSION = 4 };
 
 typedef struct MetadataRequest_MetadataRequestTopic asked_topic;
@@ -77,8 +77,15 @@ static void fill_topics(struct request *req)
 static void answer(struct request *req)
 {
     struct broker *broker = req->broker;
+    const struct MetadataRequest *body = req->body;
     struct MetadataResponse *res = req->res;
     fill_topics(req);
+    for (int32_t i = 0; body->IncludeTopicAuthorizedOperations && i < res->Topics.len; i++)
+        if (res->Topics.at[i].ErrorCode == 0)
+            res->Topics.at[i].TopicAuthorizedOperations =
+                request_operations(req, ACL_TOPIC, res->Topics.at[i].Name);
+    if (body->IncludeClusterAuthorizedOperations)
+        res->ClusterAuthorizedOperations = request_operations(req, ACL_CLUSTER, STR(ACL_CLUSTER_NAME));
     WIRE_ALLOC(&req->arena, res->Brokers, MetadataResponse_MetadataResponseBroker, 1);
     res->Brokers.at[0].NodeId = NODE_ID;
     res->Brokers.at[0].Host = req->listener->host;
@@ -91,7 +98,7 @@ static void answer(struct request *req)
 static bool may_create(const struct request *req)
 {
     const struct MetadataRequest *body = req->body;
-    return req->broker->config.auto_create_topics &&
+    return LIVE(req->broker, auto_create_topics) &&
            (req->version < FLAG_VERSION || body->AllowAutoTopicCreation);
 }
 
@@ -135,22 +142,144 @@ void api_metadata(struct request *req)
 
 void api_describe_cluster(struct request *req)
 {
-    enum { ENDPOINT_BROKERS = 1 };
+    enum { BROKERS = 1, CONTROLLERS = 2, MISMATCHED_ENDPOINT = 114, UNSUPPORTED_ENDPOINT = 115 };
     const struct DescribeClusterRequest *body = req->body;
     struct DescribeClusterResponse *res = req->res;
-    res->EndpointType = body->EndpointType;
-    res->ClusterId = req->broker->cluster_id;
-    if (body->EndpointType != ENDPOINT_BROKERS) {
-        res->ErrorCode = UNSUPPORTED_ENDPOINT;
-        res->ErrorMessage = STR("this is a broker: only endpoint type 1 is answered");
+    res->EndpointType = BROKERS;
+    if (body->EndpointType != BROKERS) {
+        bool known = body->EndpointType == CONTROLLERS;
+        res->ErrorCode = known ? MISMATCHED_ENDPOINT : UNSUPPORTED_ENDPOINT;
+        res->ErrorMessage = known
+                                ? STR("The request was sent to an endpoint of type BROKER, but we wanted an "
+                                      "endpoint of type CONTROLLER")
+                                : str_printf(&req->arena, "Unsupported endpoint type %d", body->EndpointType);
         request_reply(req);
         return;
     }
+    res->ClusterId = req->broker->cluster_id;
     res->ControllerId = NODE_ID;
+    if (body->IncludeClusterAuthorizedOperations)
+        res->ClusterAuthorizedOperations = request_operations(req, ACL_CLUSTER, STR(ACL_CLUSTER_NAME));
     WIRE_ALLOC(&req->arena, res->Brokers, DescribeClusterResponse_DescribeClusterBroker, 1);
     res->Brokers.at[0].BrokerId = NODE_ID;
     res->Brokers.at[0].Host = req->listener->host;
     res->Brokers.at[0].Port = req->listener->port;
+    request_reply(req);
+}
+
+/* --- DescribeTopicPartitions: Metadata in pages, topics by name --- */
+
+enum { PAGE_PARTITIONS_MAX = 2000 };
+
+typedef struct DescribeTopicPartitionsResponse_DescribeTopicPartitionsResponseTopic page_topic;
+
+static int by_name(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* The names to describe, sorted, each once, none before the cursor's topic. Under topics_lock. */
+static struct str *page_names(struct request *req, size_t *count)
+{
+    const struct DescribeTopicPartitionsRequest *body = req->body;
+    struct broker *broker = req->broker;
+    bool all = body->Topics.len <= 0;
+    size_t have = all ? broker->entries.len : (size_t)body->Topics.len, used = 0;
+    struct str *names = arena_array(&req->arena, struct str, have);
+    void *entry;
+    for (size_t i = 0, n = 0; all && map_next(&broker->entries, &i, NULL, &entry); n++)
+        names[n] = ((struct topic_entry *)entry)->name;
+    for (size_t i = 0; !all && i < have; i++)
+        names[i] = body->Topics.at[i].Name;
+    qsort(names, have, sizeof *names, by_name);
+    for (size_t i = 0; i < have; i++) {
+        bool before = body->Cursor != NULL && str_cmp(names[i], body->Cursor->TopicName) < 0;
+        if (!before && (used == 0 || !str_eq(names[used - 1], names[i])))
+            names[used++] = names[i];
+    }
+    *count = used;
+    return names;
+}
+
+static void fill_page_topic(const struct topic_entry *entry, int32_t from, int32_t to, page_topic *row,
+                            struct arena *arena)
+{
+    row->TopicId = entry->id;
+    row->IsInternal = entry->internal;
+    WIRE_ALLOC(arena, row->Partitions,
+               DescribeTopicPartitionsResponse_DescribeTopicPartitionsResponsePartition, MAX(to - from, 0));
+    for (int32_t i = from; i < to; i++) {
+        struct DescribeTopicPartitionsResponse_DescribeTopicPartitionsResponsePartition *part =
+            &row->Partitions.at[i - from];
+        part->PartitionIndex = i;
+        part->LeaderId = NODE_ID;
+        part->LeaderEpoch = log_leader_epoch(entry->parts[i]->log);
+        part->ReplicaNodes.at = part->IsrNodes.at = (int32_t *)self;
+        part->ReplicaNodes.len = part->IsrNodes.len = 1;
+    }
+}
+
+static void set_cursor(struct request *req, struct str topic, int32_t partition)
+{
+    struct DescribeTopicPartitionsResponse *res = req->res;
+    res->NextCursor = wire_new(&WIRE_DescribeTopicPartitionsResponse_Cursor, 1, &req->arena);
+    res->NextCursor->TopicName = str_dup(topic, &req->arena);
+    res->NextCursor->PartitionIndex = partition;
+}
+
+/* Adds topics until `left` partitions are described; what comes next is the cursor. Under topics_lock. */
+static void fill_page(struct request *req, int32_t left)
+{
+    const struct DescribeTopicPartitionsRequest *body = req->body;
+    struct DescribeTopicPartitionsResponse *res = req->res;
+    size_t count;
+    struct str *names = page_names(req, &count);
+    WIRE_ALLOC(&req->arena, res->Topics, DescribeTopicPartitionsResponse_DescribeTopicPartitionsResponseTopic,
+               count);
+    res->Topics.len = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct topic_entry *entry = topics_entry(req->broker, names[i]);
+        bool here = body->Cursor != NULL && str_eq(names[i], body->Cursor->TopicName);
+        int32_t from = here ? body->Cursor->PartitionIndex : 0;
+        if (left == 0) {
+            set_cursor(req, names[i], from);
+            return;
+        }
+        page_topic *row = &res->Topics.at[res->Topics.len++];
+        row->Name = str_dup(names[i], &req->arena);
+        row->TopicAuthorizedOperations = request_operations(req, ACL_TOPIC, names[i]);
+        if (entry == NULL) {
+            struct err err;
+            row->ErrorCode = topic_name_check(names[i], &err) ? UNKNOWN_TOPIC : error_code_of(&err);
+            continue;
+        }
+        int32_t to = MIN(entry->partition_count, from > INT32_MAX - left ? INT32_MAX : from + left);
+        fill_page_topic(entry, from, to, row, &req->arena);
+        left -= MAX(to - from, 0);
+        if (to < entry->partition_count) {
+            set_cursor(req, names[i], to);
+            return;
+        }
+    }
+}
+
+void api_describe_topic_partitions(struct request *req)
+{
+    const struct DescribeTopicPartitionsRequest *body = req->body;
+    struct DescribeTopicPartitionsResponse *res = req->res;
+    if (body->Cursor != NULL && body->Cursor->PartitionIndex < 0) {
+        WIRE_ALLOC(&req->arena, res->Topics,
+                   DescribeTopicPartitionsResponse_DescribeTopicPartitionsResponseTopic,
+                   MAX(body->Topics.len, 0));
+        for (int32_t i = 0; i < body->Topics.len; i++) {
+            res->Topics.at[i].Name = body->Topics.at[i].Name;
+            res->Topics.at[i].ErrorCode = INVALID_REQUEST;
+        }
+    } else {
+        pthread_rwlock_rdlock(&req->broker->topics_lock);
+        fill_page(req, MAX(1, MIN(body->ResponsePartitionLimit, PAGE_PARTITIONS_MAX)));
+        pthread_rwlock_unlock(&req->broker->topics_lock);
+    }
     request_reply(req);
 }
 

@@ -34,14 +34,16 @@ static int16_t check_create(const struct request *req, const create_asked *asked
 {
     bool assigned = asked->Assignments.len > 0;
     if (assigned && (asked->NumPartitions != -1 || asked->ReplicationFactor != -1)) {
-        *text = STR("partition count and replication factor must be -1 when an assignment is given");
+        *text =
+            STR("A manual partition assignment was specified, but numPartitions or replicationFactor was not "
+                "set to -1.");
         return INVALID_REQUEST;
     }
     if (assigned && !assignment_fits(asked)) {
         *text = STR("partitions can only be assigned to node 1, from partition 0 on without gaps");
         return INVALID_ASSIGNMENT;
     }
-    bool too_many = asked->ReplicationFactor > 1 && !req->broker->config.clamp_replication_factor;
+    bool too_many = asked->ReplicationFactor > 1 && !LIVE(req->broker, clamp_replication_factor);
     if (!assigned && (too_many || asked->ReplicationFactor == 0 || asked->ReplicationFactor < -1)) {
         *text = STR("there is one node: the replication factor must be 1 (or -1); the option "
                     "replication.factor.clamp=true "
@@ -75,7 +77,9 @@ static void create_one(struct request *req, const create_asked *asked, create_ro
     struct err err;
     struct topic_setting *settings = arena_array(&req->arena, struct topic_setting, asked->Configs.len + 1);
     for (int32_t i = 0; i < asked->Configs.len; i++)
-        settings[i] = (struct topic_setting){asked->Configs.at[i].Name, asked->Configs.at[i].Value};
+        settings[i] = (struct topic_setting){asked->Configs.at[i].Name,
+                                             topic_setting_clamped(req->broker, asked->Configs.at[i].Name,
+                                                                   asked->Configs.at[i].Value)};
     struct topic_create_args args = {
         .name = asked->Name,
         .partition_count = asked->Assignments.len > 0 ? asked->Assignments.len : asked->NumPartitions,
@@ -91,10 +95,11 @@ static void create_one(struct request *req, const create_asked *asked, create_ro
         row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
         return;
     }
+    row->ErrorMessage = STR_NULL;
     if (!body->validateOnly)
         row->TopicId = args.id;
     row->NumPartitions =
-        args.partition_count == -1 ? (int32_t)req->broker->config.num_partitions : args.partition_count;
+        args.partition_count == -1 ? (int32_t)LIVE(req->broker, num_partitions) : args.partition_count;
     fill_created(req, row);
 }
 
@@ -116,7 +121,7 @@ static void create_topics(struct request *req)
         row->Name = body->Topics.at[i].Name;
         if (named_twice(body, i)) {
             row->ErrorCode = INVALID_REQUEST;
-            row->ErrorMessage = STR("the request names this topic twice");
+            row->ErrorMessage = STR("Duplicate topic name.");
         } else {
             create_one(req, &body->Topics.at[i], row);
         }
@@ -135,7 +140,7 @@ static void delete_one(struct request *req, struct str name,
                        struct DeleteTopicsResponse_DeletableTopicResult *row)
 {
     struct err err;
-    if (!req->broker->config.delete_topics) {
+    if (!LIVE(req->broker, delete_topics)) {
         row->ErrorCode = DELETION_DISABLED;
         row->ErrorMessage = STR("delete.topic.enable is false");
     } else if (!topics_delete(req->broker, name, &err)) {
@@ -155,10 +160,16 @@ static void delete_topics(struct request *req)
     for (int32_t i = 0; i < count; i++) {
         struct DeleteTopicsResponse_DeletableTopicResult *row = &res->Responses.at[i];
         row->Name = structs ? body->Topics.at[i].Name : body->TopicNames.at[i];
-        if (structs && str_is_null(row->Name)) {
-            row->TopicId = body->Topics.at[i].TopicId;
-            row->Name = topics_name_of(req->broker, row->TopicId, &req->arena);
+        row->TopicId = structs ? body->Topics.at[i].TopicId : row->TopicId;
+        bool by_id = structs && !uuid_is_zero(row->TopicId);
+        if (by_id == !str_is_null(row->Name)) {
+            row->ErrorCode = INVALID_REQUEST;
+            row->ErrorMessage = by_id ? STR("You may not specify both topic name and topic id.")
+                                      : STR("Neither topic name nor id were specified.");
+            continue;
         }
+        if (by_id)
+            row->Name = topics_name_of(req->broker, row->TopicId, &req->arena);
         if (str_is_null(row->Name))
             row->ErrorCode = UNKNOWN_TOPIC_ID;
         else
@@ -174,6 +185,39 @@ void api_delete_topics(struct request *req)
 
 /* --- CreatePartitions --- */
 
+typedef struct CreatePartitionsRequest_CreatePartitionsTopic grow_asked;
+
+/* NULL when the assignments, if there are any, can be those of the new partitions. */
+static const char *assignments_fault(struct request *req, const grow_asked *asked)
+{
+    struct broker *broker = req->broker;
+    pthread_rwlock_rdlock(&broker->topics_lock);
+    struct topic_entry *entry = topics_entry(broker, asked->Name);
+    int32_t present = entry == NULL ? -1 : entry->partition_count;
+    pthread_rwlock_unlock(&broker->topics_lock);
+    if (asked->Assignments.len < 0 || present < 0 || asked->Count <= present)
+        return NULL; /* there are none, or growing has another fault */
+    if (asked->Assignments.len != asked->Count - present)
+        return str_printf(
+                   &req->arena,
+                   "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.",
+                   asked->Count - present, asked->Assignments.len)
+            .ptr;
+    for (int32_t i = 0; i < asked->Assignments.len; i++)
+        if (asked->Assignments.at[i].BrokerIds.len != 1 ||
+            asked->Assignments.at[i].BrokerIds.at[0] != NODE_ID)
+            return "partitions can only be assigned to node 1";
+    return NULL;
+}
+
+static bool grown_twice(const struct CreatePartitionsRequest *body, int32_t at)
+{
+    for (int32_t i = 0; i < body->Topics.len; i++)
+        if (i != at && str_eq(body->Topics.at[i].Name, body->Topics.at[at].Name))
+            return true;
+    return false;
+}
+
 static void create_partitions(struct request *req)
 {
     const struct CreatePartitionsRequest *body = req->body;
@@ -181,17 +225,17 @@ static void create_partitions(struct request *req)
     WIRE_ALLOC(&req->arena, res->Results, CreatePartitionsResponse_CreatePartitionsTopicResult,
                MAX(body->Topics.len, 0));
     for (int32_t i = 0; i < body->Topics.len; i++) {
-        const struct CreatePartitionsRequest_CreatePartitionsTopic *asked = &body->Topics.at[i];
+        const grow_asked *asked = &body->Topics.at[i];
         struct CreatePartitionsResponse_CreatePartitionsTopicResult *row = &res->Results.at[i];
         struct err err;
-        bool good = true;
+        const char *fault = assignments_fault(req, asked);
         row->Name = asked->Name;
-        for (int32_t j = 0; j < asked->Assignments.len && good; j++)
-            good = asked->Assignments.at[j].BrokerIds.len == 1 &&
-                   asked->Assignments.at[j].BrokerIds.at[0] == NODE_ID;
-        if (!good) {
+        if (grown_twice(body, i)) {
+            row->ErrorCode = INVALID_REQUEST;
+            row->ErrorMessage = STR("Duplicate topic name.");
+        } else if (fault != NULL) {
             row->ErrorCode = INVALID_ASSIGNMENT;
-            row->ErrorMessage = STR("partitions can only be assigned to node 1");
+            row->ErrorMessage = str_from(fault);
         } else if (!topics_grow(req->broker, asked->Name, asked->Count, body->ValidateOnly, &err)) {
             row->ErrorCode = error_code_of(&err);
             row->ErrorMessage = str_dup(str_from(err.text), &req->arena);

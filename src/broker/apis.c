@@ -20,25 +20,36 @@ const struct broker_api broker_apis[] = {
     {14, 0, 5, 0, api_sync_group},
     {15, 0, 6, 0, api_describe_groups},
     {16, 0, 5, 0, api_list_groups},
+    {17, 0, 1, 0, api_sasl_handshake},
     {18, 0, 4, 0, api_versions},
     {19, 2, 7, 2, api_create_topics},
     {20, 1, 6, 1, api_delete_topics},
     {22, 0, 5, 0, api_init_producer_id},
     {23, 2, 4, 2, api_offset_for_leader_epoch},
-    {32, 1, 4, 1, api_describe_configs},
-    {37, 0, 3, 0, api_create_partitions},
-    {42, 0, 2, 0, api_delete_groups},
-    {47, 0, 0, 0, api_offset_delete},
-    {60, 0, 2, 0, api_describe_cluster},
-    {68, 0, 1, 0, api_consumer_group_heartbeat},
-    {69, 0, 1, 0, api_consumer_group_describe},
-    {17, 0, 1, 0, api_sasl_handshake},
-    {36, 0, 2, 0, api_sasl_authenticate},
     {29, 1, 3, 1, api_describe_acls},
     {30, 1, 3, 1, api_create_acls},
     {31, 1, 3, 1, api_delete_acls},
+    {32, 1, 4, 1, api_describe_configs},
+    {33, 0, 2, 0, api_alter_configs},
+    {34, 1, 2, 1, api_alter_replica_log_dirs},
+    {35, 1, 5, 1, api_describe_log_dirs},
+    {36, 0, 2, 0, api_sasl_authenticate},
+    {37, 0, 3, 0, api_create_partitions},
+    {42, 0, 2, 0, api_delete_groups},
+    {43, 0, 2, 0, api_elect_leaders},
+    {44, 0, 1, 0, api_incremental_alter_configs},
+    {45, 0, 1, 0, api_alter_partition_reassignments},
+    {46, 0, 0, 0, api_list_partition_reassignments},
+    {47, 0, 0, 0, api_offset_delete},
     {50, 0, 0, 0, api_describe_user_scram_credentials},
     {51, 0, 0, 0, api_alter_user_scram_credentials},
+    {55, 0, 2, 0, api_describe_quorum},
+    {57, 0, 2, 0, api_update_features},
+    {60, 0, 2, 0, api_describe_cluster},
+    {68, 0, 1, 0, api_consumer_group_heartbeat},
+    {69, 0, 1, 0, api_consumer_group_describe},
+    {74, 0, 1, 0, api_list_config_resources},
+    {75, 0, 0, 0, api_describe_topic_partitions},
 };
 
 const size_t broker_api_count = COUNT_OF(broker_apis);
@@ -82,11 +93,27 @@ const struct broker_right broker_rights[] = {
     {31, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
     {32, ACL_TOPIC, ACL_DESCRIBE_CONFIGS, NO_TOPIC, "of a topic"},
     {32, ACL_CLUSTER, ACL_DESCRIBE_CONFIGS, NO_CLUSTER, "of the broker"},
+    {32, ACL_GROUP, ACL_DESCRIBE_CONFIGS, NO_GROUP, "of a group"},
+    {33, ACL_TOPIC, ACL_ALTER_CONFIGS, NO_TOPIC, "of a topic"},
+    {33, ACL_CLUSTER, ACL_ALTER_CONFIGS, NO_CLUSTER, "of the broker"},
+    {33, ACL_GROUP, ACL_ALTER_CONFIGS, NO_GROUP, "of a group"},
+    {34, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
+    {35, ACL_CLUSTER, ACL_DESCRIBE, NO_CLUSTER, ""},
     {37, ACL_TOPIC, ACL_ALTER, NO_TOPIC, ""},
     {42, ACL_GROUP, ACL_DELETE, NO_GROUP, ""},
+    {43, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
+    {44, ACL_TOPIC, ACL_ALTER_CONFIGS, NO_TOPIC, "of a topic"},
+    {44, ACL_CLUSTER, ACL_ALTER_CONFIGS, NO_CLUSTER, "of the broker"},
+    {44, ACL_GROUP, ACL_ALTER_CONFIGS, NO_GROUP, "of a group"},
+    {45, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
+    {46, ACL_CLUSTER, ACL_DESCRIBE, NO_CLUSTER, ""},
     {50, ACL_CLUSTER, ACL_DESCRIBE, NO_CLUSTER, ""},
     {51, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
+    {55, ACL_CLUSTER, ACL_DESCRIBE, NO_CLUSTER, ""},
+    {57, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
     {60, ACL_CLUSTER, ACL_DESCRIBE, NO_CLUSTER, ""},
+    {74, ACL_CLUSTER, ACL_DESCRIBE_CONFIGS, NO_CLUSTER, ""},
+    {75, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "a list of all leaves the others out"},
 };
 
 const size_t broker_right_count = COUNT_OF(broker_rights);
@@ -111,7 +138,8 @@ struct broker_feature {
 };
 
 static const struct broker_feature features[] = {
-    {"group.version", 0, 1, 1}, /* KIP-848: consumer groups of the new protocol */
+    {"metadata.version", 7, 30, 30}, /* 4.3: what tools take the cluster for */
+    {"group.version", 0, 1, 1},      /* KIP-848: consumer groups of the new protocol */
 };
 
 /* Clients before 4.0 cannot read a feature whose smallest level is 0: version 3 does not list it. */
@@ -131,6 +159,56 @@ static void fill_features(struct ApiVersionsResponse *res, int16_t version, stru
             res->FinalizedFeatures.at[res->FinalizedFeatures.len++] =
                 (struct ApiVersionsResponse_FinalizedFeatureKey){name, features[i].level, features[i].level};
     }
+}
+
+/* NULL when the update changes nothing; anything else is refused. */
+static const char *update_fault(struct request *req,
+                                const struct UpdateFeaturesRequest_FeatureUpdateKey *update)
+{
+    for (size_t i = 0; i < COUNT_OF(features); i++) {
+        if (!str_eq_cstr(update->Feature, features[i].name))
+            continue;
+        if (update->MaxVersionLevel == features[i].level)
+            return NULL;
+        return str_printf(
+                   &req->arena,
+                   "The update failed for all features since the following feature had an error: Invalid "
+                   "update version %d for feature %s. Its level is %d and part of this program.",
+                   update->MaxVersionLevel, features[i].name, features[i].level)
+            .ptr;
+    }
+    return str_printf(&req->arena,
+                      "The update failed for all features since the following feature had an error: Invalid "
+                      "update version %d for feature %.*s. Local controller 1 does not support this feature.",
+                      update->MaxVersionLevel, STR_ARG(update->Feature))
+        .ptr;
+}
+
+void api_update_features(struct request *req)
+{
+    enum { INVALID_UPDATE_VERSION = 95, ROWS_UNTIL = 1 };
+    const struct UpdateFeaturesRequest *body = req->body;
+    struct UpdateFeaturesResponse *res = req->res;
+    const char *fault = NULL;
+    res->ErrorCode = request_denied_cluster(req, ACL_ALTER);
+    if (res->ErrorCode != 0) {
+        request_reply(req);
+        return;
+    }
+    for (int32_t i = 0; i < body->FeatureUpdates.len && fault == NULL; i++)
+        fault = update_fault(req, &body->FeatureUpdates.at[i]);
+    res->ErrorMessage = str_from(fault);
+    if (fault != NULL) {
+        res->ErrorCode = INVALID_UPDATE_VERSION;
+    } else if (req->version <= ROWS_UNTIL) {
+        WIRE_ALLOC(&req->arena, res->Results, UpdateFeaturesResponse_UpdatableFeatureResult,
+                   MAX(body->FeatureUpdates.len, 0));
+        for (int32_t i = 0; i < body->FeatureUpdates.len; i++) {
+            res->Results.at[i].Feature = body->FeatureUpdates.at[i].Feature;
+            res->Results.at[i].ErrorMessage = STR_NULL;
+        }
+    }
+    request_reply(req);
 }
 
 static void fill_versions(struct ApiVersionsResponse *res, int16_t version, struct arena *arena)

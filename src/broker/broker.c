@@ -130,7 +130,7 @@ static void on_retention_timer(struct loop_timer *timer)
     struct broker *broker = LIST_ENTRY(timer, struct broker, retention_timer);
     if (!atomic_exchange(&broker->retaining, true))
         pool_submit(broker->admin_pool, housekeep, broker, NULL, NULL);
-    loop_timer_start(timer, broker->config.retention_check_interval_ms);
+    loop_timer_start(timer, LIVE(broker, retention_check_interval_ms));
 }
 
 static void start_timers(struct loop_call *call)
@@ -138,7 +138,7 @@ static void start_timers(struct loop_call *call)
     struct broker *broker = LIST_ENTRY(call, struct broker, start_call);
     if (broker->config.durability == BROKER_OS)
         loop_timer_start(&broker->sync_timer, OS_SYNC_MS);
-    loop_timer_start(&broker->retention_timer, broker->config.retention_check_interval_ms);
+    loop_timer_start(&broker->retention_timer, LIVE(broker, retention_check_interval_ms));
 }
 
 static void stop_timers(struct loop_call *call)
@@ -149,6 +149,7 @@ static void stop_timers(struct loop_call *call)
     loop_timer_stop(&broker->retention_timer);
     loop_timer_stop(&broker->group_timer);
     loop_call_cancel(net_loop(broker->net, 0), &broker->group_call);
+    loop_call_cancel(net_loop(broker->net, 0), &broker->settings_call);
     pthread_mutex_lock(&broker->timers_lock);
     broker->timers_off = true;
     pthread_cond_signal(&broker->timers_cond);
@@ -165,6 +166,8 @@ static void copy_config(struct broker *broker, const struct broker_config *confi
     broker->config.kafka_advertise = str_dup(config->kafka_advertise, &broker->arena);
     broker->config.consumer_assignors = str_dup(config->consumer_assignors, &broker->arena);
     broker->config.listener_protocols = str_dup(config->listener_protocols, &broker->arena);
+    broker->given_config = broker->config;
+    broker_config_init(&broker->default_config);
 }
 
 static void init_locks(struct broker *broker)
@@ -211,6 +214,7 @@ static bool start_threads(struct broker *broker, struct err *err)
     loop_timer_init(&broker->sync_timer, loop, on_sync_timer);
     loop_timer_init(&broker->retention_timer, loop, on_retention_timer);
     groups_init_clock(broker);
+    settings_init(broker);
     loop_call_init(&broker->start_call, start_timers);
     loop_call_init(&broker->stop_call, stop_timers);
     broker->sync_pool = pool_new("sync", (int)broker->config.sync_threads);
@@ -226,6 +230,7 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     broker->io = io;
     broker->own_metrics = metrics == NULL ? metric_registry_new() : NULL;
     broker->metrics = metrics == NULL ? broker->own_metrics : metrics;
+    atomic_init(&broker->refused_said_ms, INT64_MIN / 2); /* the first one is said */
     copy_config(broker, config);
     init_locks(broker);
     bool good = open_directory(broker, err) && start_threads(broker, err) && topics_open(broker, err) &&

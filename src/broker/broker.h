@@ -60,6 +60,9 @@ struct broker_config {
     int64_t request_bytes_max;                /* socket.request.max.bytes: one request frame */
     int64_t fetch_bytes_max;                  /* fetch.max.bytes: one fetch response */
     int64_t connections_max;                  /* max.connections */
+    int64_t connections_per_ip_max;           /* max.connections.per.ip */
+    int64_t connection_rate_max;              /* max.connection.creation.rate: new ones a second */
+    int64_t fetch_sessions_max;               /* max.incremental.fetch.session.cache.slots */
     int64_t connections_idle_ms_max;          /* connections.max.idle.ms */
     int64_t group_initial_rebalance_delay_ms; /* group.initial.rebalance.delay.ms */
     int64_t group_session_timeout_ms_min;     /* group.min.session.timeout.ms */

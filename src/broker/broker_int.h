@@ -39,7 +39,12 @@
 #define TXN_TOPIC      "__transaction_state"
 #define SECURITY_TOPIC "__cluster_security"
 
+#define NODE_NAME "1" /* NODE_ID as the name of a config resource */
+
 enum { NODE_ID = 1, BROKER_API_KEYS = 96 };
+
+/* An option that may change while the broker runs (`live` in its table; settings.c). */
+#define LIVE(broker, member) __atomic_load_n(&(broker)->config.member, __ATOMIC_RELAXED)
 
 /* --- partitions (partition.c) --- */
 
@@ -69,7 +74,70 @@ struct partition *partition_open(struct broker *broker, struct str topic, int32_
 /* The config of a topic's logs: what is set on it, else the broker's. */
 struct log_config log_config_of(const struct broker *broker, const struct topic *topic);
 
-/* The value in force of a topic config and where it comes from (Kafka's numbers: 1 topic, 4 broker, 5 default). */
+/* Takes the config for what comes. */
+void partition_configure(struct partition *part, const struct log_config *config);
+
+/* --- settings (settings.c) --- */
+
+/* Where a config's value comes from, as DescribeConfigs numbers it. */
+enum config_source {
+    SOURCE_TOPIC = 1,
+    SOURCE_DYNAMIC_BROKER = 2,
+    SOURCE_DYNAMIC_DEFAULT = 3,
+    SOURCE_STATIC = 4,
+    SOURCE_DEFAULT = 5,
+    SOURCE_LOGGER = 6,
+    SOURCE_GROUP = 8,
+};
+
+struct config_value {
+    struct str value;
+    int8_t source; /* enum config_source */
+};
+
+enum { CONFIG_CHAIN_MAX = 4 };
+
+/* The values of a broker config from the one in force to the default; unused entries have a null value. `init`: Kafka's default,
+ * of names that are no options. Under the lock of the topics' state. */
+void broker_config_chain(const struct broker *broker, struct str name, struct str init,
+                         struct config_value chain[CONFIG_CHAIN_MAX], struct arena *arena);
+
+struct conf_option;
+const struct conf_option *broker_option_find(struct str name);
+
+/* The option's value in a config, in the form that Kafka's tools read: durations and sizes are plain numbers. */
+struct str broker_option_text(const struct conf_option *option, const struct broker_config *config,
+                              struct arena *arena);
+
+/* A name that DescribeConfigs shows as a fact of this node (broker/facts.def): it cannot be changed. */
+bool broker_fact_is(struct str name);
+
+/* The topic config whose default is this broker config, or -1. */
+int topic_config_by_synonym(struct str name);
+
+/* Configs of groups. */
+struct group_config_def {
+    const char *name;
+    int8_t type; /* as DescribeConfigs numbers it */
+    const char *init, *doc;
+};
+extern const struct group_config_def group_config_defs[];
+extern const size_t group_config_count;
+
+void settings_init(struct broker *broker);
+
+/* Brings the settings of the state into force; after replay and after changes. */
+void settings_take(struct broker *broker);
+
+/* Change settings, durable and in force when they return. Blocking: on the admin pool. `req` has everything but the time
+ * and (of resources) the check. */
+bool settings_alter(struct broker *broker, struct resource_alter *req, struct err *err);
+bool topics_alter(struct broker *broker, struct topic_alter *req, struct err *err);
+
+/* With replication.factor.clamp, min.insync.replicas above 1 counts as 1 too: what is set is what is in force. */
+struct str topic_setting_clamped(const struct broker *broker, struct str name, struct str value);
+
+/* The value in force of a topic config and where it comes from. Under the lock of the topics' state. */
 struct str topic_config_value(const struct broker *broker, const struct topic *topic, int config,
                               int8_t *source, struct arena *arena);
 
@@ -130,6 +198,9 @@ struct topic_entry *topics_entry_by_id(struct broker *broker, struct uuid id);
 struct partition *topics_partition(struct broker *broker, struct str topic, int32_t id);
 struct str topics_name_of(struct broker *broker, struct uuid id, struct arena *arena);
 
+/* Gives the logs of a topic, or of all (null), the configs that are in force now. Under admin_lock. */
+void topics_configure(struct broker *broker, struct str name);
+
 /* Calls fn for every partition, with a reference held. */
 void topics_each_partition(struct broker *broker, void (*fn)(struct partition *part, void *arg), void *arg);
 
@@ -179,8 +250,9 @@ bool txns_refill_ids(struct broker *broker, struct err *err);
 void broker_close_files(struct broker *broker);
 
 struct broker {
-    struct broker_config config;
-    struct arena arena; /* texts of config and addresses */
+    struct broker_config config;                       /* in force; live options change (LIVE) */
+    struct broker_config given_config, default_config; /* as started, as nobody has set anything */
+    struct arena arena;                                /* texts of config and addresses */
     struct io *io;
     struct metric_registry *metrics;
     struct metric_registry *own_metrics; /* when the caller has none */
@@ -237,7 +309,7 @@ struct broker {
     struct metric *logins, *failed_logins, *refusals;
 
     struct loop_timer sync_timer, retention_timer; /* housekeeping; on network thread 0 */
-    struct loop_call start_call, stop_call;
+    struct loop_call start_call, stop_call, settings_call;
     pthread_mutex_t timers_lock;
     pthread_cond_t timers_cond;
     bool timers_off;
@@ -246,6 +318,8 @@ struct broker {
     atomic_bool closing_files; /* a job that closes some is queued or running */
 
     struct metric *request_meters[BROKER_API_KEYS]; /* requests by API key */
+    struct metric *refused_meter;                   /* requests that could not be read */
+    atomic_llong refused_said_ms, refused_unsaid;   /* the last log line about them, those since */
 };
 
 /* --- requests (conn.c, apis.c) --- */
@@ -265,6 +339,9 @@ extern const struct conn_class kafka_conn_class; /* conn.c; its argument is the 
 
 /* Opens all listeners of the config. */
 bool kafka_listen(struct broker *broker, struct err *err);
+
+/* Brings the limits of connections into force; before the listeners are there, those of the whole. */
+void kafka_listeners_limit(struct broker *broker);
 
 /* --- who a connection is (login.c) --- */
 
@@ -422,6 +499,17 @@ void api_create_partitions(struct request *req);
 void api_init_producer_id(struct request *req);
 void api_offset_for_leader_epoch(struct request *req);
 void api_describe_configs(struct request *req);
+void api_alter_configs(struct request *req);
+void api_incremental_alter_configs(struct request *req);
+void api_list_config_resources(struct request *req);
+void api_describe_topic_partitions(struct request *req);
+void api_describe_log_dirs(struct request *req);
+void api_alter_replica_log_dirs(struct request *req);
+void api_elect_leaders(struct request *req);
+void api_alter_partition_reassignments(struct request *req);
+void api_list_partition_reassignments(struct request *req);
+void api_describe_quorum(struct request *req);
+void api_update_features(struct request *req);
 void api_describe_cluster(struct request *req);
 void api_sasl_handshake(struct request *req);
 void api_sasl_authenticate(struct request *req);

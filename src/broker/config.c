@@ -1,13 +1,23 @@
-/* config.c - the broker's options, and how topic configs become configs of logs. */
+/* config.c - the broker's options, and how topic configs become configs of logs.
+ *
+ *   topic's setting, else the broker's (settings.c: dynamic, default of the cluster, option, Kafka's default)
+ *       -> log_config_of -> log_open, log_set_config
+ */
 #include "broker/broker_int.h"
 #include "conf/conf.h"
 
 static const char *const durability_words[] = {"fsync", "os", NULL};
 static const char *const migration_words[] = {"disabled", "upgrade", "downgrade", "bidirectional", NULL};
 
+/* An option that is read once, and one that may change while the broker runs (read by LIVE). */
 #define OPT(name, type, init, low, high, member, text)                                                      \
     {                                                                                                       \
         name, type, init, .min = (low), .max = (high), .doc = (text), CONF_AT(struct broker_config, member) \
+    }
+#define LIVE_OPT(name, type, init, low, high, member, text)                         \
+    {                                                                               \
+        name, type, init, .min = (low), .max = (high), .doc = (text), .live = true, \
+                          CONF_AT(struct broker_config, member)                     \
     }
 
 enum { I32_MAX = INT32_MAX };
@@ -32,34 +42,41 @@ static const struct conf_option options[] = {
      CONF_AT(struct broker_config, durability)},
     OPT("num.network.threads", CONF_INT, "2", 1, 64, net_threads, "Threads that serve connections."),
     OPT("num.sync.threads", CONF_INT, "2", 1, 64, sync_threads, "Threads that sync partitions."),
-    OPT("num.partitions", CONF_INT, "1", 1, TOPIC_PARTITIONS_MAX, num_partitions,
-        "Partitions of topics that are created without a count."),
-    OPT("auto.create.topics.enable", CONF_BOOL, "true", 0, 0, auto_create_topics,
-        "A metadata request for an unknown topic creates it."),
-    OPT("delete.topic.enable", CONF_BOOL, "true", 0, 0, delete_topics, "Clients may delete topics."),
-    OPT("replication.factor.clamp", CONF_BOOL, "false", 0, 0, clamp_replication_factor,
-        "A replication factor above 1 counts as 1 instead of being refused."),
-    OPT("log.retention.ms", CONF_DURATION_MS, "7d", -1, INT64_MAX, retention_ms,
-        "Time that records are kept; -1: for ever. Topics: retention.ms."),
-    OPT("log.retention.bytes", CONF_SIZE, "-1", -1, INT64_MAX, retention_bytes,
-        "Bytes kept of a partition; -1: all. Topics: retention.bytes."),
-    OPT("log.retention.check.interval.ms", CONF_DURATION_MS, "5m", 100, INT64_MAX,
-        retention_check_interval_ms, "How often retention is looked after."),
-    OPT("log.segment.bytes", CONF_SIZE, "1GiB", 1024, I32_MAX, segment_bytes,
-        "Largest segment file. Topics: segment.bytes."),
+    LIVE_OPT("num.partitions", CONF_INT, "1", 1, TOPIC_PARTITIONS_MAX, num_partitions,
+             "Partitions of topics that are created without a count."),
+    LIVE_OPT("auto.create.topics.enable", CONF_BOOL, "true", 0, 0, auto_create_topics,
+             "A metadata request for an unknown topic creates it."),
+    LIVE_OPT("delete.topic.enable", CONF_BOOL, "true", 0, 0, delete_topics, "Clients may delete topics."),
+    LIVE_OPT("replication.factor.clamp", CONF_BOOL, "false", 0, 0, clamp_replication_factor,
+             "A replication factor above 1 counts as 1 instead of being refused."),
+    LIVE_OPT("log.retention.ms", CONF_DURATION_MS, "7d", -1, INT64_MAX, retention_ms,
+             "Time that records are kept; -1: for ever. Topics: retention.ms."),
+    LIVE_OPT("log.retention.bytes", CONF_SIZE, "-1", -1, INT64_MAX, retention_bytes,
+             "Bytes kept of a partition; -1: all. Topics: retention.bytes."),
+    LIVE_OPT("log.retention.check.interval.ms", CONF_DURATION_MS, "5m", 100, INT64_MAX,
+             retention_check_interval_ms, "How often retention is looked after."),
+    LIVE_OPT("log.segment.bytes", CONF_SIZE, "1GiB", 1024, I32_MAX, segment_bytes,
+             "Largest segment file. Topics: segment.bytes."),
     OPT("log.files.max", CONF_INT, "2000", 100, I32_MAX, open_files_max,
         "Segment files held open. More are closed as soon as they are durable, and opened again when they "
         "are needed: the other "
         "descriptors of the process are for connections."),
-    OPT("log.roll.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, segment_ms,
-        "Age at which a new segment is begun. Topics: segment.ms."),
-    OPT("message.max.bytes", CONF_SIZE, "1048588", 1024, 100 << 20, message_bytes_max,
-        "Largest record batch. Topics: max.message.bytes."),
-    OPT("socket.request.max.bytes", CONF_SIZE, "100MiB", 1024, I32_MAX, request_bytes_max,
-        "Largest request."),
-    OPT("fetch.max.bytes", CONF_SIZE, "55MiB", 1024, I32_MAX, fetch_bytes_max, "Largest fetch response."),
-    OPT("max.connections", CONF_INT, "20000", 1, 10000000, connections_max,
-        "Connections on the Kafka listener."),
+    LIVE_OPT("log.roll.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, segment_ms,
+             "Age at which a new segment is begun. Topics: segment.ms."),
+    LIVE_OPT("message.max.bytes", CONF_SIZE, "1048588", 1024, 100 << 20, message_bytes_max,
+             "Largest record batch. Topics: max.message.bytes."),
+    LIVE_OPT("socket.request.max.bytes", CONF_SIZE, "100MiB", 1024, I32_MAX, request_bytes_max,
+             "Largest request."),
+    LIVE_OPT("fetch.max.bytes", CONF_SIZE, "55MiB", 1024, I32_MAX, fetch_bytes_max,
+             "Largest fetch response."),
+    LIVE_OPT("max.connections", CONF_INT, "20000", 1, 10000000, connections_max,
+             "Connections on the Kafka listener."),
+    LIVE_OPT("max.connections.per.ip", CONF_INT, "2147483647", 1, I32_MAX, connections_per_ip_max,
+             "Connections from one address."),
+    LIVE_OPT("max.connection.creation.rate", CONF_INT, "2147483647", 1, I32_MAX, connection_rate_max,
+             "New connections a second; more wait to be accepted."),
+    LIVE_OPT("max.incremental.fetch.session.cache.slots", CONF_INT, "1000", 0, 100000, fetch_sessions_max,
+             "Fetch sessions that are kept (KIP-227); 0: none."),
     OPT("connections.max.idle.ms", CONF_DURATION_MS, "10m", 1000, INT64_MAX, connections_idle_ms_max,
         "Time after which an idle connection is closed."),
     OPT("group.initial.rebalance.delay.ms", CONF_DURATION_MS, "0", 0, 3600000,
@@ -109,38 +126,18 @@ void broker_config_init(struct broker_config *config)
     config->listener_protocols = STR("");
 }
 
-/* The broker's own value for a topic config, or a null slice. */
-static struct str broker_value(const struct broker *broker, int config, struct arena *arena)
-{
-    const struct broker_config *c = &broker->config;
-    switch (config) {
-    case TOPIC_RETENTION_MS:
-        return str_printf(arena, "%lld", (long long)c->retention_ms);
-    case TOPIC_RETENTION_BYTES:
-        return str_printf(arena, "%lld", (long long)c->retention_bytes);
-    case TOPIC_SEGMENT_BYTES:
-        return str_printf(arena, "%lld", (long long)c->segment_bytes);
-    case TOPIC_SEGMENT_MS:
-        return str_printf(arena, "%lld", (long long)c->segment_ms);
-    case TOPIC_MAX_MESSAGE_BYTES:
-        return str_printf(arena, "%lld", (long long)c->message_bytes_max);
-    default:
-        return STR_NULL;
-    }
-}
-
 struct str topic_config_value(const struct broker *broker, const struct topic *topic, int config,
                               int8_t *source, struct arena *arena)
 {
-    enum { SOURCE_TOPIC = 1, SOURCE_BROKER = 4, SOURCE_DEFAULT = 5 };
-    struct str init = str_from(topic_config_defs[config].init);
+    const struct topic_config_def *def = &topic_config_defs[config];
+    struct config_value chain[CONFIG_CHAIN_MAX];
     if (topic != NULL && !str_is_null(topic->settings[config])) {
         *source = SOURCE_TOPIC;
         return str_dup(topic->settings[config], arena);
     }
-    struct str value = broker_value(broker, config, arena);
-    *source = str_is_null(value) || str_eq(value, init) ? SOURCE_DEFAULT : SOURCE_BROKER;
-    return str_is_null(value) ? init : value;
+    broker_config_chain(broker, str_from(def->synonym), str_from(def->init), chain, arena);
+    *source = chain[0].source;
+    return chain[0].value;
 }
 
 static int64_t number(const struct broker *broker, const struct topic *topic, int config, struct arena *arena)
@@ -167,6 +164,7 @@ struct log_config log_config_of(const struct broker *broker, const struct topic 
 {
     struct arena arena = {0};
     struct log_config config = log_config_default();
+    replay_lock(broker->topics_replay); /* the broker's settings are part of that state */
     config.durability = broker->config.durability == BROKER_FSYNC ? LOG_FSYNC : LOG_OS;
     config.open_files = (atomic_int *)&broker->open_files;
     config.segment_bytes = (uint32_t)number(broker, topic, TOPIC_SEGMENT_BYTES, &arena);
@@ -180,6 +178,11 @@ struct log_config log_config_of(const struct broker *broker, const struct topic 
     config.append_time = has_word(broker, topic, TOPIC_TIMESTAMP_TYPE, STR("LogAppendTime"), &arena);
     config.timestamp_before_max_ms = number(broker, topic, TOPIC_TIMESTAMP_BEFORE_MAX_MS, &arena);
     config.timestamp_after_max_ms = number(broker, topic, TOPIC_TIMESTAMP_AFTER_MAX_MS, &arena);
+    replay_unlock(broker->topics_replay);
     arena_fini(&arena);
+    if (is_internal_topic(topic->name)) { /* the state decides what goes, by rewriting */
+        config.retention_on = false;
+        config.message_bytes_max = INT32_MAX;
+    }
     return config;
 }

@@ -306,10 +306,20 @@ static bool start_request(struct kafka_conn *kc, struct request *req, struct str
     return true;
 }
 
+/* A line a second: a flood of bad frames must not become a flood of lines. */
 static void refuse(struct kafka_conn *kc, const struct err *err)
 {
+    enum { COMPLAIN_MS = 1000 };
+    struct broker *broker = kc->broker;
     struct str peer = conn_peer(kc->conn);
-    log_warn("broker", "request_refused", "peer=%.*s cause=\"%s\"", STR_ARG(peer), err->text);
+    long long now_ms = clock_mono_ms(), said_ms = atomic_load(&broker->refused_said_ms);
+    metric_add(broker->refused_meter, 1);
+    if (now_ms - said_ms >= COMPLAIN_MS &&
+        atomic_compare_exchange_strong(&broker->refused_said_ms, &said_ms, now_ms))
+        log_warn("broker", "request_refused", "peer=%.*s unsaid=%lld cause=\"%s\"", STR_ARG(peer),
+                 atomic_exchange(&broker->refused_unsaid, 0), err->text);
+    else
+        atomic_fetch_add(&broker->refused_unsaid, 1);
     close_conn(kc, "malformed or unsupported request");
 }
 
@@ -353,9 +363,9 @@ static bool size_is_good(const struct kafka_conn *kc, uint32_t size, struct err 
             err, ERR_TOO_LARGE,
             "a request of %d bytes before authentication, sasl.server.max.receive.size is %" PRId64,
             (int32_t)size, auth_config_of(kc->broker->auth)->receive_bytes_max);
-    return size <= kc->broker->config.request_bytes_max ||
+    return size <= LIVE(kc->broker, request_bytes_max) ||
            err_set(err, ERR_TOO_LARGE, "a request of %d bytes, socket.request.max.bytes is %lld",
-                   (int32_t)size, (long long)kc->broker->config.request_bytes_max);
+                   (int32_t)size, (long long)LIVE(kc->broker, request_bytes_max));
 }
 
 /* Takes whole frames off the front; returns the bytes used. */

@@ -112,6 +112,21 @@ static void warn_if_open(const struct kafka_listener *listener)
                  STR_ARG(address));
 }
 
+/* max.connections is the broker's as a whole (net_limit). */
+static struct net_limits limits_of(const struct broker *broker)
+{
+    return (struct net_limits){.conn_max_per_host = LIVE(broker, connections_per_ip_max),
+                               .conn_rate_max = LIVE(broker, connection_rate_max)};
+}
+
+void kafka_listeners_limit(struct broker *broker)
+{
+    struct net_limits limits = limits_of(broker);
+    net_limit(broker->net, LIVE(broker, connections_max));
+    for (size_t i = 0; i < broker->listener_count; i++)
+        net_listener_limit(broker->listeners[i].net, &limits);
+}
+
 static bool open_listener(struct kafka_listener *listener, struct str entry, struct err *err)
 {
     struct broker *broker = listener->broker;
@@ -128,7 +143,7 @@ static bool open_listener(struct kafka_listener *listener, struct str entry, str
         return err_set(err, ERR_INVALID_CONFIG,
                        "listener %.*s speaks SASL: sasl.enabled.mechanisms must not be empty", STR_ARG(name));
     struct net_listen_options options = {
-        .conn_max = config->connections_max,
+        .limits = limits_of(broker),
         .idle_ms = config->connections_idle_ms_max,
         .tls = listener->tls ? config->tls : NULL,
         .handshake_ms = auth_config_of(broker->auth)->setup_ms_max,
@@ -168,6 +183,7 @@ bool kafka_listen(struct broker *broker, struct err *err)
         broker->request_meters[broker_apis[i].api_key] =
             metric_counter(broker->metrics, "rialto_kafka_requests_total", LABELS({"api", api->name}));
     }
+    broker->refused_meter = metric_counter(broker->metrics, "rialto_kafka_refused_requests_total", NO_LABELS);
     pthread_mutex_lock(&broker->address_lock);
     bool good = open_all(broker, err);
     pthread_mutex_unlock(&broker->address_lock);

@@ -16,14 +16,26 @@
  */
 #include "broker/broker_int.h"
 
+static struct log_config own_config(struct broker *broker, const struct log_config *config, bool fsync)
+{
+    struct log_config own = *config;
+    own.durability = fsync ? LOG_FSYNC : LOG_OS;
+    own.open_files = &broker->open_files;
+    return own;
+}
+
+void partition_configure(struct partition *part, const struct log_config *config)
+{
+    struct log_config own = own_config(part->broker, config, part->fsync);
+    log_set_config(part->log, &own);
+}
+
 struct partition *partition_open(struct broker *broker, struct str topic, int32_t id,
                                  const struct log_config *config, bool fsync, struct err *err)
 {
     struct arena arena = {0};
-    struct log_config own = *config;
-    own.durability = fsync ? LOG_FSYNC : LOG_OS;
+    struct log_config own = own_config(broker, config, fsync);
     own.settle_later = broker->settle_later;
-    own.open_files = &broker->open_files;
     struct str name = str_printf(&arena, "%.*s-%d", STR_ARG(topic), id);
     struct str dir = str_printf(&arena, "%.*s/log/%.*s", STR_ARG(broker->config.data_dir), STR_ARG(name));
     struct log *log = log_open(dir.ptr, name.ptr, &own, broker->io, err);

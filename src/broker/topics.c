@@ -121,10 +121,6 @@ static bool open_partitions(struct broker *broker, const struct topic *topic,
     struct log_config config = log_config_of(broker, topic);
     /* Decisions are the promise of transactions: they are synced whatever `durability` says of records. */
     bool fsync = broker->config.durability == BROKER_FSYNC || str_eq(topic->name, STR(TXN_TOPIC));
-    if (is_internal_topic(topic->name)) { /* the state decides what goes, by rewriting */
-        config.retention_on = false;
-        config.message_bytes_max = INT32_MAX;
-    }
     for (int32_t i = from; i < to; i++) {
         parts[i] = partition_open(broker, topic->name, i, &config, fsync, err);
         if (parts[i] == NULL) {
@@ -249,7 +245,7 @@ bool topics_create(struct broker *broker, struct topic_create_args *args, struct
     struct topic_create req = {
         .name = args->name,
         .partition_count =
-            args->partition_count == -1 ? (int32_t)broker->config.num_partitions : args->partition_count,
+            args->partition_count == -1 ? (int32_t)LIVE(broker, num_partitions) : args->partition_count,
         .settings = args->settings,
         .setting_count = args->setting_count,
         .now_ms = now_ms,
@@ -467,10 +463,11 @@ bool topics_open(struct broker *broker, struct err *err)
         good = broker->topics_log.part != NULL;
     }
     broker->topics = topics_new();
-    good = good &&
-           replay_open(&broker->topics_replay, &state_log_ops, &broker->topics_log, &topics_class,
-                       broker->topics, err) &&
-           remove_strays(broker, dir, err) && open_all(broker, err) &&
+    good = good && replay_open(&broker->topics_replay, &state_log_ops, &broker->topics_log, &topics_class,
+                               broker->topics, err);
+    if (good)
+        settings_take(broker);
+    good = good && remove_strays(broker, dir, err) && open_all(broker, err) &&
            make_internal(broker, STR(OFFSETS_TOPIC), err) && make_internal(broker, STR(TXN_TOPIC), err);
     arena_fini(&arena);
     return good;
@@ -487,6 +484,34 @@ void topics_close(struct broker *broker)
     topics_free(broker->topics);
     batch_builder_fini(&broker->topics_log.builder);
     broker_partition_unref(broker->topics_log.part);
+}
+
+static void configure_one(struct broker *broker, struct str name)
+{
+    struct arena arena = {0};
+    struct topic topic;
+    if (copy_topic(broker, name, &topic, &arena)) {
+        struct log_config config = log_config_of(broker, &topic);
+        for (int32_t i = 0; i < topic.partition_count; i++) {
+            struct partition *part = topics_partition(broker, name, i);
+            if (part != NULL)
+                partition_configure(part, &config);
+            broker_partition_unref(part);
+        }
+    }
+    arena_fini(&arena);
+}
+
+void topics_configure(struct broker *broker, struct str name)
+{
+    struct arena arena = {0};
+    size_t count = 0;
+    struct broker_topic *list = str_is_null(name) ? broker_topic_list(broker, &count, &arena) : NULL;
+    for (size_t i = 0; i < count; i++)
+        configure_one(broker, list[i].name);
+    if (!str_is_null(name))
+        configure_one(broker, name);
+    arena_fini(&arena);
 }
 
 /* --- the in-process door --- */

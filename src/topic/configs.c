@@ -1,6 +1,8 @@
 /* configs.c - the table of topic configs and the check of their values. */
 #include "topic/topic.h"
 
+#include <stdio.h>
+
 const struct topic_config_def topic_config_defs[TOPIC_CONFIG_COUNT] = {
 #define C(id, name, type, init, min, max, words, synonym, doc) \
     [TOPIC_##id] = {name, TOPIC_CONFIG_##type, init, min, max, words, synonym, doc},
@@ -26,6 +28,13 @@ static bool is_word(struct str word, const char *words)
     return false;
 }
 
+/* Kafka's words, which people know. */
+static bool invalid(const struct topic_config_def *def, struct str value, struct err *err, const char *why)
+{
+    return err_set(err, ERR_INVALID_CONFIG, "Invalid value %.*s for configuration %s: %s", STR_ARG(value),
+                   def->name, why);
+}
+
 static bool check_words(const struct topic_config_def *def, struct str value, struct err *err)
 {
     struct str rest = value, part;
@@ -34,8 +43,9 @@ static bool check_words(const struct topic_config_def *def, struct str value, st
         return true;
     while (list ? str_split(&rest, ',', &part) : (part = rest, !str_is_null(rest))) {
         if (!is_word(str_trim(part), def->words))
-            return err_set(err, ERR_INVALID_CONFIG, "%s is '%.*s': allowed is %s%s", def->name,
-                           STR_ARG(value), list ? "a list of " : "", def->words);
+            return err_set(err, ERR_INVALID_CONFIG,
+                           "Invalid value %.*s for configuration %s: String must be one of: %s",
+                           STR_ARG(value), def->name, def->words);
         if (!list)
             break;
     }
@@ -45,15 +55,24 @@ static bool check_words(const struct topic_config_def *def, struct str value, st
 static bool check_number(const struct topic_config_def *def, struct str value, struct err *err)
 {
     double number = 0;
-    int64_t whole;
-    bool parsed =
-        def->type == TOPIC_CONFIG_DOUBLE ? str_to_double(value, &number) : str_to_i64(value, &whole);
-    if (parsed && def->type != TOPIC_CONFIG_DOUBLE)
+    int64_t whole = 0;
+    char why[96];
+    bool is_double = def->type == TOPIC_CONFIG_DOUBLE;
+    bool parsed = is_double ? str_to_double(value, &number) : str_to_i64(value, &whole);
+    bool too_long = def->type == TOPIC_CONFIG_INT && (whole > INT32_MAX || whole < INT32_MIN);
+    if (!parsed || too_long)
+        return invalid(def, value, err,
+                       is_double                        ? "Not a number of type DOUBLE"
+                       : def->type == TOPIC_CONFIG_LONG ? "Not a number of type LONG"
+                                                        : "Not a number of type INT");
+    if (!is_double)
         number = (double)whole;
-    if (!parsed || number < def->min || number > def->max)
-        return err_set(err, ERR_INVALID_CONFIG, "%s is '%.*s': a number from %.15g to %.15g is wanted",
-                       def->name, STR_ARG(value), def->min, def->max);
-    return true;
+    if (number >= def->min && number <= def->max)
+        return true;
+    bool low = number < def->min;
+    snprintf(why, sizeof why, "Value must be %s %.15g", low ? "at least" : "no more than",
+             low ? def->min : def->max);
+    return invalid(def, value, err, why);
 }
 
 bool topic_config_check(int config, struct str value, struct err *err)
@@ -69,8 +88,7 @@ bool topic_config_check(int config, struct str value, struct err *err)
     case TOPIC_CONFIG_BOOL:
         if (str_eq_nocase(value, STR("true")) || str_eq_nocase(value, STR("false")))
             return true;
-        return err_set(err, ERR_INVALID_CONFIG, "%s is '%.*s': true or false is wanted", def->name,
-                       STR_ARG(value));
+        return invalid(def, value, err, "Expected value to be either true or false");
     case TOPIC_CONFIG_STRING:
     case TOPIC_CONFIG_LIST:
         return check_words(def, value, err);

@@ -3,12 +3,7 @@
  * A topic is written as a whole by every change, so applying a record is replacing a topic. Applying allocates a new
  * `struct topic` and frees the old one: pointers from topics_find live until the lock is given back.
  */
-#include "topic/topic.h"
-
-struct topics {
-    struct map by_name; /* name -> struct topic */
-    struct map by_id;   /* 16 bytes -> struct topic */
-};
+#include "topic/topic_int.h"
 
 enum { TOPIC_NAME_MAX = 249 };
 
@@ -34,6 +29,7 @@ void topics_free(struct topics *topics)
         topic_free(topic);
     map_fini(&topics->by_name);
     map_fini(&topics->by_id);
+    resources_free(topics);
     free(topics);
 }
 
@@ -101,16 +97,13 @@ static struct topic *topic_from_value(struct str name, const struct TopicValue *
     return topic;
 }
 
-static bool apply(void *state, const struct replay_record *rec, struct err *err)
+static bool topic_apply(struct topics *topics, struct str key_bytes, const struct replay_record *rec,
+                        struct err *err)
 {
-    struct topics *topics = state;
     struct arena arena = {0};
     struct TopicKey key;
     struct TopicValue value;
-    if (rec->key.len < 2 || load_be16(rec->key.ptr) != 0)
-        return err_set(err, ERR_CORRUPT, "key of %zu bytes is not a topic's", rec->key.len);
-    bool good =
-        wire_decode(&TopicKey_message, 0, str_sub(rec->key, 2, rec->key.len), &key, NULL, &arena, err);
+    bool good = wire_decode(&TopicKey_message, 0, key_bytes, &key, NULL, &arena, err);
     if (good && !str_is_null(rec->value))
         good = wire_decode_value(&TopicValue_message, rec->value, &value, &arena, err);
     if (good) {
@@ -125,9 +118,24 @@ static bool apply(void *state, const struct replay_record *rec, struct err *err)
     return good;
 }
 
+static bool apply(void *state, const struct replay_record *rec, struct err *err)
+{
+    int type = rec->key.len < 2 ? -1 : load_be16(rec->key.ptr);
+    struct str key = str_sub(rec->key, 2, rec->key.len);
+    switch (type) {
+    case KEY_TOPIC:
+        return topic_apply(state, key, rec, err);
+    case KEY_RESOURCE:
+        return resource_apply(state, key, rec->value, err);
+    default:
+        return err_set(err, ERR_CORRUPT, "key of %zu bytes is neither a topic's nor a resource's",
+                       rec->key.len);
+    }
+}
+
 /* --- records --- */
 
-static void add_record(const struct topic *topic, bool deleted, int64_t now_ms, struct replay_records *out)
+void topic_add_record(const struct topic *topic, bool deleted, int64_t now_ms, struct replay_records *out)
 {
     struct buf key = {0}, bytes = {0};
     struct TopicValue value = {.TopicId = topic->id,
@@ -151,7 +159,8 @@ static void snapshot(void *state, struct replay_records *out)
 {
     size_t pos = 0;
     for (const struct topic *topic; (topic = topics_next(state, &pos)) != NULL;)
-        add_record(topic, false, topic->created_ms, out);
+        topic_add_record(topic, false, topic->created_ms, out);
+    resources_snapshot(state, out);
 }
 
 const struct replay_class topics_class = {.name = "topics", .apply = apply, .snapshot = snapshot};
@@ -225,7 +234,7 @@ bool topics_decide_create(void *state, void *request, struct replay_records *out
         !take_settings(&topic, req, err))
         return false;
     if (!req->check_only)
-        add_record(&topic, false, req->now_ms, out);
+        topic_add_record(&topic, false, req->now_ms, out);
     return true;
 }
 
@@ -243,7 +252,7 @@ bool topics_decide_delete(void *state, void *request, struct replay_records *out
     const struct topic *topic = find_or_fail(state, req->name, err);
     if (topic == NULL)
         return false;
-    add_record(topic, true, req->now_ms, out);
+    topic_add_record(topic, true, req->now_ms, out);
     return true;
 }
 
@@ -260,6 +269,6 @@ bool topics_decide_grow(void *state, void *request, struct replay_records *out, 
     struct topic larger = *topic;
     larger.partition_count = req->partition_count;
     if (!req->check_only)
-        add_record(&larger, false, req->now_ms, out);
+        topic_add_record(&larger, false, req->now_ms, out);
     return true;
 }

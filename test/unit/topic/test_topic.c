@@ -42,7 +42,8 @@ static void test_configs(void **state)
         {"compression.type", "gzip",
          false}, /* would need recompression, which is not there: refused, not ignored */
         {"min.insync.replicas", "2", false},
-        {"unclean.leader.election.enable", "true", true},
+        {"unclean.leader.election.enable", "false", true},
+        {"unclean.leader.election.enable", "true", false}, /* the one replica always leads */
         {"unclean.leader.election.enable", "yes", false},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -120,12 +121,149 @@ static void test_state(void **state)
     topics_free(three);
 }
 
+/* The value after an operation on what is set, or "null", or "error". */
+static void check_op(int op, const char *value, const char *present, const char *in_force, bool is_list,
+                     const char *wanted)
+{
+    struct arena arena = {0};
+    struct err err;
+    struct str out;
+    struct setting_op setting = {STR("a"), op, str_from(value), str_from(in_force), is_list};
+    bool good = setting_apply(&setting, str_from(present), is_list, &out, &arena, &err);
+    const char *got = !good ? "error" : str_is_null(out) ? "null" : str_cstr(out, &arena);
+    assert_string_equal(got, wanted);
+    arena_fini(&arena);
+}
+
+static void test_setting_ops(void **state)
+{
+    check_op(SETTING_SET, "5", NULL, NULL, false, "5");
+    check_op(SETTING_SET, NULL, "5", NULL, false, "error");
+    check_op(SETTING_DELETE, NULL, "5", NULL, false, "null");
+    check_op(SETTING_APPEND, "5", NULL, "4", false, "error");
+    check_op(SETTING_APPEND, "compact", NULL, "delete", true, "delete,compact");
+    check_op(SETTING_APPEND, "compact", "compact", "delete", true, "compact");
+    check_op(SETTING_APPEND, "b, c", "a,b", NULL, true, "a,b,c");
+    check_op(SETTING_SUBTRACT, "delete", "delete, compact", NULL, true, "compact");
+    check_op(SETTING_SUBTRACT, "x", NULL, "a,b", true, "a,b");
+    check_op(SETTING_SUBTRACT, "a", NULL, "a", true, "");
+    check_op(9, "a", NULL, NULL, true, "error");
+}
+
+static void test_alter_topic(void **state)
+{
+    struct topics *one = topics_new(), *two = topics_new();
+    enum err_code code;
+    struct topic_create create = {.name = STR("t"), .partition_count = 1, .id = {{1}}};
+    assert_true(run(topics_decide_create, &create, one, two, &code));
+    struct setting_op ops[] = {{STR("retention.ms"), SETTING_SET, STR("7"), STR_NULL, false},
+                               {STR("cleanup.policy"), SETTING_APPEND, STR("compact"), STR("delete"), true}};
+    struct topic_alter alter = {.name = STR("t"), .ops = ops, .op_count = 2};
+    assert_true(run(topics_decide_alter, &alter, one, two, &code));
+    const struct topic *topic = topics_find(two, STR("t"));
+    assert_true(str_eq(topic->settings[TOPIC_RETENTION_MS], STR("7")));
+    assert_true(str_eq(topic->settings[TOPIC_CLEANUP_POLICY], STR("delete,compact")));
+    ops[1] = (struct setting_op){STR("segment.ms"), SETTING_SET, STR("x"), STR_NULL, false}; /* all or none */
+    ops[0].value = STR("8");
+    assert_false(run(topics_decide_alter, &alter, one, two, &code));
+    assert_int_equal(code, ERR_INVALID_CONFIG);
+    assert_true(str_eq(topics_find(two, STR("t"))->settings[TOPIC_RETENTION_MS], STR("7")));
+    ops[1].name = STR("retention.ms");
+    assert_false(run(topics_decide_alter, &alter, one, two, &code));
+    assert_int_equal(code, ERR_INVALID_REQUEST); /* a name twice */
+    alter.op_count = 1;
+    alter.check_only = true;
+    assert_true(run(topics_decide_alter, &alter, one, two, &code));
+    assert_true(str_eq(topics_find(two, STR("t"))->settings[TOPIC_RETENTION_MS], STR("7")));
+    alter.check_only = false;
+    alter.replace = true; /* what is not named goes back to its default */
+    assert_true(run(topics_decide_alter, &alter, one, two, &code));
+    topic = topics_find(two, STR("t"));
+    assert_true(str_eq(topic->settings[TOPIC_RETENTION_MS], STR("8")));
+    assert_true(str_is_null(topic->settings[TOPIC_CLEANUP_POLICY]));
+    alter.name = STR("nowhere");
+    assert_false(run(topics_decide_alter, &alter, one, two, &code));
+    assert_int_equal(code, ERR_UNKNOWN_TOPIC);
+    topics_free(one);
+    topics_free(two);
+}
+
+static bool refuse_nine(void *arg, struct str name, struct str value, struct err *err)
+{
+    return !str_eq(value, STR("9")) || err_set(err, ERR_INVALID_CONFIG, "nine");
+}
+
+static void test_resources(void **state)
+{
+    struct topics *one = topics_new(), *two = topics_new();
+    enum err_code code;
+    struct setting_op ops[] = {{STR("a"), SETTING_SET, STR("1"), STR_NULL, false},
+                               {STR("b"), SETTING_SET, STR("2"), STR_NULL, false}};
+    struct resource_alter alter = {.type = RESOURCE_BROKER, .name = STR("1"), .ops = ops, .op_count = 2};
+    alter.check = refuse_nine;
+    assert_true(run(resources_decide_alter, &alter, one, two, &code));
+    alter.name = STR("");
+    alter.op_count = 1;
+    ops[0].value = STR("3");
+    assert_true(run(resources_decide_alter, &alter, one, two, &code));
+    alter.type = RESOURCE_GROUP; /* another resource of the same name */
+    ops[0].value = STR("4");
+    assert_true(run(resources_decide_alter, &alter, one, two, &code));
+    const struct resource *node = topics_resource(two, RESOURCE_BROKER, STR("1"));
+    assert_true(str_eq(resource_setting(node, STR("a")), STR("1")));
+    assert_true(str_eq(resource_setting(node, STR("b")), STR("2")));
+    assert_true(str_is_null(resource_setting(node, STR("c"))));
+    assert_true(str_eq(resource_setting(topics_resource(two, RESOURCE_BROKER, STR("")), STR("a")), STR("3")));
+    assert_true(str_eq(resource_setting(topics_resource(two, RESOURCE_GROUP, STR("")), STR("a")), STR("4")));
+    ops[0].value = STR("9");
+    assert_false(run(resources_decide_alter, &alter, one, two, &code));
+    assert_int_equal(code, ERR_INVALID_CONFIG);
+
+    struct replay_records snapshot = {0}; /* brings the same state back */
+    struct topics *three = topics_new();
+    topics_class.snapshot(two, &snapshot);
+    assert_int_equal(snapshot.list.len, 3);
+    for (size_t i = 0; i < snapshot.list.len; i++)
+        assert_true(topics_class.apply(three, &snapshot.list.at[i], NULL));
+    node = topics_resource(three, RESOURCE_BROKER, STR("1"));
+    assert_true(str_eq(resource_setting(node, STR("b")), STR("2")));
+    vec_fini(&snapshot.list);
+    arena_fini(&snapshot.arena);
+    topics_free(three);
+
+    ops[0].op = SETTING_DELETE; /* the last setting takes the resource with it */
+    assert_true(run(resources_decide_alter, &alter, one, two, &code));
+    assert_null(topics_resource(two, RESOURCE_GROUP, STR("")));
+    topics_free(one);
+    topics_free(two);
+}
+
+static void test_damaged_records(void **state)
+{
+    struct topics *topics = topics_new();
+    struct err err;
+    static const struct str keys[] = {STR_INIT(""),
+                                      STR_INIT("\0"),
+                                      STR_INIT("\0\7x"),
+                                      STR_INIT("\0\1"),
+                                      STR_INIT("\0\1\4\0\x09"
+                                               "a"),
+                                      STR_INIT("\0\0\0\x09"
+                                               "a")};
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        struct replay_record rec = {.key = keys[i], .value = STR("")};
+        assert_false(topics_class.apply(topics, &rec, &err));
+    }
+    topics_free(topics);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_configs),
-        cmocka_unit_test(test_state),
+        cmocka_unit_test(test_names),           cmocka_unit_test(test_configs),
+        cmocka_unit_test(test_state),           cmocka_unit_test(test_setting_ops),
+        cmocka_unit_test(test_alter_topic),     cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_damaged_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

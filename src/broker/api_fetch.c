@@ -1,29 +1,28 @@
 /* api_fetch.c - Fetch: answer at once when there is enough, else wait without polling.
  *
+ *   session? (fetch_session.c) --> the partitions to look at: all, or those where something has happened
  *   ready? --yes--> read slices --> answer (files by sendfile, small ones copied)
  *     |no
- *   watch every partition, start the timer (max wait)
+ *   watch the partitions, start the timer (max wait)
  *     watch fires (any thread) -> loop_post -> on the connection's thread: ready? -> answer, or wait on
  *
  * (F1) A fetch is ready when any partition has an error, or the readable bytes reach min_bytes; the timer answers with
  *      what is there.
  * (F2) Whole batches from the one that holds the offset. The first non-empty partition of a response gives at least one
  *      whole batch, whatever the limits; those after it keep to what is left.
- * (F3) Sessions are declined: a full fetch is answered with session id 0, which every client takes as "no sessions". A request
- *      that continues a session gets FETCH_SESSION_ID_NOT_FOUND.
- * (F4) A parked fetch holds references to its partitions and no slice. Watches are removed before its memory goes.
+ * (F3) A fetch without session has its partitions in the request (struct lone_part). An incremental one answers only
+ *      partitions with records, an error, or a high watermark or log start that the client does not know.
+ * (F4) A parked fetch holds references to its partitions, or its session, and no slice. Watches are removed, or the session told,
+ *      before its memory goes. A session is given back before the answer leaves: the next request may come at once.
  * (F5) A slice below COPY_BYTES is copied into the response: one write is cheaper than a write and a sendfile.
  */
-#include "broker/broker_int.h"
+#include "broker/fetch_int.h"
 
 enum {
     OFFSET_OUT_OF_RANGE = 1,
-    UNKNOWN_TOPIC = 3,
-    FETCH_SESSION_NOT_FOUND = 70,
     FENCED_EPOCH = 74,
     UNKNOWN_EPOCH = 75,
     UNSUPPORTED_CODEC = 76,
-    UNKNOWN_TOPIC_ID = 100,
 };
 
 enum { TOPIC_ID_VERSION = 13, ZSTD_VERSION = 10, COPY_BYTES = 16384 };
@@ -32,20 +31,18 @@ typedef struct FetchRequest_FetchPartition asked_partition;
 typedef struct FetchResponse_FetchableTopicResponse topic_row;
 typedef struct FetchResponse_PartitionData partition_row;
 
-struct fetch_part {
-    struct broker_watch watch;
+struct lone_part {
+    struct fetch_part fp;
     struct fetch *fetch;
-    struct partition *part; /* a reference; NULL: unknown */
-    const asked_partition *asked;
-    partition_row *row;
-    int16_t unknown; /* the error of a partition that is not there */
-    int16_t error;   /* found before anything is read */
+    struct broker_watch watch;
 };
 
 struct fetch {
     struct request *req;
-    struct fetch_part *parts;
-    size_t count;
+    struct fetch_session *session; /* taken; NULL: none */
+    bool full;
+    struct lone_part *lone; /* without session */
+    size_t lone_count;
     enum log_isolation isolation;
     int64_t min_bytes;
     bool parked;
@@ -57,7 +54,7 @@ struct fetch {
 
 static int16_t check_epoch(const struct fetch_part *fp)
 {
-    int32_t asked = fp->asked->CurrentLeaderEpoch, current = log_leader_epoch(fp->part->log);
+    int32_t asked = fp->leader_epoch, current = log_leader_epoch(fp->part->log);
     if (asked < 0 || asked == current)
         return 0;
     return asked < current ? FENCED_EPOCH : UNKNOWN_EPOCH;
@@ -71,39 +68,68 @@ static bool find_error(struct fetch_part *fp)
         return true;
     }
     fp->error = check_epoch(fp);
-    int64_t offset = fp->asked->FetchOffset;
     if (fp->error == 0 &&
-        (offset < log_start_offset(fp->part->log) || offset > log_end_offset(fp->part->log)))
+        (fp->offset < log_start_offset(fp->part->log) || fp->offset > log_end_offset(fp->part->log)))
         fp->error = OFFSET_OUT_OF_RANGE;
     return fp->error != 0;
+}
+
+/* Bytes that the partition could give; -1: it has an error. */
+static int64_t look(const struct fetch *fetch, struct fetch_part *fp)
+{
+    if (find_error(fp))
+        return -1;
+    int64_t readable = (int64_t)log_readable_bytes(fp->part->log, fp->offset, fetch->isolation);
+    return MIN(readable, MAX(fp->bytes_max, 1));
+}
+
+/* Has the client not been told of this yet? */
+static bool has_news(const struct session_part *sp)
+{
+    return sp->told_hw != log_high_watermark(sp->fp.part->log) ||
+           sp->told_start != log_start_offset(sp->fp.part->log);
+}
+
+/* Looks at the active parts; those with nothing to tell rest. */
+static bool is_session_ready(struct fetch *fetch)
+{
+    int64_t bytes = 0;
+    bool error = false;
+    session_collect(fetch->session);
+    list_each_safe (struct session_part, sp, &fetch->session->active, active_link) {
+        int64_t readable = look(fetch, &sp->fp);
+        error = error || readable < 0;
+        bytes += MAX(readable, 0);
+        if (readable == 0 && !fetch->full && !has_news(sp))
+            session_part_rest(sp);
+    }
+    return error || fetch->session->parts.len == 0 || bytes >= fetch->min_bytes;
 }
 
 static bool is_ready(struct fetch *fetch)
 {
     int64_t bytes = 0;
     bool error = false;
-    for (size_t i = 0; i < fetch->count; i++) {
-        struct fetch_part *fp = &fetch->parts[i];
-        if (find_error(fp)) {
-            error = true;
-            continue;
-        }
-        int64_t readable =
-            (int64_t)log_readable_bytes(fp->part->log, fp->asked->FetchOffset, fetch->isolation);
-        bytes += MIN(readable, MAX(fp->asked->PartitionMaxBytes, 1));
+    if (fetch->session != NULL)
+        return is_session_ready(fetch);
+    for (size_t i = 0; i < fetch->lone_count; i++) {
+        int64_t readable = look(fetch, &fetch->lone[i].fp);
+        error = error || readable < 0;
+        bytes += MAX(readable, 0);
     }
-    return error || fetch->count == 0 || bytes >= fetch->min_bytes;
+    return error || fetch->lone_count == 0 || bytes >= fetch->min_bytes;
 }
 
 /* --- answering --- */
 
-static void fill_aborted(struct fetch_part *fp, const struct log_slice *slice, struct arena *arena)
+static void fill_aborted(const struct fetch_part *fp, partition_row *row, const struct log_slice *slice,
+                         struct arena *arena)
 {
     struct log_aborted_list aborted = {0};
-    log_aborted_in(fp->part->log, fp->asked->FetchOffset, slice->lso, &aborted);
-    WIRE_ALLOC(arena, fp->row->AbortedTransactions, FetchResponse_AbortedTransaction, aborted.list.len);
+    log_aborted_in(fp->part->log, fp->offset, slice->lso, &aborted);
+    WIRE_ALLOC(arena, row->AbortedTransactions, FetchResponse_AbortedTransaction, aborted.list.len);
     for (size_t i = 0; i < aborted.list.len; i++)
-        fp->row->AbortedTransactions.at[i] =
+        row->AbortedTransactions.at[i] =
             (struct FetchResponse_AbortedTransaction){aborted.list.at[i].pid,
                                                       aborted.list.at[i].first_offset};
     vec_fini(&aborted.list);
@@ -125,69 +151,160 @@ static bool codec_fits(struct request *req, struct partition *part, const struct
 }
 
 /* Puts the slice into the row; takes it over. */
-static bool attach_slice(struct fetch_part *fp, struct log_slice *slice, struct arena *arena, struct err *err)
+static bool attach_slice(const struct fetch_part *fp, partition_row *row, struct log_slice *slice,
+                         struct arena *arena, struct err *err)
 {
     if (slice->len == 0) {
-        fp->row->Records.bytes = STR("");
+        row->Records.bytes = STR("");
         log_slice_release(slice);
         return true;
     }
     metric_add(fp->part->meters.fetched_bytes, (int64_t)slice->len);
     if (slice->len > COPY_BYTES) {
-        fp->row->Records.slice = mem_dup(slice, sizeof *slice); /* released by the connection */
-        fp->row->Records.slice_bytes = slice->len;
+        row->Records.slice = mem_dup(slice, sizeof *slice); /* released by the connection */
+        row->Records.slice_bytes = slice->len;
         return true;
     }
     struct buf bytes = {0};
     bool good = log_slice_read(fp->part->log, slice, &bytes, err);
     if (good)
-        fp->row->Records.bytes = str_dup(buf_str(&bytes), arena);
+        row->Records.bytes = str_dup(buf_str(&bytes), arena);
     buf_fini(&bytes);
     log_slice_release(slice);
     return good;
 }
 
-static void refuse(struct fetch_part *fp, int16_t code)
+static void refuse(partition_row *row, int16_t code)
 {
-    fp->row->ErrorCode = code;
-    fp->row->HighWatermark = -1;
-    fp->row->LastStableOffset = -1;
-    fp->row->LogStartOffset = -1;
-    fp->row->Records.bytes = STR("");
+    row->ErrorCode = code;
+    row->HighWatermark = -1;
+    row->LastStableOffset = -1;
+    row->LogStartOffset = -1;
+    row->Records.bytes = STR("");
 }
 
-/* Reads one partition within the bytes that are left. */
-static void read_part(struct fetch *fetch, struct fetch_part *fp, int64_t *bytes_left, bool *first)
+/* Reads one partition within the bytes that are left. Gives the bytes read. */
+static int64_t read_part(struct fetch *fetch, struct fetch_part *fp, partition_row *row, int64_t *bytes_left,
+                         bool *first)
 {
     struct arena *arena = &fetch->req->arena;
     struct log_slice slice = {0};
     struct err err;
-    int64_t limit = MAX(MIN((int64_t)fp->asked->PartitionMaxBytes, *bytes_left), 0);
-    if (!log_read(fp->part->log, fp->asked->FetchOffset, (size_t)limit, fetch->isolation, &slice, &err)) {
-        refuse(fp, err.code == ERR_OFFSET_OUT_OF_RANGE ? OFFSET_OUT_OF_RANGE : error_code_of(&err));
-        return;
+    int64_t limit = MAX(MIN((int64_t)fp->bytes_max, *bytes_left), 0);
+    if (!log_read(fp->part->log, fp->offset, (size_t)limit, fetch->isolation, &slice, &err)) {
+        refuse(row, err.code == ERR_OFFSET_OUT_OF_RANGE ? OFFSET_OUT_OF_RANGE : error_code_of(&err));
+        return 0;
     }
     if (!*first && (int64_t)slice.len > limit) /* F2 */
         slice.len = 0;
-    fp->row->HighWatermark = slice.hw;
-    fp->row->LastStableOffset = slice.lso;
-    fp->row->LogStartOffset = slice.start;
+    row->HighWatermark = slice.hw;
+    row->LastStableOffset = slice.lso;
+    row->LogStartOffset = slice.start;
     if (slice.len != 0 && !codec_fits(fetch->req, fp->part, &slice)) {
         log_slice_release(&slice);
-        refuse(fp, UNSUPPORTED_CODEC);
-        return;
+        refuse(row, UNSUPPORTED_CODEC);
+        return 0;
     }
     if (fetch->isolation == LOG_READ_COMMITTED)
-        fill_aborted(fp, &slice, arena);
+        fill_aborted(fp, row, &slice, arena);
     int64_t len = (int64_t)slice.len;
-    if (!attach_slice(fp, &slice, arena, &err)) {
+    if (!attach_slice(fp, row, &slice, arena, &err)) {
         log_warn("broker", "fetch_failed", "topic=%.*s partition=%d cause=\"%s\"", STR_ARG(fp->part->topic),
                  fp->part->id, err.text);
-        refuse(fp, error_code_of(&err));
-        return;
+        refuse(row, error_code_of(&err));
+        return 0;
     }
     *bytes_left -= len;
     *first = *first && len == 0;
+    return len;
+}
+
+static int64_t fill_row(struct fetch *fetch, struct fetch_part *fp, partition_row *row, int64_t *bytes_left,
+                        bool *first)
+{
+    wire_init(&WIRE_FetchResponse_PartitionData, row);
+    row->PartitionIndex = fp->id;
+    row->AbortedTransactions.len = fetch->isolation == LOG_READ_COMMITTED ? 0 : -1;
+    if (fp->error == 0)
+        return read_part(fetch, fp, row, bytes_left, first);
+    refuse(row, fp->error);
+    return 0;
+}
+
+/* The rows of an answer: partitions in one array, topics as pieces of it. */
+struct rows {
+    struct FetchResponse *res;
+    partition_row *parts;
+    size_t count;
+};
+
+static void rows_init(struct rows *rows, struct fetch *fetch, size_t count_max)
+{
+    struct arena *arena = &fetch->req->arena;
+    rows->res = fetch->req->res;
+    rows->count = 0;
+    rows->parts = arena_alloc(arena, count_max * sizeof *rows->parts);
+    WIRE_ALLOC(arena, rows->res->Responses, FetchResponse_FetchableTopicResponse, count_max);
+    rows->res->Responses.len = 0;
+}
+
+/* Takes the next row for the topic: into the last piece if it is the same topic. */
+static void rows_take(struct rows *rows, const struct fetch_topic *topic, struct arena *arena)
+{
+    topic_row *last =
+        rows->res->Responses.len == 0 ? NULL : &rows->res->Responses.at[rows->res->Responses.len - 1];
+    if (last == NULL || !str_eq(last->Topic, topic->name) || !uuid_eq(last->TopicId, topic->id)) {
+        last = &rows->res->Responses.at[rows->res->Responses.len++];
+        last->Topic = str_dup(topic->name, arena);
+        last->TopicId = topic->id;
+        last->Partitions.at = &rows->parts[rows->count];
+    }
+    last->Partitions.len++;
+    rows->count++;
+}
+
+static void answer_lone(struct fetch *fetch, int64_t *bytes_left)
+{
+    struct rows rows;
+    bool first = true;
+    rows_init(&rows, fetch, fetch->lone_count);
+    for (size_t i = 0; i < fetch->lone_count; i++) {
+        struct fetch_part *fp = &fetch->lone[i].fp;
+        fill_row(fetch, fp, &rows.parts[rows.count], bytes_left, &first);
+        rows_take(&rows, &fp->topic, &fetch->req->arena);
+    }
+}
+
+/* F3: takes the row if the client needs it. */
+static void answer_part(struct fetch *fetch, struct session_part *sp, struct rows *rows, int64_t *bytes_left,
+                        bool *first)
+{
+    partition_row *row = &rows->parts[rows->count];
+    int64_t len = fill_row(fetch, &sp->fp, row, bytes_left, first);
+    bool news = len > 0 || row->ErrorCode != 0 || row->HighWatermark != sp->told_hw ||
+                row->LogStartOffset != sp->told_start;
+    if (fetch->full || news) {
+        rows_take(rows, &sp->fp.topic, &fetch->req->arena);
+        sp->told_hw = row->HighWatermark;
+        sp->told_start = row->LogStartOffset;
+    }
+    if (len > 0) /* none starves */
+        session_part_last(sp);
+}
+
+static void answer_session(struct fetch *fetch, int64_t *bytes_left)
+{
+    struct fetch_session *session = fetch->session;
+    struct session_part **parts =
+        arena_array(&fetch->req->arena, struct session_part *, session->active_count);
+    struct rows rows;
+    size_t count = 0;
+    bool first = true;
+    list_each (struct session_part, sp, &session->active, active_link)
+        parts[count++] = sp;
+    rows_init(&rows, fetch, count);
+    for (size_t i = 0; i < count; i++)
+        answer_part(fetch, parts[i], &rows, bytes_left, &first);
 }
 
 static void unpark(struct fetch *fetch)
@@ -195,17 +312,21 @@ static void unpark(struct fetch *fetch)
     if (!fetch->parked)
         return;
     fetch->parked = false;
-    for (size_t i = 0; i < fetch->count; i++)
-        if (fetch->parts[i].part != NULL)
-            broker_partition_watch_remove(fetch->parts[i].part, &fetch->parts[i].watch);
+    if (fetch->session != NULL)
+        session_park(fetch->session, NULL);
+    for (size_t i = 0; i < fetch->lone_count; i++)
+        if (fetch->lone[i].fp.part != NULL)
+            broker_partition_watch_remove(fetch->lone[i].fp.part, &fetch->lone[i].watch);
     loop_timer_stop(&fetch->timer);
     loop_call_cancel(fetch->req->loop, &fetch->wake);
 }
 
-static void release_parts(struct fetch *fetch)
+static void release(struct fetch *fetch)
 {
-    for (size_t i = 0; i < fetch->count; i++)
-        broker_partition_unref(fetch->parts[i].part);
+    for (size_t i = 0; i < fetch->lone_count; i++)
+        broker_partition_unref(fetch->lone[i].fp.part);
+    if (fetch->session != NULL)
+        session_release(fetch->session);
 }
 
 static void answer(struct fetch *fetch)
@@ -213,26 +334,26 @@ static void answer(struct fetch *fetch)
     struct request *req = fetch->req;
     const struct FetchRequest *body = req->body;
     int64_t bytes_left = MIN((int64_t)MAX(body->MaxBytes, 0), LIVE(req->broker, fetch_bytes_max));
-    bool first = true;
     unpark(fetch);
-    for (size_t i = 0; i < fetch->count; i++) {
-        struct fetch_part *fp = &fetch->parts[i];
-        if (fp->error != 0)
-            refuse(fp, fp->error);
-        else
-            read_part(fetch, fp, &bytes_left, &first);
-    }
-    release_parts(fetch);
+    if (fetch->session != NULL)
+        answer_session(fetch, &bytes_left);
+    else
+        answer_lone(fetch, &bytes_left);
+    release(fetch);
     req->cancel = NULL;
     request_reply(req);
 }
 
 /* --- waiting --- */
 
+void fetch_wake(struct fetch *fetch)
+{
+    loop_post(fetch->req->loop, &fetch->wake);
+}
+
 static void on_watch(struct broker_watch *watch)
 {
-    struct fetch_part *fp = LIST_ENTRY(watch, struct fetch_part, watch);
-    loop_post(fp->fetch->req->loop, &fp->fetch->wake);
+    fetch_wake(LIST_ENTRY(watch, struct lone_part, watch)->fetch);
 }
 
 static void on_wake(struct loop_call *call)
@@ -254,7 +375,7 @@ static void cancel(struct request *req)
 {
     struct fetch *fetch = req->parked;
     unpark(fetch);
-    release_parts(fetch);
+    release(fetch);
 }
 
 static void park(struct fetch *fetch, int64_t wait_ms)
@@ -264,10 +385,12 @@ static void park(struct fetch *fetch, int64_t wait_ms)
     req->cancel = cancel;
     loop_call_init(&fetch->wake, on_wake);
     loop_timer_init(&fetch->timer, req->loop, on_timer);
-    for (size_t i = 0; i < fetch->count; i++) {
-        fetch->parts[i].watch.fn = on_watch;
-        fetch->parts[i].watch.events = BROKER_WATCH_VISIBLE;
-        broker_partition_watch_add(fetch->parts[i].part, &fetch->parts[i].watch);
+    if (fetch->session != NULL)
+        session_park(fetch->session, fetch);
+    for (size_t i = 0; i < fetch->lone_count; i++) {
+        fetch->lone[i].watch.fn = on_watch;
+        fetch->lone[i].watch.events = BROKER_WATCH_VISIBLE;
+        broker_partition_watch_add(fetch->lone[i].fp.part, &fetch->lone[i].watch);
     }
     loop_timer_start(&fetch->timer, wait_ms);
     if (is_ready(fetch)) /* something may have come between the first look and the watches */
@@ -284,32 +407,23 @@ static size_t count_partitions(const struct FetchRequest *body)
     return count;
 }
 
-/* Makes rows for all that was asked and looks the partitions up. */
+/* Looks up what was asked, of a fetch without session. */
 static void resolve(struct fetch *fetch)
 {
     struct request *req = fetch->req;
     const struct FetchRequest *body = req->body;
-    struct FetchResponse *res = req->res;
-    fetch->parts = arena_array(&req->arena, struct fetch_part, count_partitions(body));
-    WIRE_ALLOC(&req->arena, res->Responses, FetchResponse_FetchableTopicResponse, MAX(body->Topics.len, 0));
+    bool by_id = req->version >= TOPIC_ID_VERSION;
+    fetch->lone = arena_array(&req->arena, struct lone_part, count_partitions(body));
     for (int32_t i = 0; i < body->Topics.len; i++) {
         const struct FetchRequest_FetchTopic *asked = &body->Topics.at[i];
-        topic_row *row = &res->Responses.at[i];
-        bool by_id = req->version >= TOPIC_ID_VERSION;
-        struct str name = by_id ? topics_name_of(req->broker, asked->TopicId, &req->arena) : asked->Topic;
-        row->Topic = name;
-        row->TopicId = asked->TopicId;
-        WIRE_ALLOC(&req->arena, row->Partitions, FetchResponse_PartitionData, MAX(asked->Partitions.len, 0));
         for (int32_t j = 0; j < asked->Partitions.len; j++) {
-            struct fetch_part *fp = &fetch->parts[fetch->count++];
-            fp->fetch = fetch;
-            fp->asked = &asked->Partitions.at[j];
-            fp->row = &row->Partitions.at[j];
-            fp->row->PartitionIndex = fp->asked->Partition;
-            fp->row->AbortedTransactions.len = fetch->isolation == LOG_READ_COMMITTED ? 0 : -1;
-            fp->unknown = by_id && str_is_null(name) ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC;
-            list_init(&fp->watch.link);
-            fp->part = str_is_null(name) ? NULL : topics_partition(req->broker, name, fp->asked->Partition);
+            struct lone_part *lone = &fetch->lone[fetch->lone_count++];
+            lone->fetch = fetch;
+            lone->fp.topic = by_id ? (struct fetch_topic){STR_NULL, asked->TopicId}
+                                   : (struct fetch_topic){asked->Topic, {{0}}};
+            fetch_part_set(&lone->fp, &asked->Partitions.at[j]);
+            fetch_part_resolve(req->broker, &lone->fp);
+            list_init(&lone->watch.link);
         }
     }
 }
@@ -318,17 +432,22 @@ void api_fetch(struct request *req)
 {
     const struct FetchRequest *body = req->body;
     struct FetchResponse *res = req->res;
-    if (body->SessionId != 0 && body->SessionEpoch > 0) { /* F3 */
-        res->ErrorCode = FETCH_SESSION_NOT_FOUND;
+    struct session_use use = session_take(req);
+    if (use.error != 0) {
+        res->ErrorCode = use.error;
         request_reply(req);
         return;
     }
     struct fetch *fetch = arena_new(&req->arena, struct fetch);
     fetch->req = req;
+    fetch->session = use.session;
+    fetch->full = use.full;
     fetch->isolation = body->IsolationLevel == 1 ? LOG_READ_COMMITTED : LOG_UP_TO_HW;
     fetch->min_bytes = MAX(body->MinBytes, 0);
+    res->SessionId = use.id;
     req->parked = fetch;
-    resolve(fetch);
+    if (fetch->session == NULL)
+        resolve(fetch);
     if (is_ready(fetch) || body->MaxWaitMs <= 0)
         answer(fetch);
     else

@@ -233,6 +233,7 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     atomic_init(&broker->refused_said_ms, INT64_MIN / 2); /* the first one is said */
     copy_config(broker, config);
     init_locks(broker);
+    sessions_open(broker);
     bool good = open_directory(broker, err) && start_threads(broker, err) && topics_open(broker, err) &&
                 groups_open(broker, err) && txns_open(broker, err) && security_open(broker, err);
     if (good) {
@@ -274,6 +275,7 @@ void broker_stop(struct broker *broker)
     if (broker->net != NULL)
         net_free(broker->net);
     security_close(broker);
+    sessions_close(broker);
     txns_close(broker);
     groups_close(broker);
     topics_close(broker);

@@ -196,6 +196,8 @@ struct topic_entry *topics_entry_by_id(struct broker *broker, struct uuid id);
 
 /* A reference, or NULL. By name, or by id when the name is null (then *name is set, in the arena). */
 struct partition *topics_partition(struct broker *broker, struct str topic, int32_t id);
+/* By id; *known: there is such a topic. */
+struct partition *topics_partition_by_id(struct broker *broker, struct uuid topic, int32_t id, bool *known);
 struct str topics_name_of(struct broker *broker, struct uuid id, struct arena *arena);
 
 /* Gives the logs of a topic, or of all (null), the configs that are in force now. Under admin_lock. */
@@ -244,6 +246,14 @@ void txns_close(struct broker *broker);
 bool txns_take_id(struct broker *broker, int64_t *pid);
 bool txns_refill_ids(struct broker *broker, struct err *err);
 
+/* --- fetch sessions (fetch_session.c) --- */
+
+void sessions_open(struct broker *broker);
+void sessions_close(struct broker *broker);
+
+/* Lets go of the partitions of deleted topics. */
+void sessions_topic_deleted(struct broker *broker);
+
 /* --- the broker --- */
 
 /* More segment files are open than log.files.max: closes those that are durable and not being read, soon. Any thread. */
@@ -290,6 +300,8 @@ struct broker {
     atomic_llong group_armed_ms; /* when group_timer fires; INT64_MAX: it does not run */
     struct loop_call group_call;
     struct group_effects tick_effects;
+
+    struct fetch_sessions *fetch_sessions;
 
     struct txns *txns;
     struct replay *txns_replay;

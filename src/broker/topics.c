@@ -55,6 +55,18 @@ struct partition *topics_partition(struct broker *broker, struct str topic, int3
     return part;
 }
 
+struct partition *topics_partition_by_id(struct broker *broker, struct uuid topic, int32_t id, bool *known)
+{
+    struct partition *part = NULL;
+    pthread_rwlock_rdlock(&broker->topics_lock);
+    struct topic_entry *entry = topics_entry_by_id(broker, topic);
+    *known = entry != NULL;
+    if (entry != NULL && id >= 0 && id < entry->partition_count)
+        part = broker_partition_ref(entry->parts[id]);
+    pthread_rwlock_unlock(&broker->topics_lock);
+    return part;
+}
+
 struct str topics_name_of(struct broker *broker, struct uuid id, struct arena *arena)
 {
     pthread_rwlock_rdlock(&broker->topics_lock);
@@ -300,6 +312,7 @@ bool topics_delete(struct broker *broker, struct str name, struct err *err)
     if (good) {
         log_info("broker", "topic_deleted", "topic=%.*s", STR_ARG(name));
         groups_topic_deleted(broker, name);
+        sessions_topic_deleted(broker);
         tell_topic_watches(broker);
     }
     return good;

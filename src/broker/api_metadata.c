@@ -216,6 +216,7 @@ static void fill_page_topic(const struct topic_entry *entry, int32_t from, int32
         part->LeaderEpoch = log_leader_epoch(entry->parts[i]->log);
         part->ReplicaNodes.at = part->IsrNodes.at = (int32_t *)self;
         part->ReplicaNodes.len = part->IsrNodes.len = 1;
+        part->EligibleLeaderReplicas.len = part->LastKnownElr.len = 0; /* Java clients cannot take null */
     }
 }
 

@@ -1,6 +1,11 @@
 /* api_topics.c - CreateTopics, DeleteTopics, CreatePartitions, DescribeConfigs. Changes run on the admin pool, in order. */
 #include "broker/broker_int.h"
 
+/* Versions from which a client knows THROTTLING_QUOTA_EXCEEDED. */
+enum { STRICT_CREATE = 6, STRICT_DELETE = 5, STRICT_GROW = 3 };
+
+static const struct str throttled_text = STR_INIT("The throttling quota has been exceeded.");
+
 enum {
     UNKNOWN_TOPIC = 3,
     INVALID_REPLICATION = 38,
@@ -90,6 +95,13 @@ static void create_one(struct request *req, const create_asked *asked, create_ro
     row->ErrorCode = check_create(req, asked, &row->ErrorMessage);
     if (row->ErrorCode != 0)
         return;
+    int64_t partitions =
+        args.partition_count == -1 ? LIVE(req->broker, num_partitions) : args.partition_count;
+    if (!body->validateOnly && !request_may_mutate(req, STRICT_CREATE, MAX(partitions, 1))) {
+        row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
+        row->ErrorMessage = throttled_text;
+        return;
+    }
     if (!topics_create(req->broker, &args, &err)) {
         row->ErrorCode = error_code_of(&err);
         row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
@@ -136,6 +148,15 @@ void api_create_topics(struct request *req)
 
 /* --- DeleteTopics --- */
 
+static int32_t partition_count_of(struct broker *broker, struct str name)
+{
+    pthread_rwlock_rdlock(&broker->topics_lock);
+    struct topic_entry *entry = topics_entry(broker, name);
+    int32_t count = entry == NULL ? 0 : entry->partition_count;
+    pthread_rwlock_unlock(&broker->topics_lock);
+    return count;
+}
+
 static void delete_one(struct request *req, struct str name,
                        struct DeleteTopicsResponse_DeletableTopicResult *row)
 {
@@ -143,6 +164,9 @@ static void delete_one(struct request *req, struct str name,
     if (!LIVE(req->broker, delete_topics)) {
         row->ErrorCode = DELETION_DISABLED;
         row->ErrorMessage = STR("delete.topic.enable is false");
+    } else if (!request_may_mutate(req, STRICT_DELETE, partition_count_of(req->broker, name))) {
+        row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
+        row->ErrorMessage = throttled_text;
     } else if (!topics_delete(req->broker, name, &err)) {
         row->ErrorCode = error_code_of(&err);
         row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
@@ -190,12 +214,8 @@ typedef struct CreatePartitionsRequest_CreatePartitionsTopic grow_asked;
 /* NULL when the assignments, if there are any, can be those of the new partitions. */
 static const char *assignments_fault(struct request *req, const grow_asked *asked)
 {
-    struct broker *broker = req->broker;
-    pthread_rwlock_rdlock(&broker->topics_lock);
-    struct topic_entry *entry = topics_entry(broker, asked->Name);
-    int32_t present = entry == NULL ? -1 : entry->partition_count;
-    pthread_rwlock_unlock(&broker->topics_lock);
-    if (asked->Assignments.len < 0 || present < 0 || asked->Count <= present)
+    int32_t present = partition_count_of(req->broker, asked->Name);
+    if (asked->Assignments.len < 0 || present == 0 || asked->Count <= present)
         return NULL; /* there are none, or growing has another fault */
     if (asked->Assignments.len != asked->Count - present)
         return str_printf(
@@ -208,6 +228,12 @@ static const char *assignments_fault(struct request *req, const grow_asked *aske
             asked->Assignments.at[i].BrokerIds.at[0] != NODE_ID)
             return "partitions can only be assigned to node 1";
     return NULL;
+}
+
+static int32_t added_by(struct request *req, const grow_asked *asked)
+{
+    int32_t present = partition_count_of(req->broker, asked->Name);
+    return present == 0 ? 0 : MAX(MIN(asked->Count, TOPIC_PARTITIONS_MAX) - present, 0);
 }
 
 static bool grown_twice(const struct CreatePartitionsRequest *body, int32_t at)
@@ -236,6 +262,9 @@ static void create_partitions(struct request *req)
         } else if (fault != NULL) {
             row->ErrorCode = INVALID_ASSIGNMENT;
             row->ErrorMessage = str_from(fault);
+        } else if (!body->ValidateOnly && !request_may_mutate(req, STRICT_GROW, added_by(req, asked))) {
+            row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
+            row->ErrorMessage = throttled_text;
         } else if (!topics_grow(req->broker, asked->Name, asked->Count, body->ValidateOnly, &err)) {
             row->ErrorCode = error_code_of(&err);
             row->ErrorMessage = str_dup(str_from(err.text), &req->arena);

@@ -234,6 +234,7 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     copy_config(broker, config);
     init_locks(broker);
     sessions_open(broker);
+    quotas_open(broker);
     bool good = open_directory(broker, err) && start_threads(broker, err) && topics_open(broker, err) &&
                 groups_open(broker, err) && txns_open(broker, err) && security_open(broker, err);
     if (good) {
@@ -276,6 +277,7 @@ void broker_stop(struct broker *broker)
         net_free(broker->net);
     security_close(broker);
     sessions_close(broker);
+    quotas_close(broker);
     txns_close(broker);
     groups_close(broker);
     topics_close(broker);

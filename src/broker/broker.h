@@ -63,6 +63,8 @@ struct broker_config {
     int64_t connections_per_ip_max;           /* max.connections.per.ip */
     int64_t connection_rate_max;              /* max.connection.creation.rate: new ones a second */
     int64_t fetch_sessions_max;               /* max.incremental.fetch.session.cache.slots */
+    int64_t quota_windows;                    /* quota.window.num */
+    int64_t quota_window_s;                   /* quota.window.size.seconds */
     int64_t connections_idle_ms_max;          /* connections.max.idle.ms */
     int64_t group_initial_rebalance_delay_ms; /* group.initial.rebalance.delay.ms */
     int64_t group_session_timeout_ms_min;     /* group.min.session.timeout.ms */

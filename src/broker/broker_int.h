@@ -254,6 +254,34 @@ void sessions_close(struct broker *broker);
 /* Lets go of the partitions of deleted topics. */
 void sessions_topic_deleted(struct broker *broker);
 
+/* --- client quotas (quotas.c) --- */
+
+enum quota_kind { QUOTA_PRODUCE, QUOTA_FETCH, QUOTA_REQUEST, QUOTA_MUTATION, QUOTA_CONNECTION, QUOTA_KINDS };
+
+struct client_quotas;
+
+void quotas_open(struct broker *broker);
+void quotas_close(struct broker *broker);
+
+/* The quotas of the state are others now. Under admin_lock, or at the start. */
+void quotas_changed(struct broker *broker);
+
+/* Is any quota set? */
+bool quotas_on(const struct broker *broker);
+
+/* What a connection of this user and client id is charged to: `own` (taken) if it still says so, or a new one; NULL: no quotas. */
+struct client_quotas *quotas_current(struct broker *broker, struct client_quotas *own, struct str user,
+                                     struct str client);
+struct client_quotas *client_quotas_ref(struct client_quotas *own); /* NULL stays NULL */
+void client_quotas_unref(struct client_quotas *own);
+
+/* Charges bytes, seconds of a thread, or partitions that are made and deleted; the time in ms that the connection is not to be read.
+ * Amount 0 only asks. */
+int64_t client_quotas_charge(struct client_quotas *own, enum quota_kind kind, double amount);
+
+/* For net_listen: why a connection from this address is refused, or NULL. */
+const char *quotas_admit(void *kafka_listener, struct str host);
+
 /* --- the broker --- */
 
 /* More segment files are open than log.files.max: closes those that are durable and not being read, soon. Any thread. */
@@ -302,6 +330,7 @@ struct broker {
     struct group_effects tick_effects;
 
     struct fetch_sessions *fetch_sessions;
+    struct quotas *quotas;
 
     struct txns *txns;
     struct replay *txns_replay;
@@ -392,8 +421,10 @@ struct request {
     struct str client_id, peer;            /* in the arena */
     const struct kafka_listener *listener; /* that it came in on */
     struct auth_who who;                   /* whose it is; in the arena, or literals */
-    const void *body;                      /* decoded request */
-    void *res;                             /* response struct, at its defaults */
+    struct client_quotas *quotas;          /* a reference, or NULL */
+    int64_t throttle_ms; /* told in the answer; the connection is not read for as long after it */
+    const void *body;    /* decoded request */
+    void *res;           /* response struct, at its defaults */
     struct arena arena;
     struct wire_out out; /* the encoded response */
     bool done, no_reply;
@@ -432,6 +463,11 @@ void request_deliver(struct request *req);
 /* Ends a request that has no answer (acks=0), or closes the connection. */
 void request_no_reply(struct request *req);
 void request_close(struct request *req, const char *why);
+
+/* Charges `partitions` that are made or deleted. False: the quota is used up and the version knows the error for it
+ * (THROTTLING_QUOTA_EXCEEDED); older ones are throttled only. */
+bool request_may_mutate(struct request *req, int16_t strict_version, int64_t partitions);
+enum { THROTTLING_QUOTA_EXCEEDED = 89 };
 
 /* Runs fn(req) on the admin pool; fn answers. */
 void request_on_pool(struct request *req, void (*fn)(struct request *req));
@@ -522,6 +558,8 @@ void api_alter_partition_reassignments(struct request *req);
 void api_list_partition_reassignments(struct request *req);
 void api_describe_quorum(struct request *req);
 void api_update_features(struct request *req);
+void api_describe_client_quotas(struct request *req);
+void api_alter_client_quotas(struct request *req);
 void api_describe_cluster(struct request *req);
 void api_sasl_handshake(struct request *req);
 void api_sasl_authenticate(struct request *req);

@@ -10,6 +10,7 @@
  *      no connection.
  * (K3) Reading pauses above PENDING_MAX requests, so a client that pipelines without end is bounded.
  * (K4) A frame that cannot be read is logged and ends its connection, nothing else.
+ * (K5) A throttled answer leaves at once and tells the time; the connection is not read for as long after it.
  */
 #include "broker/broker_int.h"
 
@@ -28,7 +29,11 @@ struct kafka_conn {
     size_t free_count;
     const struct kafka_listener *listener;
     struct login login;
+    bool muted;                     /* K5 */
     bool paused, closing, flushing; /* paused: conn_pause was called */
+    struct loop_timer mute;
+    struct client_quotas *quotas; /* of the last request's client id; NULL: there are none */
+    int64_t run_us;               /* since when a request runs whose time is not charged yet; 0: none */
 };
 
 static void release_slice(void *arg)
@@ -50,6 +55,7 @@ static void request_free(struct request *req)
 {
     if (req->fini != NULL)
         req->fini(req);
+    client_quotas_unref(req->quotas);
     arena_fini(&req->arena);
     wire_out_fini(&req->out);
     free(req);
@@ -99,12 +105,57 @@ static void give_back(struct kafka_conn *kc, struct request *req)
     }
     struct arena arena = req->arena;
     struct wire_out out = req->out;
+    client_quotas_unref(req->quotas);
     *req = (struct request){.arena = arena, .out = out};
     arena_reset(&req->arena);
     buf_clear(&req->out.buf);
     vec_clear(&req->out.cuts);
     list_push_back(&kc->free_requests, &req->link);
     kc->free_count++;
+}
+
+/* --- throttling --- */
+
+/* Charges the time that a request of this connection has taken so far. */
+static int64_t charge_run(struct kafka_conn *kc)
+{
+    if (kc->run_us == 0)
+        return 0;
+    int64_t now_us = clock_mono_us(), ran_us = now_us - kc->run_us;
+    kc->run_us = now_us;
+    return client_quotas_charge(kc->quotas, QUOTA_REQUEST, (double)ran_us / 1e6);
+}
+
+/* What the answer, of `bytes`, has to tell. The quotas of produce and of changes are charged when they come. */
+static int64_t throttle_of(struct request *req, size_t bytes)
+{
+    enum { KEY_PRODUCE = 0, KEY_FETCH = 1 };
+    int64_t ms = client_quotas_charge(req->quotas, QUOTA_MUTATION, 0);
+    if (req->api->api_key == KEY_FETCH)
+        ms = MAX(ms, client_quotas_charge(req->quotas, QUOTA_FETCH, (double)bytes));
+    if (req->api->api_key == KEY_PRODUCE)
+        ms = MAX(ms, client_quotas_charge(req->quotas, QUOTA_PRODUCE, 0));
+    int64_t run_ms = loop_is_mine(req->loop) && req->kc != NULL && req->kc->run_us != 0
+                         ? charge_run(req->kc)
+                         : client_quotas_charge(req->quotas, QUOTA_REQUEST, 0);
+    return MAX(ms, run_ms);
+}
+
+/* Almost every answer has the field. */
+static void tell_throttle(const struct request *req, void *res)
+{
+    const struct wire_struct *type = req->api->response->body;
+    for (size_t i = 0; i < type->field_count; i++)
+        if (strcmp(type->fields[i].name, "ThrottleTimeMs") == 0)
+            *(int32_t *)((char *)res + type->fields[i].at) = (int32_t)req->throttle_ms;
+}
+
+bool request_may_mutate(struct request *req, int16_t strict_version, int64_t partitions)
+{
+    if (client_quotas_charge(req->quotas, QUOTA_MUTATION, 0) > 0 && req->version >= strict_version)
+        return false;
+    ignore(client_quotas_charge(req->quotas, QUOTA_MUTATION, (double)partitions), "told in the answer");
+    return true;
 }
 
 /* --- answers --- */
@@ -141,10 +192,10 @@ static void close_conn(struct kafka_conn *kc, const char *why)
 
 static bool is_held(const struct kafka_conn *kc)
 {
-    return kc->login.phase == LOGIN_BUSY || kc->login.phase == LOGIN_FAILED;
+    return kc->muted || kc->login.phase == LOGIN_BUSY || kc->login.phase == LOGIN_FAILED;
 }
 
-/* K3; and while it is found out who it is, nothing else is looked at. */
+/* K3, K5; and while it is found out who it is, nothing else is looked at. */
 static void pause_or_resume(struct kafka_conn *kc)
 {
     size_t limit = kc->paused ? PENDING_MAX / 2 : PENDING_MAX;
@@ -156,6 +207,20 @@ static void pause_or_resume(struct kafka_conn *kc)
         conn_pause(kc->conn);
     else
         conn_resume(kc->conn);
+}
+
+static void on_mute_over(struct loop_timer *timer)
+{
+    struct kafka_conn *kc = LIST_ENTRY(timer, struct kafka_conn, mute);
+    kc->muted = false;
+    pause_or_resume(kc);
+    conn_hold_idle(kc->conn, kc->pending != 0);
+}
+
+static void mute(struct kafka_conn *kc, int64_t ms)
+{
+    kc->muted = true;
+    loop_timer_start(&kc->mute, ms);
 }
 
 struct login *request_login(struct request *req)
@@ -179,12 +244,14 @@ static void flush(struct kafka_conn *kc)
             break;
         if (!req->no_reply && !kc->closing)
             write_answer(kc->conn, &req->out);
+        if (req->throttle_ms > 0 && !kc->closing)
+            mute(kc, req->throttle_ms);
         if (req->close_why != NULL)
             close_conn(kc, req->close_why);
         give_back(kc, req);
     }
     pause_or_resume(kc);
-    conn_hold_idle(kc->conn, kc->pending != 0);
+    conn_hold_idle(kc->conn, kc->pending != 0 || kc->muted);
 }
 
 /* On the connection's thread. */
@@ -209,6 +276,18 @@ void request_encode(struct request *req, const void *res)
 {
     buf_clear(&req->out.buf);
     wire_encode_response(req->api, req->version, req->correlation_id, res, &req->out);
+    if (req->quotas == NULL)
+        return;
+    size_t bytes = req->out.buf.len;
+    for (size_t i = 0; i < req->out.cuts.len; i++)
+        bytes += req->out.cuts.at[i].bytes;
+    req->throttle_ms = throttle_of(req, bytes);
+    if (req->throttle_ms > 0) { /* its size had to be known first */
+        tell_throttle(req, (void *)res);
+        buf_clear(&req->out.buf);
+        vec_clear(&req->out.cuts);
+        wire_encode_response(req->api, req->version, req->correlation_id, res, &req->out);
+    }
 }
 
 void request_deliver(struct request *req)
@@ -228,6 +307,7 @@ void request_reply(struct request *req)
 void request_no_reply(struct request *req)
 {
     req->no_reply = true;
+    req->throttle_ms = req->quotas == NULL ? 0 : throttle_of(req, 0); /* nobody is told, but it counts */
     request_deliver(req);
 }
 
@@ -268,6 +348,19 @@ void request_on_pool(struct request *req, void (*fn)(struct request *req))
 
 /* --- frames --- */
 
+/* Finds what the request is charged to, and charges the bytes of a produce. Q1: nothing without quotas. */
+static void take_quotas(struct kafka_conn *kc, struct request *req, size_t produced)
+{
+    if (!quotas_on(kc->broker) && kc->quotas == NULL)
+        return;
+    kc->quotas = quotas_current(kc->broker, kc->quotas,
+                                str_sub(kc->login.who.principal, strlen("User:"), SIZE_MAX), req->client_id);
+    req->quotas = client_quotas_ref(kc->quotas);
+    kc->run_us = kc->quotas == NULL ? 0 : clock_mono_us();
+    if (produced != 0)
+        ignore(client_quotas_charge(req->quotas, QUOTA_PRODUCE, (double)produced), "told in the answer");
+}
+
 /* The frame stays in the connection's buffer only until the call returns: all but produce requests, which are done with it
  * by then, get a copy. */
 static bool start_request(struct kafka_conn *kc, struct request *req, struct str frame, struct err *err)
@@ -283,6 +376,7 @@ static bool start_request(struct kafka_conn *kc, struct request *req, struct str
     req->version = head.api_version;
     req->correlation_id = head.correlation_id;
     req->client_id = produce ? str_dup(head.client_id, &req->arena) : head.client_id;
+    take_quotas(kc, req, produce ? frame.len : 0);
     if (api == NULL)
         return err_set(err, ERR_UNSUPPORTED_VERSION, "API key %d is not served", head.api_key);
     if (!login_admits(&kc->login, head.api_key, loop_now_ms(req->loop), err))
@@ -347,6 +441,8 @@ static void take_frame(struct kafka_conn *kc, struct str frame)
         req->no_reply = true;
         req->done = true;
     }
+    ignore(charge_run(kc), "told in the next answer");
+    kc->run_us = 0;
 }
 
 static bool size_is_good(const struct kafka_conn *kc, uint32_t size, struct err *err)
@@ -410,6 +506,7 @@ static void on_open(struct conn *conn)
     kc->conn = conn;
     list_init(&kc->requests);
     list_init(&kc->free_requests);
+    loop_timer_init(&kc->mute, conn_loop(conn), on_mute_over);
     conn_set_data(conn, kc);
     pthread_mutex_lock(&kc->broker->address_lock); /* the first client may be faster than kafka_listen */
     pthread_mutex_unlock(&kc->broker->address_lock);
@@ -440,6 +537,8 @@ static void on_close(struct conn *conn, const char *why)
         request_free(req);
     login_fini(&kc->login);
     atomic_fetch_sub(&kc->broker->connection_count, 1);
+    loop_timer_stop(&kc->mute);
+    client_quotas_unref(kc->quotas);
     free(kc);
 }
 

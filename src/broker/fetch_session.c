@@ -311,7 +311,8 @@ void sessions_open(struct broker *broker)
     pthread_mutex_init(&sessions->lock, NULL);
     list_init(&sessions->lru);
     sessions->open = metric_gauge(broker->metrics, "rialto_kafka_fetch_sessions", NO_LABELS);
-    sessions->evicted = metric_counter(broker->metrics, "rialto_kafka_fetch_sessions_evicted_total", NO_LABELS);
+    sessions->evicted =
+        metric_counter(broker->metrics, "rialto_kafka_fetch_sessions_evicted_total", NO_LABELS);
 }
 
 void sessions_close(struct broker *broker)

@@ -144,6 +144,7 @@ static bool open_listener(struct kafka_listener *listener, struct str entry, str
                        "listener %.*s speaks SASL: sasl.enabled.mechanisms must not be empty", STR_ARG(name));
     struct net_listen_options options = {
         .limits = limits_of(broker),
+        .admit = quotas_admit,
         .idle_ms = config->connections_idle_ms_max,
         .tls = listener->tls ? config->tls : NULL,
         .handshake_ms = auth_config_of(broker->auth)->setup_ms_max,

@@ -113,6 +113,7 @@ void settings_take(struct broker *broker)
             take_option(broker, &broker_conf_table.options[i]);
     replay_unlock(broker->topics_replay);
     kafka_listeners_limit(broker);
+    quotas_changed(broker); /* the length of windows may have changed too */
 }
 
 static void on_limits_changed(struct loop_call *call)
@@ -183,9 +184,9 @@ static bool check_group_setting(void *arg, struct str name, struct str value, st
 
 bool settings_alter(struct broker *broker, struct resource_alter *req, struct err *err)
 {
-    bool of_broker = req->type == RESOURCE_BROKER;
-    ASSERT(of_broker || req->type == RESOURCE_GROUP);
-    req->check = of_broker ? check_broker_setting : check_group_setting;
+    bool of_broker = req->type == RESOURCE_BROKER, of_group = req->type == RESOURCE_GROUP;
+    ASSERT(of_broker || of_group || req->type == RESOURCE_QUOTA); /* quotas are checked by api_quotas.c */
+    req->check = of_broker ? check_broker_setting : of_group ? check_group_setting : NULL;
     req->now_ms = io_now_ms(broker->io);
     pthread_mutex_lock(&broker->admin_lock);
     bool good = replay_run_durable(broker->topics_replay, resources_decide_alter, req, err);
@@ -194,6 +195,8 @@ bool settings_alter(struct broker *broker, struct resource_alter *req, struct er
         topics_configure(broker, STR_NULL);
         loop_post(net_loop(broker->net, 0), &broker->settings_call);
     }
+    if (good && req->type == RESOURCE_QUOTA && !req->check_only)
+        quotas_changed(broker);
     pthread_mutex_unlock(&broker->admin_lock);
     if (good && !req->check_only)
         log_info("broker", "settings_changed", "type=%d name=%.*s", (int)req->type, STR_ARG(req->name));

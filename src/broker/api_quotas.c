@@ -1,0 +1,330 @@
+/* api_quotas.c - DescribeClientQuotas and AlterClientQuotas: whom a quota is for, and how much. */
+#include "broker/quotas_int.h"
+
+#include <arpa/inet.h>
+#include <math.h>
+
+enum { UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42 };
+
+const char *const quota_type_names[QUOTA_TYPES] = {"user", "client-id", "ip"};
+
+static const char default_word[] = "<default>";
+
+/* --- entities --- */
+
+static int type_find(struct str name)
+{
+    for (int i = 0; i < QUOTA_TYPES; i++)
+        if (str_eq_cstr(name, quota_type_names[i]))
+            return i;
+    return -1;
+}
+
+static bool is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-' || c == ':';
+}
+
+void quota_entity_name(const struct quota_entity *entity, struct buf *out)
+{
+    for (int i = 0; i < QUOTA_TYPES; i++) {
+        const struct quota_part *part = &entity->parts[i];
+        if (!part->present)
+            continue;
+        buf_printf(out, "%s%s=", out->len == 0 ? "" : ",", quota_type_names[i]);
+        if (str_is_null(part->name))
+            buf_append_cstr(out, default_word);
+        for (size_t j = 0; j < part->name.len; j++) {
+            char c = part->name.ptr[j];
+            if (is_plain(c))
+                buf_append_char(out, c);
+            else
+                buf_printf(out, "%%%02x", (unsigned char)c);
+        }
+    }
+}
+
+static bool unescape(struct str text, struct str *out, struct arena *arena)
+{
+    struct buf plain = {0};
+    bool good = true;
+    for (size_t i = 0; i < text.len && good; i++) {
+        if (text.ptr[i] != '%')
+            buf_append_char(&plain, text.ptr[i]);
+        else if ((good = buf_append_hex_decoded(&plain, str_sub(text, i + 1, 2)) && i + 2 < text.len))
+            i += 2;
+    }
+    *out = str_dup(buf_str(&plain), arena);
+    buf_fini(&plain);
+    return good;
+}
+
+bool quota_entity_parse(struct str name, struct quota_entity *out, struct arena *arena)
+{
+    struct str rest = name, one;
+    memset(out, 0, sizeof *out);
+    while (str_split(&rest, ',', &one)) {
+        ptrdiff_t at = str_find_char(one, '=');
+        int type = at < 0 ? -1 : type_find(str_sub(one, 0, (size_t)at));
+        if (type < 0)
+            return false;
+        struct str text = str_sub(one, (size_t)at + 1, one.len);
+        out->parts[type].present = true;
+        out->parts[type].name = STR_NULL;
+        if (!str_eq_cstr(text, default_word) && !unescape(text, &out->parts[type].name, arena))
+            return false;
+    }
+    return true;
+}
+
+/* --- AlterClientQuotas --- */
+
+typedef struct AlterClientQuotasRequest_EntryData alter_asked;
+
+static bool is_address(struct str text)
+{
+    char name[INET6_ADDRSTRLEN + 1] = "";
+    unsigned char bytes[16];
+    if (text.len >= sizeof name)
+        return false;
+    memcpy(name, text.ptr, text.len);
+    return inet_pton(AF_INET, name, bytes) == 1 || inet_pton(AF_INET6, name, bytes) == 1;
+}
+
+static bool read_entity(const alter_asked *asked, struct quota_entity *out, struct err *err)
+{
+    memset(out, 0, sizeof *out);
+    for (int32_t i = 0; i < asked->Entity.len; i++) {
+        struct str name = asked->Entity.at[i].EntityName;
+        int type = type_find(asked->Entity.at[i].EntityType);
+        if (type < 0)
+            return err_set(err, ERR_INVALID_REQUEST, "Unhandled client quota entity type: %.*s",
+                           STR_ARG(asked->Entity.at[i].EntityType));
+        if (!str_is_null(name) && name.len == 0)
+            return err_set(err, ERR_INVALID_REQUEST, "Empty %s not supported", quota_type_names[type]);
+        if (out->parts[type].present)
+            return err_set(err, ERR_INVALID_REQUEST, "the entity has two names of type %s",
+                           quota_type_names[type]);
+        if (type == QUOTA_IP && !str_is_null(name) && !is_address(name))
+            return err_set(err, ERR_INVALID_REQUEST, "%.*s is not a valid IP.", STR_ARG(name));
+        out->parts[type] = (struct quota_part){true, name};
+    }
+    if (asked->Entity.len <= 0)
+        return err_set(err, ERR_INVALID_REQUEST, "Invalid empty client quota entity");
+    if (out->parts[QUOTA_IP].present && (out->parts[QUOTA_USER].present || out->parts[QUOTA_CLIENT].present))
+        return err_set(
+            err, ERR_INVALID_REQUEST,
+            "Invalid quota entity combination, IP entity should not be combined with User or ClientId");
+    return true;
+}
+
+static bool check_op(const struct quota_entity *entity, const struct AlterClientQuotasRequest_OpData *op,
+                     struct err *err)
+{
+    int kind = 0;
+    while (kind < QUOTA_KINDS && !str_eq_cstr(op->Key, quota_defs[kind].key))
+        kind++;
+    if (kind == QUOTA_KINDS || quota_defs[kind].of_ip != entity->parts[QUOTA_IP].present)
+        return err_set(err, ERR_INVALID_REQUEST, "Invalid configuration key %.*s", STR_ARG(op->Key));
+    if (op->Remove)
+        return true;
+    if (!(op->Value > 0) || isinf(op->Value))
+        return err_set(err, ERR_INVALID_REQUEST, "Quota %s must be greater than 0", quota_defs[kind].key);
+    if (quota_defs[kind].whole && op->Value != floor(op->Value))
+        return err_set(err, ERR_INVALID_REQUEST, "%s cannot be a fractional value.", quota_defs[kind].key);
+    return true;
+}
+
+/* The name of the entity and the operations on its settings. */
+static bool read_entry(const alter_asked *asked, struct resource_alter *alter, struct arena *arena,
+                       struct err *err)
+{
+    struct quota_entity entity;
+    struct buf name = {0};
+    size_t count = (size_t)MAX(asked->Ops.len, 0);
+    struct setting_op *ops = arena_array(arena, struct setting_op, count);
+    if (!read_entity(asked, &entity, err))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const struct AlterClientQuotasRequest_OpData *op = &asked->Ops.at[i];
+        struct buf text = {0};
+        if (!check_op(&entity, op, err))
+            return false;
+        buf_append_double(&text, op->Value);
+        ops[i] = (struct setting_op){.name = op->Key,
+                                     .op = op->Remove ? SETTING_DELETE : SETTING_SET,
+                                     .value = str_dup(buf_str(&text), arena)};
+        buf_fini(&text);
+    }
+    quota_entity_name(&entity, &name);
+    alter->type = RESOURCE_QUOTA;
+    alter->name = str_dup(buf_str(&name), arena);
+    buf_fini(&name);
+    alter->ops = ops;
+    alter->op_count = count;
+    return true;
+}
+
+/* An entry of the request: what it asks for, or why it is refused. */
+struct quota_change {
+    struct resource_alter alter;
+    bool good;
+    struct err err;
+};
+
+static void run_change(struct request *req, struct quota_change *changes, int32_t count, int32_t i)
+{
+    struct quota_change *change = &changes[i];
+    for (int32_t j = 0; j < count && change->good; j++) /* neither is changed */
+        if (j != i && changes[j].alter.name.len != 0 && str_eq(changes[j].alter.name, change->alter.name))
+            change->good = err_set(&change->err, ERR_INVALID_REQUEST, "Ignoring duplicate entity %.*s",
+                                   STR_ARG(change->alter.name));
+    change->good = change->good && settings_alter(req->broker, &change->alter, &change->err);
+}
+
+static void alter_quotas(struct request *req)
+{
+    const struct AlterClientQuotasRequest *body = req->body;
+    struct AlterClientQuotasResponse *res = req->res;
+    int32_t count = MAX(body->Entries.len, 0);
+    struct quota_change *changes = arena_array(&req->arena, struct quota_change, (size_t)count);
+    WIRE_ALLOC(&req->arena, res->Entries, AlterClientQuotasResponse_EntryData, count);
+    for (int32_t i = 0; i < count; i++) {
+        changes[i].alter.check_only = body->ValidateOnly;
+        changes[i].good = read_entry(&body->Entries.at[i], &changes[i].alter, &req->arena, &changes[i].err);
+    }
+    for (int32_t i = 0; i < count; i++) {
+        const alter_asked *asked = &body->Entries.at[i];
+        struct AlterClientQuotasResponse_EntryData *row = &res->Entries.at[i];
+        run_change(req, changes, count, i);
+        row->ErrorCode = changes[i].good ? 0 : error_code_of(&changes[i].err);
+        row->ErrorMessage = changes[i].good ? STR_NULL : str_from(changes[i].err.text);
+        WIRE_ALLOC(&req->arena, row->Entity, AlterClientQuotasResponse_EntityData, MAX(asked->Entity.len, 0));
+        for (int32_t j = 0; j < asked->Entity.len; j++)
+            row->Entity.at[j] = (struct AlterClientQuotasResponse_EntityData){asked->Entity.at[j].EntityType,
+                                                                              asked->Entity.at[j].EntityName};
+    }
+    request_reply(req);
+}
+
+void api_alter_client_quotas(struct request *req)
+{
+    request_on_pool(req, alter_quotas);
+}
+
+/* --- DescribeClientQuotas --- */
+
+enum { MATCH_EXACT = 0, MATCH_DEFAULT = 1, MATCH_ANY = 2 };
+
+struct filter {
+    bool asked;
+    int8_t match;
+    struct str name;
+};
+
+static int16_t read_component(const struct DescribeClientQuotasRequest_ComponentData *asked,
+                              struct filter filters[QUOTA_TYPES], struct arena *arena, struct str *text)
+{
+    int type = type_find(asked->EntityType);
+    bool named = !str_is_null(asked->Match);
+    if (asked->EntityType.len == 0) {
+        *text = STR("Invalid empty entity type.");
+    } else if (type < 0) {
+        *text = str_printf(arena, "Unsupported entity type %.*s", STR_ARG(asked->EntityType));
+        return UNSUPPORTED_VERSION;
+    } else if (filters[type].asked) {
+        *text = str_printf(arena, "Entity type %s cannot appear more than once in the filter.",
+                           quota_type_names[type]);
+    } else if (asked->MatchType < MATCH_EXACT || asked->MatchType > MATCH_ANY) {
+        *text = str_printf(arena, "Unknown match type %d", asked->MatchType);
+    } else if (asked->MatchType == MATCH_EXACT && !named) {
+        *text = STR("Request specified MATCH_TYPE_EXACT, but set match string to null.");
+    } else if (asked->MatchType != MATCH_EXACT && named) {
+        *text = str_printf(arena, "Request specified MATCH_TYPE_%s, but also specified a match string.",
+                           asked->MatchType == MATCH_DEFAULT ? "DEFAULT" : "SPECIFIED");
+    } else {
+        filters[type] = (struct filter){true, asked->MatchType, asked->Match};
+        return 0;
+    }
+    return INVALID_REQUEST;
+}
+
+static bool fits(const struct filter filters[QUOTA_TYPES], bool strict, const struct quota_entity *entity)
+{
+    for (int i = 0; i < QUOTA_TYPES; i++) {
+        const struct quota_part *part = &entity->parts[i];
+        const struct filter *filter = &filters[i];
+        if (!filter->asked) {
+            if (strict && part->present)
+                return false;
+            continue;
+        }
+        bool exact = filter->match == MATCH_EXACT;
+        if (!part->present || (filter->match == MATCH_DEFAULT && !str_is_null(part->name)) ||
+            (exact && (str_is_null(part->name) || !str_eq(part->name, filter->name))))
+            return false;
+    }
+    return true;
+}
+
+static void fill_entry(const struct resource *res, const struct quota_entity *entity,
+                       struct DescribeClientQuotasResponse_EntryData *row, struct arena *arena)
+{
+    wire_init(&WIRE_DescribeClientQuotasResponse_EntryData, row);
+    WIRE_ALLOC(arena, row->Entity, DescribeClientQuotasResponse_EntityData, QUOTA_TYPES);
+    row->Entity.len = 0;
+    for (int i = 0; i < QUOTA_TYPES; i++)
+        if (entity->parts[i].present)
+            row->Entity.at[row->Entity.len++] =
+                (struct DescribeClientQuotasResponse_EntityData){str_from(quota_type_names[i]),
+                                                                 entity->parts[i].name};
+    WIRE_ALLOC(arena, row->Values, DescribeClientQuotasResponse_ValueData, res->setting_count);
+    for (size_t i = 0; i < res->setting_count; i++) {
+        row->Values.at[i].Key = str_dup(res->settings[i].name, arena);
+        ignore(str_to_double(res->settings[i].value, &row->Values.at[i].Value),
+               "written by buf_append_double");
+    }
+}
+
+static void fill_entries(struct request *req, const struct filter filters[QUOTA_TYPES])
+{
+    const struct DescribeClientQuotasRequest *body = req->body;
+    struct DescribeClientQuotasResponse *res = req->res;
+    vec(struct DescribeClientQuotasResponse_EntryData) rows = {0};
+    size_t pos = 0;
+    replay_lock(req->broker->topics_replay);
+    for (const struct resource *one; (one = topics_next_resource(req->broker->topics, &pos)) != NULL;) {
+        struct quota_entity entity;
+        if (one->type == RESOURCE_QUOTA && quota_entity_parse(one->name, &entity, &req->arena) &&
+            fits(filters, body->Strict, &entity))
+            fill_entry(one, &entity, vec_push_zero(&rows), &req->arena);
+    }
+    replay_unlock(req->broker->topics_replay);
+    res->Entries.at = arena_dup(&req->arena, rows.at, rows.len * sizeof *rows.at);
+    res->Entries.len = (int32_t)rows.len;
+    vec_fini(&rows);
+}
+
+void api_describe_client_quotas(struct request *req)
+{
+    const struct DescribeClientQuotasRequest *body = req->body;
+    struct DescribeClientQuotasResponse *res = req->res;
+    struct filter filters[QUOTA_TYPES] = {0};
+    for (int32_t i = 0; i < body->Components.len && res->ErrorCode == 0; i++)
+        res->ErrorCode = read_component(&body->Components.at[i], filters, &req->arena, &res->ErrorMessage);
+    if (res->ErrorCode == 0 && filters[QUOTA_IP].asked &&
+        (filters[QUOTA_USER].asked || filters[QUOTA_CLIENT].asked)) {
+        res->ErrorCode = INVALID_REQUEST;
+        res->ErrorMessage =
+            STR("Invalid entity filter component combination. IP filter component should not be "
+                "used with user or clientId filter component.");
+    }
+    if (res->ErrorCode != 0) {
+        res->Entries.len = -1;
+    } else {
+        res->ErrorMessage = STR_NULL;
+        fill_entries(req, filters);
+    }
+    request_reply(req);
+}

@@ -1,0 +1,329 @@
+/* quotas.c - how much a client may do (KIP-13, KIP-599, KIP-612): limits from __cluster_metadata, buckets, throttle times.
+ *
+ *   entity (user=a, client-id=<default>) -> producer_byte_rate 1e6          resource of the topics' state
+ *      | the most specific one that names the connection
+ *   client_quotas { bucket a kind }                                         of a connection, shared by its requests
+ *      | charge(bytes, thread time, partitions)
+ *   bucket { limit, tokens }                                                shared by all connections of its entity
+ *      `-> tokens < 0: the answer carries the time until they are not, and the connection is not read for as long
+ *
+ * A bucket fills with `limit` tokens a second, up to what a window holds (quota.window.num - 1 windows of
+ * quota.window.size.seconds), so that who was quiet may burst as Kafka's sliding average allows. The throttle time is the
+ * debt divided by the limit.
+ *
+ * (Q1) Without any quota set, a request costs one atomic load.
+ * (Q2) What a limit is counted for follows Kafka: a quota of (user, client-id) for each pair, one of a user for all its
+ *      connections together, one of a client-id for all with that id; a default counts for each that it is applied to.
+ * (Q3) Buckets of nobody's are kept for a window, so that a client does not get a fresh one by connecting anew, and then go.
+ */
+#include "broker/quotas_int.h"
+
+#include <math.h>
+
+const struct quota_def quota_defs[QUOTA_KINDS] = {
+    [QUOTA_PRODUCE] = {"producer_byte_rate", true, false, "produce"},
+    [QUOTA_FETCH] = {"consumer_byte_rate", true, false, "fetch"},
+    [QUOTA_REQUEST] = {"request_percentage", false, false, "request"},
+    [QUOTA_MUTATION] = {"controller_mutation_rate", false, false, "mutation"},
+    [QUOTA_CONNECTION] = {"connection_creation_rate", true, true, "connection"},
+};
+
+struct quota_bucket {
+    pthread_mutex_t lock;
+    enum quota_kind kind;
+    double limit, tokens; /* a second; negative: debt */
+    double window_s;
+    int64_t at_us; /* when tokens was right */
+    /* Under the lock of the quotas. */
+    int refs;
+    struct str key; /* owned */
+};
+
+struct quotas {
+    pthread_mutex_t lock;
+    struct map buckets; /* kind, user, client id -> struct quota_bucket */
+    size_t sweep_at;    /* number of buckets at which those of nobody's are looked for */
+    atomic_ullong generation;
+    unsigned long long changes;
+    struct metric *throttled[QUOTA_KINDS], *throttled_ms[QUOTA_KINDS];
+};
+
+void quotas_open(struct broker *broker)
+{
+    struct quotas *quotas = broker->quotas = mem_new(struct quotas);
+    pthread_mutex_init(&quotas->lock, NULL);
+    for (int i = 0; i < QUOTA_KINDS; i++) {
+        quotas->throttled[i] = metric_counter(broker->metrics, "rialto_kafka_throttled_total",
+                                              LABELS({"quota", quota_defs[i].label}));
+        quotas->throttled_ms[i] = metric_counter(broker->metrics, "rialto_kafka_throttled_milliseconds_total",
+                                                 LABELS({"quota", quota_defs[i].label}));
+    }
+}
+
+static void bucket_free(struct quota_bucket *bucket)
+{
+    pthread_mutex_destroy(&bucket->lock);
+    free((char *)bucket->key.ptr);
+    free(bucket);
+}
+
+void quotas_close(struct broker *broker)
+{
+    void *bucket;
+    if (broker->quotas == NULL)
+        return;
+    for (size_t i = 0; map_next(&broker->quotas->buckets, &i, NULL, &bucket);)
+        bucket_free(bucket);
+    map_fini(&broker->quotas->buckets);
+    pthread_mutex_destroy(&broker->quotas->lock);
+    free(broker->quotas);
+    broker->quotas = NULL;
+}
+
+/* --- limits --- */
+
+void quotas_changed(struct broker *broker)
+{
+    bool any = false;
+    size_t pos = 0;
+    replay_lock(broker->topics_replay);
+    for (const struct resource *res; !any && (res = topics_next_resource(broker->topics, &pos)) != NULL;)
+        any = res->type == RESOURCE_QUOTA;
+    replay_unlock(broker->topics_replay);
+    broker->quotas->changes++; /* under admin_lock, or at the start */
+    atomic_store(&broker->quotas->generation, any ? broker->quotas->changes : 0);
+}
+
+bool quotas_on(const struct broker *broker)
+{
+    return atomic_load_explicit(&broker->quotas->generation, memory_order_relaxed) != 0;
+}
+
+/* The limit that one entity has for a kind; 0: none. Under the lock of the state. */
+static double limit_of(const struct broker *broker, enum quota_kind kind, const struct quota_entity *entity)
+{
+    struct buf name = {0};
+    double limit = 0;
+    quota_entity_name(entity, &name);
+    const struct resource *res = topics_resource(broker->topics, RESOURCE_QUOTA, buf_str(&name));
+    struct str text = resource_setting(res, str_from(quota_defs[kind].key));
+    if (!str_is_null(text) && !str_to_double(text, &limit))
+        limit = 0;
+    buf_fini(&name);
+    return limit;
+}
+
+/* The most specific quota that names the client; *by_user, *by_client: what it is counted for (Q2). */
+static double find_limit(const struct broker *broker, enum quota_kind kind, struct str user,
+                         struct str client, bool *by_user, bool *by_client)
+{
+    /* Kafka's order: present parts of the entity, and which of them are the default. */
+    static const struct {
+        bool user, client, user_default, client_default;
+    } order[] = {
+        {true, true, false, false},  {true, true, false, true},  {true, false, false, false},
+        {true, true, true, false},   {true, true, true, true},   {true, false, true, false},
+        {false, true, false, false}, {false, true, false, true},
+    };
+    for (size_t i = 0; i < COUNT_OF(order); i++) {
+        struct quota_entity entity = {0};
+        if (order[i].user)
+            entity.parts[QUOTA_USER] = (struct quota_part){true, order[i].user_default ? STR_NULL : user};
+        if (order[i].client)
+            entity.parts[QUOTA_CLIENT] =
+                (struct quota_part){true, order[i].client_default ? STR_NULL : client};
+        double limit = limit_of(broker, kind, &entity);
+        if (limit > 0) {
+            *by_user = order[i].user;
+            *by_client = order[i].client;
+            return limit;
+        }
+    }
+    return 0;
+}
+
+/* --- buckets --- */
+
+static double window_s(const struct broker *broker)
+{
+    return (double)(MAX(LIVE(broker, quota_windows) - 1, 1) * LIVE(broker, quota_window_s));
+}
+
+/* Brings tokens up to now. Under the bucket's lock. */
+static void refill(struct quota_bucket *bucket, int64_t now_us)
+{
+    double burst = bucket->limit * bucket->window_s;
+    bucket->tokens += bucket->limit * (double)(now_us - bucket->at_us) / 1e6;
+    bucket->tokens = MIN(bucket->tokens, burst);
+    bucket->at_us = now_us;
+}
+
+int64_t quota_charge(struct quota_bucket *bucket, double amount)
+{
+    if (bucket == NULL)
+        return 0;
+    pthread_mutex_lock(&bucket->lock);
+    refill(bucket, clock_mono_us());
+    bucket->tokens -= amount;
+    double debt_s = bucket->tokens < 0 ? -bucket->tokens / bucket->limit : 0;
+    if (bucket->kind == QUOTA_REQUEST && debt_s > 1) { /* as Kafka: thread time mutes for a window at most */
+        bucket->tokens = -bucket->limit;
+        debt_s = 1;
+    }
+    pthread_mutex_unlock(&bucket->lock);
+    return (int64_t)ceil(MIN(debt_s * 1000, (double)INT32_MAX));
+}
+
+/* Buckets of nobody's that are full again. Under the lock of the quotas (Q3). */
+static void sweep(struct quotas *quotas)
+{
+    enum { KEEP = 1000 };
+    void *value;
+    int64_t now_us = clock_mono_us();
+    if (quotas->buckets.len < MAX(quotas->sweep_at, KEEP))
+        return;
+    for (size_t i = 0; map_next(&quotas->buckets, &i, NULL, &value);) {
+        struct quota_bucket *bucket = value;
+        pthread_mutex_lock(&bucket->lock);
+        refill(bucket, now_us);
+        bool full = bucket->tokens >= bucket->limit * bucket->window_s;
+        pthread_mutex_unlock(&bucket->lock);
+        if (bucket->refs == 0 && full) {
+            map_remove(&quotas->buckets, bucket->key);
+            bucket_free(bucket);
+        }
+    }
+    quotas->sweep_at = 2 * quotas->buckets.len;
+}
+
+/* A reference to the bucket of a key, made full if it is new; its limit is set. */
+static struct quota_bucket *bucket_ref(struct broker *broker, enum quota_kind kind, double limit,
+                                       struct str user, struct str client)
+{
+    struct quotas *quotas = broker->quotas;
+    struct arena arena = {0};
+    struct str key =
+        str_printf(&arena, "%d %zu %.*s%.*s", (int)kind, user.len, STR_ARG(user), STR_ARG(client));
+    pthread_mutex_lock(&quotas->lock);
+    struct quota_bucket *bucket = map_get(&quotas->buckets, key);
+    if (bucket == NULL) {
+        sweep(quotas);
+        bucket = mem_new(struct quota_bucket);
+        pthread_mutex_init(&bucket->lock, NULL);
+        bucket->kind = kind;
+        bucket->key = str_of(mem_dup(key.ptr, key.len), key.len);
+        bucket->at_us = clock_mono_us();
+        bucket->tokens = limit * window_s(broker);
+        map_put(&quotas->buckets, bucket->key, bucket);
+    }
+    bucket->refs++;
+    pthread_mutex_lock(&bucket->lock);
+    bucket->limit = limit;
+    bucket->window_s = window_s(broker);
+    pthread_mutex_unlock(&bucket->lock);
+    pthread_mutex_unlock(&quotas->lock);
+    arena_fini(&arena);
+    return bucket;
+}
+
+static void bucket_unref(struct broker *broker, struct quota_bucket *bucket)
+{
+    if (bucket == NULL)
+        return;
+    pthread_mutex_lock(&broker->quotas->lock);
+    bucket->refs--;
+    pthread_mutex_unlock(&broker->quotas->lock);
+}
+
+/* --- of a connection --- */
+
+static struct client_quotas *resolve(struct broker *broker, unsigned long long generation, struct str user,
+                                     struct str client)
+{
+    struct client_quotas *own = mem_new(struct client_quotas);
+    atomic_init(&own->refs, 1);
+    own->broker = broker;
+    own->generation = generation;
+    own->client_id = str_of(mem_dup(client.ptr, client.len), client.len);
+    own->user = str_of(mem_dup(user.ptr, user.len), user.len);
+    for (int kind = 0; kind < QUOTA_CONNECTION; kind++) {
+        bool by_user = false, by_client = false;
+        replay_lock(broker->topics_replay);
+        double limit = find_limit(broker, (enum quota_kind)kind, user, client, &by_user, &by_client);
+        replay_unlock(broker->topics_replay);
+        if (kind == QUOTA_REQUEST)
+            limit /= 100; /* percent of a thread's second */
+        if (limit > 0)
+            own->buckets[kind] = bucket_ref(broker, (enum quota_kind)kind, limit, by_user ? user : STR(""),
+                                            by_client ? client : STR(""));
+    }
+    return own;
+}
+
+struct client_quotas *quotas_current(struct broker *broker, struct client_quotas *own, struct str user,
+                                     struct str client)
+{
+    unsigned long long generation = atomic_load(&broker->quotas->generation);
+    client = str_is_null(client) ? STR("") : client;
+    if (own != NULL && own->generation == generation && str_eq(own->client_id, client) &&
+        str_eq(own->user, user))
+        return own;
+    client_quotas_unref(own);
+    return generation == 0 ? NULL : resolve(broker, generation, user, client);
+}
+
+struct client_quotas *client_quotas_ref(struct client_quotas *own)
+{
+    if (own != NULL)
+        atomic_fetch_add(&own->refs, 1);
+    return own;
+}
+
+void client_quotas_unref(struct client_quotas *own)
+{
+    if (own == NULL || atomic_fetch_sub(&own->refs, 1) != 1)
+        return;
+    for (int kind = 0; kind < QUOTA_KINDS; kind++)
+        bucket_unref(own->broker, own->buckets[kind]);
+    free((char *)own->client_id.ptr);
+    free((char *)own->user.ptr);
+    free(own);
+}
+
+int64_t client_quotas_charge(struct client_quotas *own, enum quota_kind kind, double amount)
+{
+    if (own == NULL || own->buckets[kind] == NULL)
+        return 0;
+    int64_t ms = quota_charge(own->buckets[kind], amount);
+    if (ms > 0 && amount > 0) {
+        metric_add(own->broker->quotas->throttled[kind], 1);
+        metric_add(own->broker->quotas->throttled_ms[kind], ms);
+    }
+    return ms;
+}
+
+/* --- of an address --- */
+
+const char *quotas_admit(void *arg, struct str host)
+{
+    struct broker *broker = ((struct kafka_listener *)arg)->broker;
+    struct quota_entity entity = {.parts[QUOTA_IP] = {true, host}};
+    if (!quotas_on(broker))
+        return NULL;
+    replay_lock(broker->topics_replay);
+    double limit = limit_of(broker, QUOTA_CONNECTION, &entity);
+    entity.parts[QUOTA_IP].name = STR_NULL;
+    if (limit <= 0)
+        limit = limit_of(broker, QUOTA_CONNECTION, &entity);
+    replay_unlock(broker->topics_replay);
+    if (limit <= 0)
+        return NULL;
+    struct quota_bucket *bucket = bucket_ref(broker, QUOTA_CONNECTION, limit, host, STR(""));
+    bool refused = quota_charge(bucket, 1) > 0;
+    if (refused) { /* it has cost nothing */
+        quota_charge(bucket, -1);
+        metric_add(broker->quotas->throttled[QUOTA_CONNECTION], 1);
+    }
+    bucket_unref(broker, bucket);
+    return refused ? "the quota of new connections from this address (connection_creation_rate)" : NULL;
+}

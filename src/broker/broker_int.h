@@ -269,14 +269,15 @@ void quotas_changed(struct broker *broker);
 /* Is any quota set? */
 bool quotas_on(const struct broker *broker);
 
-/* What a connection of this user and client id is charged to: `own` (taken) if it still says so, or a new one; NULL: no quotas. */
+/* What a connection of this user and client id is charged to: `own` (taken) if it still says so, or a new one; NULL: no
+ * quotas. */
 struct client_quotas *quotas_current(struct broker *broker, struct client_quotas *own, struct str user,
                                      struct str client);
 struct client_quotas *client_quotas_ref(struct client_quotas *own); /* NULL stays NULL */
 void client_quotas_unref(struct client_quotas *own);
 
-/* Charges bytes, seconds of a thread, or partitions that are made and deleted; the time in ms that the connection is not to be read.
- * Amount 0 only asks. */
+/* Charges bytes, seconds of a thread, or partitions that are made and deleted; the time in ms that the connection is not
+ * to be read. Amount 0 only asks. */
 int64_t client_quotas_charge(struct client_quotas *own, enum quota_kind kind, double amount);
 
 /* For net_listen: why a connection from this address is refused, or NULL. */

@@ -37,13 +37,24 @@ static struct log_point limit_of(const struct log *log, enum log_isolation isola
     return log->config.durability == LOG_FSYNC ? log->durable : log->end;
 }
 
+/* The offsets that go with the limit: what is given out never lies above the high watermark that is told with it. Under
+ * `lock`. */
+static void note_offsets(const struct log *log, struct log_slice *out)
+{
+    out->start = log_start_offset(log);
+    out->end = log_end_offset(log);
+    out->hw = log_high_watermark(log);
+    out->lso = MAX(txns_lso(log).offset, out->start);
+}
+
 /* The first segment from `offset` on that has bytes to see. */
 static bool view_take(struct log *log, int64_t offset, enum log_isolation isolation, struct view *view,
-                      struct err *err)
+                      struct log_slice *out, struct err *err)
 {
     bool ok = true;
     pthread_mutex_lock(&log->lock);
     *view = (struct view){.limit = limit_of(log, isolation), .fd = -1};
+    note_offsets(log, out);
     ptrdiff_t first = segs_find(log, offset);
     for (size_t i = first < 0 ? 0 : (size_t)first; i < log->segs.len && offset < view->limit.offset; i++) {
         struct log_segment *seg = log->segs.at[i];
@@ -110,15 +121,14 @@ bool log_read(struct log *log, int64_t offset, size_t bytes_max, enum log_isolat
 {
     struct view view;
     struct err why = {0};
-    *out = (struct log_slice){.fd = -1,
-                              .start = log_start_offset(log),
-                              .hw = log_high_watermark(log),
-                              .lso = log_lso(log)};
-    out->end = log_end_offset(log);
+    *out = (struct log_slice){.fd = -1};
+    pthread_mutex_lock(&log->lock);
+    note_offsets(log, out);
+    pthread_mutex_unlock(&log->lock);
     if (!offset_in_range(log, offset, out, err))
         return false;
     for (int64_t at = offset;;) {
-        if (!view_take(log, at, isolation, &view, &why))
+        if (!view_take(log, at, isolation, &view, out, &why))
             break;
         if (view.seg == NULL)
             return true;

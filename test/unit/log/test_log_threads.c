@@ -74,6 +74,7 @@ static void *read_all(void *arg)
         buf_clear(&bytes);
         ASSERT(log_slice_read(shared->log, &slice, &bytes, &err));
         size_t len = slice.len;
+        int64_t hw = slice.hw;
         log_slice_release(&slice);
         for (struct str rest = buf_str(&bytes); batch_next(&rest, &batch, &err);) {
             struct batch_iter it;
@@ -85,6 +86,7 @@ static void *read_all(void *arg)
             ASSERT(last_value[batch.pid] < 0 || value == last_value[batch.pid] + 1);
             last_value[batch.pid] = value;
             offset = rec.offset + 1;
+            ASSERT_CMP(offset, <=, hw);
         }
         if (len == 0 && last_round)
             break;

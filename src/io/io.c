@@ -112,34 +112,33 @@ bool io_replace_file(struct io *io, const char *dir, const char *path, struct st
     return ok;
 }
 
-/* Makes one directory and syncs its parent. */
+/* Makes one directory and syncs its parent: of one that exists too, because who has made it may have died before the sync.
+ * A parent that may not be read is somebody else's. */
 static bool make_dir(struct io *io, char *path, struct err *err)
 {
-    int rc = io_mkdir(io, path);
-    if (rc == -EEXIST)
-        return true;
-    if (rc < 0)
-        return err_set_errno(err, -rc, "%s: directory cannot be made", path);
+    int made = io_mkdir(io, path);
+    if (made < 0 && made != -EEXIST)
+        return err_set_errno(err, -made, "%s: directory cannot be made", path);
     char *slash = strrchr(path, '/');
     if (slash != NULL && slash != path)
         *slash = '\0';
-    rc = io_sync_dir(io, slash == NULL ? "." : slash == path ? "/" : path);
+    int rc = io_sync_dir(io, slash == NULL ? "." : slash == path ? "/" : path);
     if (slash != NULL)
         *slash = '/';
+    if (made == -EEXIST && rc == -EACCES)
+        return true;
     return rc < 0 ? err_set_errno(err, -rc, "%s: sync of the parent directory failed", path) : true;
 }
 
 bool io_make_dirs(struct io *io, const char *path, struct err *err)
 {
     struct io_stat st;
-    int rc = io_stat(io, path, &st);
-    if (rc == 0 && st.is_dir)
-        return true;
-    if (rc == 0)
+    bool there = io_stat(io, path, &st) == 0;
+    if (there && !st.is_dir)
         return err_set(err, ERR_IO, "%s: is a file, a directory is needed", path);
     char *copy = mem_dup(path, strlen(path) + 1);
     bool ok = true;
-    for (char *slash = copy[0] != '\0' ? strchr(copy + 1, '/') : NULL; ok && slash != NULL;
+    for (char *slash = copy[0] != '\0' && !there ? strchr(copy + 1, '/') : NULL; ok && slash != NULL;
          slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         ok = make_dir(io, copy, err);

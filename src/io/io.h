@@ -224,7 +224,8 @@ bool io_read_file(struct io *io, const char *path, size_t size_max, struct buf *
  * which it lies. */
 bool io_replace_file(struct io *io, const char *dir, const char *path, struct str bytes, struct err *err);
 
-/* Makes the directory and its parents where they are missing, durably. */
+/* Makes the directory and its parents where they are missing. When it returns, the directory's name is durable, whoever has
+ * made it. */
 bool io_make_dirs(struct io *io, const char *path, struct err *err);
 
 /* Removes the directory with all it holds; a missing one is success. */

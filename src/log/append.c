@@ -150,16 +150,25 @@ static bool roll_is_due(const struct log *log, const struct log_segment *seg, co
     return first_ms >= 0 && newest_ms - first_ms > app->config.segment_ms;
 }
 
+bool log_secure_dir(struct log *log, struct err *err)
+{
+    if (log->dir_sure)
+        return true;
+    if (!io_make_dirs(log->io, log->dir, err))
+        return false;
+    pthread_mutex_lock(&log->lock);
+    log->dir_made = log->dir_sure = log->dir_dirty = true;
+    pthread_mutex_unlock(&log->lock);
+    return true;
+}
+
 /* Makes the directory and the file of the active segment where they are missing yet. */
 static bool make_files(struct log *log, struct log_segment *seg, struct err *err)
 {
+    if (!log_secure_dir(log, err))
+        return false;
     if (seg->made)
         return true;
-    if (!log->dir_made) {
-        if (!io_make_dirs(log->io, log->dir, err))
-            return false;
-        log->dir_made = true;
-    }
     int fd;
     pthread_mutex_lock(&log->lock);
     bool ok = segment_open(log, seg, true, &fd, err);

@@ -92,6 +92,7 @@ void log_swap(struct log *log, struct log *fresh)
     SWAP(log->durable, fresh->durable);
     SWAP(log->dir_made, fresh->dir_made);
     SWAP(log->dir_dirty, fresh->dir_dirty);
+    SWAP(log->dir_sure, fresh->dir_sure);
     SWAP(log->bytes_since_checkpoint, fresh->bytes_since_checkpoint);
     SWAP(log->checkpoint_dirty, fresh->checkpoint_dirty);
     SWAP(log->checkpoint_due, fresh->checkpoint_due);
@@ -137,7 +138,8 @@ void log_close(struct log *log)
     struct err err;
     if (log == NULL)
         return;
-    if (log_offline_reason(log) == NULL && !settle_end(log, &err))
+    /* An unsettled log is left as it was found: a sync that fails would cut off what may have been acknowledged. */
+    if (!log->unsettled && log_offline_reason(log) == NULL && !settle_end(log, &err))
         log_warn("log", "close_failed", "log=%s cause=%s", log->name, err.text);
     log_free(log);
 }

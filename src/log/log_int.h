@@ -115,8 +115,9 @@ struct log {
     struct map producers; /* 8 bytes of pid -> struct producer */
     struct list txns;
     bool dir_made, dir_dirty; /* the directory exists; names in it are not synced yet */
-    bool unsettled;           /* recovery found records that nobody has synced yet */
-    bool append_fails;        /* the last write failed, and that was said */
+    bool dir_sure;  /* its own name is durable, and dir_dirty is true of those in it: not after a recovery */
+    bool unsettled; /* recovery found records that nobody has synced yet */
+    bool append_fails; /* the last write failed, and that was said */
     uint64_t bytes_since_checkpoint;
     bool checkpoint_dirty,
         checkpoint_due;           /* something has changed since the last one; a sync shall write one */
@@ -210,6 +211,9 @@ void producers_clear(struct log *log);
 void log_publish(struct log *log, struct log_segment *seg, uint64_t pos, const struct batch *batch);
 /* Starts a new active segment at the log end. Holder of append_lock. */
 bool log_roll(struct log *log, struct err *err);
+/* Makes the directory, or makes sure of the one that recovery found: a crash may have left names in it, and its own, that
+ * nobody has synced. Holder of append_lock. */
+bool log_secure_dir(struct log *log, struct err *err);
 
 /* sync.c */
 bool log_sync_all(struct log *log, bool checkpoint, int64_t start_offset,

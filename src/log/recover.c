@@ -333,14 +333,16 @@ static void settle_synced(struct log *log)
 /* Makes what was found durable and lets the next start skip it. */
 bool log_settle(struct log *log, bool synced, struct err *err)
 {
-    log->unsettled = false;
     if (synced) {
+        log->unsettled = false;
         settle_synced(log);
         return true;
     }
-    log->dir_dirty = log->dir_made;
+    if (log->dir_made && !log_secure_dir(log, err))
+        return false;
     if (!log_sync_files(log, err))
         return false;
+    log->unsettled = false;
     struct err why;
     if (!log_sync_all(log, true, log_start_offset(log), &why))
         log_warn("log", "checkpoint_failed", "log=%s cause=%s", log->name, why.text);

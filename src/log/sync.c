@@ -113,6 +113,7 @@ bool log_sync_files(struct log *log, struct err *err)
     struct log_point target = log->end;
     struct log_segment **dirty = dirty_segments(log, &count);
     bool dir_dirty = log->dir_dirty;
+    log->dir_dirty = false; /* a name that comes from now on is for the next sync */
     pthread_mutex_unlock(&log->lock);
     bool ok = true;
     for (size_t i = 0; i < count; i++) {
@@ -123,15 +124,15 @@ bool log_sync_files(struct log *log, struct err *err)
     int rc = ok && dir_dirty ? io_sync_dir(log->io, log->dir) : 0;
     if (rc < 0)
         ok = err_set_errno(err, -rc, "log %s: sync of the directory failed", log->name);
-    if (!ok)
-        return false;
     pthread_mutex_lock(&log->lock);
-    log->durable = target;
-    if (dir_dirty && target.seg_base == segs_active(log)->base_offset)
-        log->dir_dirty = false; /* else a segment was added meanwhile: the next sync covers its name */
-    log_set_hw(log);
+    if (ok) {
+        log->durable = target;
+        log_set_hw(log);
+    } else {
+        log->dir_dirty |= dir_dirty;
+    }
     pthread_mutex_unlock(&log->lock);
-    return true;
+    return ok;
 }
 
 static bool index_is_unsaved(const struct log_segment *seg)

@@ -226,12 +226,32 @@ static void test_faults(void **state)
     io_memory_free(mem);
 }
 
+/* A directory that was made by somebody who died before its name was synced is durable after io_make_dirs. */
+static void test_make_dirs_again(void **state)
+{
+    struct io_memory *mem = io_memory_new(1);
+    struct io *io = io_memory_io(mem);
+    struct io_stat st;
+    assert_int_equal(io_mkdir(io, "a"), 0);
+    assert_int_equal(io_mkdir(io, "a/b"), 0);
+    io_memory_cut(mem, IO_CUT_KEEP);
+    assert_true(io_make_dirs(io, "a", NULL));
+    assert_true(io_make_dirs(io, "a/b", NULL));
+    io_memory_cut(mem, IO_CUT_LOSE);
+    assert_int_equal(io_stat(io, "a/b", &st), 0);
+    io_memory_free(mem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_real),     cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_lock),     cmocka_unit_test(test_power_cut),
-        cmocka_unit_test(test_sync_all), cmocka_unit_test(test_replace_under_cuts),
+        cmocka_unit_test(test_make_dirs_again),
+        cmocka_unit_test(test_real),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_power_cut),
+        cmocka_unit_test(test_sync_all),
+        cmocka_unit_test(test_replace_under_cuts),
         cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

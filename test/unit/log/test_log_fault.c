@@ -219,6 +219,33 @@ static void test_enospc_heals(void **state)
         assert_true(send_next(&work, 1));
         assert_int_equal(work.next, ROUNDS / 2 + ROUNDS + 1);
         check_records(&work);
+        world_crash(&work.w,
+                    IO_CUT_LOSE); /* names of files that were made before the fault are durable too */
+        check_records(&work);
+        work_fini(&work);
+    }
+}
+
+/* A start that fails while it makes durable what it found, takes nothing away from it. */
+static void test_settle_fails(void **state)
+{
+    bool struck = true;
+    for (uint64_t at = 1; struck; at++) {
+        struct work work;
+        work_init(&work, at);
+        world_open(&work.w);
+        run_rounds(&work, 1);
+        work.w.config.settle_later = true;
+        world_crash(&work.w, IO_CUT_KEEP);
+        io_faulty_script(work.w.faulty, IO_FAULT_EIO, at, 3);
+        if (log_is_unsettled(work.w.log))
+            ignore(log_settle(work.w.log, false, NULL), "either may be");
+        log_close(work.w.log);
+        struck = io_faulty_struck(work.w.faulty);
+        io_faulty_script(work.w.faulty, IO_FAULT_EIO, 1, 0);
+        work.w.config.settle_later = false;
+        world_open(&work.w);
+        check_records(&work);
         work_fini(&work);
     }
 }
@@ -287,7 +314,7 @@ int main(void)
         cmocka_unit_test(test_torn),      cmocka_unit_test(test_enospc),
         cmocka_unit_test(test_power_cut), cmocka_unit_test(test_enospc_heals),
         cmocka_unit_test(test_full_disk), cmocka_unit_test(test_offline),
-        cmocka_unit_test(test_os),
+        cmocka_unit_test(test_os),        cmocka_unit_test(test_settle_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,9 @@
  * (C2) Names in __cluster_metadata's log directory are taken again only when the old directories are gone: a create waits
  *      for the last reference to partitions of a deleted namesake.
  * (C3) An entry is immutable except for growth, which adds to `parts` under the write lock.
+ * (C4) A change whose record could not be made durable (a failed sync) may be in the state all the same. The next change of
+ *      that topic first makes the state durable, or fails, and lets the entry follow it: nobody is refused on the ground of
+ *      state that a crash could take back.
  */
 #include "broker/broker_int.h"
 
@@ -248,39 +251,6 @@ static bool open_created(struct broker *broker, struct str name, struct err *err
     return entry != NULL;
 }
 
-bool topics_create(struct broker *broker, struct topic_create_args *args, struct err *err)
-{
-    int64_t now_ms = io_now_ms(broker->io);
-    if (is_hidden_topic(args->name))
-        return err_set(err, ERR_INVALID_TOPIC, "'%.*s' is the server's own and no topic",
-                       STR_ARG(args->name));
-    struct topic_create req = {
-        .name = args->name,
-        .partition_count =
-            args->partition_count == -1 ? (int32_t)LIVE(broker, num_partitions) : args->partition_count,
-        .settings = args->settings,
-        .setting_count = args->setting_count,
-        .now_ms = now_ms,
-        .check_only = args->check_only,
-    };
-    io_random(broker->io, req.id.bytes, sizeof req.id.bytes);
-    req.id.bytes[6] = (uint8_t)((req.id.bytes[6] & 0x0f) | 0x40); /* a random UUID, version 4 */
-    req.id.bytes[8] = (uint8_t)((req.id.bytes[8] & 0x3f) | 0x80);
-    args->id = req.id;
-    pthread_mutex_lock(&broker->admin_lock);
-    bool good = wait_namesake(broker, args->name, err) &&
-                replay_run_durable(broker->topics_replay, topics_decide_create, &req, err);
-    if (good && !args->check_only)
-        good = open_created(broker, args->name, err);
-    pthread_mutex_unlock(&broker->admin_lock);
-    if (good && !args->check_only) {
-        log_info("broker", "topic_created", "topic=%.*s partitions=%d", STR_ARG(args->name),
-                 req.partition_count);
-        tell_topic_watches(broker);
-    }
-    return good;
-}
-
 /* Takes the entry out of sight and lets its partitions die. */
 static void drop_entry(struct broker *broker, struct str name)
 {
@@ -297,25 +267,6 @@ static void drop_entry(struct broker *broker, struct str name)
     for (int32_t i = 0; i < entry->partition_count; i++)
         partition_mark_deleted(entry->parts[i]);
     entry_free(entry);
-}
-
-bool topics_delete(struct broker *broker, struct str name, struct err *err)
-{
-    struct topic_delete req = {.name = name, .now_ms = io_now_ms(broker->io)};
-    if (is_internal_topic(name))
-        return err_set(err, ERR_INVALID_TOPIC, "'%.*s' is internal and cannot be deleted", STR_ARG(name));
-    pthread_mutex_lock(&broker->admin_lock);
-    bool good = replay_run_durable(broker->topics_replay, topics_decide_delete, &req, err);
-    if (good)
-        drop_entry(broker, name);
-    pthread_mutex_unlock(&broker->admin_lock);
-    if (good) {
-        log_info("broker", "topic_deleted", "topic=%.*s", STR_ARG(name));
-        groups_topic_deleted(broker, name);
-        sessions_topic_deleted(broker);
-        tell_topic_watches(broker);
-    }
-    return good;
 }
 
 /* Opens the added partitions and shows them. */
@@ -344,6 +295,79 @@ static bool open_grown(struct broker *broker, struct str name, struct err *err)
     return good;
 }
 
+/* C4. Under admin_lock. */
+static bool settle_topic(struct broker *broker, struct str name, struct err *err)
+{
+    struct arena arena = {0};
+    struct topic topic;
+    if (!replay_secure(broker->topics_replay, err))
+        return false;
+    bool good = true, found = copy_topic(broker, name, &topic, &arena);
+    const struct topic_entry *entry = topics_entry(broker, name);
+    if (found && entry == NULL)
+        good = open_created(broker, name, err);
+    else if (!found && entry != NULL)
+        drop_entry(broker, name);
+    else if (found && topic.partition_count > entry->partition_count)
+        good = open_grown(broker, name, err);
+    arena_fini(&arena);
+    return good;
+}
+
+bool topics_create(struct broker *broker, struct topic_create_args *args, struct err *err)
+{
+    int64_t now_ms = io_now_ms(broker->io);
+    if (is_hidden_topic(args->name))
+        return err_set(err, ERR_INVALID_TOPIC, "'%.*s' is the server's own and no topic",
+                       STR_ARG(args->name));
+    struct topic_create req = {
+        .name = args->name,
+        .partition_count =
+            args->partition_count == -1 ? (int32_t)LIVE(broker, num_partitions) : args->partition_count,
+        .settings = args->settings,
+        .setting_count = args->setting_count,
+        .now_ms = now_ms,
+        .check_only = args->check_only,
+    };
+    io_random(broker->io, req.id.bytes, sizeof req.id.bytes);
+    req.id.bytes[6] = (uint8_t)((req.id.bytes[6] & 0x0f) | 0x40); /* a random UUID, version 4 */
+    req.id.bytes[8] = (uint8_t)((req.id.bytes[8] & 0x3f) | 0x80);
+    args->id = req.id;
+    pthread_mutex_lock(&broker->admin_lock);
+    bool good = wait_namesake(broker, args->name, err) && settle_topic(broker, args->name, err) &&
+                wait_namesake(broker, args->name, err) && /* of one that was just settled as deleted */
+                replay_run_durable(broker->topics_replay, topics_decide_create, &req, err);
+    if (good && !args->check_only)
+        good = open_created(broker, args->name, err);
+    pthread_mutex_unlock(&broker->admin_lock);
+    if (good && !args->check_only) {
+        log_info("broker", "topic_created", "topic=%.*s partitions=%d", STR_ARG(args->name),
+                 req.partition_count);
+        tell_topic_watches(broker);
+    }
+    return good;
+}
+
+bool topics_delete(struct broker *broker, struct str name, struct err *err)
+{
+    struct topic_delete req = {.name = name, .now_ms = io_now_ms(broker->io)};
+    if (is_internal_topic(name))
+        return err_set(err, ERR_INVALID_TOPIC, "'%.*s' is internal and cannot be deleted", STR_ARG(name));
+    pthread_mutex_lock(&broker->admin_lock);
+    bool good = settle_topic(broker, name, err) &&
+                replay_run_durable(broker->topics_replay, topics_decide_delete, &req, err);
+    if (good)
+        drop_entry(broker, name);
+    pthread_mutex_unlock(&broker->admin_lock);
+    if (good) {
+        log_info("broker", "topic_deleted", "topic=%.*s", STR_ARG(name));
+        groups_topic_deleted(broker, name);
+        sessions_topic_deleted(broker);
+        tell_topic_watches(broker);
+    }
+    return good;
+}
+
 bool topics_grow(struct broker *broker, struct str name, int32_t partition_count, bool check_only,
                  struct err *err)
 {
@@ -354,7 +378,8 @@ bool topics_grow(struct broker *broker, struct str name, int32_t partition_count
     if (is_internal_topic(name))
         return err_set(err, ERR_INVALID_TOPIC, "'%.*s' is internal and has one partition", STR_ARG(name));
     pthread_mutex_lock(&broker->admin_lock);
-    bool good = replay_run_durable(broker->topics_replay, topics_decide_grow, &req, err) &&
+    bool good = settle_topic(broker, name, err) &&
+                replay_run_durable(broker->topics_replay, topics_decide_grow, &req, err) &&
                 (check_only || open_grown(broker, name, err));
     pthread_mutex_unlock(&broker->admin_lock);
     if (good && !check_only)

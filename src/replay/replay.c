@@ -9,7 +9,7 @@
  *      every instant the topic alone gives the whole state.
  * (P4) A log that drops records (a failed sync on a full disk, and then room again) leaves the state ahead of the topic:
  *      append then ends lower than the state is. The state is appended anew at once, and the next rewrite lets what is
- *      before it go.
+ *      before it go. Who wants to tell of the state without a record of its own asks replay_secure.
  */
 #include "replay/replay.h"
 
@@ -207,6 +207,41 @@ bool replay_run_durable(struct replay *replay, replay_decide_fn decide, void *re
 {
     int64_t end;
     return replay_run(replay, decide, request, &end, err) && replay_wait_durable(replay, end, err);
+}
+
+/* Appends the state anew; *first is where it begins. Under the lock. */
+static bool renew_now(struct replay *replay, int64_t *first, struct err *err)
+{
+    records_reset(&replay->records);
+    replay->class->snapshot(replay->state, &replay->records);
+    if (replay->records.list.len == 0)
+        return err_set(err, ERR_STORAGE, "%s: nothing is left to be written", replay->class->name);
+    if (!append_snapshot(replay, err))
+        return false;
+    replay->dropped = false;
+    *first = replay->renewed = replay->records.list.at[0].offset;
+    return true;
+}
+
+bool replay_secure(struct replay *replay, struct err *err)
+{
+    int64_t first = 0, end;
+    if (replay_wait_durable(replay, replay_end(replay), err))
+        return true;
+    if (replay->class->snapshot == NULL || replay->ops->trim == NULL)
+        return false;
+    pthread_mutex_lock(&replay->lock);
+    bool good = renew_now(replay, &first, err);
+    end = replay->end;
+    pthread_mutex_unlock(&replay->lock);
+    if (!good || !replay_wait_durable(replay, end, err) || !replay->ops->trim(replay->log, first, err))
+        return false;
+    pthread_mutex_lock(&replay->lock);
+    replay->start = MAX(replay->start, first);
+    if (replay->renewed == first)
+        replay->renewed = -1;
+    pthread_mutex_unlock(&replay->lock);
+    return true;
 }
 
 void replay_lock(struct replay *replay)

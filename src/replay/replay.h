@@ -105,6 +105,11 @@ bool replay_wait_durable(struct replay *replay, int64_t end_offset, struct err *
 /* replay_run and replay_wait_durable in one. */
 bool replay_run_durable(struct replay *replay, replay_decide_fn decide, void *request, struct err *err);
 
+/* Makes sure that the topic holds what the state says, durably: true at once when nothing is outstanding. After a failed sync
+ * that dropped records the state is written anew and the history let go. For those who tell of the state without a record of
+ * their own, a refusal above all. Blocks. */
+bool replay_secure(struct replay *replay, struct err *err);
+
 /* The lock of R1, for those who only read the state; replay_end is the offset up to which the state has gone.
  */
 void replay_lock(struct replay *replay);

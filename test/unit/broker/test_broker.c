@@ -334,6 +334,53 @@ static void wait_lso(struct partition *part)
         usleep(1000);
 }
 
+/* One change of a topic, then the same again, after a fault at its N-th operation: what the second answer says is so, now and
+ * after a power cut. */
+static void change_twice(enum io_fault_kind kind, uint64_t at, bool deletes, bool *struck)
+{
+    struct io_memory *mem = io_memory_new(at);
+    struct io_faulty *faulty = io_faulty_new(io_memory_io(mem));
+    struct broker *broker = start(io_faulty_io(faulty), BROKER_FSYNC);
+    struct err err = {0};
+    assert_true(broker_topic_create(broker, STR("old"), 1, NULL, 0, &err));
+    io_faulty_script(faulty, kind, at, 1);
+    bool done = false;
+    for (int i = 0; i < 2 && !done; i++) {
+        err = (struct err){0};
+        done = deletes ? broker_topic_delete(broker, STR("old"), &err)
+                       : broker_topic_create(broker, STR("new"), 1, NULL, 0, &err);
+        done |= err.code == (deletes ? ERR_UNKNOWN_TOPIC : ERR_TOPIC_EXISTS);
+    }
+    *struck = io_faulty_struck(faulty);
+    io_faulty_script(faulty, kind, 1, 0);
+    for (int i = 0; i < 2 && done; i++) {
+        struct partition *part = broker_partition_get(broker, deletes ? STR("old") : STR("new"), 0, &err);
+        assert_int_equal(part != NULL, !deletes);
+        broker_partition_unref(part);
+        if (i == 0) {
+            broker_stop(broker);
+            io_memory_cut(mem, IO_CUT_LOSE);
+            broker = start(io_memory_io(mem), BROKER_FSYNC);
+        }
+    }
+    broker_stop(broker);
+    io_faulty_free(faulty);
+    io_memory_free(mem);
+}
+
+static void test_topic_faults(void **state)
+{
+    bool struck = true;
+    for (uint64_t at = 1; struck; at++) {
+        bool others[3];
+        change_twice(IO_FAULT_EIO, at, false, &struck);
+        change_twice(IO_FAULT_ENOSPC, at, false, &others[0]);
+        change_twice(IO_FAULT_EIO, at, true, &others[1]);
+        change_twice(IO_FAULT_ENOSPC, at, true, &others[2]);
+        struck |= others[0] | others[1] | others[2];
+    }
+}
+
 static void test_txn(void **state)
 {
     struct world *w = *state;
@@ -525,6 +572,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_group_offsets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn, setup, teardown),
+        cmocka_unit_test(test_topic_faults),
         cmocka_unit_test(test_crash_lose),
         cmocka_unit_test(test_crash_random),
         cmocka_unit_test(test_crash_keep),

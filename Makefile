@@ -9,7 +9,7 @@ CCACHE := $(shell command -v ccache >/dev/null && echo -DCMAKE_C_COMPILER_LAUNCH
 CONFIGURE = cmake -S . -G Ninja $(CCACHE)
 quiet = log=$$(mktemp); $(1) >$$log 2>&1 || { cat $$log; rm -f $$log; exit 1; }; rm -f $$log
 
-.PHONY: all demo data test check san tsan fuzz bench install fmt clean help setup conformance peers
+.PHONY: all demo data test check san tsan fuzz sim bench install fmt clean help setup conformance peers
 
 all: setup ## build build/rialto
 	@test -f $(BUILD)/build.ninja || { $(call quiet,$(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release); }
@@ -64,6 +64,12 @@ tsan: ## all tests but the page's under TSan, servers included
 fuzz: ## every fuzz target for SECONDS_EACH=60 with clang's libFuzzer
 	@tools/setup test
 	@exec tools/fuzz $(or $(SECONDS_EACH),60)
+
+sim: ## deterministic simulation of the broker: SEEDS=1000 FROM=1, or SEED=N to see one again
+	@tools/setup test
+	@test -f $(BUILD)/build.ninja || { $(call quiet,$(CONFIGURE) -B $(BUILD) -DCMAKE_BUILD_TYPE=Release); }
+	@ninja -C $(BUILD) -j $(JOBS) sim
+	@exec $(BUILD)/sim $(if $(SEED),--seed $(SEED) --verbose,--seeds $(or $(SEEDS),1000) --from $(or $(FROM),1))
 
 bench: all ## measure against the real peers; writes bench/results (ARGS: start broker raw latency crowd sql --quick)
 	@exec bench/run --build $(BUILD) $(ARGS)

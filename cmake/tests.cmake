@@ -101,3 +101,21 @@ if(RIALTO_UI)
     add_test(NAME ui/unit COMMAND npm run test --silent WORKING_DIRECTORY ${CMAKE_BINARY_DIR}/ui)
     set_tests_properties(ui/unit PROPERTIES TIMEOUT ${limit_unit} LABELS ui)
 endif()
+
+# The simulation: test/sim/*.c over the broker, whose calls of threads, locks, clocks and sockets the linker sends to it;
+# what `loop` asks of libuv it defines itself (test/sim/README.md).
+set(sim_wraps pthread_create pthread_join pthread_self pthread_setname_np pthread_sigmask
+    pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock
+    pthread_cond_init pthread_cond_destroy pthread_cond_wait pthread_cond_timedwait pthread_cond_signal pthread_cond_broadcast
+    pthread_rwlock_init pthread_rwlock_destroy pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_unlock
+    clock_gettime socket bind listen accept4 recv sendmsg sendfile shutdown close getsockname getsockopt setsockopt)
+list(TRANSFORM sim_wraps PREPEND "-Wl,--wrap=" OUTPUT_VARIABLE sim_options)
+file(GLOB sim_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/sim/*.c)
+add_executable(sim ${sim_sources})
+target_link_libraries(sim PRIVATE m_broker)
+target_link_options(sim PRIVATE ${test_link_options} ${sim_options})
+set_target_properties(sim PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
+add_test(NAME sim/seeds COMMAND sim --seeds 150)
+add_test(NAME sim/replay COMMAND sim --from 1001 --seeds 5 --twice)
+add_test(NAME sim/finds COMMAND sim --from 2001 --seeds 20 --sync-lies)
+set_tests_properties(sim/seeds sim/replay sim/finds PROPERTIES TIMEOUT 300)

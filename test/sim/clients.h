@@ -1,0 +1,142 @@
+/* clients.h - those who talk to the simulated server, and what they know of it together.
+ *
+ *   producer ----\                       /-- facts_acked: this record is at this offset, for ever
+ *   consumer -----+-- client_call ------+--- facts_seen: a consumer was given it
+ *   admin -------/      (wire)           \-- facts_hw, ...: what may never go back
+ *
+ * (K1) A client knows only what it was answered. A call that failed, or whose answer did not come, may have had its effect
+ *      or not; facts are made of answers alone.
+ */
+#ifndef RIALTO_TEST_SIM_CLIENTS_H
+#define RIALTO_TEST_SIM_CLIENTS_H
+
+#include "record/record.h"
+#include "sim.h"
+#include "wire/wire.h"
+
+enum { SIM_PORT = 9092 };
+
+/* Kafka's error codes that clients tell apart. */
+enum kafka_error {
+    KAFKA_OFFSET_OUT_OF_RANGE = 1,
+    KAFKA_UNKNOWN_TOPIC = 3,
+    KAFKA_REQUEST_TIMED_OUT = 7,
+    KAFKA_NOT_COORDINATOR = 16,
+    KAFKA_ILLEGAL_GENERATION = 22,
+    KAFKA_UNKNOWN_MEMBER_ID = 25,
+    KAFKA_REBALANCE_IN_PROGRESS = 27,
+    KAFKA_TOPIC_EXISTS = 36,
+    KAFKA_OUT_OF_ORDER_SEQUENCE = 45,
+    KAFKA_DUPLICATE_SEQUENCE = 46,
+    KAFKA_STORAGE = 56,
+    KAFKA_UNKNOWN_PRODUCER_ID = 59,
+    KAFKA_MEMBER_ID_REQUIRED = 79,
+};
+
+/* --- a connection that asks and is answered (client.c) --- */
+
+struct client {
+    char name[24];
+    int fd; /* -1: not connected */
+    int32_t correlation_id;
+    struct arena arena; /* of the last answer */
+    struct buf in;      /* what came and was not taken */
+};
+
+void client_init(struct client *client, const char *name);
+void client_fini(struct client *client);
+void client_disconnect(struct client *client);
+
+/* Sends a request without waiting; false: the connection is gone. */
+bool client_send(struct client *client, int16_t api_key, int16_t version, const void *req);
+
+/* The answer to the oldest request that was sent and not answered, of this API and version; NULL: the connection is gone, or
+ * the time is over (and the connection is closed). Lives until the next client_receive, client_call. */
+void *client_receive(struct client *client, int16_t api_key, int16_t version, int64_t timeout_us);
+
+/* Both. */
+void *client_call(struct client *client, int16_t api_key, int16_t version, const void *req,
+                  int64_t timeout_us);
+
+/* --- the scenario (world.c) --- */
+
+struct topic_plan {
+    char name[24];
+    int32_t partition_count;
+};
+
+struct scenario {
+    struct topic_plan topics[3];
+    size_t topic_count;
+    bool calm;     /* faults are over: clients finish what they have begun and end */
+    bool lying;    /* the disk does not sync: facts are expected to break */
+    size_t actors; /* fibers of clients that have not ended */
+};
+
+extern struct scenario scenario;
+
+/* --- values --- */
+
+/* A record's value says who wrote it, for which place, as its n-th: nothing that is read is taken on trust. */
+struct mark {
+    uint16_t producer;
+    uint16_t topic;
+    uint32_t partition;
+    uint64_t n; /* counts per producer and partition, from 1 */
+};
+
+void mark_write(struct mark mark, struct buf *value);
+struct mark mark_read(struct str value); /* fails the run when the bytes are not as they were written */
+
+/* --- what is known (facts.c) --- */
+
+void facts_init(void);
+
+/* Producers announce themselves; idempotent ones may be found once and in order only. */
+uint16_t facts_producer(bool idempotent);
+
+/* An identity that InitProducerId gave; never given twice. */
+void facts_pid(int64_t pid, int16_t epoch);
+
+/* About to be sent. */
+void facts_sent(struct mark mark);
+
+/* acks=all was answered with this offset; -1: without one (a duplicate). */
+void facts_acked(struct mark mark, int64_t offset);
+
+/* A consumer was given this record. */
+void facts_seen(uint16_t topic, int32_t partition, int64_t offset, struct mark mark);
+
+/* High watermarks: what is the least that a request sent now may answer; what was answered. */
+int64_t facts_hw(uint16_t topic, int32_t partition);
+void facts_hw_answered(uint16_t topic, int32_t partition, int64_t least, int64_t hw);
+
+/* The whole of a partition is read, from its start: facts_read_begin, facts_read for each record, facts_read_end with the
+ * end. Fails the run when anything acknowledged or seen is missing, changed, or out of order. */
+void facts_read_begin(uint16_t topic, int32_t partition);
+void facts_read(int64_t offset, struct mark mark);
+void facts_read_end(int64_t hw);
+
+uint64_t facts_acked_count(void);
+uint64_t facts_seen_count(void);
+
+/* --- actors: each runs as a fiber until scenario.calm and its work is done --- */
+
+void producer_spawn(size_t number);
+void consumer_spawn(size_t number);
+
+/* Creates the topics of the scenario; tries until they are there. */
+void topics_make(struct client *client);
+
+/* Reads every partition from its start to its end and checks it against the facts. Nobody writes meanwhile. */
+void reader_check_all(struct client *client);
+
+/* Reads from an offset once, and gives each record to fn. Kafka's error code, or -1 when there was no answer. */
+struct fetched {
+    int64_t hw, lso, start, next_offset; /* next_offset: behind the last whole batch */
+    size_t records;
+};
+int fetch_once(struct client *client, uint16_t topic, int32_t partition, int64_t offset, int8_t isolation,
+               void (*fn)(uint16_t topic, int32_t partition, const struct record *rec), struct fetched *out);
+
+#endif

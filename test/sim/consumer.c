@@ -1,0 +1,196 @@
+/* consumer.c - consumers without a group, and the full read at the end.
+ *
+ *   consumer: picks a partition, reads from where it was or from an older place; what it is given it tells to the facts
+ *   reader:   every partition from start to end, when nobody writes: facts_read_end says what is missing
+ *
+ * (C1) Batches of an answer are whole but for a cut tail, have good checksums, and come in order of offsets without a hole.
+ * (C2) An offset below a high watermark that was answered before is never out of range.
+ */
+#include "clients.h"
+
+enum { FETCH = 1, FETCH_VERSION_MIN = 10, FETCH_VERSION_MAX = 12 };
+
+typedef void take_fn(uint16_t topic, int32_t partition, const struct record *rec);
+
+static void take_batch(uint16_t topic, int32_t partition, int64_t from, const struct batch *batch,
+                       struct buf *plain, take_fn *fn, struct fetched *out)
+{
+    struct batch_iter it;
+    struct record rec;
+    struct err err;
+    if (!batch_check_crc(batch, &err) || !batch_iter_init(&it, batch, plain, &err))
+        sim_fail("%s-%d: batch at %lld: %s", scenario.topics[topic].name, partition,
+                 (long long)batch->base_offset, err.text);
+    while (batch_iter_next(&it, &rec)) {
+        if (rec.offset < from || batch_is_control(batch))
+            continue;
+        fn(topic, partition, &rec);
+        out->records++;
+    }
+    if (!batch_iter_ok(&it, &err))
+        sim_fail("%s-%d: batch at %lld: %s", scenario.topics[topic].name, partition,
+                 (long long)batch->base_offset, err.text);
+    out->next_offset = batch_last_offset(batch) + 1;
+}
+
+/* C1 */
+static void take_records(uint16_t topic, int32_t partition, int64_t from, struct str bytes, take_fn *fn,
+                         struct fetched *out)
+{
+    struct buf plain = {0};
+    struct batch batch;
+    struct err err;
+    int64_t expected = -1;
+    out->next_offset = from;
+    while (batch_next(&bytes, &batch, &err)) {
+        if (expected < 0 ? batch.base_offset > from || batch_last_offset(&batch) < from
+                         : batch.base_offset != expected)
+            sim_fail("%s-%d: a batch at %lld where %lld was to come", scenario.topics[topic].name, partition,
+                     (long long)batch.base_offset, (long long)(expected < 0 ? from : expected));
+        take_batch(topic, partition, from, &batch, &plain, fn, out);
+        expected = out->next_offset;
+    }
+    if (!str_is_null(batch.bytes))
+        sim_fail("%s-%d: behind offset %lld: %s", scenario.topics[topic].name, partition,
+                 (long long)out->next_offset, err.text);
+    buf_fini(&plain);
+}
+
+static struct FetchRequest *make_request(uint16_t topic, int32_t partition, int64_t offset, int8_t isolation,
+                                         struct arena *arena)
+{
+    struct FetchRequest *req = wire_new(&WIRE_FetchRequest, 1, arena);
+    req->ReplicaId = -1;
+    req->MaxWaitMs = (int32_t)sim_below(sim_chance(1, 4) ? 2000 : 50);
+    req->MinBytes = (int32_t)sim_between(0, sim_chance(1, 4) ? 5000 : 1);
+    req->MaxBytes = (int32_t)sim_between(1, 100000);
+    req->IsolationLevel = isolation;
+    req->SessionEpoch = -1;
+    WIRE_ALLOC(arena, req->Topics, FetchRequest_FetchTopic, 1);
+    req->Topics.at[0].Topic = str_from(scenario.topics[topic].name);
+    WIRE_ALLOC(arena, req->Topics.at[0].Partitions, FetchRequest_FetchPartition, 1);
+    struct FetchRequest_FetchPartition *part = req->Topics.at[0].Partitions.at;
+    part->Partition = partition;
+    part->CurrentLeaderEpoch = -1;
+    part->FetchOffset = offset;
+    part->PartitionMaxBytes = (int32_t)sim_between(1, 50000);
+    return req;
+}
+
+static int take_answer(uint16_t topic, int32_t partition, int64_t offset, const struct FetchResponse *res,
+                       int64_t least_hw, take_fn *fn, struct fetched *out)
+{
+    if (res->ErrorCode != 0)
+        return res->ErrorCode;
+    if (res->Responses.len != 1 || res->Responses.at[0].Partitions.len != 1)
+        sim_fail("a fetch of one partition is answered with %d topics", res->Responses.len);
+    const struct FetchResponse_PartitionData *part = res->Responses.at[0].Partitions.at;
+    if (part->ErrorCode == KAFKA_OFFSET_OUT_OF_RANGE && offset <= least_hw)
+        sim_fail("%s-%d: offset %lld is out of range, the high watermark was %lld", /* C2 */
+                 scenario.topics[topic].name, partition, (long long)offset, (long long)least_hw);
+    if (part->ErrorCode != 0)
+        return part->ErrorCode;
+    facts_hw_answered(topic, partition, least_hw, part->HighWatermark);
+    out->hw = part->HighWatermark;
+    out->lso = part->LastStableOffset;
+    out->start = part->LogStartOffset;
+    take_records(topic, partition, offset, part->Records.bytes, fn, out);
+    if (out->next_offset > part->HighWatermark)
+        sim_fail("%s-%d: records up to %lld above the high watermark %lld", scenario.topics[topic].name,
+                 partition, (long long)out->next_offset, (long long)part->HighWatermark);
+    return 0;
+}
+
+int fetch_once(struct client *client, uint16_t topic, int32_t partition, int64_t offset, int8_t isolation,
+               take_fn *fn, struct fetched *out)
+{
+    struct arena arena = {0};
+    int16_t version = (int16_t)sim_between(FETCH_VERSION_MIN, FETCH_VERSION_MAX);
+    int64_t least_hw = facts_hw(topic, partition);
+    *out = (struct fetched){0};
+    const struct FetchResponse *res =
+        client_call(client, FETCH, version, make_request(topic, partition, offset, isolation, &arena),
+                    8000000);
+    arena_fini(&arena);
+    return res == NULL ? -1 : take_answer(topic, partition, offset, res, least_hw, fn, out);
+}
+
+/* ---- a consumer ---- */
+
+struct consumer {
+    struct client client;
+    int64_t next[COUNT_OF(scenario.topics)][8];
+};
+
+static void tell_seen(uint16_t topic, int32_t partition, const struct record *rec)
+{
+    facts_seen(topic, partition, rec->offset, mark_read(rec->value));
+}
+
+static void consumer_main(void *arg)
+{
+    struct consumer *consumer = arg;
+    while (!scenario.calm) {
+        uint16_t topic = (uint16_t)sim_below(scenario.topic_count);
+        int32_t partition = (int32_t)sim_below((uint64_t)scenario.topics[topic].partition_count);
+        int64_t *next = &consumer->next[topic][partition];
+        struct fetched got;
+        if (sim_chance(1, 20)) /* looks again at what it has seen */
+            *next = sim_between(0, *next);
+        int code = fetch_once(&consumer->client, topic, partition, *next, 0, tell_seen, &got);
+        if (code == 0)
+            *next = got.next_offset;
+        else
+            sim_sleep_us(sim_between(1, 100000));
+        sim_sleep_us(sim_between(0, 5000));
+    }
+    client_fini(&consumer->client);
+    free(consumer);
+    scenario.actors--;
+}
+
+void consumer_spawn(size_t number)
+{
+    struct consumer *consumer = mem_new(struct consumer);
+    char name[24];
+    snprintf(name, sizeof name, "consumer-%zu", number);
+    client_init(&consumer->client, name);
+    scenario.actors++;
+    sim_spawn(name, SIM_CLIENTS, consumer_main, consumer);
+}
+
+/* ---- the full read ---- */
+
+static void read_one(uint16_t topic, int32_t partition, const struct record *rec)
+{
+    facts_read(rec->offset, mark_read(rec->value));
+}
+
+static void check_partition(struct client *client, uint16_t topic, int32_t partition)
+{
+    enum { TRIES_MAX = 200 };
+    int64_t next = 0, end = 1;
+    int failed = 0;
+    struct fetched got;
+    facts_read_begin(topic, partition);
+    while (next < end) {
+        int code = fetch_once(client, topic, partition, next, 0, read_one, &got);
+        if (code == 0) {
+            next = got.next_offset;
+            end = got.hw;
+        } else if (++failed == TRIES_MAX) {
+            sim_fail("%s-%d cannot be read: error %d", scenario.topics[topic].name, partition, code);
+        } else {
+            sim_sleep_us(10000);
+        }
+    }
+    facts_read_end(next);
+    sim_note("%s-%d: %lld offsets checked", scenario.topics[topic].name, partition, (long long)next);
+}
+
+void reader_check_all(struct client *client)
+{
+    for (size_t i = 0; i < scenario.topic_count; i++)
+        for (int32_t j = 0; j < scenario.topics[i].partition_count; j++)
+            check_partition(client, (uint16_t)i, j);
+}

@@ -1,0 +1,253 @@
+/* world.c - a run: the server's life, its faults, the clients' work, the check at the end.
+ *
+ *   start | clients work; now and then: kill, power cut, stop, broken connections, disk faults | calm: clients finish
+ *         | power cut, start, full read against the facts
+ *
+ * (W1) The server is one machine at a time: its number grows with each start, the disk stays.
+ * (W2) A start that fails is allowed when a fault of the disk has struck during it, and is tried again; otherwise it fails the
+ *      run: no crash may block the next start.
+ * (W3) After a clean stop no fiber of the machine is left.
+ */
+#include "broker/broker.h"
+#include "clients.h"
+#include "io/io.h"
+#include "world.h"
+
+struct scenario scenario;
+
+struct server {
+    int machine;
+    bool starting, running, stop_asked, stopped, failed;
+    uint64_t struck_before;
+    struct broker *broker;
+    struct err err;
+};
+
+static struct {
+    struct sim_disk *disk;
+    struct sim_disk_faults disk_faults, no_disk_faults;
+    struct server server;
+    uint64_t restarts;
+    struct run_options options;
+} world;
+
+/* ---- the server ---- */
+
+static void server_main(void *arg)
+{
+    struct server *server = &world.server;
+    struct broker_config config;
+    struct err err;
+    broker_config_init(&config);
+    config.data_dir = STR("data");
+    config.kafka_listen = STR("127.0.0.1:9092");
+    config.net_threads = sim_between(1, 3);
+    config.sync_threads = sim_between(1, 3);
+    config.auto_create_topics = false;
+    config.group_initial_rebalance_delay_ms = 0;
+    config.retention_check_interval_ms = 2000;
+    bool good = broker_start(&server->broker, &config, sim_disk_io(world.disk), NULL, &err);
+    server->starting = false;
+    if (!good) {
+        server->err = err;
+        server->failed = true;
+        sim_note("start failed: %s", err.text);
+        return;
+    }
+    server->running = true;
+    sim_note("ready");
+    while (!server->stop_asked)
+        sim_wait(server, SIM_NEVER);
+    broker_stop(server->broker);
+    server->stopped = true;
+    sim_note("stopped");
+}
+
+static void launch(void)
+{
+    world.server = (struct server){.machine = world.server.machine + 1,
+                                   .starting = true,
+                                   .struck_before = sim_disk_struck(world.disk)};
+    world.restarts++;
+    sim_note("start %d", world.server.machine);
+    sim_spawn("main", world.server.machine, server_main, NULL);
+}
+
+static void kill_server(enum io_cut cut)
+{
+    static const char *const names[] = {"power cut, unsynced lost", "power cut, unsynced torn", "kill -9"};
+    sim_note("%s of %d", names[cut], world.server.machine);
+    sim_kill_machine(world.server.machine);
+    sim_net_kill_machine(world.server.machine);
+    sim_disk_cut(world.disk, cut);
+    world.server.running = world.server.starting = false;
+}
+
+static void stop_server(void)
+{
+    sim_note("stop of %d", world.server.machine);
+    world.server.stop_asked = true;
+    sim_wake(&world.server, true);
+    int64_t until_us = sim_now_us() + 120 * 1000000;
+    while (!world.server.stopped && sim_now_us() < until_us)
+        sim_sleep_us(10000);
+    if (!world.server.stopped)
+        sim_fail("the server does not stop");
+    sim_sleep_us(1000);
+    if (sim_fibers_of(world.server.machine) != 0) /* W3 */
+        sim_fail("%zu threads are left after the stop", sim_fibers_of(world.server.machine));
+    kill_server(IO_CUT_KEEP);
+}
+
+/* W2; false: it failed, with a reason. */
+static bool await_start(void)
+{
+    int64_t until_us = sim_now_us() + 600 * (int64_t)1000000;
+    while (world.server.starting && sim_now_us() < until_us)
+        sim_sleep_us(1000);
+    if (world.server.starting)
+        sim_fail("the server does not get ready");
+    if (world.server.failed && sim_disk_struck(world.disk) == world.server.struck_before)
+        sim_fail("the server refuses to start: %s", world.server.err.text);
+    return world.server.running;
+}
+
+static void start_again(void)
+{
+    for (int tries = 0;; tries++) {
+        if (tries == 3)
+            sim_disk_set(world.disk, &world.no_disk_faults);
+        launch();
+        if (sim_chance(1, 4)) { /* dies while it starts */
+            sim_sleep_us(sim_between(0, 30000));
+            kill_server((enum io_cut)sim_below(3));
+            continue;
+        }
+        if (await_start())
+            break;
+        kill_server((enum io_cut)sim_below(3));
+    }
+    sim_disk_set(world.disk, &world.disk_faults);
+}
+
+/* ---- what happens ---- */
+
+static void one_event(void)
+{
+    switch (sim_below(8)) {
+    case 0:
+    case 1:
+    case 2:
+        kill_server((enum io_cut)sim_below(3));
+        sim_sleep_us(sim_between(0, 500000));
+        start_again();
+        break;
+    case 3:
+        stop_server();
+        sim_sleep_us(sim_between(0, 100000));
+        start_again();
+        break;
+    default:
+        sim_net_break_one();
+    }
+}
+
+static void choose_scenario(void)
+{
+    struct sim_net_faults net = {
+        .cut_one_in = sim_chance(1, 2) ? (uint64_t)sim_between(1, 10) : 0,
+        .stall_one_in = sim_chance(1, 2) ? (uint64_t)sim_between(20, 500) : 0,
+        .delay_us_max = sim_chance(1, 2) ? 500 : 50000,
+        .piece_max = (size_t)1 << sim_between(4, 16),
+    };
+    world.no_disk_faults = (struct sim_disk_faults){.sync_us_max = sim_between(1, 20) * 500,
+                                                    .sync_lies = world.options.sync_lies};
+    world.disk_faults = world.no_disk_faults;
+    if (sim_chance(1, 3))
+        world.disk_faults.eio_one_in = (uint64_t)sim_between(50, 2000);
+    if (sim_chance(1, 3))
+        world.disk_faults.full_one_in = (uint64_t)sim_between(50, 2000);
+    if (sim_chance(1, 3))
+        world.disk_faults.torn_one_in = (uint64_t)sim_between(50, 1000);
+    if (sim_chance(1, 2))
+        world.disk_faults.short_one_in = (uint64_t)sim_between(5, 100);
+    static const uint64_t preemption[] = {0, 1, 4, 32};
+    sim_set_preemption(preemption[sim_below(COUNT_OF(preemption))]);
+    sim_net_set(&net);
+    scenario.topic_count = sim_between(1, (int64_t)COUNT_OF(scenario.topics));
+    for (size_t i = 0; i < scenario.topic_count; i++) {
+        snprintf(scenario.topics[i].name, sizeof scenario.topics[i].name, "topic-%zu", i);
+        scenario.topics[i].partition_count = (int32_t)sim_between(1, 3);
+    }
+}
+
+/* The topics first, then those who use them. */
+static void setup_main(void *arg)
+{
+    struct client client;
+    client_init(&client, "setup");
+    topics_make(&client);
+    client_fini(&client);
+    size_t producers = (size_t)sim_between(1, 3), consumers = (size_t)sim_between(1, 3);
+    for (size_t i = 0; i < producers; i++)
+        producer_spawn(i);
+    for (size_t i = 0; i < consumers; i++)
+        consumer_spawn(i);
+    scenario.actors--;
+}
+
+static void calm_down(void)
+{
+    struct sim_net_faults quiet = {.delay_us_max = 500, .piece_max = 1 << 16};
+    sim_note("calm");
+    scenario.calm = true;
+    sim_net_set(&quiet);
+    world.disk_faults = world.no_disk_faults;
+    sim_disk_set(world.disk, &world.no_disk_faults);
+    kill_server((enum io_cut)sim_below(3)); /* a disk that failed stays failed until the next start */
+    start_again();
+    int64_t until_us = sim_now_us() + 300 * (int64_t)1000000;
+    while (scenario.actors > 0 && sim_now_us() < until_us)
+        sim_sleep_us(10000);
+    if (scenario.actors > 0)
+        sim_fail("%zu clients are not answered although all is well", scenario.actors);
+}
+
+static void check_after_cut(void)
+{
+    struct client client;
+    client_init(&client, "reader");
+    kill_server((enum io_cut)sim_below(2));
+    start_again();
+    reader_check_all(&client);
+    client_fini(&client);
+    stop_server();
+}
+
+void run_seed(const struct run_options *options, struct run_result *result)
+{
+    world.options = *options;
+    sim_start(options->seed, options->verbose);
+    facts_init();
+    world.disk = sim_disk_new();
+    choose_scenario();
+    start_again();
+    scenario.actors = 1;
+    sim_spawn("setup", SIM_CLIENTS, setup_main, NULL);
+    int events = (int)sim_between(2, 12);
+    for (int i = 0; i < events; i++) {
+        sim_sleep_us(sim_between(1000, sim_chance(1, 3) ? 3000000 : 300000));
+        one_event();
+    }
+    calm_down();
+    check_after_cut();
+    *result = (struct run_result){
+        .trace_hash = sim_trace_hash(),
+        .switches = sim_switches(),
+        .acked = facts_acked_count(),
+        .seen = facts_seen_count(),
+        .restarts = world.restarts,
+        .disk_faults = sim_disk_struck(world.disk),
+        .virtual_us = sim_now_us(),
+    };
+}

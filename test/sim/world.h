@@ -1,0 +1,21 @@
+/* world.h - a run: everything that follows from one seed. */
+#ifndef RIALTO_TEST_SIM_WORLD_H
+#define RIALTO_TEST_SIM_WORLD_H
+
+#include "base/base.h"
+
+struct run_options {
+    uint64_t seed;
+    bool verbose;
+    bool sync_lies; /* a fault that must be found: fdatasync does nothing */
+};
+
+struct run_result {
+    uint64_t trace_hash, switches, acked, seen, restarts, disk_faults;
+    int64_t virtual_us;
+};
+
+/* Runs to the end, or ends the process (sim_fail). Once a process: fork for the next. */
+void run_seed(const struct run_options *options, struct run_result *result);
+
+#endif

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Raw requests: what a broker answers to the letter, and what it does with bytes that are no requests."""
+import os
 import struct
 import sys
 import time
@@ -131,6 +132,23 @@ def check_garbage(broker):
         assert connection.answer()[:2] == b"\0\0"
 
 
+def check_garbage_behind(broker):
+    """What cannot be read follows requests whose answers are still waiting for the disk: they find the connection closing."""
+    for _ in range(20):
+        with Connection(broker.port) as connection:
+            frames = b"".join(create_topics_frame(b"t") for _ in range(3))
+            connection.socket.sendall(frames + struct.pack(">i", -1))
+            time.sleep(0.02)
+    with Connection(broker.port) as connection:
+        connection.send(18, 0, b"")
+        assert connection.answer()[:2] == b"\0\0"
+
+
+def create_topics_frame(name):
+    body = struct.pack(">i", 1) + text(name) + struct.pack(">ihii", 1, 1, 0, 0) + struct.pack(">ib", 1000, 0)
+    return struct.pack(">ihhih", 10 + len(body), 19, 4, 7, -1) + body
+
+
 def make_topic(broker, name):
     with Connection(broker.port) as connection:
         body = struct.pack(">i", 1) + text(name) + struct.pack(">ihii", 1, 1, 0, 0) + struct.pack(">ib", 1000, 0)
@@ -140,11 +158,12 @@ def make_topic(broker, name):
 
 
 def main():
+    os.environ["MALLOC_PERTURB_"] = "165"  # memory that was freed is overwritten: who still uses it falls
     with Broker() as broker:
         make_topic(broker, b"t")
         make_topic(broker, b"s")
         for check in (check_api_versions, check_produce, check_sequences, check_fetch, check_acks_none, check_pipelining,
-                      check_garbage):
+                      check_garbage, check_garbage_behind):
             check(broker)
         if "2147483647" not in broker.stderr():
             broker.fail("the refused length is not in the log")

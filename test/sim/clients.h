@@ -61,13 +61,14 @@ void *client_call(struct client *client, int16_t api_key, int16_t version, const
 /* --- the scenario (world.c) --- */
 
 struct topic_plan {
-    char name[24];
+    char name[32];
     int32_t partition_count;
 };
 
 struct scenario {
     struct topic_plan topics[3];
     size_t topic_count;
+    uint16_t group_count;
     bool calm;     /* faults are over: clients finish what they have begun and end */
     bool lying;    /* the disk does not sync: facts are expected to break */
     size_t actors; /* fibers of clients that have not ended */
@@ -120,16 +121,40 @@ void facts_read_end(int64_t hw);
 uint64_t facts_acked_count(void);
 uint64_t facts_seen_count(void);
 
+/* --- what is known of groups (group_facts.c) --- */
+
+/* Committed offsets: the least that a fetch sent now may answer; what was acknowledged; what was answered. */
+int64_t facts_committed(uint16_t group, int32_t partition);
+void facts_commit_acked(uint16_t group, int32_t partition, int64_t offset);
+void facts_committed_answered(uint16_t group, int32_t partition, int64_t least, int64_t offset);
+
+/* What a leader is about to send for a member, and what a member was given. */
+void facts_assigned(uint16_t group, int32_t generation, struct str member, struct str assignment);
+void facts_owns(uint16_t group, int32_t generation, struct str member, struct str assignment);
+
+/* The member was answered: it is one, or it is none any more. */
+void facts_contact(uint16_t group, struct str member, bool is_member);
+
 /* --- actors: each runs as a fiber until scenario.calm and its work is done --- */
 
 void producer_spawn(size_t number);
 void consumer_spawn(size_t number);
+
+void member_spawn(size_t number, uint16_t group);
+void admin_spawn(size_t number);
+void noise_spawn(void);
+
+/* A group's committed offset, -1 without one. Kafka's error code, or -1 when there was no answer. */
+int group_offset(struct client *client, struct str group, int32_t partition, int64_t *offset);
 
 /* Creates the topics of the scenario; tries until they are there. */
 void topics_make(struct client *client);
 
 /* Reads every partition from its start to its end and checks it against the facts. Nobody writes meanwhile. */
 void reader_check_all(struct client *client);
+
+/* All committed offsets. */
+void groups_check_all(struct client *client);
 
 /* Reads from an offset once, and gives each record to fn. Kafka's error code, or -1 when there was no answer. */
 struct fetched {

@@ -152,7 +152,7 @@ static void consumer_main(void *arg)
 void consumer_spawn(size_t number)
 {
     struct consumer *consumer = mem_new(struct consumer);
-    char name[24];
+    char name[32];
     snprintf(name, sizeof name, "consumer-%zu", number);
     client_init(&consumer->client, name);
     scenario.actors++;

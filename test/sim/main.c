@@ -66,6 +66,8 @@ static struct job *finish_one(struct job *jobs, int count, bool *good)
         if (jobs[i].pid == pid) {
             jobs[i].pid = 0;
             *good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+            if (WIFSIGNALED(status))
+                printf("seed %llu: %s\n", (unsigned long long)jobs[i].seed, strsignal(WTERMSIG(status)));
             return &jobs[i];
         }
     ASSERT(!"a child that nobody has started");

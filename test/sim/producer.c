@@ -223,7 +223,7 @@ static void producer_main(void *arg)
 void producer_spawn(size_t number)
 {
     struct producer *prod = mem_new(struct producer);
-    char name[24];
+    char name[32];
     prod->idempotent = sim_chance(3, 4);
     prod->number = facts_producer(prod->idempotent);
     prod->pid = -1;

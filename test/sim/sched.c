@@ -33,7 +33,7 @@ enum fiber_state { FIBER_READY, FIBER_WAITS, FIBER_ENDED };
 
 struct fiber {
     uint64_t id;
-    char name[24];
+    char name[32];
     int machine;
     enum fiber_state state;
     const void *waits_on;

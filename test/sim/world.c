@@ -175,6 +175,7 @@ static void choose_scenario(void)
     sim_set_preemption(preemption[sim_below(COUNT_OF(preemption))]);
     sim_net_set(&net);
     scenario.topic_count = sim_between(1, (int64_t)COUNT_OF(scenario.topics));
+    scenario.group_count = (uint16_t)sim_between(0, 2);
     for (size_t i = 0; i < scenario.topic_count; i++) {
         snprintf(scenario.topics[i].name, sizeof scenario.topics[i].name, "topic-%zu", i);
         scenario.topics[i].partition_count = (int32_t)sim_between(1, 3);
@@ -193,6 +194,12 @@ static void setup_main(void *arg)
         producer_spawn(i);
     for (size_t i = 0; i < consumers; i++)
         consumer_spawn(i);
+    for (size_t i = 0; i < 5 && scenario.group_count > 0; i++)
+        member_spawn(i, (uint16_t)sim_below(scenario.group_count));
+    if (sim_chance(1, 3))
+        admin_spawn(0);
+    if (sim_chance(1, 4))
+        noise_spawn();
     scenario.actors--;
 }
 
@@ -220,6 +227,7 @@ static void check_after_cut(void)
     kill_server((enum io_cut)sim_below(2));
     start_again();
     reader_check_all(&client);
+    groups_check_all(&client);
     client_fini(&client);
     stop_server();
 }

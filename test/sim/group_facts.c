@@ -1,0 +1,93 @@
+/* group_facts.c - what members of groups were told, and the invariants over it.
+ *
+ * (G1) An offset that is fetched is not below one whose commit was acknowledged before the fetch was sent.
+ * (G2) A member is given what the leader of its generation has sent for it.
+ * (G3) In one generation of a group a partition has one owner. A group that became empty may be forgotten and begin anew with
+ *      generation 1: an owner counts only while its session may last, and until it knows itself that it is none any more.
+ */
+#include "clients.h"
+
+enum { GROUPS_MAX = 2, PARTITIONS_MAX = 8, SESSION_US = 6000000 };
+
+struct assigned {
+    uint16_t group;
+    int32_t generation;
+    struct str member, assignment; /* in the arena */
+    bool given;
+    int64_t contact_us; /* last answer to the member */
+};
+
+static struct {
+    int64_t committed[GROUPS_MAX][PARTITIONS_MAX];
+    vec(struct assigned) assigned;
+    struct arena arena;
+} facts;
+
+int64_t facts_committed(uint16_t group, int32_t partition)
+{
+    return facts.committed[group][partition];
+}
+
+void facts_commit_acked(uint16_t group, int32_t partition, int64_t offset)
+{
+    facts.committed[group][partition] = MAX(facts.committed[group][partition], offset);
+}
+
+/* G1 */
+void facts_committed_answered(uint16_t group, int32_t partition, int64_t least, int64_t offset)
+{
+    if (MAX(offset, 0) < least)
+        sim_fail("group-%u, partition %d: the committed offset is %lld, %lld was acknowledged", group,
+                 partition, (long long)offset, (long long)least);
+}
+
+void facts_assigned(uint16_t group, int32_t generation, struct str member, struct str assignment)
+{
+    vec_push(&facts.assigned, (struct assigned){.group = group,
+                                                .generation = generation,
+                                                .member = str_dup(member, &facts.arena),
+                                                .assignment = str_dup(assignment, &facts.arena)});
+}
+
+static bool overlaps(struct str a, struct str b)
+{
+    for (size_t i = 0; i < a.len; i++)
+        for (size_t j = 0; j < b.len; j++)
+            if (a.ptr[i] == b.ptr[j])
+                return true;
+    return false;
+}
+
+void facts_owns(uint16_t group, int32_t generation, struct str member, struct str assignment)
+{
+    struct assigned *own = NULL;
+    for (size_t i = 0; i < facts.assigned.len; i++) {
+        struct assigned *other = &facts.assigned.at[i];
+        if (other->group != group || other->generation != generation)
+            continue;
+        if (str_eq(other->member, member)) {
+            if (str_eq(other->assignment, assignment))
+                own = other;
+        } else if (other->given && sim_now_us() - other->contact_us < SESSION_US &&
+                   overlaps(other->assignment, assignment)) { /* G3 */
+            sim_fail("group-%u, generation %d: a partition belongs to %.*s and to %.*s", group, generation,
+                     STR_ARG(other->member), STR_ARG(member));
+        }
+    }
+    if (own == NULL) /* G2 */
+        sim_fail("group-%u, generation %d: %.*s is given what no leader sent for it", group, generation,
+                 STR_ARG(member));
+    own->given = true;
+    own->contact_us = sim_now_us();
+}
+
+void facts_contact(uint16_t group, struct str member, bool is_member)
+{
+    for (size_t i = 0; i < facts.assigned.len; i++) {
+        struct assigned *own = &facts.assigned.at[i];
+        if (own->group != group || !str_eq(own->member, member))
+            continue;
+        own->given = own->given && is_member;
+        own->contact_us = sim_now_us();
+    }
+}

@@ -89,11 +89,23 @@ static void fill_number(struct wire_fill *fill, enum wire_type type, void *at)
     }
 }
 
+/* A struct that may be null is a pointer (spec/kafka/README.md). */
+static bool is_pointer(const struct wire_field *field)
+{
+    return !(field->flags & WIRE_ARRAY) && field->nullable.max >= field->nullable.min;
+}
+
 static void fill_one(struct wire_fill *fill, const struct wire_field *field, char *at, int depth)
 {
     switch (field->type) {
     case WIRE_STRUCT:
-        fill_depth(fill, field->sub, at, depth + 1);
+        if (is_pointer(field)) {
+            bool null = below(fill, 2) == 0;
+            *(void **)at = null ? NULL : arena_zalloc(fill->arena, 1, field->sub->size);
+            at = *(void **)at;
+        }
+        if (at != NULL)
+            fill_depth(fill, field->sub, at, depth + 1);
         break;
     case WIRE_UUID:
         for (size_t i = 0; i < sizeof(struct uuid); i++)

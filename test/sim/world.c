@@ -7,6 +7,7 @@
  * (W2) A start that fails is allowed when a fault of the disk has struck during it, and is tried again; otherwise it fails the
  *      run: no crash may block the next start.
  * (W3) After a clean stop no fiber of the machine is left.
+ * (W4) With durability=os only kills of the process are promised to lose nothing, so only those happen then.
  */
 #include "broker/broker.h"
 #include "clients.h"
@@ -28,6 +29,7 @@ static struct {
     struct sim_disk_faults disk_faults, no_disk_faults;
     struct server server;
     uint64_t restarts;
+    bool os; /* durability=os: the server dies, the power stays on */
     struct run_options options;
 } world;
 
@@ -44,6 +46,7 @@ static void server_main(void *arg)
     config.net_threads = sim_between(1, 3);
     config.sync_threads = sim_between(1, 3);
     config.auto_create_topics = false;
+    config.durability = world.os ? BROKER_OS : BROKER_FSYNC;
     config.group_initial_rebalance_delay_ms = 0;
     config.retention_check_interval_ms = 2000;
     bool good = broker_start(&server->broker, &config, sim_disk_io(world.disk), NULL, &err);
@@ -71,6 +74,11 @@ static void launch(void)
     world.restarts++;
     sim_note("start %d", world.server.machine);
     sim_spawn("main", world.server.machine, server_main, NULL);
+}
+
+static enum io_cut any_cut(void)
+{
+    return world.os ? IO_CUT_KEEP : (enum io_cut)sim_below(3);
 }
 
 static void kill_server(enum io_cut cut)
@@ -120,12 +128,12 @@ static void start_again(void)
         launch();
         if (sim_chance(1, 4)) { /* dies while it starts */
             sim_sleep_us(sim_between(0, 30000));
-            kill_server((enum io_cut)sim_below(3));
+            kill_server(any_cut());
             continue;
         }
         if (await_start())
             break;
-        kill_server((enum io_cut)sim_below(3));
+        kill_server(any_cut());
     }
     sim_disk_set(world.disk, &world.disk_faults);
 }
@@ -138,7 +146,7 @@ static void one_event(void)
     case 0:
     case 1:
     case 2:
-        kill_server((enum io_cut)sim_below(3));
+        kill_server(any_cut());
         sim_sleep_us(sim_between(0, 500000));
         start_again();
         break;
@@ -160,6 +168,7 @@ static void choose_scenario(void)
         .delay_us_max = sim_chance(1, 2) ? 500 : 50000,
         .piece_max = (size_t)1 << sim_between(4, 16),
     };
+    world.os = !world.options.sync_lies && sim_chance(1, 6);
     world.no_disk_faults = (struct sim_disk_faults){.sync_us_max = sim_between(1, 20) * 500,
                                                     .sync_lies = world.options.sync_lies};
     world.disk_faults = world.no_disk_faults;
@@ -211,7 +220,7 @@ static void calm_down(void)
     sim_net_set(&quiet);
     world.disk_faults = world.no_disk_faults;
     sim_disk_set(world.disk, &world.no_disk_faults);
-    kill_server((enum io_cut)sim_below(3)); /* a disk that failed stays failed until the next start */
+    kill_server(any_cut()); /* a disk that failed stays failed until the next start */
     start_again();
     int64_t until_us = sim_now_us() + 300 * (int64_t)1000000;
     while (scenario.actors > 0 && sim_now_us() < until_us)
@@ -224,7 +233,7 @@ static void check_after_cut(void)
 {
     struct client client;
     client_init(&client, "reader");
-    kill_server((enum io_cut)sim_below(2));
+    kill_server(world.os ? IO_CUT_KEEP : (enum io_cut)sim_below(2)); /* what is not safe is not there */
     start_again();
     reader_check_all(&client);
     groups_check_all(&client);

@@ -1,5 +1,5 @@
-/* fuzz_wire_fill.c - every message at every version, made whole from the field table, and damaged: what is encoded decodes to what
- * encodes the same and prints; with bytes changed it decodes or fails with an error.
+/* fuzz_wire_fill.c - every message at every version, made whole from the field table, and damaged: what is encoded
+ * decodes to what encodes the same and prints; with bytes changed it decodes or fails with an error.
  *
  *   bytes:  message | version | contents, as wire_fill asks for them ...        when they are used up, zeros
  */

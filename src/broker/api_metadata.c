@@ -286,12 +286,13 @@ void api_describe_topic_partitions(struct request *req)
 
 void api_find_coordinator(struct request *req)
 {
-    enum { KEY_GROUP = 0, MANY_VERSION = 4 };
+    enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, MANY_VERSION = 4 };
     const struct FindCoordinatorRequest *body = req->body;
     struct FindCoordinatorResponse *res = req->res;
-    int16_t error = body->KeyType == KEY_GROUP ? 0 : INVALID_REQUEST;
+    bool known = body->KeyType == KEY_GROUP || body->KeyType == KEY_TRANSACTION;
+    int16_t error = known ? 0 : INVALID_REQUEST;
     struct str text =
-        error ? STR("only groups (key type 0) have a coordinator that clients may use") : STR_NULL;
+        error ? STR("only groups (key type 0) and transactions (1) have a coordinator here") : STR_NULL;
     if (req->version < MANY_VERSION) {
         res->ErrorCode = error;
         res->ErrorMessage = text;

@@ -1,11 +1,9 @@
-/* api_offsets.c - ListOffsets, OffsetForLeaderEpoch, InitProducerId: questions to partitions, and identities. */
+/* api_offsets.c - ListOffsets, OffsetForLeaderEpoch: questions to partitions. */
 #include "broker/broker_int.h"
 
 enum {
     UNKNOWN_TOPIC = 3,
     UNSUPPORTED_VERSION = 35,
-    INVALID_REQUEST = 42,
-    TRANSACTIONS_UNSUPPORTED = 53,
     FENCED_EPOCH = 74,
     UNKNOWN_EPOCH = 75,
 };
@@ -135,38 +133,5 @@ void api_offset_for_leader_epoch(struct request *req)
         for (int32_t j = 0; j < asked->Partitions.len; j++)
             epoch_one(req, asked->Topic, &asked->Partitions.at[j], &row->Partitions.at[j]);
     }
-    request_reply(req);
-}
-
-/* On the admin pool: a new block of ids has to be durable first. */
-static void refill_and_answer(struct request *req)
-{
-    struct InitProducerIdResponse *res = req->res;
-    struct err err;
-    if (broker_producer_id(req->broker, &res->ProducerId, &err)) {
-        res->ProducerEpoch = 0;
-    } else {
-        log_warn("broker", "producer_id_failed", "cause=\"%s\"", err.text);
-        res->ErrorCode = error_code_of(&err);
-    }
-    request_reply(req);
-}
-
-void api_init_producer_id(struct request *req)
-{
-    const struct InitProducerIdRequest *body = req->body;
-    struct InitProducerIdResponse *res = req->res;
-    res->ProducerEpoch = -1;
-    if (!str_is_null(body->TransactionalId)) {
-        /* Transactions of clients are not served: AddPartitionsToTxn and EndTxn are not announced. */
-        res->ErrorCode = body->TransactionalId.len == 0 ? INVALID_REQUEST : TRANSACTIONS_UNSUPPORTED;
-        request_reply(req);
-        return;
-    }
-    if (!txns_take_id(req->broker, &res->ProducerId)) {
-        request_on_pool(req, refill_and_answer);
-        return;
-    }
-    res->ProducerEpoch = 0;
     request_reply(req);
 }

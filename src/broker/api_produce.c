@@ -12,17 +12,16 @@
 enum {
     UNKNOWN_TOPIC = 3,
     INVALID_TOPIC = 17,
+    NOT_ENOUGH_REPLICAS = 19,
     INVALID_ACKS = 21,
-    INVALID_TXN_STATE = 48,
     TRANSACTION_UNAUTHORIZED = 53,
     STORAGE = 56,
     UNSUPPORTED_CODEC = 76,
     INVALID_RECORD = 87,
     UNKNOWN_TOPIC_ID = 100,
-    TRANSACTION_ABORTABLE = 120,
 };
 
-enum { ZSTD_VERSION = 7, ABORTABLE_VERSION = 11, TOPIC_ID_VERSION = 13 };
+enum { ZSTD_VERSION = 7, ABORTABLE_VERSION = 11, JOINS_VERSION = 12, TOPIC_ID_VERSION = 13 };
 
 typedef struct ProduceRequest_TopicProduceData topic_data;
 typedef struct ProduceRequest_PartitionProduceData partition_data;
@@ -44,17 +43,36 @@ static void refuse(struct request *req, partition_response *row, int16_t code, c
     row->ErrorMessage = text != NULL && text[0] != '\0' ? str_dup(str_from(text), &req->arena) : STR_NULL;
 }
 
+/* May the batch be part of its producer's transaction? Under the append lock. */
+static int16_t check_transaction(const struct request *req, const struct batch *batch, struct str topic,
+                                 int32_t partition)
+{
+    const struct ProduceRequest *body = req->body;
+    struct txn_partition at = {topic, partition};
+    int16_t code = 0;
+    int16_t error = txn_admit(req->broker, body->TransactionalId, batch->pid, batch->epoch,
+                              req->version >= JOINS_VERSION, &at, 1, &code);
+    switch (error) {
+    case TXN_NONE:
+        return code == TXN_ABORTABLE && req->version < ABORTABLE_VERSION ? TXN_INVALID_STATE : code;
+    case TXN_FENCED: /* Produce has never had that code */
+        return TXN_INVALID_EPOCH;
+    case TXN_CONCURRENT: /* producers before KIP-890 do not try that again */
+        return req->version < JOINS_VERSION ? NOT_ENOUGH_REPLICAS : error;
+    default:
+        return error;
+    }
+}
+
 /* Checks that come before the log's own. 0: all is well. */
-static int16_t check_batch(const struct request *req, struct str bytes)
+static int16_t check_batch(const struct request *req, struct str bytes, struct str topic, int32_t partition)
 {
     struct batch batch;
     if (str_is_null(bytes) || bytes.len < BATCH_HEADER_BYTES || !batch_open_header(bytes.ptr, &batch, NULL))
         return INVALID_RECORD;
     if (batch_codec(&batch) == CODEC_ZSTD && req->version < ZSTD_VERSION)
         return UNSUPPORTED_CODEC;
-    if (batch_is_transactional(&batch))
-        return req->version >= ABORTABLE_VERSION ? TRANSACTION_ABORTABLE : INVALID_TXN_STATE;
-    return 0;
+    return batch_is_transactional(&batch) ? check_transaction(req, &batch, topic, partition) : 0;
 }
 
 /* What the log refused, in Produce's terms. */
@@ -96,7 +114,7 @@ static struct partition *append_one(struct request *req, struct str topic, const
         refuse(req, row, req->version >= TOPIC_ID_VERSION ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC, NULL);
         return NULL;
     }
-    int16_t code = is_internal_topic(topic) ? INVALID_TOPIC : check_batch(req, bytes);
+    int16_t code = is_internal_topic(topic) ? INVALID_TOPIC : check_batch(req, bytes, topic, data->Index);
     if (code != 0) {
         refuse(req, row, code, NULL);
     } else if (!partition_append(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result, &err)) {
@@ -218,9 +236,15 @@ void api_produce(struct request *req)
         refuse_all(req, body, TRANSACTION_UNAUTHORIZED);
         return;
     }
+    bool transactional = !str_is_null(body->TransactionalId);
+    pthread_rwlock_t *appends = txn_append_lock(req->broker, body->TransactionalId);
     atomic_store_explicit(&req->left, 1, memory_order_relaxed); /* ours, until all are appended */
+    if (transactional)
+        pthread_rwlock_rdlock(appends);
     for (int32_t i = 0; i < body->TopicData.len; i++)
         append_topic(req, &body->TopicData.at[i], &res->Responses.at[i], acks == -1);
+    if (transactional)
+        pthread_rwlock_unlock(appends);
     if (atomic_fetch_sub_explicit(&req->left, 1, memory_order_acq_rel) == 1)
         finish_unwaited(req, acks);
 }

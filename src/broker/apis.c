@@ -26,6 +26,11 @@ const struct broker_api broker_apis[] = {
     {20, 1, 6, 1, api_delete_topics},
     {22, 0, 5, 0, api_init_producer_id},
     {23, 2, 4, 2, api_offset_for_leader_epoch},
+    {24, 0, 5, 0, api_add_partitions_to_txn},
+    {25, 0, 4, 0, api_add_offsets_to_txn},
+    {26, 0, 5, 0, api_end_txn},
+    {27, 1, 2, 1, api_write_txn_markers},
+    {28, 0, 5, 0, api_txn_offset_commit},
     {29, 1, 3, 1, api_describe_acls},
     {30, 1, 3, 1, api_create_acls},
     {31, 1, 3, 1, api_delete_acls},
@@ -48,6 +53,9 @@ const struct broker_api broker_apis[] = {
     {55, 0, 2, 0, api_describe_quorum},
     {57, 0, 2, 0, api_update_features},
     {60, 0, 2, 0, api_describe_cluster},
+    {61, 0, 0, 0, api_describe_producers},
+    {65, 0, 0, 0, api_describe_transactions},
+    {66, 0, 1, 0, api_list_transactions},
     {68, 0, 1, 0, api_consumer_group_heartbeat},
     {69, 0, 1, 0, api_consumer_group_describe},
     {74, 0, 1, 0, api_list_config_resources},
@@ -142,8 +150,9 @@ struct broker_feature {
 };
 
 static const struct broker_feature features[] = {
-    {"metadata.version", 7, 30, 30}, /* 4.3: what tools take the cluster for */
-    {"group.version", 0, 1, 1},      /* KIP-848: consumer groups of the new protocol */
+    {"metadata.version", 7, 30, 30},  /* 4.3: what tools take the cluster for */
+    {"group.version", 0, 1, 1},       /* KIP-848: consumer groups of the new protocol */
+    {"transaction.version", 0, 2, 2}, /* KIP-890: partitions join by themselves, each end bumps the epoch */
 };
 
 /* Clients before 4.0 cannot read a feature whose smallest level is 0: version 3 does not list it. */

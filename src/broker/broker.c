@@ -139,6 +139,7 @@ static void start_timers(struct loop_call *call)
     if (broker->config.durability == BROKER_OS)
         loop_timer_start(&broker->sync_timer, OS_SYNC_MS);
     loop_timer_start(&broker->retention_timer, LIVE(broker, retention_check_interval_ms));
+    loop_timer_start(&broker->txn_timer, broker->config.txn_check_interval_ms);
 }
 
 static void stop_timers(struct loop_call *call)
@@ -147,6 +148,7 @@ static void stop_timers(struct loop_call *call)
     atomic_store(&broker->stopping, true);
     loop_timer_stop(&broker->sync_timer);
     loop_timer_stop(&broker->retention_timer);
+    loop_timer_stop(&broker->txn_timer);
     loop_timer_stop(&broker->group_timer);
     loop_call_cancel(net_loop(broker->net, 0), &broker->group_call);
     loop_call_cancel(net_loop(broker->net, 0), &broker->settings_call);
@@ -181,6 +183,8 @@ static void init_locks(struct broker *broker)
     pthread_mutex_init(&broker->txn_lock, NULL);
     pthread_rwlock_init(&broker->auth_lock, NULL);
     pthread_mutex_init(&broker->jwks_lock, NULL);
+    for (int i = 0; i < TXN_APPEND_LOCKS; i++)
+        pthread_rwlock_init(&broker->txn_append_locks[i], NULL);
     pthread_mutex_init(&broker->timers_lock, NULL);
     pthread_cond_init(&broker->timers_cond, NULL);
     list_init(&broker->topic_watches);
@@ -197,6 +201,8 @@ static void fini_locks(struct broker *broker)
     pthread_mutex_destroy(&broker->txn_lock);
     pthread_rwlock_destroy(&broker->auth_lock);
     pthread_mutex_destroy(&broker->jwks_lock);
+    for (int i = 0; i < TXN_APPEND_LOCKS; i++)
+        pthread_rwlock_destroy(&broker->txn_append_locks[i]);
     pthread_mutex_destroy(&broker->timers_lock);
     pthread_cond_destroy(&broker->timers_cond);
     map_fini(&broker->dead_topics);
@@ -215,6 +221,7 @@ static bool start_threads(struct broker *broker, struct err *err)
     loop_timer_init(&broker->retention_timer, loop, on_retention_timer);
     groups_init_clock(broker);
     settings_init(broker);
+    txns_init_clock(broker);
     loop_call_init(&broker->start_call, start_timers);
     loop_call_init(&broker->stop_call, stop_timers);
     broker->sync_pool = pool_new("sync", (int)broker->config.sync_threads);

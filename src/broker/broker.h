@@ -77,6 +77,9 @@ struct broker_config {
     int consumer_migration;        /* group.consumer.migration.policy: enum group_migration */
     int64_t offsets_retention_ms;  /* offsets.retention.ms: committed offsets of groups without members */
     int64_t offset_metadata_bytes_max; /* offset.metadata.max.bytes */
+    int64_t txn_timeout_ms_max;        /* transaction.max.timeout.ms */
+    int64_t txn_id_expiration_ms;      /* transactional.id.expiration.ms */
+    int64_t txn_check_interval_ms;     /* transaction.abort.timed.out.transaction.cleanup.interval.ms */
 };
 
 /* The options above, for conf_read into a struct broker_config; names, defaults and words are there. */
@@ -287,8 +290,8 @@ enum broker_txn_state {
     BROKER_TXN_ABORTED,
 };
 
-/* Begins a transaction. An open one of the same id is aborted first (the earlier handle then answers
- * ERR_PRODUCER_FENCED). Blocking. */
+/* Begins a transaction. The id begins with "rialto-engine": clients may not name such ids. An open one of the same id is
+ * aborted first (the earlier handle then answers ERR_PRODUCER_FENCED). Blocking. */
 bool broker_txn_begin(struct broker *broker, struct str transactional_id, struct broker_txn **out,
                       struct err *err);
 

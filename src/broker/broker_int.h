@@ -7,7 +7,9 @@
  * Locks, in the order in which they may be taken (never the other way round):
  *   address_lock   start only
  *   admin_lock     topic changes, one at a time; blocking work happens under it
+ *   append locks   of transactions: check and append of what belongs to one
  *   replay locks   one a state; groups, txns, topics are never nested
+ *   txn_lock       open transactions of the engine, tails, the block of producer ids
  *   topics_lock    readers look up entries; a topic change swaps an entry under the write lock
  *   auth_lock      users and rules: written under the replay lock of their state, read by anybody
  *   part->lock     waiters and watches of a partition; watch callbacks run under it
@@ -41,7 +43,7 @@
 
 #define NODE_NAME "1" /* NODE_ID as the name of a config resource */
 
-enum { NODE_ID = 1, BROKER_API_KEYS = 96 };
+enum { NODE_ID = 1, BROKER_API_KEYS = 96, TXN_APPEND_LOCKS = 64 };
 
 /* An option that may change while the broker runs (`live` in its table; settings.c). */
 #define LIVE(broker, member) __atomic_load_n(&(broker)->config.member, __ATOMIC_RELAXED)
@@ -154,7 +156,7 @@ void partition_kick_sync(struct partition *part);
 bool partition_append(struct partition *part, char *bytes, size_t size, enum log_origin origin,
                       struct log_append_result *result, struct err *err);
 bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch, enum marker marker,
-                             struct broker_appended *out, struct err *err);
+                             int32_t coordinator_epoch, struct broker_appended *out, struct err *err);
 
 /* --- topics (topics.c) --- */
 
@@ -239,12 +241,82 @@ void groups_topic_deleted(struct broker *broker, struct str topic);
 /* A topic came, went or grew. */
 void groups_on_topics(struct broker *broker);
 
+/* Prepares the timer; before txns_open. */
+void txns_init_clock(struct broker *broker);
 bool txns_open(struct broker *broker, struct err *err);
 void txns_close(struct broker *broker);
+
+/* Makes good what a crash left (txn_recover.c). Blocking. */
+bool txns_recover(struct broker *broker, struct err *err);
 
 /* A producer id from the block in hand, or false: a new block is needed (txns_refill_ids, blocking). */
 bool txns_take_id(struct broker *broker, int64_t *pid);
 bool txns_refill_ids(struct broker *broker, struct err *err);
+
+/* True for the transactional ids of this process: no client may name one. */
+bool txn_id_is_reserved(struct str transactional_id);
+
+/* May what (pid, epoch) writes to these partitions be part of its transaction? `joins`: they are added when they are not in
+ * it (KIP-890). The result is for all; where it is 0 codes[i] says it for each (0 or TXN_ABORTABLE). */
+int16_t txn_admit(struct broker *broker, struct str transactional_id, int64_t pid, int16_t epoch, bool joins,
+                  const struct txn_partition *partitions, size_t count, int16_t *codes);
+
+/* Held (for reading) from the check that a partition is in a transaction until what belongs to it is appended: the end waits
+ * for those who are in between before it writes markers. */
+pthread_rwlock_t *txn_append_lock(struct broker *broker, struct str transactional_id);
+
+/* What must be durable before a commit is decided. */
+struct txn_input {
+    struct broker_wait wait;
+    struct txn_ending *ending;
+    struct partition *part;          /* a reference */
+    struct broker_appended appended; /* end_offset alone when any_incarnation */
+    bool any_incarnation;
+};
+
+/* A transaction on its way to its end (txn_end.c). Fill in, txn_ending_start, done is called once from any thread; then the
+ * ending is gone. */
+struct txn_ending {
+    struct broker *broker;
+    struct str id; /* copied by txn_ending_start */
+    int64_t pid, fresh_pid;
+    int16_t epoch;
+    bool commit;
+    enum txn_ender by;
+    bool wait_markers;        /* done when the markers are durable, not only written */
+    struct txn_input *inputs; /* owned; mem_zalloc */
+    size_t input_count;
+    const struct txn_partition *touched; /* borrowed until done */
+    size_t touched_count;
+    /* error: 0, Kafka's code of a refusal; failure (or NULL): what the disk said, then error is not 0 either. */
+    void (*done)(struct txn_ending *ending, int16_t error, const struct err *failure);
+    void *arg;
+    /* reply: the producer's next identity */
+    int64_t next_pid;
+    int16_t next_epoch;
+    /* private */
+    struct txn_outcome outcome;
+    atomic_int left;
+    pthread_mutex_t lock;
+    bool failed, waits_tail;
+    struct err failure;
+    struct replay_wait decided;
+    struct list link; /* of those who wait for a tail */
+};
+
+/* Returns at once. */
+void txn_ending_start(const struct txn_ending *template);
+
+/* The same, blocking. False with *err; *error (may be NULL) is Kafka's code. */
+bool txn_end_wait(struct txn_ending *template, int16_t *error, struct err *err);
+
+/* Writes the marker of one partition; for __consumer_offsets, whose marker is the end of pending offsets, too. */
+bool txn_write_marker(struct partition *part, const struct txn_outcome *outcome, int32_t coordinator_epoch,
+                      struct broker_appended *out, struct err *err);
+
+/* Everything that waits for the disk of this id's last transaction is over. Under the replay lock. */
+bool txn_tail_is_settled(struct broker *broker, struct str transactional_id);
+void txn_tails_free(struct broker *broker);
 
 /* --- fetch sessions (fetch_session.c) --- */
 
@@ -337,9 +409,13 @@ struct broker {
     struct replay *txns_replay;
     struct state_log txns_log;
     pthread_mutex_t txn_lock;
-    struct map open_txns;    /* transactional id -> struct broker_txn */
-    struct map marker_tails; /* transactional id -> struct marker_tail */
+    struct map open_txns; /* transactional id -> struct broker_txn */
+    struct map tails; /* transactional id -> struct txn_tail, while markers are on their way to the disk */
     int64_t pid_next, pid_end;
+    pthread_rwlock_t txn_append_locks[TXN_APPEND_LOCKS];
+    struct loop_timer txn_timer;
+    atomic_bool txns_tended; /* a job that looks after time-outs is queued or running */
+    atomic_int ending_count;
 
     struct auth *auth;
     struct replay *auth_replay;
@@ -546,6 +622,14 @@ void api_create_topics(struct request *req);
 void api_delete_topics(struct request *req);
 void api_create_partitions(struct request *req);
 void api_init_producer_id(struct request *req);
+void api_add_partitions_to_txn(struct request *req);
+void api_add_offsets_to_txn(struct request *req);
+void api_txn_offset_commit(struct request *req);
+void api_end_txn(struct request *req);
+void api_write_txn_markers(struct request *req);
+void api_describe_producers(struct request *req);
+void api_describe_transactions(struct request *req);
+void api_list_transactions(struct request *req);
 void api_offset_for_leader_epoch(struct request *req);
 void api_describe_configs(struct request *req);
 void api_alter_configs(struct request *req);

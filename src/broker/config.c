@@ -110,6 +110,13 @@ static const struct conf_option options[] = {
         "How long committed offsets of a group without members are kept."),
     OPT("offset.metadata.max.bytes", CONF_SIZE, "4096", 0, 1 << 20, offset_metadata_bytes_max,
         "Largest metadata text of a committed offset."),
+    OPT("transaction.max.timeout.ms", CONF_DURATION_MS, "15m", 1, I32_MAX, txn_timeout_ms_max,
+        "Longest transaction timeout that a producer may ask for."),
+    OPT("transactional.id.expiration.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, txn_id_expiration_ms,
+        "Time after which a transactional id that nobody uses is forgotten."),
+    OPT("transaction.abort.timed.out.transaction.cleanup.interval.ms", CONF_DURATION_MS, "10s", 100, I32_MAX,
+        txn_check_interval_ms,
+        "How often transactions that are older than their timeout are looked for and aborted."),
 };
 
 const struct conf_table broker_conf_table = {"kafka", options, COUNT_OF(options),

@@ -436,10 +436,11 @@ static void fill_appended(const struct log_append_result *result, struct broker_
 }
 
 bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch, enum marker marker,
-                             struct broker_appended *out, struct err *err)
+                             int32_t coordinator_epoch, struct broker_appended *out, struct err *err)
 {
     struct log_append_result result;
-    if (!check_alive(part, err) || !log_append_marker(part->log, pid, epoch, marker, 0, &result, err))
+    if (!check_alive(part, err) ||
+        !log_append_marker(part->log, pid, epoch, marker, coordinator_epoch, &result, err))
         return false;
     fill_appended(&result, out);
     after_append(part);

@@ -1,20 +1,15 @@
-/* txn.c - the engine's transactions: steps of a commit, recovery at start, producer ids in blocks.
+/* txn.c - the engine's transactions: a handle in this process over the state machine that clients use (txn_end.c), and
+ * producer ids in blocks.
  *
- *   broker_txn_commit:
- *     (a) syncs of touched partitions and inputs,    each by its partition's shared sync; the last one done goes on
- *         and of the markers of the transaction before
- *     (b) record PrepareCommit, durable              from here on the transaction is committed
- *     (c) markers, record CompleteCommit             CompleteCommit is not waited for: a start would write it again
+ *   begin    Ongoing, a record that nobody waits for     a lost one is found by what it has left open in the logs
+ *   append   straight into partitions                    no record: the engine's partitions are named at the end
+ *   commit   txn_end.c, as a KIP-890 producer would      one durable record; the next begin uses the bumped epoch
  *
- * (X1) Steps are chained by callbacks, no thread waits. A callback may run on a pool thread or, when nothing was to be
- *      synced, on the caller's.
- * (X2) A failure in (a) aborts: abort markers, PrepareAbort, CompleteAbort. A failure in (b) leaves the decision to the next
- *      start, because the record may or may not be on the disk; the state's topic is offline then.
- * (X3) Recovery goes by what is open in the logs (log_txn_first_offset), not by lists in records: markers are written
- *      exactly where they are missing. Nobody waits for markers to be durable but the decision of the next transaction of the
- *      id (marker_tail), so what is open is the present transaction or the last decided one.
- * (X4) The sequence of a batch is drawn and the batch appended under the touched partition's lock: sequences are in
- *      order of append, and nothing is appended behind the marker of a fenced transaction.
+ * (E1) Transactional ids that begin with "rialto-engine" are this process's: clients that name one are refused.
+ * (E2) The sequence of a batch is drawn and the batch appended under the touched partition's lock: sequences are in order of
+ *      append.
+ * (E3) A second begin of an id fences the first handle: no append of it passes the append lock any more, then its
+ *      transaction is aborted.
  */
 #include "broker/broker_int.h"
 
@@ -22,41 +17,26 @@ enum { PID_BLOCK = 1000 };
 
 /* A partition that the transaction has appended to. */
 struct touched {
-    struct broker_wait wait; /* of step (a) */
-    struct broker_txn *txn;
     struct partition *part; /* a reference */
-    pthread_mutex_t lock;   /* X4 */
+    pthread_mutex_t lock;   /* E2 */
     int32_t next_seq;
     struct broker_appended last; /* end_offset 0: nothing was appended */
 };
 
-/* Where the last transaction of an id has put its markers. */
-struct marker_tail {
-    size_t count;
-    struct {
-        struct partition *part; /* a reference */
-        struct broker_appended marker;
-    } at[];
-};
-
 struct broker_txn {
-    atomic_int refs; /* the handle's, and that of who fences it */
     struct broker *broker;
     struct str id; /* owned */
     int64_t pid;
     int16_t epoch;
     pthread_mutex_t lock;
     struct map by_partition; /* address of the partition -> struct touched */
-    bool fenced;             /* aborted from outside: the handle answers ERR_PRODUCER_FENCED */
-    bool ending;
-    atomic_int left; /* syncs of step (a) still to come */
-    atomic_bool failed;
-    struct err failure;
-    struct replay_wait decided;
+    atomic_bool fenced;      /* aborted from outside: the handle answers ERR_PRODUCER_FENCED */
+    bool ending;             /* under txn_lock */
+    struct txn_partition *names;
+    size_t name_count;
+    struct err failure; /* why the commit became an abort */
     void (*done)(void *arg, const struct err *failure);
     void *done_arg;
-    struct touched *inputs;     /* waits for inputs and for the markers before */
-    struct marker_tail *before; /* markers of the transaction before */
 };
 
 /* --- producer ids --- */
@@ -93,24 +73,6 @@ bool broker_producer_id(struct broker *broker, int64_t *producer_id, struct err 
     return true;
 }
 
-/* --- records --- */
-
-static bool change(struct broker *broker, struct str id, int64_t pid, int16_t epoch, enum txn_status to,
-                   const struct txn_partition *partitions, size_t partition_count, int64_t *end_offset,
-                   struct err *err)
-{
-    struct txn_change req = {
-        .transactional_id = id,
-        .pid = pid,
-        .epoch = epoch,
-        .to = to,
-        .partitions = partitions,
-        .partition_count = partition_count,
-        .now_ms = io_now_ms(broker->io),
-    };
-    return replay_run(broker->txns_replay, txns_decide_change, &req, end_offset, err);
-}
-
 /* --- begin --- */
 
 static void touched_free(struct touched *touched)
@@ -120,61 +82,147 @@ static void touched_free(struct touched *touched)
     free(touched);
 }
 
-static void tail_free(struct marker_tail *tail)
-{
-    for (size_t i = 0; tail != NULL && i < tail->count; i++)
-        broker_partition_unref(tail->at[i].part);
-    free(tail);
-}
-
-static void txn_unref(struct broker_txn *txn)
+/* The handle is gone. */
+static void txn_free(struct broker_txn *txn)
 {
     void *touched;
-    if (atomic_fetch_sub(&txn->refs, 1) != 1)
-        return;
+    pthread_mutex_lock(&txn->broker->txn_lock);
+    if (map_get(&txn->broker->open_txns, txn->id) == txn)
+        map_remove(&txn->broker->open_txns, txn->id);
+    pthread_mutex_unlock(&txn->broker->txn_lock);
     for (size_t i = 0; map_next(&txn->by_partition, &i, NULL, &touched);)
         touched_free(touched);
     map_fini(&txn->by_partition);
     pthread_mutex_destroy(&txn->lock);
-    tail_free(txn->before);
-    free(txn->inputs);
+    free(txn->names);
     free((char *)txn->id.ptr);
     free(txn);
 }
 
-/* The open transaction of the id is fenced and aborted; its handle stays its holder's. */
-static bool fence_open(struct broker *broker, struct str id, struct err *err);
-
-static bool decide_begin(struct broker *broker, struct str id, struct txn_begin *req, struct err *err)
+static bool set_busy(struct str id, struct err *err)
 {
-    int64_t end_offset;
-    *req = (struct txn_begin){.transactional_id = id, .fresh_pid = -1, .now_ms = io_now_ms(broker->io)};
+    return err_set(err, ERR_CONCURRENT_TRANSACTIONS, "transaction '%.*s' is being completed", STR_ARG(id));
+}
+
+/* The partitions that a transaction names when it ends; slices live as long as the handle. */
+static struct txn_partition *list_names(const struct broker_txn *txn, size_t *count)
+{
+    struct txn_partition *names = mem_zalloc(txn->by_partition.len + 1, sizeof *names);
+    void *touched_ptr;
+    *count = 0;
+    for (size_t i = 0; map_next(&txn->by_partition, &i, NULL, &touched_ptr);) {
+        const struct touched *touched = touched_ptr;
+        if (touched->last.end_offset != 0)
+            names[(*count)++] = (struct txn_partition){touched->part->topic, touched->part->id};
+    }
+    return names;
+}
+
+static bool abort_wait(struct broker *broker, struct str id, int64_t pid, int16_t epoch,
+                       const struct txn_partition *names, size_t name_count, struct err *err)
+{
+    struct txn_ending ending = {
+        .broker = broker,
+        .id = id,
+        .pid = pid,
+        .epoch = epoch,
+        .by = TXN_BY_SERVER,
+        .fresh_pid = -1,
+        .touched = names,
+        .touched_count = name_count,
+    };
+    return txn_end_wait(&ending, NULL, err);
+}
+
+/* The open handle of the id is fenced (E3) and its transaction aborted; the handle stays its holder's. */
+static bool fence_open(struct broker *broker, struct str id, struct err *err)
+{
+    struct txn_partition *names = NULL;
+    size_t name_count = 0;
+    int64_t pid = -1;
+    int16_t epoch = -1;
+    pthread_rwlock_t *appends = txn_append_lock(broker, id);
+    pthread_rwlock_wrlock(appends);
+    pthread_mutex_lock(&broker->txn_lock);
+    struct broker_txn *txn = map_get(&broker->open_txns, id);
+    bool ending = txn != NULL && txn->ending;
+    if (txn != NULL && !ending) {
+        atomic_store(&txn->fenced, true);
+        map_remove(&broker->open_txns, id);
+        pid = txn->pid;
+        epoch = txn->epoch;
+        names = list_names(txn, &name_count);
+        for (size_t i = 0; i < name_count; i++) /* the holder may give the handle back meanwhile */
+            names[i].topic = str_of(mem_dup(names[i].topic.ptr, names[i].topic.len), names[i].topic.len);
+    }
+    pthread_mutex_unlock(&broker->txn_lock);
+    pthread_rwlock_unlock(appends);
+    if (ending)
+        return set_busy(id, err);
+    bool good = names == NULL || abort_wait(broker, id, pid, epoch, names, name_count, err);
+    for (size_t i = 0; i < name_count; i++)
+        free((char *)names[i].topic.ptr);
+    free(names);
+    return good;
+}
+
+/* An identity for an id that has none it could go on with. Durable when it returns. */
+static bool take_identity(struct broker *broker, struct str id, struct txn *txn, struct err *err)
+{
+    struct txn_init req = {.transactional_id = id,
+                           .timeout_ms = TXN_NO_TIMEOUT,
+                           .pid = -1,
+                           .epoch = -1,
+                           .fresh_pid = -1,
+                           .now_ms = io_now_ms(broker->io)};
+    do {
+        if (req.needs_pid && !broker_producer_id(broker, &req.fresh_pid, err))
+            return false;
+        if (!replay_run_durable(broker->txns_replay, txns_decide_init, &req, err))
+            return false;
+    } while (req.needs_pid);
+    *txn = req.txn;
+    return req.error == 0 && !req.must_end ? true : set_busy(id, err);
+}
+
+/* Ongoing under an epoch that no transaction has had. */
+static bool decide_begin(struct broker *broker, struct str id, struct txn *txn, struct err *err)
+{
     replay_lock(broker->txns_replay);
-    bool needs_pid = txns_needs_pid(broker->txns, id);
+    bool known = txns_find(broker->txns, id, txn);
     replay_unlock(broker->txns_replay);
-    if (needs_pid && !broker_producer_id(broker, &req->fresh_pid, err))
+    if (known && txn->status == TXN_ONGOING && /* no handle has it: an abort of one had failed */
+        (!abort_wait(broker, id, txn->pid, txn->epoch, NULL, 0, err)))
         return false;
-    if (!replay_run(broker->txns_replay, txns_decide_begin, req, &end_offset, err))
+    bool used = !known || txn->status == TXN_ONGOING || txn->epoch >= TXN_EPOCH_LAST ||
+                (txn->decided.pid == txn->pid && txn->decided.data_epoch >= txn->epoch);
+    if (used && !take_identity(broker, id, txn, err))
         return false;
-    return !req->took_fresh_pid || replay_wait_durable(broker->txns_replay, end_offset, err);
+    struct txn_add req = {.transactional_id = id,
+                          .pid = txn->pid,
+                          .epoch = txn->epoch,
+                          .version = 2,
+                          .now_ms = io_now_ms(broker->io)};
+    if (!replay_run(broker->txns_replay, txns_decide_add, &req, NULL, err))
+        return false;
+    return req.error == 0 ? true : set_busy(id, err);
 }
 
 bool broker_txn_begin(struct broker *broker, struct str transactional_id, struct broker_txn **out,
                       struct err *err)
 {
-    struct txn_begin req;
-    if (!fence_open(broker, transactional_id, err) || !decide_begin(broker, transactional_id, &req, err))
+    struct txn state;
+    ASSERT(txn_id_is_reserved(transactional_id));
+    if (!fence_open(broker, transactional_id, err) || !decide_begin(broker, transactional_id, &state, err))
         return false;
     struct broker_txn *txn = mem_new(struct broker_txn);
-    atomic_init(&txn->refs, 1);
     txn->broker = broker;
     txn->id = str_of(mem_dup(transactional_id.ptr, transactional_id.len), transactional_id.len);
-    txn->pid = req.txn.pid;
-    txn->epoch = req.txn.epoch;
+    txn->pid = state.pid;
+    txn->epoch = state.epoch;
     pthread_mutex_init(&txn->lock, NULL);
     pthread_mutex_lock(&broker->txn_lock);
     map_put(&broker->open_txns, transactional_id, txn);
-    txn->before = map_remove(&broker->marker_tails, transactional_id);
     pthread_mutex_unlock(&broker->txn_lock);
     *out = txn;
     return true;
@@ -192,28 +240,23 @@ int16_t broker_txn_epoch(const struct broker_txn *txn)
 
 /* --- append --- */
 
-static bool is_fenced(struct broker_txn *txn, struct err *err)
+static bool is_fenced(const struct broker_txn *txn, struct err *err)
 {
-    pthread_mutex_lock(&txn->lock);
-    bool fenced = txn->fenced;
-    pthread_mutex_unlock(&txn->lock);
-    if (fenced)
-        err_set(err, ERR_PRODUCER_FENCED, "transaction '%.*s' (epoch %d) was aborted by a newer one",
-                STR_ARG(txn->id), txn->epoch);
-    return fenced;
+    if (!atomic_load(&txn->fenced))
+        return false;
+    err_set(err, ERR_PRODUCER_FENCED, "transaction '%.*s' (epoch %d) was aborted by a newer one",
+            STR_ARG(txn->id), txn->epoch);
+    return true;
 }
 
-static struct touched *touch(struct broker_txn *txn, struct partition *part, struct err *err)
+static struct touched *touch(struct broker_txn *txn, struct partition *part)
 {
     struct str key = str_of((const char *)&part, sizeof part);
-    if (is_fenced(txn, err))
-        return NULL;
     pthread_mutex_lock(&txn->lock);
     ASSERT(!txn->ending);
     struct touched *touched = map_get(&txn->by_partition, key);
     if (touched == NULL) {
         touched = mem_new(struct touched);
-        touched->txn = txn;
         touched->part = broker_partition_ref(part);
         pthread_mutex_init(&touched->lock, NULL);
         map_put(&txn->by_partition, key, touched);
@@ -222,18 +265,14 @@ static struct touched *touch(struct broker_txn *txn, struct partition *part, str
     return touched;
 }
 
-bool broker_txn_append(struct broker_txn *txn, struct partition *part, char *batch, size_t size,
-                       struct broker_appended *out, struct err *err)
+static bool append_touched(struct broker_txn *txn, struct touched *touched, char *batch, size_t size,
+                           int32_t record_count, struct broker_appended *out, struct err *err)
 {
-    struct batch view;
-    struct touched *touched = touch(txn, part, err);
-    if (touched == NULL || !batch_open(str_of(batch, size), &view, err))
-        return false;
     pthread_mutex_lock(&touched->lock);
     batch_set_producer(batch, txn->pid, txn->epoch, touched->next_seq, true);
-    bool good = !is_fenced(txn, err) && broker_partition_append(part, batch, size, out, err);
+    bool good = broker_partition_append(touched->part, batch, size, out, err);
     if (good) {
-        int64_t next = (int64_t)touched->next_seq + view.record_count;
+        int64_t next = (int64_t)touched->next_seq + record_count;
         touched->next_seq = (int32_t)(next & INT32_MAX);
         /* Earlier batches of another incarnation were dropped: the wait for this one then has to fail too. */
         if (touched->last.end_offset == 0)
@@ -244,211 +283,129 @@ bool broker_txn_append(struct broker_txn *txn, struct partition *part, char *bat
     return good;
 }
 
+bool broker_txn_append(struct broker_txn *txn, struct partition *part, char *batch, size_t size,
+                       struct broker_appended *out, struct err *err)
+{
+    struct batch view;
+    if (!batch_open(str_of(batch, size), &view, err))
+        return false;
+    pthread_rwlock_t *appends = txn_append_lock(txn->broker, txn->id);
+    pthread_rwlock_rdlock(appends);
+    bool good = !is_fenced(txn, err) &&
+                append_touched(txn, touch(txn, part), batch, size, view.record_count, out, err);
+    pthread_rwlock_unlock(appends);
+    return good;
+}
+
 /* --- end --- */
 
-/* Partitions as the records name them; slices live as long as the transaction. */
-static struct txn_partition *list_partitions(const struct broker_txn *txn, size_t *count, struct arena *arena)
-{
-    struct txn_partition *list = arena_array(arena, struct txn_partition, txn->by_partition.len + 1);
-    void *touched_ptr;
-    *count = 0;
-    for (size_t i = 0; map_next(&txn->by_partition, &i, NULL, &touched_ptr);) {
-        const struct touched *touched = touched_ptr;
-        list[(*count)++] = (struct txn_partition){touched->part->topic, touched->part->id};
-    }
-    return list;
-}
-
-/* Remembers where the markers are, for the next transaction of the id. */
-static void leave_tail(struct broker_txn *txn, struct marker_tail *tail)
+/* False: the handle was fenced. */
+static bool take_for_end(struct broker_txn *txn, struct err *err)
 {
     pthread_mutex_lock(&txn->broker->txn_lock);
-    struct marker_tail *older = map_put(&txn->broker->marker_tails, txn->id, tail);
+    txn->ending = true;
+    bool fenced = is_fenced(txn, err);
     pthread_mutex_unlock(&txn->broker->txn_lock);
-    tail_free(older);
-}
-
-static bool write_marker(struct broker_txn *txn, struct touched *touched, enum marker marker,
-                         struct marker_tail *tail, struct err *err)
-{
-    bool good = true;
-    pthread_mutex_lock(&touched->lock);
-    if (touched->last.end_offset != 0 && !broker_partition_is_deleted(touched->part)) {
-        struct broker_appended appended;
-        good = partition_append_marker(touched->part, txn->pid, txn->epoch, marker, &appended, err);
-        if (good) {
-            tail->at[tail->count].part = broker_partition_ref(touched->part);
-            tail->at[tail->count++].marker = appended;
-        }
-    }
-    pthread_mutex_unlock(&touched->lock);
-    return good;
-}
-
-/* Markers for all touched partitions; one that cannot be written is left to the next start. */
-static void write_markers(struct broker_txn *txn, enum marker marker)
-{
-    struct err err;
-    void *touched_ptr;
-    struct marker_tail *tail = mem_zalloc(1, sizeof *tail + txn->by_partition.len * sizeof tail->at[0]);
-    for (size_t i = 0; map_next(&txn->by_partition, &i, NULL, &touched_ptr);) {
-        struct touched *touched = touched_ptr;
-        if (!write_marker(txn, touched, marker, tail, &err))
-            log_warn("broker", "marker_failed", "topic=%.*s partition=%d producer_id=%lld cause=\"%s\"",
-                     STR_ARG(touched->part->topic), touched->part->id, (long long)txn->pid, err.text);
-    }
-    leave_tail(txn, tail);
-}
-
-/* The transaction is no longer the open one of its id. */
-static void leave_open(struct broker_txn *txn)
-{
-    struct broker *broker = txn->broker;
-    pthread_mutex_lock(&broker->txn_lock);
-    if (map_get(&broker->open_txns, txn->id) == txn)
-        map_remove(&broker->open_txns, txn->id);
-    pthread_mutex_unlock(&broker->txn_lock);
-}
-
-/* The markers of the transaction before are durable: now this one may be decided (X3). */
-static bool before_is_durable(struct broker_txn *txn, bool may_block, struct err *err)
-{
-    for (size_t i = 0; txn->before != NULL && i < txn->before->count; i++) {
-        struct partition *part = txn->before->at[i].part;
-        const struct broker_appended *marker = &txn->before->at[i].marker;
-        if (!part->fsync || broker_partition_is_deleted(part))
-            continue;
-        if (!may_block && log_durable_offset(part->log) < marker->end_offset)
-            return err_set(err, ERR_STORAGE, "markers of the transaction before are not durable in %.*s-%d",
-                           STR_ARG(part->topic), part->id);
-        if (!broker_partition_wait_appended(part, marker, err) && !broker_partition_is_deleted(part))
-            return false;
-    }
-    return true;
-}
-
-/* Decides the abort. What cannot be recorded is decided by the next start, the same way. */
-static bool abort_records(struct broker_txn *txn, bool may_block, struct err *err)
-{
-    struct arena arena = {0};
-    size_t count;
-    if (!before_is_durable(txn, may_block, err))
-        return false;
-    const struct txn_partition *partitions = list_partitions(txn, &count, &arena);
-    bool good =
-        change(txn->broker, txn->id, txn->pid, txn->epoch, TXN_PREPARE_ABORT, partitions, count, NULL, err);
-    if (good) {
-        write_markers(txn, MARKER_ABORT);
-        good = change(txn->broker, txn->id, txn->pid, txn->epoch, TXN_COMPLETE_ABORT, NULL, 0, NULL, err);
-    }
-    arena_fini(&arena);
-    return good;
+    return !fenced;
 }
 
 /* Tells the committer, and the handle is gone. */
-static void finish(struct broker_txn *txn, const struct err *failure)
+static void tell(struct broker_txn *txn, const struct err *failure)
 {
     void (*done)(void *, const struct err *) = txn->done;
     void *arg = txn->done_arg;
     struct err kept;
     if (failure != NULL)
         kept = *failure;
-    leave_open(txn);
-    txn_unref(txn);
+    txn_free(txn);
     done(arg, failure != NULL ? &kept : NULL);
 }
 
-/* Step (c). */
-static void on_decided(struct replay_wait *wait, const struct err *failure)
+static void on_aborted(struct txn_ending *ending, int16_t error, const struct err *failure)
 {
-    struct broker_txn *txn = (struct broker_txn *)((char *)wait - offsetof(struct broker_txn, decided));
-    struct err err;
-    if (failure != NULL) { /* X2 */
-        finish(txn, failure);
-        return;
-    }
-    write_markers(txn, MARKER_COMMIT);
-    if (!change(txn->broker, txn->id, txn->pid, txn->epoch, TXN_COMPLETE_COMMIT, NULL, 0, NULL, &err))
-        log_warn("broker", "complete_failed", "transactional_id=%.*s cause=\"%s\"", STR_ARG(txn->id),
-                 err.text);
-    finish(txn, NULL);
+    struct broker_txn *txn = ending->arg;
+    if (error != 0)
+        log_warn("broker", "abort_failed", "transactional_id=%.*s error=%d cause=\"%s\"", STR_ARG(txn->id),
+                 error, failure != NULL ? failure->text : "");
+    tell(txn, &txn->failure);
 }
 
-/* Step (b), or the way back. */
-static void decide(struct broker_txn *txn)
+/* What could not be committed is aborted, unless the decision may have been written: then the next start knows. */
+static void on_committed(struct txn_ending *ending, int16_t error, const struct err *failure)
 {
-    struct arena arena = {0};
-    struct err err, second;
-    int64_t end_offset = 0;
-    size_t count;
-    const struct txn_partition *partitions = list_partitions(txn, &count, &arena);
-    bool good = !atomic_load(&txn->failed);
-    if (!good)
-        err = txn->failure;
-    else
-        good = change(txn->broker, txn->id, txn->pid, txn->epoch, TXN_PREPARE_COMMIT, partitions, count,
-                      &end_offset, &err);
-    arena_fini(&arena);
-    if (good) {
-        txn->decided.fn = on_decided;
-        replay_when_durable(txn->broker->txns_replay, end_offset, &txn->decided);
+    struct broker_txn *txn = ending->arg;
+    struct txn state = {.status = TXN_EMPTY};
+    if (error == 0) {
+        tell(txn, NULL);
         return;
     }
-    if (!abort_records(txn, false, &second))
-        log_warn("broker", "abort_failed", "transactional_id=%.*s cause=\"%s\"", STR_ARG(txn->id),
-                 second.text);
-    finish(txn, &err);
+    err_set(&txn->failure, err_from_kafka(error), "transaction '%.*s' cannot be committed: %s",
+            STR_ARG(txn->id), err_default_text(err_from_kafka(error)));
+    if (failure != NULL)
+        txn->failure = *failure;
+    replay_lock(txn->broker->txns_replay);
+    ignore(txns_find(txn->broker->txns, txn->id, &state), "not known is not ongoing");
+    replay_unlock(txn->broker->txns_replay);
+    if (state.status != TXN_ONGOING || state.epoch != txn->epoch) {
+        tell(txn, &txn->failure);
+        return;
+    }
+    txn_ending_start(&(struct txn_ending){.broker = txn->broker,
+                                          .id = txn->id,
+                                          .pid = txn->pid,
+                                          .epoch = txn->epoch,
+                                          .by = TXN_BY_SERVER,
+                                          .fresh_pid = -1,
+                                          .touched = txn->names,
+                                          .touched_count = txn->name_count,
+                                          .done = on_aborted,
+                                          .arg = txn});
 }
 
-/* One sync of step (a) is over. */
-static void on_synced(struct broker_wait *wait, const struct err *failure)
+/* What step (a) waits for: what was appended, and what it was made from. */
+static struct txn_input *gather_inputs(struct broker_txn *txn, const struct broker_txn_input *inputs,
+                                       size_t input_count, size_t *count)
 {
-    struct touched *touched = (struct touched *)wait;
-    struct broker_txn *txn = touched->txn;
-    if (failure != NULL && failure->code != ERR_UNKNOWN_TOPIC) { /* what was deleted needs no decision */
-        pthread_mutex_lock(&txn->lock);
-        if (!atomic_load(&txn->failed))
-            txn->failure = *failure;
-        atomic_store(&txn->failed, true);
-        pthread_mutex_unlock(&txn->lock);
+    struct txn_input *list = mem_zalloc(txn->by_partition.len + input_count + 1, sizeof *list);
+    void *touched_ptr;
+    *count = 0;
+    for (size_t i = 0; i < input_count; i++)
+        list[(*count)++] = (struct txn_input){.part = broker_partition_ref(inputs[i].part),
+                                              .appended = {.end_offset = inputs[i].offset},
+                                              .any_incarnation = true};
+    for (size_t i = 0; map_next(&txn->by_partition, &i, NULL, &touched_ptr);) {
+        const struct touched *touched = touched_ptr;
+        if (touched->last.end_offset != 0)
+            list[(*count)++] =
+                (struct txn_input){.part = broker_partition_ref(touched->part), .appended = touched->last};
     }
-    if (atomic_fetch_sub(&txn->left, 1) == 1)
-        decide(txn);
+    return list;
 }
 
 void broker_txn_commit(struct broker_txn *txn, const struct broker_txn_input *inputs, size_t input_count,
                        void (*done)(void *arg, const struct err *failure), void *arg)
 {
-    void *touched_ptr;
     struct err err;
-    bool fenced = is_fenced(txn, &err);
-    pthread_mutex_lock(&txn->lock);
-    txn->ending = true;
-    pthread_mutex_unlock(&txn->lock);
+    struct txn_ending ending = {.broker = txn->broker,
+                                .id = txn->id,
+                                .pid = txn->pid,
+                                .epoch = txn->epoch,
+                                .commit = true,
+                                .by = TXN_BY_V2,
+                                .fresh_pid = -1,
+                                .done = on_committed,
+                                .arg = txn};
     txn->done = done;
     txn->done_arg = arg;
-    if (fenced) {
-        finish(txn, &err);
+    if (!take_for_end(txn, &err)) {
+        tell(txn, &err);
         return;
     }
-    txn->inputs = mem_zalloc(input_count + 1, sizeof *txn->inputs);
-    atomic_store(&txn->left,
-                 (int)(txn->by_partition.len + input_count + 1)); /* one is ours, until all are asked for */
-    for (size_t i = 0; i < input_count; i++) {
-        txn->inputs[i].txn = txn;
-        txn->inputs[i].wait.fn = on_synced;
-        broker_partition_when_durable(inputs[i].part, inputs[i].offset, &txn->inputs[i].wait);
-    }
-    for (size_t i = 0; map_next(&txn->by_partition, &i, NULL, &touched_ptr);) {
-        struct touched *touched = touched_ptr;
-        touched->wait.fn = on_synced;
-        if (touched->last.end_offset != 0)
-            broker_partition_when_appended(touched->part, &touched->last, &touched->wait);
-        else /* nothing was appended after all */
-            on_synced(&touched->wait, NULL);
-    }
-    if (atomic_fetch_sub(&txn->left, 1) == 1)
-        decide(txn);
+    txn->names = list_names(txn, &txn->name_count);
+    ending.touched = txn->names;
+    ending.touched_count = txn->name_count;
+    ending.inputs = gather_inputs(txn, inputs, input_count, &ending.input_count);
+    txn_ending_start(&ending);
 }
 
 struct commit_wait {
@@ -490,39 +447,13 @@ bool broker_txn_commit_wait(struct broker_txn *txn, const struct broker_txn_inpu
 
 bool broker_txn_abort(struct broker_txn *txn, struct err *err)
 {
-    pthread_mutex_lock(&txn->lock);
-    bool fenced = txn->fenced;
-    txn->ending = true;
-    pthread_mutex_unlock(&txn->lock);
-    bool good = fenced || abort_records(txn, true, err);
-    leave_open(txn);
-    txn_unref(txn);
-    return good;
-}
-
-static bool fence_open(struct broker *broker, struct str id, struct err *err)
-{
-    pthread_mutex_lock(&broker->txn_lock);
-    struct broker_txn *txn = map_get(&broker->open_txns, id);
-    bool ending = false;
-    if (txn != NULL) {
-        pthread_mutex_lock(&txn->lock);
-        ending = txn->ending;
-        txn->fenced = txn->fenced || !ending;
-        pthread_mutex_unlock(&txn->lock);
-        if (!ending) {
-            map_remove(&broker->open_txns, id);
-            atomic_fetch_add(&txn->refs, 1);
-        }
+    struct err fenced;
+    bool good = true;
+    if (take_for_end(txn, &fenced)) { /* else: it was aborted when it was fenced */
+        txn->names = list_names(txn, &txn->name_count);
+        good = abort_wait(txn->broker, txn->id, txn->pid, txn->epoch, txn->names, txn->name_count, err);
     }
-    pthread_mutex_unlock(&broker->txn_lock);
-    if (txn == NULL)
-        return true;
-    if (ending)
-        return err_set(err, ERR_CONCURRENT_TRANSACTIONS, "transaction '%.*s' is being completed",
-                       STR_ARG(id));
-    bool good = abort_records(txn, true, err);
-    txn_unref(txn);
+    txn_free(txn);
     return good;
 }
 
@@ -533,114 +464,36 @@ enum broker_txn_state broker_txn_last(struct broker *broker, struct str transact
     replay_lock(broker->txns_replay);
     bool known = txns_find(broker->txns, transactional_id, &txn);
     replay_unlock(broker->txns_replay);
-    if (!known)
-        return BROKER_TXN_NONE;
-    *producer_id = txn.pid;
-    *epoch = txn.epoch;
-    switch (txn.status) {
-    case TXN_PREPARE_COMMIT:
-    case TXN_COMPLETE_COMMIT:
-        return BROKER_TXN_COMMITTED;
-    case TXN_ONGOING:
+    if (known && txn.status == TXN_ONGOING) {
+        *producer_id = txn.pid;
+        *epoch = txn.epoch;
         return BROKER_TXN_OPEN;
-    default:
-        return BROKER_TXN_ABORTED;
     }
+    if (!known || txn.decided.pid < 0)
+        return BROKER_TXN_NONE;
+    *producer_id = txn.decided.pid;
+    *epoch = txn.decided.data_epoch;
+    return txn.decided.commit ? BROKER_TXN_COMMITTED : BROKER_TXN_ABORTED;
 }
 
-/* --- recovery --- */
-
-/* What the logs say about one transactional id. */
-struct open_search {
-    const struct txn *txn;
-    int64_t pid; /* the present one's, then the decided one's if it is another */
-    bool good;
-    struct err *err;
-    int16_t epoch_seen; /* newer than the state's: its begin was lost; -1 none */
-};
-
-/* Ends what the producer has left open in a partition (X3). */
-static void close_open(struct partition *part, void *arg)
-{
-    struct open_search *search = arg;
-    const struct txn *txn = search->txn;
-    struct log_producer_info info;
-    struct broker_appended appended;
-    if (!search->good || log_txn_first_offset(part->log, search->pid) < 0 ||
-        !log_producer(part->log, search->pid, &info))
-        return;
-    bool decided = info.pid == txn->decided_pid && info.epoch == txn->decided_epoch;
-    enum marker marker = decided && txn->decided_commit ? MARKER_COMMIT : MARKER_ABORT;
-    if (info.pid == txn->pid && info.epoch > txn->epoch)
-        search->epoch_seen = MAX(search->epoch_seen, info.epoch);
-    search->good = partition_append_marker(part, info.pid, info.epoch, marker, &appended, search->err) &&
-                   broker_partition_wait_appended(part, &appended, search->err);
-    log_info("broker", "transaction_closed", "topic=%.*s partition=%d producer_id=%lld epoch=%d marker=%s",
-             STR_ARG(part->topic), part->id, (long long)info.pid, info.epoch,
-             marker == MARKER_COMMIT ? "commit" : "abort");
-}
-
-/* The records that bring an id to rest after its markers are durable. */
-static bool settle(struct broker *broker, struct str id, const struct txn *txn, int16_t epoch_seen,
-                   struct err *err)
-{
-    bool good = true;
-    if (txn->status == TXN_ONGOING)
-        good = change(broker, id, txn->pid, txn->epoch, TXN_PREPARE_ABORT, NULL, 0, NULL, err);
-    if (good && (txn->status == TXN_ONGOING || txn->status == TXN_PREPARE_ABORT))
-        good = change(broker, id, txn->pid, txn->epoch, TXN_COMPLETE_ABORT, NULL, 0, NULL, err);
-    if (good && txn->status == TXN_PREPARE_COMMIT)
-        good = change(broker, id, txn->pid, txn->epoch, TXN_COMPLETE_COMMIT, NULL, 0, NULL, err);
-    if (good && epoch_seen >= 0) {
-        struct txn_change burn = {.transactional_id = id,
-                                  .pid = txn->pid,
-                                  .epoch = epoch_seen,
-                                  .now_ms = io_now_ms(broker->io)};
-        good = replay_run_durable(broker->txns_replay, txns_decide_burn, &burn, err);
-    }
-    return good;
-}
-
-static bool recover(struct broker *broker, struct str id, const struct txn *txn, struct err *err)
-{
-    struct open_search search = {.txn = txn, .pid = txn->pid, .good = true, .err = err, .epoch_seen = -1};
-    topics_each_partition(broker, close_open, &search);
-    if (txn->decided_pid >= 0 && txn->decided_pid != txn->pid) {
-        search.pid = txn->decided_pid;
-        topics_each_partition(broker, close_open, &search);
-    }
-    return search.good && settle(broker, id, txn, search.epoch_seen, err);
-}
+/* --- start and stop --- */
 
 bool txns_open(struct broker *broker, struct err *err)
 {
-    struct arena arena = {0};
-    struct str id;
-    struct txn txn;
-    vec(struct str) ids = {0};
     broker->txns = txns_new();
     broker->txns_log.part = broker_partition_get(broker, STR(TXN_TOPIC), 0, err);
-    if (broker->txns_log.part == NULL ||
-        !replay_open(&broker->txns_replay, &state_log_ops, &broker->txns_log, &txns_class, broker->txns, err))
-        return false;
-    for (size_t i = 0; txns_next(broker->txns, &i, &id, &txn);)
-        vec_push(&ids, str_dup(id, &arena));
-    bool good = true;
-    for (size_t i = 0; good && i < ids.len; i++)
-        good = txns_find(broker->txns, ids.at[i], &txn) && recover(broker, ids.at[i], &txn, err);
-    vec_fini(&ids);
-    arena_fini(&arena);
-    return good;
+    return broker->txns_log.part != NULL &&
+           replay_open(&broker->txns_replay, &state_log_ops, &broker->txns_log, &txns_class, broker->txns,
+                       err) &&
+           txns_recover(broker, err);
 }
 
 void txns_close(struct broker *broker)
 {
-    void *tail;
     ASSERT_CMP(broker->open_txns.len, ==, 0);
+    ASSERT_CMP(atomic_load(&broker->ending_count), ==, 0);
     map_fini(&broker->open_txns);
-    for (size_t i = 0; map_next(&broker->marker_tails, &i, NULL, &tail);)
-        tail_free(tail);
-    map_fini(&broker->marker_tails);
+    txn_tails_free(broker);
     replay_close(broker->txns_replay);
     txns_free(broker->txns);
     batch_builder_fini(&broker->txns_log.builder);

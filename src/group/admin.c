@@ -185,6 +185,7 @@ static int16_t delete_one(const struct groups *groups, struct str name, int64_t 
         return GROUP_NOT_EMPTY;
     for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry);)
         offset_add_record(name, entry, true, now_ms, out);
+    pending_drop(groups, name, STR_NULL, now_ms, out);
     group_add_end(group, now_ms, out);
     return GROUP_NONE;
 }

@@ -9,7 +9,7 @@
  */
 #include "group/consumer_int.h"
 
-enum { KEY_OFFSET_OLD = 0, KEY_OFFSET = 1, KEY_GROUP = 2 };
+enum { KEY_OFFSET_OLD = 0, KEY_OFFSET = 1, KEY_GROUP = 2, KEY_PENDING_OFFSET = 101 };
 enum { GROUP_VALUE_VERSION = 3, OFFSET_VALUE_VERSION = 3 };
 
 struct str str_own(struct str s)
@@ -40,6 +40,7 @@ void groups_free(struct groups *groups)
         group_free(group);
     map_fini(&groups->by_name);
     vec_fini(&groups->timers.heap);
+    pending_fini(groups);
     free(groups);
 }
 
@@ -103,6 +104,7 @@ void group_free(struct group *group)
     for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry);)
         offset_free(entry);
     map_fini(&group->offsets);
+    map_fini(&group->unstable);
     map_fini(&group->by_id);
     map_fini(&group->statics);
     map_fini(&group->pending);
@@ -356,6 +358,7 @@ static void snapshot(void *state, struct replay_records *out)
             offset_add_record(group->name, entry, false, entry->commit_ms, out);
         }
     }
+    pending_snapshot(groups, out);
 }
 
 /* --- apply --- */
@@ -499,6 +502,9 @@ static bool apply(void *state, const struct replay_record *rec, struct err *err)
         break;
     case KEY_GROUP:
         good = apply_group(state, rec, &arena, err);
+        break;
+    case KEY_PENDING_OFFSET:
+        good = pending_apply(state, rec, &arena, err);
         break;
     default: /* a consumer group's, or one that is not known */
         good = consumer_apply(state, rec, &arena, err);

@@ -140,6 +140,26 @@ bool group_decide_stop(void *groups, void *call, struct replay_records *out, str
  * with COORDINATOR_NOT_AVAILABLE. */
 void group_sync_failed(struct groups *groups, struct group_call *call);
 
+/* TxnOffsetCommit: offsets that stay pending until the transaction is decided. That (ProducerId, ProducerEpoch) have it
+ * open is the caller's to know. */
+bool group_decide_txn_commit(void *groups, void *call, struct replay_records *out, struct err *err);
+
+/* The answer with one error (or 0) for all partitions. */
+void group_txn_commit_answer(const struct TxnOffsetCommitRequest *req, struct TxnOffsetCommitResponse *res,
+                             int16_t error, struct arena *arena);
+
+/* The end of a transaction: what its producer has pending, in this epoch or an older one, becomes offsets or nothing. */
+struct group_txn_end {
+    int64_t pid;
+    int16_t epoch;
+    bool commit;
+    int64_t now_ms;
+};
+bool group_decide_txn_end(void *groups, void *group_txn_end, struct replay_records *out, struct err *err);
+
+/* Walks the transactions that have something pending; *pos starts at 0. Under the lock. */
+bool group_txn_next(const struct groups *groups, size_t *pos, int64_t *pid, int16_t *epoch);
+
 /* Readers: they change nothing and add no records. */
 void group_fetch(struct groups *groups, struct group_call *call);             /* OffsetFetch, all versions */
 void group_describe(struct groups *groups, struct group_call *call);          /* DescribeGroups */

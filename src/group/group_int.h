@@ -37,6 +37,7 @@ enum group_error {
     GROUP_FULL = 81,
     GROUP_FENCED_INSTANCE = 82,
     GROUP_SUBSCRIBED_TO_TOPIC = 86,
+    GROUP_UNSTABLE_OFFSET = 88,
     GROUP_FENCED_EPOCH = 110,
     GROUP_UNRELEASED_INSTANCE = 111,
     GROUP_UNSUPPORTED_ASSIGNOR = 112,
@@ -116,6 +117,7 @@ struct group {
     struct map statics;               /* instance id -> member */
     struct map pending;               /* member id -> (void *)expiry in ms */
     struct map offsets;               /* offset_key -> offset_entry */
+    struct map unstable;              /* offset_key -> how many transactions have an offset pending there */
     int64_t state_ms;                 /* since when it is Empty, for retention */
     struct group_timer deadline;      /* of the join or sync phase */
     struct group_timer pending_timer; /* the first of `pending` lapses */
@@ -126,6 +128,7 @@ struct group {
 struct groups {
     struct group_options options;
     struct map by_name;
+    struct map txns; /* offsets of undecided transactions, see pending.c */
     struct group_timers timers;
     uint64_t
         topics_version; /* counts changes of topics; consumer groups compare it with what they have seen */
@@ -221,6 +224,17 @@ void group_await(struct group *group, struct str id, int64_t lapses_ms);
 /* It came, or will not come; false: it was not awaited. */
 bool group_forget_awaited(struct group *group, struct str id);
 void group_pending_lapse(struct group_timer *timer, int64_t now_ms, struct replay_records *out);
+
+/* pending.c */
+void pending_fini(struct groups *groups);
+bool pending_apply(struct groups *groups, const struct replay_record *rec, struct arena *arena,
+                   struct err *err);
+void pending_snapshot(const struct groups *groups, struct replay_records *out);
+/* Tombstones of what is pending in a group and of a topic; null: in all, of all. */
+void pending_drop(const struct groups *groups, struct str group, struct str topic, int64_t now_ms,
+                  struct replay_records *out);
+/* Is an offset of the partition pending? `group` may be NULL. */
+bool pending_has(const struct group *group, struct str topic, int32_t partition);
 
 /* Order of checks for calls of members: member, instance, generation. 0: all is well, *out is the member. */
 int16_t group_check_member(const struct group *group, struct str id, struct str instance_id,

@@ -13,7 +13,7 @@ typedef struct OffsetFetchResponse_OffsetFetchResponseGroup fetched_group;
 typedef struct OffsetFetchResponse_OffsetFetchResponseTopics fetched_topic;
 typedef struct OffsetFetchResponse_OffsetFetchResponsePartitions fetched_partition;
 
-static void fill_partition(const struct group *group, struct str topic, int32_t partition,
+static void fill_partition(const struct group *group, struct str topic, int32_t partition, bool stable,
                            struct arena *arena, fetched_partition *out)
 {
     struct buf buf = {0};
@@ -23,14 +23,16 @@ static void fill_partition(const struct group *group, struct str topic, int32_t 
     *out =
         (fetched_partition){.PartitionIndex = partition, .CommittedOffset = -1, .CommittedLeaderEpoch = -1};
     out->Metadata = STR("");
-    if (entry == NULL)
+    if (stable && pending_has(group, topic, partition))
+        out->ErrorCode = GROUP_UNSTABLE_OFFSET;
+    if (entry == NULL || out->ErrorCode != GROUP_NONE)
         return;
     out->CommittedOffset = entry->offset;
     out->CommittedLeaderEpoch = entry->leader_epoch;
     out->Metadata = str_is_null(entry->metadata) ? STR("") : str_dup(entry->metadata, arena);
 }
 
-static void fetch_asked(const struct group *group, const fetch_group *req, struct arena *arena,
+static void fetch_asked(const struct group *group, const fetch_group *req, bool stable, struct arena *arena,
                         fetched_group *out)
 {
     WIRE_ALLOC(arena, out->Topics, OffsetFetchResponse_OffsetFetchResponseTopics, req->Topics.len);
@@ -42,12 +44,13 @@ static void fetch_asked(const struct group *group, const fetch_group *req, struc
         WIRE_ALLOC(arena, row->Partitions, OffsetFetchResponse_OffsetFetchResponsePartitions,
                    MAX(topic->PartitionIndexes.len, 0));
         for (int32_t j = 0; j < topic->PartitionIndexes.len; j++)
-            fill_partition(group, topic->Name, topic->PartitionIndexes.at[j], arena, &row->Partitions.at[j]);
+            fill_partition(group, topic->Name, topic->PartitionIndexes.at[j], stable, arena,
+                           &row->Partitions.at[j]);
     }
 }
 
 /* All committed offsets: counted by topic first, then filled. */
-static void fetch_all(const struct group *group, struct arena *arena, fetched_group *out)
+static void fetch_all(const struct group *group, bool stable, struct arena *arena, fetched_group *out)
 {
     struct map rows = {0}; /* topic -> index + 1 */
     void *entry_ptr;
@@ -72,7 +75,7 @@ static void fetch_all(const struct group *group, struct arena *arena, fetched_gr
     for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry_ptr);) {
         const struct offset_entry *entry = entry_ptr;
         fetched_topic *row = &out->Topics.at[(size_t)(uintptr_t)map_get(&rows, entry->topic) - 1];
-        fill_partition(group, entry->topic, entry->partition, arena,
+        fill_partition(group, entry->topic, entry->partition, stable, arena,
                        &row->Partitions.at[row->Partitions.len++]);
     }
     map_fini(&rows);
@@ -101,7 +104,7 @@ static int16_t check_fetch(const struct group *group, const fetch_group *req)
     return req->MemberEpoch == group->generation ? GROUP_NONE : GROUP_STALE_EPOCH;
 }
 
-static void fetch_one(const struct groups *groups, const fetch_group *req, struct arena *arena,
+static void fetch_one(const struct groups *groups, const fetch_group *req, bool stable, struct arena *arena,
                       fetched_group *out)
 {
     const struct group *group = group_find(groups, req->GroupId);
@@ -110,9 +113,9 @@ static void fetch_one(const struct groups *groups, const fetch_group *req, struc
     if (out->ErrorCode != GROUP_NONE)
         return;
     if (req->Topics.len >= 0)
-        fetch_asked(group, req, arena, out);
+        fetch_asked(group, req, stable, arena, out);
     else if (group != NULL)
-        fetch_all(group, arena, out);
+        fetch_all(group, stable, arena, out);
 }
 
 /* Brings a request of versions 1 to 7 into the shape of version 8. */
@@ -163,12 +166,12 @@ void group_fetch(struct groups *groups, struct group_call *call)
         fetched_group fetched;
         wire_init(&WIRE_OffsetFetchResponse_OffsetFetchResponseGroup, &fetched);
         from_old(req, call->arena, &one);
-        fetch_one(groups, &one, call->arena, &fetched);
+        fetch_one(groups, &one, req->RequireStable, call->arena, &fetched);
         to_old(&fetched, call->arena, res);
         return;
     }
     WIRE_ALLOC(call->arena, res->Groups, OffsetFetchResponse_OffsetFetchResponseGroup,
                MAX(req->Groups.len, 0));
     for (int32_t i = 0; i < req->Groups.len; i++)
-        fetch_one(groups, &req->Groups.at[i], call->arena, &res->Groups.at[i]);
+        fetch_one(groups, &req->Groups.at[i], req->RequireStable, call->arena, &res->Groups.at[i]);
 }

@@ -110,7 +110,7 @@ static void expire_group(const struct groups *groups, const struct group *group,
             left--;
         }
     }
-    if (left == 0 && nobody_in(group))
+    if (left == 0 && group->unstable.len == 0 && nobody_in(group))
         group_add_end(group, now_ms, out);
     map_fini(&topics);
 }
@@ -143,6 +143,7 @@ bool group_decide_topic_deleted(void *state, void *request, struct replay_record
                 offset_add_record(group->name, entry, true, call->now_ms, out);
         }
     }
+    pending_drop(groups, STR_NULL, *topic, call->now_ms, out);
     return true;
 }
 

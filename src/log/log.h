@@ -212,6 +212,12 @@ struct log_producer_info {
 };
 bool log_producer(struct log *log, int64_t pid, struct log_producer_info *out);
 
+/* All of them. Caller: vec_fini(&out->list). */
+struct log_producer_list {
+    vec(struct log_producer_info) list;
+};
+void log_producers(struct log *log, struct log_producer_list *out);
+
 enum { LOG_TIME_LATEST = -1, LOG_TIME_EARLIEST = -2, LOG_TIME_MAX = -3 };
 
 struct log_time_hit {

@@ -72,8 +72,9 @@ enum producer_verdict producer_check(const struct log *log, const struct batch *
                 *earlier = prod->batches[i];
                 return PRODUCER_DUPLICATE;
             }
-        if (prod->batch_count != 0 &&
-            seq_next(prod->batches[prod->batch_count - 1].last_seq) != batch->base_seq)
+        /* After a marker of a newer epoch (KIP-890) sequences start at 0 again. */
+        int32_t next = prod->batch_count != 0 ? seq_next(prod->batches[prod->batch_count - 1].last_seq) : 0;
+        if (next != batch->base_seq)
             return refuse(err, ERR_OUT_OF_ORDER_SEQUENCE, prod, batch);
     }
     if (prod->txn != NULL && !batch_is_transactional(batch))
@@ -218,21 +219,35 @@ int64_t log_txn_first_offset(struct log *log, int64_t pid)
     return offset;
 }
 
+static struct log_producer_info info_of(const struct producer *prod)
+{
+    return (struct log_producer_info){
+        .pid = prod->pid,
+        .epoch = prod->epoch,
+        .last_seq = prod->batch_count != 0 ? prod->batches[prod->batch_count - 1].last_seq : -1,
+        .last_timestamp_ms = prod->last_timestamp_ms,
+        .coordinator_epoch = prod->coordinator_epoch,
+        .txn_first_offset = prod->txn != NULL ? prod->txn->first.offset : -1,
+    };
+}
+
 bool log_producer(struct log *log, int64_t pid, struct log_producer_info *out)
 {
     pthread_mutex_lock(&log->lock);
     const struct producer *prod = producer_get(log, pid);
     if (prod != NULL)
-        *out = (struct log_producer_info){
-            .pid = pid,
-            .epoch = prod->epoch,
-            .last_seq = prod->batch_count != 0 ? prod->batches[prod->batch_count - 1].last_seq : -1,
-            .last_timestamp_ms = prod->last_timestamp_ms,
-            .coordinator_epoch = prod->coordinator_epoch,
-            .txn_first_offset = prod->txn != NULL ? prod->txn->first.offset : -1,
-        };
+        *out = info_of(prod);
     pthread_mutex_unlock(&log->lock);
     return prod != NULL;
+}
+
+void log_producers(struct log *log, struct log_producer_list *out)
+{
+    void *prod;
+    pthread_mutex_lock(&log->lock);
+    for (size_t i = 0; map_next(&log->producers, &i, NULL, &prod);)
+        vec_push(&out->list, info_of(prod));
+    pthread_mutex_unlock(&log->lock);
 }
 
 void log_aborted_in(struct log *log, int64_t from_offset, int64_t to_offset, struct log_aborted_list *out)

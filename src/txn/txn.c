@@ -1,17 +1,10 @@
-/* txn.c - the state of transactions: decide and apply (see txn.h). */
-#include "txn/txn.h"
+/* txn.c - the state of transactions: ids in memory, their records, apply and readers (see txn.h). */
+#include "txn/txn_int.h"
 
 enum {
     KEY_TXN = 0,
     KEY_PRODUCER_IDS = 100,
     TXN_VALUE_VERSION = 1,
-    EPOCH_LAST = INT16_MAX - 1, /* Kafka keeps the last one for fencing */
-    TIMEOUT_MS = 60000, /* what the records say; transactions of this process end with it, not by time */
-};
-
-struct txns {
-    struct map by_id; /* transactional id -> struct txn */
-    int64_t next_pid;
 };
 
 struct txns *txns_new(void)
@@ -19,13 +12,21 @@ struct txns *txns_new(void)
     return mem_new(struct txns);
 }
 
+static void entry_free(struct txn_entry *entry)
+{
+    if (entry == NULL)
+        return;
+    map_fini(&entry->partitions);
+    free(entry);
+}
+
 void txns_free(struct txns *txns)
 {
     if (txns == NULL)
         return;
-    void *txn;
-    for (size_t i = 0; map_next(&txns->by_id, &i, NULL, &txn);)
-        free(txn);
+    void *entry;
+    for (size_t i = 0; map_next(&txns->by_id, &i, NULL, &entry);)
+        entry_free(entry);
     map_fini(&txns->by_id);
     free(txns);
 }
@@ -34,31 +35,87 @@ const char *txn_status_name(enum txn_status status)
 {
     static const char *const names[] = {"Empty",        "Ongoing",        "PrepareCommit",
                                         "PrepareAbort", "CompleteCommit", "CompleteAbort"};
-    return status <= TXN_COMPLETE_ABORT ? names[status] : "Unknown";
+    return status < TXN_STATUS_COUNT ? names[status] : "Unknown";
 }
+
+/* --- readers --- */
 
 bool txns_find(const struct txns *txns, struct str transactional_id, struct txn *out)
 {
-    const struct txn *txn = map_get(&txns->by_id, transactional_id);
-    if (txn == NULL)
+    const struct txn_entry *entry = txn_entry_find(txns, transactional_id);
+    if (entry == NULL)
         return false;
-    *out = *txn;
+    *out = entry->txn;
     return true;
 }
 
 bool txns_next(const struct txns *txns, size_t *pos, struct str *transactional_id, struct txn *out)
 {
-    void *txn;
-    if (!map_next(&txns->by_id, pos, transactional_id, &txn))
+    void *entry;
+    if (!map_next(&txns->by_id, pos, transactional_id, &entry))
         return false;
-    *out = *(struct txn *)txn;
+    *out = ((struct txn_entry *)entry)->txn;
     return true;
 }
 
-bool txns_needs_pid(const struct txns *txns, struct str transactional_id)
+struct str txn_partition_key(struct buf *buf, const struct txn_partition *partition)
 {
-    const struct txn *txn = map_get(&txns->by_id, transactional_id);
-    return txn == NULL || txn->epoch >= EPOCH_LAST;
+    buf_clear(buf);
+    store_be32(buf_extend(buf, 4), (uint32_t)partition->partition);
+    buf_append_str(buf, partition->topic);
+    return buf_str(buf);
+}
+
+struct txn_partition txn_partition_of_key(struct str key)
+{
+    return (struct txn_partition){str_sub(key, 4, key.len), (int32_t)load_be32(key.ptr)};
+}
+
+struct txn_partition *txns_partitions(const struct txns *txns, struct str transactional_id, size_t *count,
+                                      struct arena *arena)
+{
+    const struct txn_entry *entry = txn_entry_find(txns, transactional_id);
+    struct str key;
+    *count = 0;
+    if (entry == NULL)
+        return NULL;
+    struct txn_partition *list = arena_array(arena, struct txn_partition, entry->partitions.len + 1);
+    for (size_t i = 0; map_next(&entry->partitions, &i, &key, NULL);) {
+        struct txn_partition at = txn_partition_of_key(key);
+        list[(*count)++] = (struct txn_partition){str_dup(at.topic, arena), at.partition};
+    }
+    return list;
+}
+
+int16_t txns_verify(const struct txns *txns, struct str transactional_id, int64_t pid, int16_t epoch,
+                    const struct txn_partition *partitions, size_t count, int16_t *codes)
+{
+    const struct txn_entry *entry = txn_entry_find(txns, transactional_id);
+    struct buf buf = {0};
+    if (entry == NULL || entry->txn.pid != pid)
+        return TXN_INVALID_MAPPING;
+    if (entry->txn.epoch != epoch)
+        return TXN_FENCED;
+    if (entry->txn.status == TXN_PREPARE_COMMIT || entry->txn.status == TXN_PREPARE_ABORT)
+        return TXN_CONCURRENT;
+    for (size_t i = 0; i < count; i++)
+        codes[i] = entry->txn.status == TXN_ONGOING &&
+                           map_has(&entry->partitions, txn_partition_key(&buf, &partitions[i]))
+                       ? TXN_NONE
+                       : TXN_ABORTABLE;
+    buf_fini(&buf);
+    return TXN_NONE;
+}
+
+enum txn_owner txn_of_open(const struct txn *txn, int64_t pid, int16_t epoch)
+{
+    const struct txn_outcome *decided = &txn->decided;
+    bool preparing = txn->status == TXN_PREPARE_COMMIT || txn->status == TXN_PREPARE_ABORT;
+    bool bumped = decided->marker_epoch != decided->data_epoch;
+    /* Without a bump the markers are durable before Complete (T3): what is open then is of the next one. */
+    if (decided->pid == pid && epoch <= decided->data_epoch && (bumped || preparing))
+        return TXN_OWNER_DECIDED;
+    return txn->pid == pid && txn->epoch == epoch ? TXN_OWNER_PRESENT : TXN_OWNER_NONE;
 }
 
 /* --- records --- */
@@ -70,41 +127,70 @@ static struct str txn_key(struct buf *key, struct str transactional_id)
     return buf_str(key);
 }
 
-/* Rows of one topic each; partitions of a topic may come in any order. */
-static void fill_partitions(struct TransactionLogValue *value, const struct txn_partition *partitions,
-                            size_t count, struct arena *arena)
+/* A row a topic; partitions of a topic may come in any order. */
+struct partition_rows {
+    struct TransactionLogValue *value;
+    struct arena *arena;
+    size_t cap;
+};
+
+static void add_partition(struct partition_rows *rows, const struct txn_partition *partition)
 {
-    WIRE_ALLOC(arena, value->TransactionPartitions, TransactionLogValue_PartitionsSchema, count);
-    value->TransactionPartitions.len = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct TransactionLogValue_PartitionsSchema *row = NULL;
-        for (int32_t j = 0; j < value->TransactionPartitions.len && row == NULL; j++)
-            if (str_eq(value->TransactionPartitions.at[j].Topic, partitions[i].topic))
-                row = &value->TransactionPartitions.at[j];
-        if (row == NULL) {
-            row = &value->TransactionPartitions.at[value->TransactionPartitions.len++];
-            row->Topic = partitions[i].topic;
-            row->PartitionIds.at = arena_array(arena, int32_t, count);
-        }
-        row->PartitionIds.at[row->PartitionIds.len++] = partitions[i].partition;
+    struct TransactionLogValue_PartitionsSchema *row = NULL;
+    struct TransactionLogValue *value = rows->value;
+    for (int32_t j = value->TransactionPartitions.len - 1; j >= 0 && row == NULL; j--)
+        if (str_eq(value->TransactionPartitions.at[j].Topic, partition->topic))
+            row = &value->TransactionPartitions.at[j];
+    if (row == NULL) {
+        row = &value->TransactionPartitions.at[value->TransactionPartitions.len++];
+        row->Topic = partition->topic;
+        row->PartitionIds.at = arena_array(rows->arena, int32_t, rows->cap);
     }
+    row->PartitionIds.at[row->PartitionIds.len++] = partition->partition;
 }
 
-static void add_txn(struct str transactional_id, const struct txn *txn,
-                    const struct txn_partition *partitions, size_t partition_count,
-                    struct replay_records *out)
+static void fill_partitions(struct TransactionLogValue *value, const struct txn_entry *entry,
+                            const struct txn_partition *more, size_t more_count, struct arena *arena)
+{
+    struct buf buf = {0};
+    struct str key;
+    size_t cap = more_count + (entry != NULL ? entry->partitions.len : 0);
+    struct partition_rows rows = {value, arena, cap};
+    WIRE_ALLOC(arena, value->TransactionPartitions, TransactionLogValue_PartitionsSchema, cap);
+    value->TransactionPartitions.len = 0;
+    for (size_t i = 0; entry != NULL && map_next(&entry->partitions, &i, &key, NULL);) {
+        struct txn_partition at = txn_partition_of_key(key);
+        add_partition(&rows, &at);
+    }
+    for (size_t i = 0; i < more_count; i++)
+        if (entry == NULL || !map_has(&entry->partitions, txn_partition_key(&buf, &more[i])))
+            add_partition(&rows, &more[i]);
+    buf_fini(&buf);
+}
+
+void txn_add_record(struct str transactional_id, const struct txn *txn, const struct txn_entry *entry,
+                    const struct txn_partition *more, size_t more_count, struct replay_records *out)
 {
     struct arena arena = {0};
     struct buf key = {0}, bytes = {0};
     struct TransactionLogValue value;
     wire_init(&WIRE_TransactionLogValue, &value);
     value.ProducerId = txn->pid;
+    value.PreviousProducerId = txn->prev_pid;
+    value.NextProducerId = txn->next_pid;
     value.ProducerEpoch = txn->epoch;
-    value.TransactionTimeoutMs = TIMEOUT_MS;
+    value.NextProducerEpoch = txn->next_pid >= 0 ? 0 : -1;
+    value.TransactionTimeoutMs = txn->timeout_ms;
     value.TransactionStatus = (int8_t)txn->status;
     value.TransactionLastUpdateTimestampMs = txn->update_ms;
     value.TransactionStartTimestampMs = txn->start_ms;
-    fill_partitions(&value, partitions, partition_count, &arena);
+    value.ClientTransactionVersion = txn->version;
+    value.LastProducerEpoch = txn->last_epoch;
+    value.DecidedProducerId = txn->decided.pid;
+    value.DecidedEpoch = txn->decided.data_epoch;
+    value.DecidedMarkerEpoch = txn->decided.marker_epoch;
+    value.DecidedCommit = txn->decided.commit;
+    fill_partitions(&value, entry, more, more_count, &arena);
     txn_key(&key, transactional_id);
     wire_encode_typed(&TransactionLogValue_message, TXN_VALUE_VERSION, &value, &bytes);
     replay_add(out, buf_str(&key), buf_str(&bytes), txn->update_ms);
@@ -113,7 +199,14 @@ static void add_txn(struct str transactional_id, const struct txn *txn,
     arena_fini(&arena);
 }
 
-static void add_producer_ids(int64_t next_pid, int64_t now_ms, struct replay_records *out)
+void txn_add_tombstone(struct str transactional_id, int64_t now_ms, struct replay_records *out)
+{
+    struct buf key = {0};
+    replay_add(out, txn_key(&key, transactional_id), STR_NULL, now_ms);
+    buf_fini(&key);
+}
+
+void txn_add_producer_ids(int64_t next_pid, int64_t now_ms, struct replay_records *out)
 {
     struct buf key = {0}, bytes = {0};
     struct ProducerIdsKey key_fields = {0};
@@ -129,20 +222,53 @@ static void snapshot(void *state, struct replay_records *out)
 {
     struct txns *txns = state;
     struct str id;
-    struct txn txn;
-    add_producer_ids(txns->next_pid, 0, out);
-    for (size_t i = 0; txns_next(txns, &i, &id, &txn);) {
-        struct txn decided = txn;
-        decided.pid = txn.decided_pid;
-        decided.epoch = txn.decided_epoch;
-        decided.status = txn.decided_commit ? TXN_COMPLETE_COMMIT : TXN_COMPLETE_ABORT;
-        if (txn.status == TXN_ONGOING && txn.decided_pid >= 0)
-            add_txn(id, &decided, NULL, 0, out);
-        add_txn(id, &txn, NULL, 0, out);
+    void *entry_ptr;
+    txn_add_producer_ids(txns->next_pid, 0, out);
+    for (size_t i = 0; map_next(&txns->by_id, &i, &id, &entry_ptr);) {
+        const struct txn_entry *entry = entry_ptr;
+        txn_add_record(id, &entry->txn, entry, NULL, 0, out);
     }
 }
 
 /* --- apply --- */
+
+static struct txn txn_of_value(const struct TransactionLogValue *value)
+{
+    struct txn txn = {
+        .pid = value->ProducerId,
+        .prev_pid = value->PreviousProducerId,
+        .next_pid = value->NextProducerId,
+        .epoch = value->ProducerEpoch,
+        .last_epoch = value->LastProducerEpoch,
+        .version = value->ClientTransactionVersion,
+        .timeout_ms = value->TransactionTimeoutMs,
+        .status = (enum txn_status)value->TransactionStatus,
+        .start_ms = value->TransactionStartTimestampMs,
+        .update_ms = value->TransactionLastUpdateTimestampMs,
+        .decided = {value->DecidedProducerId, value->DecidedEpoch, value->DecidedMarkerEpoch,
+                    value->DecidedCommit},
+    };
+    /* A record of version 0.1.0: its markers had the epoch of the data, which no other transaction had. */
+    if (txn.status >= TXN_PREPARE_COMMIT && txn.decided.pid < 0)
+        txn.decided =
+            (struct txn_outcome){txn.pid, txn.epoch, (int16_t)(txn.epoch + 1),
+                                 txn.status == TXN_PREPARE_COMMIT || txn.status == TXN_COMPLETE_COMMIT};
+    return txn;
+}
+
+static void take_partitions(struct txn_entry *entry, const struct TransactionLogValue *value)
+{
+    struct buf buf = {0};
+    map_clear(&entry->partitions);
+    for (int32_t i = 0; i < value->TransactionPartitions.len; i++) {
+        const struct TransactionLogValue_PartitionsSchema *row = &value->TransactionPartitions.at[i];
+        for (int32_t j = 0; j < row->PartitionIds.len; j++) {
+            struct txn_partition at = {row->Topic, row->PartitionIds.at[j]};
+            map_put(&entry->partitions, txn_partition_key(&buf, &at), entry);
+        }
+    }
+    buf_fini(&buf);
+}
 
 static bool apply_txn(struct txns *txns, const struct replay_record *rec, struct arena *arena,
                       struct err *err)
@@ -153,29 +279,20 @@ static bool apply_txn(struct txns *txns, const struct replay_record *rec, struct
                      err))
         return false;
     if (str_is_null(rec->value)) {
-        free(map_remove(&txns->by_id, key.TransactionalId));
+        entry_free(map_remove(&txns->by_id, key.TransactionalId));
         return true;
     }
     if (!wire_decode_value(&TransactionLogValue_message, rec->value, &value, arena, err))
         return false;
     if (value.TransactionStatus < TXN_EMPTY || value.TransactionStatus > TXN_COMPLETE_ABORT)
         return err_set(err, ERR_CORRUPT, "transaction status %d is not known", value.TransactionStatus);
-    struct txn *txn = map_get(&txns->by_id, key.TransactionalId);
-    if (txn == NULL) {
-        txn = mem_new(struct txn);
-        txn->decided_pid = -1;
-        map_put(&txns->by_id, key.TransactionalId, txn);
+    struct txn_entry *entry = txn_entry_find(txns, key.TransactionalId);
+    if (entry == NULL) {
+        entry = mem_new(struct txn_entry);
+        map_put(&txns->by_id, key.TransactionalId, entry);
     }
-    txn->pid = value.ProducerId;
-    txn->epoch = value.ProducerEpoch;
-    txn->status = (enum txn_status)value.TransactionStatus;
-    txn->start_ms = value.TransactionStartTimestampMs;
-    txn->update_ms = value.TransactionLastUpdateTimestampMs;
-    if (txn->status >= TXN_PREPARE_COMMIT) {
-        txn->decided_pid = txn->pid;
-        txn->decided_epoch = txn->epoch;
-        txn->decided_commit = txn->status == TXN_PREPARE_COMMIT || txn->status == TXN_COMPLETE_COMMIT;
-    }
+    entry->txn = txn_of_value(&value);
+    take_partitions(entry, &value);
     return true;
 }
 
@@ -210,86 +327,3 @@ static bool apply(void *state, const struct replay_record *rec, struct err *err)
 }
 
 const struct replay_class txns_class = {.name = "transactions", .apply = apply, .snapshot = snapshot};
-
-/* --- decide --- */
-
-bool txns_decide_reserve(void *state, void *request, struct replay_records *out, struct err *err)
-{
-    struct txns *txns = state;
-    struct txn_reserve *req = request;
-    req->first = txns->next_pid;
-    add_producer_ids(txns->next_pid + req->count, req->now_ms, out);
-    return true;
-}
-
-bool txns_decide_begin(void *state, void *request, struct replay_records *out, struct err *err)
-{
-    struct txns *txns = state;
-    struct txn_begin *req = request;
-    struct txn before = {0};
-    bool known = txns_find(txns, req->transactional_id, &before);
-    if (known && before.status >= TXN_ONGOING && before.status <= TXN_PREPARE_ABORT)
-        return err_set(err, ERR_CONCURRENT_TRANSACTIONS,
-                       "transaction '%.*s' (producer id %lld, epoch %d) is %s",
-                       STR_ARG(req->transactional_id), (long long)before.pid, before.epoch,
-                       txn_status_name(before.status));
-    req->took_fresh_pid = txns_needs_pid(txns, req->transactional_id);
-    req->txn = (struct txn){
-        .pid = req->took_fresh_pid ? req->fresh_pid : before.pid,
-        .epoch = req->took_fresh_pid ? 0 : (int16_t)(before.epoch + 1),
-        .status = TXN_ONGOING,
-        .start_ms = req->now_ms,
-        .update_ms = req->now_ms,
-    };
-    add_txn(req->transactional_id, &req->txn, NULL, 0, out);
-    return true;
-}
-
-/* What may follow what. */
-static bool follows(enum txn_status from, enum txn_status to)
-{
-    static const struct {
-        enum txn_status from, to;
-    } steps[] = {
-        {TXN_ONGOING, TXN_PREPARE_COMMIT},
-        {TXN_ONGOING, TXN_PREPARE_ABORT},
-        {TXN_PREPARE_COMMIT, TXN_COMPLETE_COMMIT},
-        {TXN_PREPARE_ABORT, TXN_COMPLETE_ABORT},
-    };
-    for (size_t i = 0; i < COUNT_OF(steps); i++)
-        if (steps[i].from == from && steps[i].to == to)
-            return true;
-    return false;
-}
-
-bool txns_decide_change(void *state, void *request, struct replay_records *out, struct err *err)
-{
-    const struct txn_change *req = request;
-    struct txn txn;
-    bool known = txns_find(state, req->transactional_id, &txn);
-    if (!known || txn.pid != req->pid || txn.epoch != req->epoch)
-        return err_set(err, ERR_PRODUCER_FENCED,
-                       "transaction '%.*s' is not (producer id %lld, epoch %d) any more",
-                       STR_ARG(req->transactional_id), (long long)req->pid, req->epoch);
-    if (!follows(txn.status, req->to))
-        return err_set(err, ERR_INVALID_TXN_STATE, "transaction '%.*s' is %s and cannot become %s",
-                       STR_ARG(req->transactional_id), txn_status_name(txn.status), txn_status_name(req->to));
-    txn.status = req->to;
-    txn.update_ms = req->now_ms;
-    add_txn(req->transactional_id, &txn, req->partitions, req->partition_count, out);
-    return true;
-}
-
-bool txns_decide_burn(void *state, void *request, struct replay_records *out, struct err *err)
-{
-    const struct txn_change *req = request;
-    struct txn txn = {
-        .pid = req->pid,
-        .epoch = req->epoch,
-        .status = TXN_COMPLETE_ABORT,
-        .start_ms = req->now_ms,
-        .update_ms = req->now_ms,
-    };
-    add_txn(req->transactional_id, &txn, NULL, 0, out);
-    return true;
-}

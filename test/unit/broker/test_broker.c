@@ -390,9 +390,10 @@ static void test_txn(void **state)
     int16_t epoch, last_epoch;
     assert_true(broker_topic_create(w->broker, STR("t"), 2, NULL, 0, &err));
     struct partition *zero = partition(w->broker, "t", 0), *one = partition(w->broker, "t", 1);
-    assert_int_equal(broker_txn_last(w->broker, STR("q"), &last_pid, &last_epoch), BROKER_TXN_NONE);
+    assert_int_equal(broker_txn_last(w->broker, STR("rialto-engine"), &last_pid, &last_epoch),
+                     BROKER_TXN_NONE);
 
-    assert_true(broker_txn_begin(w->broker, STR("q"), &txn, &err));
+    assert_true(broker_txn_begin(w->broker, STR("rialto-engine"), &txn, &err));
     pid = broker_txn_producer_id(txn);
     epoch = broker_txn_epoch(txn);
     assert_true(txn_append(txn, zero, &w->builder, "a b"));
@@ -402,28 +403,31 @@ static void test_txn(void **state)
     assert_true(broker_partition_wait_durable(zero, end, &err));
     assert_reads(zero, LOG_READ_COMMITTED, "");
     assert_reads(zero, LOG_UP_TO_HW, "a b c plain");
-    assert_int_equal(broker_txn_last(w->broker, STR("q"), &last_pid, &last_epoch), BROKER_TXN_OPEN);
+    assert_int_equal(broker_txn_last(w->broker, STR("rialto-engine"), &last_pid, &last_epoch),
+                     BROKER_TXN_OPEN);
     assert_true(broker_txn_commit_wait(txn, NULL, 0, &err));
-    assert_int_equal(broker_txn_last(w->broker, STR("q"), &last_pid, &last_epoch), BROKER_TXN_COMMITTED);
+    assert_int_equal(broker_txn_last(w->broker, STR("rialto-engine"), &last_pid, &last_epoch),
+                     BROKER_TXN_COMMITTED);
     assert_true(last_pid == pid && last_epoch == epoch);
     wait_lso(zero);
     wait_lso(one);
     assert_reads(zero, LOG_READ_COMMITTED, "a b c plain");
     assert_reads(one, LOG_READ_COMMITTED, "d");
 
-    assert_true(broker_txn_begin(w->broker, STR("q"), &txn, &err));
+    assert_true(broker_txn_begin(w->broker, STR("rialto-engine"), &txn, &err));
     assert_int_equal(broker_txn_epoch(txn), epoch + 1);
     assert_true(txn_append(txn, one, &w->builder, "gone"));
     assert_true(broker_txn_abort(txn, &err));
-    assert_int_equal(broker_txn_last(w->broker, STR("q"), &last_pid, &last_epoch), BROKER_TXN_ABORTED);
+    assert_int_equal(broker_txn_last(w->broker, STR("rialto-engine"), &last_pid, &last_epoch),
+                     BROKER_TXN_ABORTED);
     wait_lso(one);
     assert_reads(one, LOG_READ_COMMITTED, "d");
 
     /* a second begin fences the first handle */
     struct broker_txn *second;
-    assert_true(broker_txn_begin(w->broker, STR("q"), &txn, &err));
+    assert_true(broker_txn_begin(w->broker, STR("rialto-engine"), &txn, &err));
     assert_true(txn_append(txn, one, &w->builder, "fenced"));
-    assert_true(broker_txn_begin(w->broker, STR("q"), &second, &err));
+    assert_true(broker_txn_begin(w->broker, STR("rialto-engine"), &second, &err));
     assert_false(txn_append(txn, one, &w->builder, "late"));
     assert_false(broker_txn_commit_wait(txn, NULL, 0, &err));
     assert_int_equal(err.code, ERR_PRODUCER_FENCED);
@@ -460,7 +464,7 @@ static void workload(struct io *io, struct batch_builder *builder, struct told *
     struct partition *one = made ? broker_partition_get(broker, STR("t"), 1, &err) : NULL;
     for (int i = 0; i < 3 && zero != NULL && one != NULL; i++) {
         struct broker_txn *txn;
-        if (!broker_txn_begin(broker, STR("q"), &txn, &err))
+        if (!broker_txn_begin(broker, STR("rialto-engine"), &txn, &err))
             break;
         bool good =
             txn_append(txn, zero, builder, words_zero[i]) && txn_append(txn, one, builder, words_one[i]);
@@ -485,7 +489,7 @@ static void check_after(struct io *io, struct batch_builder *builder, const stru
     int64_t pid;
     int16_t epoch;
     struct broker *broker = start(io, BROKER_FSYNC);
-    enum broker_txn_state last = broker_txn_last(broker, STR("q"), &pid, &epoch);
+    enum broker_txn_state last = broker_txn_last(broker, STR("rialto-engine"), &pid, &epoch);
     assert_int_not_equal(last, BROKER_TXN_OPEN);
     struct partition *zero = broker_partition_get(broker, STR("t"), 0, NULL);
     if (zero != NULL) {
@@ -507,7 +511,7 @@ static void check_after(struct io *io, struct batch_builder *builder, const stru
                          (unsigned long long)at, i);
         assert_int_equal(broker_partition_lso(zero), broker_partition_hw(zero));
         struct broker_txn *txn;
-        assert_true(broker_txn_begin(broker, STR("q"), &txn, &err));
+        assert_true(broker_txn_begin(broker, STR("rialto-engine"), &txn, &err));
         assert_true(txn_append(txn, zero, builder, "zz"));
         if (!broker_txn_commit_wait(txn, NULL, 0, &err))
             fail_msg("fault at %llu: %s", (unsigned long long)at, err.text);

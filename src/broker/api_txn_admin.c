@@ -1,0 +1,68 @@
+/* api_txn_admin.c - what administrators see of transactions: DescribeProducers, DescribeTransactions, ListTransactions. */
+#include "broker/broker_int.h"
+
+enum { UNKNOWN_TOPIC = 3 };
+
+typedef struct DescribeProducersResponse_PartitionResponse described_partition;
+
+static void describe_partition(struct request *req, struct str topic, int32_t partition,
+                               described_partition *row)
+{
+    struct log_producer_list list = {0};
+    struct partition *part = topics_partition(req->broker, topic, partition);
+    row->PartitionIndex = partition;
+    if (part == NULL) {
+        row->ErrorCode = UNKNOWN_TOPIC;
+        return;
+    }
+    log_producers(part->log, &list);
+    WIRE_ALLOC(&req->arena, row->ActiveProducers, DescribeProducersResponse_ProducerState, list.list.len);
+    for (size_t i = 0; i < list.list.len; i++) {
+        const struct log_producer_info *info = &list.list.at[i];
+        row->ActiveProducers.at[i] = (struct DescribeProducersResponse_ProducerState){
+            .ProducerId = info->pid,
+            .ProducerEpoch = info->epoch,
+            .LastSequence = info->last_seq,
+            .LastTimestamp = info->last_timestamp_ms,
+            .CoordinatorEpoch = info->coordinator_epoch,
+            .CurrentTxnStartOffset = info->txn_first_offset,
+        };
+    }
+    vec_fini(&list.list);
+    broker_partition_unref(part);
+}
+
+void api_describe_producers(struct request *req)
+{
+    const struct DescribeProducersRequest *body = req->body;
+    struct DescribeProducersResponse *res = req->res;
+    WIRE_ALLOC(&req->arena, res->Topics, DescribeProducersResponse_TopicResponse, MAX(body->Topics.len, 0));
+    for (int32_t i = 0; i < body->Topics.len; i++) {
+        const struct DescribeProducersRequest_TopicRequest *asked = &body->Topics.at[i];
+        struct DescribeProducersResponse_TopicResponse *row = &res->Topics.at[i];
+        row->Name = asked->Name;
+        WIRE_ALLOC(&req->arena, row->Partitions, DescribeProducersResponse_PartitionResponse,
+                   MAX(asked->PartitionIndexes.len, 0));
+        for (int32_t j = 0; j < asked->PartitionIndexes.len; j++)
+            describe_partition(req, asked->Name, asked->PartitionIndexes.at[j], &row->Partitions.at[j]);
+    }
+    request_reply(req);
+}
+
+void api_describe_transactions(struct request *req)
+{
+    struct broker *broker = req->broker;
+    replay_lock(broker->txns_replay);
+    txns_describe(broker->txns, req->body, req->res, &req->arena);
+    replay_unlock(broker->txns_replay);
+    request_reply_durable(req, broker->txns_replay, replay_end(broker->txns_replay));
+}
+
+void api_list_transactions(struct request *req)
+{
+    struct broker *broker = req->broker;
+    replay_lock(broker->txns_replay);
+    txns_list(broker->txns, req->body, io_now_ms(broker->io), NULL, NULL, req->res, &req->arena);
+    replay_unlock(broker->txns_replay);
+    request_reply_durable(req, broker->txns_replay, replay_end(broker->txns_replay));
+}

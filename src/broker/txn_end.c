@@ -1,0 +1,568 @@
+/* txn_end.c - how a transaction ends, whoever it belongs to: a client (EndTxn), the engine (broker_txn_commit), or nobody
+ * any more (time-out, fencing).
+ *
+ *   (a) what it was made of is durable,            commits only: its partitions and inputs, each by its shared sync
+ *       and the markers of the transaction before  the tail of the id
+ *   (b) record Prepare, durable                    from here on it is decided
+ *   (c) markers appended: the tail                 not waited for,
+ *   (d) record Complete                            at once; without an epoch bump (version 1) when the tail is durable
+ *
+ * (X1) Steps are chained by callbacks, no thread waits. A callback may run on a pool thread or, when nothing was to be
+ *      synced, on the caller's.
+ * (X2) A failure in (a) refuses: nothing is decided. A failure in (b) leaves the decision to the next start, because the
+ *      record may or may not be on the disk; the state's topic is offline then.
+ * (X3) A start goes by what is open in the logs, not by lists in records (txn_recover.c): markers are written exactly where
+ *      they are missing. For that at most one decided transaction of an id may be open beside the present one, and the
+ *      epoch must tell them apart: hence (a) waits for the tail, and (d) does where there is no bump.
+ * (X4) Between (b) and (c) the append lock is taken once: who had checked the transaction before (b) has appended by then,
+ *      who checks after is refused. So no batch lands behind its marker.
+ * (X5) A marker that cannot be written, or is lost by a failed sync, leaves its tail failed: the id takes no new decision
+ *      until the marker is there (tried again by the next end and every few seconds), or the next start writes it.
+ */
+#include "broker/broker_int.h"
+
+/* A marker on its way to the disk. */
+struct tail_part {
+    struct broker_wait wait;
+    struct txn_tail *tail;
+    struct partition *part; /* a reference until it is durable */
+    struct broker_appended marker;
+    bool lost; /* to be written again */
+};
+
+/* Where the last transaction of an id has put its markers. */
+struct txn_tail {
+    struct broker *broker;
+    struct str id; /* owned */
+    struct txn_outcome outcome;
+    bool bumped;
+    atomic_int left;
+    bool failed;         /* settled, but some are lost; under txn_lock */
+    struct list waiting; /* struct txn_ending; under txn_lock */
+    size_t count;
+    struct tail_part at[];
+};
+
+/* --- ids and locks --- */
+
+#define RESERVED_PREFIX "rialto-engine"
+
+bool txn_id_is_reserved(struct str transactional_id)
+{
+    return str_starts_with(transactional_id, STR(RESERVED_PREFIX));
+}
+
+pthread_rwlock_t *txn_append_lock(struct broker *broker, struct str transactional_id)
+{
+    return &broker->txn_append_locks[hash_str(transactional_id) % TXN_APPEND_LOCKS];
+}
+
+/* --- markers --- */
+
+/* Pending offsets of the transaction become offsets, or nothing: that is the marker of the offsets' topic. */
+static bool end_offsets(struct partition *part, const struct txn_outcome *outcome,
+                        struct broker_appended *out, struct err *err)
+{
+    struct broker *broker = part->broker;
+    struct group_txn_end req = {.pid = outcome->pid,
+                                .epoch = outcome->data_epoch,
+                                .commit = outcome->commit,
+                                .now_ms = io_now_ms(broker->io)};
+    *out = (struct broker_appended){.base_offset = -1};
+    return replay_run(broker->groups_replay, group_decide_txn_end, &req, &out->end_offset, err);
+}
+
+static bool is_offsets_topic(const struct partition *part)
+{
+    return str_eq(part->topic, STR(OFFSETS_TOPIC));
+}
+
+bool txn_write_marker(struct partition *part, const struct txn_outcome *outcome, int32_t coordinator_epoch,
+                      struct broker_appended *out, struct err *err)
+{
+    if (is_offsets_topic(part))
+        return end_offsets(part, outcome, out, err);
+    return partition_append_marker(part, outcome->pid, outcome->marker_epoch,
+                                   outcome->commit ? MARKER_COMMIT : MARKER_ABORT, coordinator_epoch, out,
+                                   err);
+}
+
+/* --- the tail --- */
+
+static void tail_free(struct txn_tail *tail)
+{
+    for (size_t i = 0; i < tail->count; i++)
+        broker_partition_unref(tail->at[i].part);
+    free((char *)tail->id.ptr);
+    free(tail);
+}
+
+void txn_tails_free(struct broker *broker)
+{
+    void *tail;
+    for (size_t i = 0; map_next(&broker->tails, &i, NULL, &tail);)
+        tail_free(tail);
+    map_fini(&broker->tails);
+}
+
+bool txn_tail_is_settled(struct broker *broker, struct str transactional_id)
+{
+    pthread_mutex_lock(&broker->txn_lock);
+    bool settled = !map_has(&broker->tails, transactional_id);
+    pthread_mutex_unlock(&broker->txn_lock);
+    return settled;
+}
+
+static bool write_complete(struct broker *broker, struct str id, const struct txn_outcome *outcome)
+{
+    struct err err;
+    struct txn_complete req = {.transactional_id = id,
+                               .pid = outcome->pid,
+                               .marker_epoch = outcome->marker_epoch,
+                               .now_ms = io_now_ms(broker->io)};
+    bool good = replay_run(broker->txns_replay, txns_decide_complete, &req, NULL, &err);
+    if (!good)
+        log_warn("broker", "complete_failed", "transactional_id=%.*s cause=\"%s\"", STR_ARG(id), err.text);
+    return good;
+}
+
+static void tail_over(struct txn_ending *ending, bool good);
+
+/* The last wait is over. Whoever waits for the tail goes on; a failed one stays, to be tried again. */
+static void tail_settle(struct txn_tail *tail)
+{
+    struct broker *broker = tail->broker;
+    struct list waiting;
+    bool failed = false;
+    for (size_t i = 0; i < tail->count; i++)
+        failed = failed || tail->at[i].lost;
+    if (!failed)
+        write_complete(broker, tail->id, &tail->outcome); /* nothing, where it was written before */
+    pthread_mutex_lock(&broker->txn_lock);
+    list_init(&waiting);
+    list_each_safe (struct txn_ending, ending, &tail->waiting, link) {
+        list_remove(&ending->link);
+        list_push_back(&waiting, &ending->link);
+    }
+    tail->failed = failed;
+    if (!failed)
+        map_remove(&broker->tails, tail->id);
+    pthread_mutex_unlock(&broker->txn_lock);
+    if (!failed)
+        tail_free(tail);
+    list_each_safe (struct txn_ending, ending, &waiting, link) {
+        list_remove(&ending->link);
+        tail_over(ending, !failed);
+    }
+}
+
+static void tail_release(struct txn_tail *tail)
+{
+    if (atomic_fetch_sub(&tail->left, 1) == 1)
+        tail_settle(tail);
+}
+
+static void on_marker_durable(struct broker_wait *wait, const struct err *failure)
+{
+    struct tail_part *at = (struct tail_part *)wait;
+    struct partition *part = at->part;
+    at->lost = failure != NULL && failure->code != ERR_UNKNOWN_TOPIC; /* what was deleted needs no marker */
+    if (!at->lost)
+        at->part = NULL;
+    else
+        log_warn("broker", "marker_lost", "topic=%.*s partition=%d producer_id=%lld cause=\"%s\"",
+                 STR_ARG(part->topic), part->id, (long long)at->tail->outcome.pid, failure->text);
+    tail_release(at->tail);
+    if (failure == NULL || failure->code == ERR_UNKNOWN_TOPIC)
+        broker_partition_unref(part);
+}
+
+/* Appends what is missing and waits for it. tail->left is held by the caller. True: all are appended. */
+static bool tail_write(struct txn_tail *tail)
+{
+    struct err err;
+    bool all = true;
+    for (size_t i = 0; i < tail->count; i++) {
+        struct tail_part *at = &tail->at[i];
+        if (!at->lost)
+            continue;
+        if (broker_partition_is_deleted(at->part)) {
+            at->lost = false;
+        } else if (txn_write_marker(at->part, &tail->outcome, 0, &at->marker, &err)) {
+            at->lost = false;
+        } else {
+            all = false;
+            log_warn("broker", "marker_failed", "topic=%.*s partition=%d producer_id=%lld cause=\"%s\"",
+                     STR_ARG(at->part->topic), at->part->id, (long long)tail->outcome.pid, err.text);
+            continue;
+        }
+        atomic_fetch_add(&tail->left, 1);
+        at->wait.fn = on_marker_durable;
+    }
+    return all;
+}
+
+/* The waits begin when all markers are appended, so that no callback sees half of them. */
+static void tail_wait(struct txn_tail *tail)
+{
+    for (size_t i = 0; i < tail->count; i++) {
+        struct tail_part *at = &tail->at[i];
+        if (at->wait.fn == NULL)
+            continue;
+        bool whoever = is_offsets_topic(at->part); /* the group state sees to what its log drops */
+        int64_t end_offset = at->marker.end_offset;
+        if (broker_partition_is_deleted(at->part))
+            on_marker_durable(&at->wait, NULL);
+        else if (whoever)
+            broker_partition_when_durable(at->part, end_offset, &at->wait);
+        else
+            broker_partition_when_appended(at->part, &at->marker, &at->wait);
+    }
+}
+
+/* Tries a failed tail again. Under txn_lock; true: it was one, and tail->left is held. */
+static bool tail_take_failed(struct txn_tail *tail)
+{
+    if (!tail->failed)
+        return false;
+    tail->failed = false;
+    for (size_t i = 0; i < tail->count; i++)
+        tail->at[i].wait.fn = NULL;
+    atomic_store(&tail->left, 1);
+    return true;
+}
+
+static void tail_retry(struct txn_tail *tail)
+{
+    tail_write(tail);
+    tail_wait(tail);
+    tail_release(tail);
+}
+
+static struct txn_tail *tail_new(struct txn_ending *ending)
+{
+    struct broker *broker = ending->broker;
+    struct arena arena = {0};
+    size_t count;
+    replay_lock(broker->txns_replay);
+    struct txn_partition *list = txns_partitions(broker->txns, ending->id, &count, &arena);
+    replay_unlock(broker->txns_replay);
+    struct txn_tail *tail = mem_zalloc(1, sizeof *tail + count * sizeof tail->at[0]);
+    tail->broker = broker;
+    tail->id = str_of(mem_dup(ending->id.ptr, ending->id.len), ending->id.len);
+    tail->outcome = ending->outcome;
+    tail->bumped = ending->outcome.marker_epoch != ending->outcome.data_epoch;
+    atomic_init(&tail->left, 1);
+    list_init(&tail->waiting);
+    for (size_t i = 0; i < count; i++) {
+        struct partition *part = topics_partition(broker, list[i].topic, list[i].partition);
+        if (part != NULL)
+            tail->at[tail->count++] = (struct tail_part){.tail = tail, .part = part, .lost = true};
+    }
+    arena_fini(&arena);
+    return tail;
+}
+
+/* --- the ending --- */
+
+static void ending_free(struct txn_ending *ending)
+{
+    for (size_t i = 0; i < ending->input_count; i++)
+        broker_partition_unref(ending->inputs[i].part);
+    free(ending->inputs);
+    free((char *)ending->id.ptr);
+    pthread_mutex_destroy(&ending->lock);
+    free(ending);
+}
+
+static void finish(struct txn_ending *ending, int16_t error, const struct err *failure)
+{
+    struct broker *broker = ending->broker;
+    ending->done(ending, error, failure);
+    ending_free(ending);
+    atomic_fetch_sub(&broker->ending_count, 1);
+}
+
+/* (c) and (d). */
+static void on_decided(struct replay_wait *wait, const struct err *failure)
+{
+    struct txn_ending *ending = LIST_ENTRY(wait, struct txn_ending, decided);
+    struct broker *broker = ending->broker;
+    if (failure != NULL) { /* X2 */
+        finish(ending, error_code_of(failure), failure);
+        return;
+    }
+    pthread_rwlock_t *appends = txn_append_lock(broker, ending->id);
+    pthread_rwlock_wrlock(appends); /* X4 */
+    pthread_rwlock_unlock(appends);
+    struct txn_tail *tail = tail_new(ending);
+    bool appended = tail_write(tail);
+    bool waits = !tail->bumped || !appended || ending->wait_markers;
+    ending->waits_tail = true;
+    pthread_mutex_lock(&broker->txn_lock);
+    map_put(&broker->tails, tail->id, tail);
+    if (waits)
+        list_push_back(&tail->waiting, &ending->link);
+    pthread_mutex_unlock(&broker->txn_lock);
+    if (!waits)
+        write_complete(broker, ending->id, &ending->outcome);
+    tail_wait(tail);
+    tail_release(tail);
+    if (!waits)
+        finish(ending, 0, NULL);
+}
+
+/* (b) */
+static void decide(struct txn_ending *ending)
+{
+    struct broker *broker = ending->broker;
+    struct err err;
+    int64_t end_offset = 0;
+    struct txn_end req = {
+        .transactional_id = ending->id,
+        .pid = ending->pid,
+        .epoch = ending->epoch,
+        .commit = ending->commit,
+        .by = ending->by,
+        .fresh_pid = ending->fresh_pid,
+        .partitions = ending->touched,
+        .partition_count = ending->touched_count,
+        .now_ms = io_now_ms(broker->io),
+    };
+    bool good = replay_run(broker->txns_replay, txns_decide_end, &req, &end_offset, &err);
+    if (!good) {
+        finish(ending, error_code_of(&err), &err);
+        return;
+    }
+    ending->next_pid = req.next_pid;
+    ending->next_epoch = req.next_epoch;
+    if (req.error != 0 || req.needs_pid) {
+        finish(ending, req.error != 0 ? req.error : TXN_CONCURRENT, NULL);
+        return;
+    }
+    if (!req.prepared) { /* it was at its end already; what is answered has to be durable all the same */
+        ending->outcome.pid = -1;
+        finish(ending, 0, NULL);
+        return;
+    }
+    ending->outcome = req.txn.decided;
+    ending->decided.fn = on_decided;
+    replay_when_durable(broker->txns_replay, end_offset, &ending->decided);
+}
+
+/* One wait of (a) is over. */
+static void release(struct txn_ending *ending, const struct err *failure)
+{
+    if (failure != NULL && failure->code != ERR_UNKNOWN_TOPIC) { /* what was deleted needs no decision */
+        pthread_mutex_lock(&ending->lock);
+        if (!ending->failed)
+            ending->failure = *failure;
+        ending->failed = true;
+        pthread_mutex_unlock(&ending->lock);
+    }
+    if (atomic_fetch_sub(&ending->left, 1) != 1)
+        return;
+    if (!ending->failed) {
+        decide(ending);
+        return;
+    }
+    struct err err = ending->failure;
+    finish(ending, error_code_of(&err), &err);
+}
+
+static void on_input_durable(struct broker_wait *wait, const struct err *failure)
+{
+    release(((struct txn_input *)wait)->ending, failure);
+}
+
+/* The tail that was waited for has settled: the one before (in step (a)), or the ending's own. */
+static void tail_over(struct txn_ending *ending, bool good)
+{
+    struct err err;
+    if (ending->waits_tail) { /* decided is decided; a marker that failed is tried again later (X5) */
+        finish(ending, 0, NULL);
+    } else if (good) {
+        release(ending, NULL);
+    } else {
+        err_set(&err, ERR_STORAGE, "transaction '%.*s': a marker of the one before cannot be written",
+                STR_ARG(ending->id));
+        release(ending, &err);
+    }
+}
+
+/* Joins those who wait for the tail of the id, if there is one. */
+static void wait_before(struct txn_ending *ending)
+{
+    struct broker *broker = ending->broker;
+    pthread_mutex_lock(&broker->txn_lock);
+    struct txn_tail *tail = map_get(&broker->tails, ending->id);
+    bool retry = tail != NULL && tail_take_failed(tail);
+    if (tail != NULL)
+        list_push_back(&tail->waiting, &ending->link);
+    pthread_mutex_unlock(&broker->txn_lock);
+    if (tail == NULL)
+        release(ending, NULL);
+    else if (retry)
+        tail_retry(tail);
+}
+
+void txn_ending_start(const struct txn_ending *template)
+{
+    struct txn_ending *ending = mem_new(struct txn_ending);
+    *ending = *template;
+    ending->id = str_of(mem_dup(template->id.ptr, template->id.len), template->id.len);
+    pthread_mutex_init(&ending->lock, NULL);
+    atomic_fetch_add(&ending->broker->ending_count, 1);
+    atomic_init(&ending->left, (int)ending->input_count + 2); /* the tail, and ours until all are asked for */
+    for (size_t i = 0; i < ending->input_count; i++) {
+        struct txn_input *input = &ending->inputs[i];
+        input->ending = ending;
+        input->wait.fn = on_input_durable;
+        if (input->any_incarnation)
+            broker_partition_when_durable(input->part, input->appended.end_offset, &input->wait);
+        else
+            broker_partition_when_appended(input->part, &input->appended, &input->wait);
+    }
+    wait_before(ending);
+    release(ending, NULL);
+}
+
+/* --- blocking --- */
+
+struct end_wait {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool over;
+    int16_t error;
+    struct err failure;
+};
+
+static void on_over(struct txn_ending *ending, int16_t error, const struct err *failure)
+{
+    struct end_wait *wait = ending->arg;
+    pthread_mutex_lock(&wait->lock);
+    wait->over = true;
+    wait->error = error;
+    if (failure != NULL)
+        wait->failure = *failure;
+    else if (error != 0)
+        err_set(&wait->failure, err_from_kafka(error), "transaction '%.*s' (producer id %lld, epoch %d): %s",
+                STR_ARG(ending->id), (long long)ending->pid, ending->epoch,
+                err_default_text(err_from_kafka(error)));
+    pthread_cond_signal(&wait->cond);
+    pthread_mutex_unlock(&wait->lock);
+}
+
+bool txn_end_wait(struct txn_ending *template, int16_t *error, struct err *err)
+{
+    struct end_wait wait = {0};
+    pthread_mutex_init(&wait.lock, NULL);
+    pthread_cond_init(&wait.cond, NULL);
+    template->done = on_over;
+    template->arg = &wait;
+    txn_ending_start(template);
+    pthread_mutex_lock(&wait.lock);
+    while (!wait.over)
+        pthread_cond_wait(&wait.cond, &wait.lock);
+    pthread_mutex_unlock(&wait.lock);
+    pthread_cond_destroy(&wait.cond);
+    pthread_mutex_destroy(&wait.lock);
+    if (error != NULL)
+        *error = wait.error;
+    if (wait.error != 0 && err != NULL)
+        *err = wait.failure;
+    return wait.error == 0;
+}
+
+/* --- the clock --- */
+
+static void on_timed_out(struct txn_ending *ending, int16_t error, const struct err *failure)
+{
+    if (error != 0)
+        log_warn("broker", "transaction_abort_failed", "transactional_id=%.*s error=%d cause=\"%s\"",
+                 STR_ARG(ending->id), error, failure != NULL ? failure->text : "");
+}
+
+/* Aborts what is ongoing for longer than its producer said. */
+static void abort_timed_out(struct broker *broker)
+{
+    struct arena arena = {0};
+    vec(struct txn_ending) due = {0};
+    struct str id;
+    struct txn txn;
+    int64_t now_ms = io_now_ms(broker->io);
+    replay_lock(broker->txns_replay);
+    for (size_t i = 0; txns_next(broker->txns, &i, &id, &txn);)
+        if (txn.status == TXN_ONGOING && txn.timeout_ms != TXN_NO_TIMEOUT &&
+            now_ms - txn.start_ms > txn.timeout_ms)
+            vec_push(&due, (struct txn_ending){.broker = broker,
+                                               .id = str_dup(id, &arena),
+                                               .pid = txn.pid,
+                                               .epoch = txn.epoch,
+                                               .fresh_pid = -1,
+                                               .by = TXN_BY_SERVER,
+                                               .done = on_timed_out});
+    replay_unlock(broker->txns_replay);
+    for (size_t i = 0; i < due.len; i++) {
+        log_info("broker", "transaction_timed_out", "transactional_id=%.*s producer_id=%lld epoch=%d",
+                 STR_ARG(due.at[i].id), (long long)due.at[i].pid, due.at[i].epoch);
+        txn_ending_start(&due.at[i]);
+    }
+    vec_fini(&due);
+    arena_fini(&arena);
+}
+
+static void retry_tails(struct broker *broker)
+{
+    vec(struct txn_tail *) failed = {0};
+    void *tail;
+    pthread_mutex_lock(&broker->txn_lock);
+    for (size_t i = 0; map_next(&broker->tails, &i, NULL, &tail);)
+        if (tail_take_failed(tail))
+            vec_push(&failed, (struct txn_tail *)tail);
+    pthread_mutex_unlock(&broker->txn_lock);
+    for (size_t i = 0; i < failed.len; i++)
+        tail_retry(failed.at[i]);
+    vec_fini(&failed);
+}
+
+static bool keeps_id(void *arg, struct str transactional_id)
+{
+    return txn_id_is_reserved(transactional_id) || !txn_tail_is_settled(arg, transactional_id);
+}
+
+static void expire_ids(struct broker *broker)
+{
+    struct err err;
+    int64_t now_ms = io_now_ms(broker->io);
+    struct txn_expire req = {.before_ms = now_ms - broker->config.txn_id_expiration_ms,
+                             .now_ms = now_ms,
+                             .keep = keeps_id,
+                             .arg = broker};
+    if (!replay_run(broker->txns_replay, txns_decide_expire, &req, NULL, &err))
+        log_warn("broker", "transactional_ids_expire_failed", "cause=\"%s\"", err.text);
+    else if (req.count != 0)
+        log_info("broker", "transactional_ids_expired", "count=%zu", req.count);
+}
+
+static void tend(void *arg)
+{
+    struct broker *broker = arg;
+    abort_timed_out(broker);
+    retry_tails(broker);
+    expire_ids(broker);
+    atomic_store(&broker->txns_tended, false);
+}
+
+static void on_txn_timer(struct loop_timer *timer)
+{
+    struct broker *broker = LIST_ENTRY(timer, struct broker, txn_timer);
+    if (!atomic_exchange(&broker->txns_tended, true))
+        pool_submit(broker->admin_pool, tend, broker, NULL, NULL);
+    loop_timer_start(timer, broker->config.txn_check_interval_ms);
+}
+
+void txns_init_clock(struct broker *broker)
+{
+    loop_timer_init(&broker->txn_timer, net_loop(broker->net, 0), on_txn_timer);
+}

@@ -1,0 +1,167 @@
+/* txn_recover.c - what a start makes of transactions, from the state and from what is open in the logs.
+ *
+ *   open in a log, by (producer id, epoch)         then
+ *   ------------------------------------------------------------------------------------------------------------------
+ *   the last decided transaction's                 the marker of its outcome: it was lost, because markers are not waited for
+ *   the present one's                              its partition joins it, if the record of that was lost; a client goes on
+ *                                                  where it was, or its time-out ends it
+ *   nobody's                                       left alone: DescribeProducers shows it, an administrator may end it
+ *
+ *   then   Prepare*              Complete*: all markers are durable now
+ *          Ongoing, the engine's aborted: there is nobody who could go on with it
+ *
+ * The offsets that a transaction has pending in groups are found and ended in the same way, as its part in
+ * __consumer_offsets. One walk over all logs, whatever the number of ids.
+ */
+#include "broker/broker_int.h"
+
+/* One transactional id. */
+struct found {
+    struct str id;
+    struct txn txn;
+    vec(struct txn_partition) joins; /* open, and the present transaction's */
+};
+
+struct search {
+    struct broker *broker;
+    struct arena arena;
+    struct map by_pid; /* producer id -> struct found */
+    vec(struct found *) all;
+    bool good;
+    struct err *err;
+};
+
+static struct str pid_key(const int64_t *pid)
+{
+    return str_of((const char *)pid, sizeof *pid);
+}
+
+static void list_ids(struct search *search)
+{
+    struct str id;
+    struct txn txn;
+    for (size_t i = 0; txns_next(search->broker->txns, &i, &id, &txn);) {
+        struct found *found = arena_new(&search->arena, struct found);
+        *found = (struct found){.id = str_dup(id, &search->arena), .txn = txn};
+        vec_push(&search->all, found);
+        map_put(&search->by_pid, pid_key(&txn.pid), found);
+        if (txn.decided.pid >= 0)
+            map_put(&search->by_pid, pid_key(&txn.decided.pid), found);
+    }
+}
+
+static bool write_lost_marker(struct partition *part, const struct txn_outcome *outcome, struct err *err)
+{
+    struct broker_appended appended;
+    log_info("broker", "marker_written", "topic=%.*s partition=%d producer_id=%lld epoch=%d marker=%s",
+             STR_ARG(part->topic), part->id, (long long)outcome->pid, outcome->marker_epoch,
+             outcome->commit ? "commit" : "abort");
+    return txn_write_marker(part, outcome, 0, &appended, err) &&
+           broker_partition_wait_durable(part, appended.end_offset, err);
+}
+
+/* One producer that has something open in a partition. */
+static void take_open(struct search *search, struct partition *part, int64_t pid, int16_t epoch)
+{
+    struct found *found = map_get(&search->by_pid, pid_key(&pid));
+    enum txn_owner owner = found == NULL ? TXN_OWNER_NONE : txn_of_open(&found->txn, pid, epoch);
+    switch (owner) {
+    case TXN_OWNER_DECIDED:
+        search->good = search->good && write_lost_marker(part, &found->txn.decided, search->err);
+        break;
+    case TXN_OWNER_PRESENT:
+        vec_push(&found->joins, (struct txn_partition){str_dup(part->topic, &search->arena), part->id});
+        break;
+    case TXN_OWNER_NONE:
+        log_warn("broker", "transaction_hangs", "topic=%.*s partition=%d producer_id=%lld epoch=%d",
+                 STR_ARG(part->topic), part->id, (long long)pid, epoch);
+        break;
+    }
+}
+
+static void search_log(struct partition *part, void *arg)
+{
+    struct log_producer_list list = {0};
+    log_producers(part->log, &list);
+    for (size_t i = 0; i < list.list.len; i++)
+        if (list.list.at[i].txn_first_offset >= 0)
+            take_open(arg, part, list.list.at[i].pid, list.list.at[i].epoch);
+    vec_fini(&list.list);
+}
+
+static void search_groups(struct search *search)
+{
+    struct broker *broker = search->broker;
+    vec(struct {
+        int64_t pid;
+        int16_t epoch;
+    }) open = {0};
+    int64_t pid;
+    int16_t epoch;
+    for (size_t i = 0; group_txn_next(broker->groups, &i, &pid, &epoch);) {
+        vec_reserve(&open, open.len + 1);
+        open.at[open.len].pid = pid;
+        open.at[open.len++].epoch = epoch;
+    }
+    for (size_t i = 0; i < open.len; i++) /* ending one changes the list */
+        take_open(search, broker->groups_log.part, open.at[i].pid, open.at[i].epoch);
+    vec_fini(&open);
+}
+
+static bool join(struct broker *broker, const struct found *found, struct err *err)
+{
+    struct txn_add req = {
+        .transactional_id = found->id,
+        .pid = found->txn.pid,
+        .epoch = found->txn.epoch,
+        .version = 2,
+        .partitions = found->joins.at,
+        .partition_count = found->joins.len,
+        .now_ms = io_now_ms(broker->io),
+    };
+    return replay_run_durable(broker->txns_replay, txns_decide_add, &req, err);
+}
+
+/* The engine's transaction that was under way. */
+static bool abort_ongoing(struct broker *broker, struct str id, struct err *err)
+{
+    struct txn txn;
+    if (!txn_id_is_reserved(id) || !txns_find(broker->txns, id, &txn) || txn.status != TXN_ONGOING)
+        return true;
+    struct txn_ending ending = {
+        .broker = broker,
+        .id = id,
+        .pid = txn.pid,
+        .epoch = txn.epoch,
+        .fresh_pid = -1,
+        .by = TXN_BY_SERVER,
+        .wait_markers = true,
+    };
+    return txn_end_wait(&ending, NULL, err);
+}
+
+static bool settle(struct broker *broker, const struct found *found, struct err *err)
+{
+    struct txn_complete complete = {.transactional_id = found->id,
+                                    .pid = found->txn.decided.pid,
+                                    .marker_epoch = found->txn.decided.marker_epoch,
+                                    .now_ms = io_now_ms(broker->io)};
+    return replay_run_durable(broker->txns_replay, txns_decide_complete, &complete, err) &&
+           (found->joins.len == 0 || join(broker, found, err)) && abort_ongoing(broker, found->id, err);
+}
+
+bool txns_recover(struct broker *broker, struct err *err)
+{
+    struct search search = {.broker = broker, .good = true, .err = err};
+    list_ids(&search);
+    topics_each_partition(broker, search_log, &search);
+    search_groups(&search);
+    for (size_t i = 0; i < search.all.len; i++) {
+        search.good = search.good && settle(broker, search.all.at[i], err);
+        vec_fini(&search.all.at[i]->joins);
+    }
+    vec_fini(&search.all);
+    map_fini(&search.by_pid);
+    arena_fini(&search.arena);
+    return search.good;
+}

@@ -1,0 +1,454 @@
+/* broker: transactions of clients over a socket, on a disk in memory that dies at every operation, in the ways of old clients
+ * (version 1) and new ones (KIP-890). */
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "broker/broker.h"
+#include "io/io.h"
+#include "log/log.h"
+#include "record/record.h"
+#include "wire/wire.h"
+
+enum {
+    KEY_PRODUCE = 0,
+    KEY_INIT = 22,
+    KEY_ADD = 24,
+    KEY_ADD_OFFSETS = 25,
+    KEY_END = 26,
+    KEY_COMMIT_OFFSET = 28
+};
+enum { CONCURRENT = 51, BROKEN = -99 };
+
+/* --- a client ------------------------------------------------------------------------------------------------------- */
+
+struct client {
+    int fd;   /* -1: broken */
+    bool new; /* KIP-890 */
+    int64_t pid;
+    int16_t epoch;
+    int32_t seq[2]; /* by partition */
+    struct arena arena;
+    struct batch_builder builder;
+};
+
+static void client_open(struct client *c, int port, bool new)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval limit = {.tv_sec = 60};
+    *c = (struct client){.fd = socket(AF_INET, SOCK_STREAM, 0), .new = new};
+    assert_true(c->fd >= 0);
+    assert_int_equal(connect(c->fd, (struct sockaddr *)&to, sizeof to), 0);
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+}
+
+static void client_close(struct client *c)
+{
+    if (c->fd >= 0)
+        close(c->fd);
+    arena_fini(&c->arena);
+    batch_builder_fini(&c->builder);
+}
+
+static bool read_all(int fd, char *at, size_t size)
+{
+    while (size != 0) {
+        ssize_t got = read(fd, at, size);
+        if (got < 0)
+            fail_msg("the broker says nothing for a minute");
+        if (got <= 0)
+            return false;
+        at += got;
+        size -= (size_t)got;
+    }
+    return true;
+}
+
+/* A request and its answer, in the arena; NULL: the connection is gone. */
+static const void *ask(struct client *c, int16_t key, int16_t version, const void *req)
+{
+    const struct wire_api *api = wire_api_find(key);
+    struct wire_out out = {0};
+    struct err err;
+    char size[4];
+    if (c->fd < 0)
+        return NULL;
+    wire_encode_request(api, version, 1, STR("c"), req, &out);
+    bool good =
+        write(c->fd, out.buf.ptr, out.buf.len) == (ssize_t)out.buf.len && read_all(c->fd, size, sizeof size);
+    wire_out_fini(&out);
+    void *res = NULL;
+    if (good) {
+        size_t len = load_be32(size), head = wire_is_flexible(api->response, version) ? 5 : 4;
+        char *frame = arena_alloc_bytes(&c->arena, len);
+        good = read_all(c->fd, frame, len);
+        res = arena_zalloc(&c->arena, 1, api->response->body->size);
+        if (good && !wire_decode(api->response, version, str_of(frame + head, len - head), res, NULL,
+                                 &c->arena, &err))
+            fail_msg("%s: %s", api->name, err.text);
+    }
+    if (good)
+        return res;
+    close(c->fd);
+    c->fd = -1;
+    return NULL;
+}
+
+static const struct str id = STR("app");
+
+/* Waits out what is being completed. */
+static int16_t init(struct client *c)
+{
+    struct InitProducerIdRequest req = {.TransactionalId = id,
+                                        .TransactionTimeoutMs = 60000,
+                                        .ProducerId = -1,
+                                        .ProducerEpoch = -1};
+    for (;;) {
+        const struct InitProducerIdResponse *res = ask(c, KEY_INIT, 4, &req);
+        if (res == NULL || res->ErrorCode != CONCURRENT) {
+            c->pid = res != NULL ? res->ProducerId : -1;
+            c->epoch = res != NULL ? res->ProducerEpoch : -1;
+            c->seq[0] = c->seq[1] = 0;
+            return res != NULL ? res->ErrorCode : BROKEN;
+        }
+        usleep(500);
+    }
+}
+
+static int16_t add(struct client *c)
+{
+    int32_t partitions[] = {0, 1};
+    struct AddPartitionsToTxnRequest_AddPartitionsToTxnTopic topic = {.Name = STR("t"),
+                                                                      .Partitions = {partitions, 2}};
+    struct AddPartitionsToTxnRequest req = {.V3AndBelowTransactionalId = id,
+                                            .V3AndBelowProducerId = c->pid,
+                                            .V3AndBelowProducerEpoch = c->epoch,
+                                            .V3AndBelowTopics = {&topic, 1}};
+    struct AddOffsetsToTxnRequest offsets = {.TransactionalId = id,
+                                             .ProducerId = c->pid,
+                                             .ProducerEpoch = c->epoch,
+                                             .GroupId = STR("g")};
+    const struct AddPartitionsToTxnResponse *res = ask(c, KEY_ADD, 3, &req);
+    if (res == NULL)
+        return BROKEN;
+    int16_t error = res->ResultsByTopicV3AndBelow.at[0].ResultsByPartition.at[0].PartitionErrorCode;
+    if (error != 0)
+        return error;
+    const struct AddOffsetsToTxnResponse *added = ask(c, KEY_ADD_OFFSETS, 3, &offsets);
+    return added != NULL ? added->ErrorCode : BROKEN;
+}
+
+static int16_t produce(struct client *c, int32_t partition, const char *word)
+{
+    struct str bytes;
+    struct err err;
+    batch_builder_begin(&c->builder, &(struct batch_spec){.transactional = true,
+                                                          .pid = c->pid,
+                                                          .epoch = c->epoch,
+                                                          .base_seq = c->seq[partition]++});
+    batch_builder_add(&c->builder, 1000, STR_NULL, str_from(word), NULL, 0);
+    assert_true(batch_builder_finish(&c->builder, &bytes, &err));
+    struct ProduceRequest_PartitionProduceData data = {.Index = partition, .Records.bytes = bytes};
+    struct ProduceRequest_TopicProduceData topic = {.Name = STR("t"), .PartitionData = {&data, 1}};
+    struct ProduceRequest req = {.TransactionalId = id,
+                                 .Acks = -1,
+                                 .TimeoutMs = 1000,
+                                 .TopicData = {&topic, 1}};
+    const struct ProduceResponse *res = ask(c, KEY_PRODUCE, c->new ? 12 : 9, &req);
+    return res != NULL ? res->Responses.at[0].PartitionResponses.at[0].ErrorCode : BROKEN;
+}
+
+static int16_t commit_offset(struct client *c, int64_t offset)
+{
+    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestPartition part = {.CommittedOffset = offset,
+                                                                          .CommittedLeaderEpoch = -1,
+                                                                          .CommittedMetadata = STR("")};
+    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestTopic topic = {.Name = STR("t"),
+                                                                       .Partitions = {&part, 1}};
+    struct TxnOffsetCommitRequest req = {.TransactionalId = id,
+                                         .GroupId = STR("g"),
+                                         .ProducerId = c->pid,
+                                         .ProducerEpoch = c->epoch,
+                                         .GenerationId = -1,
+                                         .MemberId = STR(""),
+                                         .Topics = {&topic, 1}};
+    const struct TxnOffsetCommitResponse *res = ask(c, KEY_COMMIT_OFFSET, c->new ? 5 : 3, &req);
+    return res != NULL ? res->Topics.at[0].Partitions.at[0].ErrorCode : BROKEN;
+}
+
+static int16_t end(struct client *c, bool commit)
+{
+    struct EndTxnRequest req = {.TransactionalId = id,
+                                .ProducerId = c->pid,
+                                .ProducerEpoch = c->epoch,
+                                .Committed = commit};
+    for (;;) {
+        const struct EndTxnResponse *res = ask(c, KEY_END, c->new ? 5 : 3, &req);
+        if (res == NULL)
+            return BROKEN;
+        if (res->ErrorCode == 0 && c->new) {
+            c->pid = res->ProducerId;
+            c->epoch = res->ProducerEpoch;
+            c->seq[0] = c->seq[1] = 0;
+        }
+        if (res->ErrorCode != CONCURRENT)
+            return res->ErrorCode;
+        usleep(500);
+    }
+}
+
+/* --- the run -------------------------------------------------------------------------------------------------------- */
+
+enum { COMMITS = 3 };
+
+struct told {
+    bool committed[COMMITS];
+    int64_t pid;
+    int16_t epoch; /* of the transaction that was left ongoing */
+    bool left;
+};
+
+static bool start(struct broker **out, struct io *io, struct err *err)
+{
+    struct broker_config config;
+    broker_config_init(&config);
+    config.data_dir = STR("/data");
+    config.kafka_listen = STR("127.0.0.1:0");
+    config.net_threads = 1;
+    return broker_start(out, &config, io, NULL, err);
+}
+
+/* Transaction i: a word into each partition and the offset i + 1. */
+static bool fill(struct client *c, int i)
+{
+    char zero[] = {(char)('a' + i), '0', 0}, one[] = {(char)('a' + i), '1', 0};
+    return (c->new || add(c) == 0) && produce(c, 0, zero) == 0 && produce(c, 1, one) == 0 &&
+           commit_offset(c, i + 1) == 0;
+}
+
+/* Three transactions are committed, then one is aborted and one left ongoing; anything may fail. */
+static void workload(struct io *io, bool new, struct told *told)
+{
+    struct broker *broker;
+    struct client c;
+    struct err err;
+    if (!start(&broker, io, &err))
+        return;
+    if (broker_topic_create(broker, STR("t"), 2, NULL, 0, &err) || err.code == ERR_TOPIC_EXISTS) {
+        client_open(&c, broker_kafka_port(broker), new);
+        bool good = init(&c) == 0;
+        for (int i = 0; i < COMMITS && good; i++)
+            good = told->committed[i] = fill(&c, i) && end(&c, true) == 0;
+        good = good && fill(&c, 8) && end(&c, false) == 0;
+        told->pid = c.pid;
+        told->epoch = c.epoch;
+        told->left = good && fill(&c, 9);
+        client_close(&c);
+    }
+    broker_stop(broker);
+}
+
+/* Adds the words of the batches that a reader keeps. */
+static void add_words(struct str bytes, const struct log_aborted_list *aborted, int64_t *offset,
+                      struct buf *text)
+{
+    struct buf plain = {0};
+    struct batch batch;
+    struct err err;
+    while (batch_next(&bytes, &batch, NULL)) {
+        bool dropped = batch_is_control(&batch);
+        for (size_t i = 0; i < aborted->list.len; i++)
+            dropped = dropped || (aborted->list.at[i].pid == batch.pid &&
+                                  aborted->list.at[i].first_offset <= batch.base_offset &&
+                                  batch.base_offset < aborted->list.at[i].last_offset);
+        struct batch_iter it;
+        struct record rec;
+        assert_true(batch_iter_init(&it, &batch, &plain, &err));
+        while (!dropped && batch_iter_next(&it, &rec))
+            buf_append_str(text, rec.value);
+        *offset = batch_last_offset(&batch) + 1;
+    }
+    buf_fini(&plain);
+}
+
+/* Words that read_committed gives. */
+static struct str visible(struct broker *broker, int32_t id, struct arena *arena)
+{
+    struct err err;
+    struct buf bytes = {0}, text = {0};
+    int64_t offset = 0;
+    bool more = true;
+    struct partition *part = broker_partition_get(broker, STR("t"), id, &err);
+    assert_non_null(part);
+    struct log *log = broker_partition_log(part);
+    while (more) { /* a slice ends with its segment */
+        struct log_aborted_list aborted = {0};
+        struct log_slice slice;
+        buf_clear(&bytes);
+        assert_true(log_read(log, offset, 1 << 20, LOG_READ_COMMITTED, &slice, &err));
+        more = slice.len != 0;
+        if (more)
+            assert_true(log_slice_read(log, &slice, &bytes, &err));
+        log_aborted_in(log, offset, slice.lso, &aborted);
+        log_slice_release(&slice);
+        add_words(buf_str(&bytes), &aborted, &offset, &text);
+        vec_fini(&aborted.list);
+    }
+    struct str out = str_dup(buf_str(&text), arena);
+    broker_partition_unref(part);
+    buf_fini(&bytes);
+    buf_fini(&text);
+    return out;
+}
+
+static int64_t committed_offset(struct broker *broker, struct arena *arena)
+{
+    struct broker_group_offset at = {.topic = STR("t"), .partition = 0};
+    broker_group_fetch(broker, STR("g"), &at, 1, arena);
+    return at.offset;
+}
+
+static void wait_stable(struct broker *broker)
+{
+    struct err err;
+    for (int32_t i = 0; i < 2; i++) {
+        struct partition *part = broker_partition_get(broker, STR("t"), i, &err);
+        for (int k = 0; k < 20000 && broker_partition_lso(part) < broker_partition_end(part); k++)
+            usleep(500);
+        assert_int_equal(broker_partition_lso(part), broker_partition_end(part));
+        broker_partition_unref(part);
+    }
+}
+
+/* What is seen is a beginning of the transactions, the same in both partitions and in the group. */
+static size_t check_seen(struct broker *broker, const struct told *told, uint64_t at)
+{
+    struct arena arena = {0};
+    static const char *const wanted[2] = {"a0b0c0z0", "a1b1c1z1"};
+    struct str seen[2] = {visible(broker, 0, &arena), visible(broker, 1, &arena)};
+    size_t count = seen[0].len / 2;
+    int64_t offset = committed_offset(broker, &arena);
+    for (int i = 0; i < 2; i++)
+        if (seen[i].len != count * 2 || memcmp(seen[i].ptr ? seen[i].ptr : "", wanted[i], count * 2) != 0)
+            fail_msg("fault at %llu: '%.*s' and '%.*s'", (unsigned long long)at, STR_ARG(seen[0]),
+                     STR_ARG(seen[1]));
+    if (offset != (count == 0 ? -1 : (int64_t)count))
+        fail_msg("fault at %llu: %zu transactions, offset %lld", (unsigned long long)at, count,
+                 (long long)offset);
+    for (size_t i = 0; i < COMMITS; i++)
+        if (told->committed[i] && i >= count)
+            fail_msg("fault at %llu: transaction %zu was told to be committed and is gone",
+                     (unsigned long long)at, i);
+    arena_fini(&arena);
+    return count;
+}
+
+/* After a restart; then the producer that was killed goes on, or the next one takes the id over. */
+static void check_after(struct io *io, bool new, bool go_on, const struct told *told, uint64_t at)
+{
+    struct broker *broker;
+    struct client c;
+    struct err err;
+    if (!start(&broker, io, &err))
+        fail_msg("fault at %llu: %s", (unsigned long long)at, err.text);
+    if (!broker_topic_create(broker, STR("t"), 2, NULL, 0, &err))
+        assert_int_equal(err.code, ERR_TOPIC_EXISTS);
+    size_t count = check_seen(broker, told, at);
+    client_open(&c, broker_kafka_port(broker), new);
+    if (go_on && told->left) { /* all of it was acknowledged: the commit takes it whole */
+        c.pid = told->pid;
+        c.epoch = told->epoch;
+        assert_int_equal(end(&c, true), 0);
+        wait_stable(broker);
+        struct arena arena = {0};
+        assert_true(str_eq(visible(broker, 0, &arena), STR("a0b0c0j0")));
+        assert_true(str_eq(visible(broker, 1, &arena), STR("a1b1c1j1")));
+        assert_int_equal(committed_offset(broker, &arena), 10);
+        arena_fini(&arena);
+    } else {
+        assert_int_equal(init(&c), 0);
+        wait_stable(broker);
+        assert_int_equal(check_seen(broker, told, at), count);
+        assert_true(fill(&c, 25));
+        assert_int_equal(end(&c, true), 0);
+        wait_stable(broker);
+        struct arena arena = {0};
+        assert_int_equal(visible(broker, 1, &arena).len, (count + 1) * 2);
+        assert_int_equal(committed_offset(broker, &arena), 26);
+        arena_fini(&arena);
+    }
+    client_close(&c);
+    broker_stop(broker);
+}
+
+/* Everything dies at the N-th operation and the power is cut, for every N until a run gets through. */
+static void crash_loop(enum io_cut cut, bool new)
+{
+    bool struck = true;
+    uint64_t at = 1;
+    log_level_set(LOG_OFF);
+    for (; struck; at++) {
+        struct io_memory *mem = io_memory_new(at);
+        struct io_faulty *faulty = io_faulty_new(io_memory_io(mem));
+        struct told told = {0};
+        io_faulty_script(faulty, IO_FAULT_DEAD, at, 1);
+        workload(io_faulty_io(faulty), new, &told);
+        struck = io_faulty_struck(faulty);
+        if (!struck)
+            assert_true(told.left);
+        io_memory_cut(mem, cut);
+        check_after(io_memory_io(mem), new, at % 2 == 0, &told, at);
+        io_faulty_free(faulty);
+        io_memory_free(mem);
+        assert_true(at < 5000);
+    }
+    log_level_set(LOG_INFO);
+    print_message("%llu operations, each once the last one\n", (unsigned long long)at - 1);
+    assert_true(at > 150); /* or it did not reach the transactions */
+}
+
+static void test_new_lose(void **state)
+{
+    crash_loop(IO_CUT_LOSE, true);
+}
+
+static void test_new_random(void **state)
+{
+    crash_loop(IO_CUT_RANDOM, true);
+}
+
+static void test_new_keep(void **state)
+{
+    crash_loop(IO_CUT_KEEP, true);
+}
+
+static void test_old_lose(void **state)
+{
+    crash_loop(IO_CUT_LOSE, false);
+}
+
+static void test_old_random(void **state)
+{
+    crash_loop(IO_CUT_RANDOM, false);
+}
+
+static void test_old_keep(void **state)
+{
+    crash_loop(IO_CUT_KEEP, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_new_lose), cmocka_unit_test(test_new_random), cmocka_unit_test(test_new_keep),
+        cmocka_unit_test(test_old_lose), cmocka_unit_test(test_old_random), cmocka_unit_test(test_old_keep),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

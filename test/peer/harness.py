@@ -135,6 +135,24 @@ def check_once_in_order(seen, count=COUNT):
         sys.exit(f"FAILED: {len(by_value)} of {count} records came, the first missing is {missing[0]}")
 
 
+def check_committed(seen, count=COUNT):
+    """`seen`: (partition, key, value) in order of arrival; offsets have gaps where transactions have their markers."""
+    values, last = set(), {}
+    for partition, key, value in seen:
+        number = int(value.split("-")[1])
+        if (key, value) != record(number):
+            sys.exit(f"FAILED: partition {partition} holds {key}={value}")
+        if value in values:
+            sys.exit(f"FAILED: {value} came twice")
+        if number <= last.get(partition, -1):
+            sys.exit(f"FAILED: partition {partition}: record {number} after {last[partition]}")
+        values.add(value)
+        last[partition] = number
+    if len(values) != count:
+        missing = [n for n in range(count) if record(n)[1] not in values]
+        sys.exit(f"FAILED: {len(values)} of {count} records came, the first missing is {missing[0]}")
+
+
 def converse(broker, command):
     """Runs a client program and follows what it prints; returns its records and facts."""
     seen, facts, ended = [], {}, False

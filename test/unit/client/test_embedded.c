@@ -139,7 +139,7 @@ static void a_transaction_is_read_by_its_own_engine_at_once_and_by_others_when_d
     struct fixture fx;
     set_up(&fx);
     struct client_writer *writer = writer_of(&fx, CODEC_NONE, true);
-    struct client_txn *txn = client_txn_begin(fx.client, STR("e"), NULL);
+    struct client_txn *txn = client_txn_begin(fx.client, STR("rialto-engine-e"), NULL);
     assert_non_null(txn);
     add(writer, 0, "held");
     assert_true(client_writer_flush(writer, NULL));
@@ -166,10 +166,10 @@ static void an_aborted_transaction_is_read_by_nobody(void **state)
     int64_t pid, txn_pid;
     int16_t epoch, txn_epoch;
     set_up(&fx);
-    assert_int_equal(client_txn_last(fx.client, STR("e"), &pid, &epoch), CLIENT_TXN_NONE);
+    assert_int_equal(client_txn_last(fx.client, STR("rialto-engine-e"), &pid, &epoch), CLIENT_TXN_NONE);
     struct client_writer *writer = writer_of(&fx, CODEC_NONE, true),
                          *plain = writer_of(&fx, CODEC_NONE, false);
-    struct client_txn *txn = client_txn_begin(fx.client, STR("e"), NULL);
+    struct client_txn *txn = client_txn_begin(fx.client, STR("rialto-engine-e"), NULL);
     txn_pid = client_txn_pid(txn);
     txn_epoch = client_txn_epoch(txn);
     client_writer_set_txn(writer, txn);
@@ -179,7 +179,7 @@ static void an_aborted_transaction_is_read_by_nobody(void **state)
     assert_true(client_writer_wait(plain, NULL));
     assert_true(client_txn_abort(txn, NULL));
     client_writer_set_txn(writer, NULL);
-    assert_int_equal(client_txn_last(fx.client, STR("e"), &pid, &epoch), CLIENT_TXN_ABORTED);
+    assert_int_equal(client_txn_last(fx.client, STR("rialto-engine-e"), &pid, &epoch), CLIENT_TXN_ABORTED);
     assert_int_equal(pid, txn_pid);
     assert_int_equal(epoch, txn_epoch);
     assert_reads(&fx, CLIENT_APPENDED, "kept ");
@@ -204,12 +204,12 @@ static void an_open_transaction_does_not_survive(void **state)
     int16_t epoch;
     set_up(&fx);
     struct client_writer *writer = writer_of(&fx, CODEC_NONE, true);
-    struct client_txn *txn = client_txn_begin(fx.client, STR("e"), NULL);
+    struct client_txn *txn = client_txn_begin(fx.client, STR("rialto-engine-e"), NULL);
     client_writer_set_txn(writer, txn);
     add(writer, 0, "first");
     assert_true(client_writer_flush(writer, NULL));
     /* Another one of the same id: the first is aborted. */
-    struct client_txn *next = client_txn_begin(fx.client, STR("e"), NULL);
+    struct client_txn *next = client_txn_begin(fx.client, STR("rialto-engine-e"), NULL);
     assert_non_null(next);
     struct err err;
     add(writer, 0, "late");
@@ -218,7 +218,7 @@ static void an_open_transaction_does_not_survive(void **state)
     client_writer_free(writer);
     assert_false(client_txn_commit(txn, NULL, 0, &err));
     assert_true(client_txn_commit(next, NULL, 0, NULL));
-    assert_int_equal(client_txn_last(fx.client, STR("e"), &pid, &epoch), CLIENT_TXN_COMMITTED);
+    assert_int_equal(client_txn_last(fx.client, STR("rialto-engine-e"), &pid, &epoch), CLIENT_TXN_COMMITTED);
     assert_reads(&fx, CLIENT_APPENDED, "");
     tear_down(&fx);
 }

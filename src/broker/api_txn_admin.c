@@ -1,5 +1,6 @@
 /* api_txn_admin.c - what administrators see of transactions: DescribeProducers, DescribeTransactions, ListTransactions. */
 #include "broker/broker_int.h"
+#include "group/regex.h"
 
 enum { UNKNOWN_TOPIC = 3 };
 
@@ -58,11 +59,29 @@ void api_describe_transactions(struct request *req)
     request_reply_durable(req, broker->txns_replay, replay_end(broker->txns_replay));
 }
 
+static bool matches(void *regex, struct str transactional_id)
+{
+    return regex_matches(regex, transactional_id);
+}
+
 void api_list_transactions(struct request *req)
 {
+    const struct ListTransactionsRequest *body = req->body;
+    struct ListTransactionsResponse *res = req->res;
     struct broker *broker = req->broker;
+    struct regex *regex = NULL;
+    if (body->TransactionalIdPattern.len != 0) {
+        regex = regex_new(body->TransactionalIdPattern, NULL);
+        if (regex == NULL) {
+            res->ErrorCode = TXN_INVALID_REGEX;
+            request_reply(req);
+            return;
+        }
+    }
     replay_lock(broker->txns_replay);
-    txns_list(broker->txns, req->body, io_now_ms(broker->io), NULL, NULL, req->res, &req->arena);
+    txns_list(broker->txns, body, io_now_ms(broker->io), regex != NULL ? matches : NULL, regex, res,
+              &req->arena);
     replay_unlock(broker->txns_replay);
+    regex_free(regex);
     request_reply_durable(req, broker->txns_replay, replay_end(broker->txns_replay));
 }

@@ -55,7 +55,7 @@ const struct broker_api broker_apis[] = {
     {60, 0, 2, 0, api_describe_cluster},
     {61, 0, 0, 0, api_describe_producers},
     {65, 0, 0, 0, api_describe_transactions},
-    {66, 0, 1, 0, api_list_transactions},
+    {66, 0, 2, 0, api_list_transactions},
     {68, 0, 1, 0, api_consumer_group_heartbeat},
     {69, 0, 1, 0, api_consumer_group_describe},
     {74, 0, 1, 0, api_list_config_resources},

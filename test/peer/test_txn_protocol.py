@@ -628,8 +628,28 @@ def check_reserved(client):
 
 
 SHARED = (check_init, check_add, check_batched, check_end, check_end_bumped, check_fencing, check_produce, check_joins,
-          check_offsets, check_describe, check_write_markers, check_timeout, check_features, check_coordinator,
+          check_offsets, check_describe, check_patterns, check_write_markers, check_timeout, check_features, check_coordinator,
           check_exhausted)
+
+
+def check_expiry():
+    """An id that nobody uses is forgotten, one with a transaction under way is not."""
+    with Broker("transaction.abort.timed.out.transaction.cleanup.interval.ms=100", "transactional.id.expiration.ms=300") as broker:
+        client = Client(broker.port)
+        client.metadata()
+        idle, busy = new_id(), new_id()
+        _, pid, epoch = client.init(busy)
+        client.add(busy, pid, epoch)
+        client.init(idle)
+        end = time.monotonic() + 30
+        while client.describe(idle)[0] == 0 and time.monotonic() < end:
+            time.sleep(0.05)
+        same(client.describe(idle)[0], 105, "idle")
+        broker.restart()
+        client = Client(broker.port)
+        same(client.describe(idle)[0], 105, "idle, after a restart")
+        same(client.describe(busy)[1], b"Ongoing", "busy, after a restart")
+        same(client.end(busy, pid, epoch), 0, "its commit")
 
 
 def run(port, checks):
@@ -655,6 +675,8 @@ def main():
     with Broker("transaction.abort.timed.out.transaction.cleanup.interval.ms=100") as broker:
         if run(broker.port, wanted):
             broker.fail("transactions by raw requests")
+    if not sys.argv[1:]:
+        check_expiry()
     passed("txn_protocol", f"{len(wanted)} groups of raw requests")
 
 

@@ -10,8 +10,8 @@ import org.apache.kafka.common.serialization.*;
 
 /**
  * The Java client's part of test_java_txn.py: copies a topic in transactions that commit the input's offsets too. Prints lines for it:
- * "pause" wants the broker killed and restarted, and goes on when a line comes back; "record PARTITION KEY VALUE" is a committed
- * record; "fact NAME VALUE" is something to check.
+ * "pause" wants the broker killed and restarted, and goes on when a line comes back; "record PARTITION OFFSET KEY VALUE" is a
+ * committed record; "fact NAME VALUE" is something to check.
  */
 public class PeerTransactions {
     static final String SOURCE = "source", TARGET = "target", GROUP = "copy-group", ID = "copy-id";
@@ -132,7 +132,7 @@ public class PeerTransactions {
             while (System.nanoTime() - quiet < (seen >= count ? 3 : 20) * 1_000_000_000L)
                 for (var record : consumer.poll(Duration.ofMillis(200))) {
                     if (print)
-                        System.out.println("record " + record.partition() + " " + record.key() + " " + record.value());
+                        System.out.println("record " + record.partition() + " " + record.offset() + " " + record.key() + " " + record.value());
                     seen++;
                     quiet = System.nanoTime();
                 }

@@ -150,7 +150,7 @@ enum client_txn_state {
     CLIENT_TXN_ABORTED,
 };
 
-/* Begins a transaction of this transactional id; an open one is aborted first. Blocking. NULL with *err set.
+/* Begins a transaction of this transactional id ("rialto-engine..."); an open one is aborted first. Blocking. NULL with *err set.
  * cluster: init_transactions once, then begin_transaction. */
 struct client_txn *client_txn_begin(struct client *client, struct str transactional_id, struct err *err);
 

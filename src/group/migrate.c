@@ -28,39 +28,45 @@ static struct str metadata_of(const struct protocols *protocols, struct str name
 
 /* --- up --- */
 
-/* The partitions of an assignment in the consumer protocol, by the ids that topics have now. */
-static struct part_set read_assignment(const struct groups *groups, struct str bytes, int32_t epoch,
-                                       struct arena *arena)
+/* The partitions of an assignment in the consumer protocol, by the ids that topics have now. False: it is not one, or it
+ * holds what an assignor of the client's own put there and would miss. */
+static bool read_assignment(const struct groups *groups, struct str bytes, int32_t epoch, struct part_set *set,
+                            struct arena *arena)
 {
     enum { VERSION_MAX = 3 };
     struct ConsumerProtocolAssignment value;
-    struct part_set set = {0};
     struct group_topic topic;
     size_t count = 0;
+    *set = (struct part_set){0};
+    if (bytes.len == 0)
+        return true; /* not given out yet */
     if (bytes.len < 2 ||
         !wire_decode(&ConsumerProtocolAssignment_message, MIN((int16_t)load_be16(bytes.ptr), VERSION_MAX),
-                     str_sub(bytes, 2, bytes.len), &value, NULL, arena, NULL))
-        return set;
+                     str_sub(bytes, 2, bytes.len), &value, NULL, arena, NULL) ||
+        value.UserData.len != 0)
+        return false;
     for (int32_t i = 0; i < value.AssignedPartitions.len; i++)
         count += (size_t)MAX(value.AssignedPartitions.at[i].Partitions.len, 0);
-    set.at = arena_array(arena, struct topic_part, count);
+    set->at = arena_array(arena, struct topic_part, count);
     for (int32_t i = 0; i < value.AssignedPartitions.len; i++) {
         const struct ConsumerProtocolAssignment_TopicPartition *row = &value.AssignedPartitions.at[i];
         if (!groups->options.topics->find(groups->options.topics->arg, row->Topic, &topic))
             continue;
         for (int32_t j = 0; j < row->Partitions.len; j++)
-            set.at[set.len++] = (struct topic_part){topic.id, row->Partitions.at[j], epoch};
+            set->at[set->len++] = (struct topic_part){topic.id, row->Partitions.at[j], epoch};
     }
-    part_set_sort(&set);
-    return set;
+    part_set_sort(set);
+    return true;
 }
 
-/* A classic member as one of a consumer group; false: its subscription cannot be read. */
+/* A classic member as one of a consumer group; false: what it subscribes to or has cannot be read. */
 static bool convert_member(const struct group *group, const struct member *from, struct consumer_member *to,
                            struct arena *arena)
 {
     subscription *sub = consumer_protocol_read(metadata_of(from->protocols, group->protocol), arena);
-    if (sub == NULL)
+    struct part_set assigned;
+    if (sub == NULL ||
+        !read_assignment(group->groups, from->assignment, group->generation, &assigned, arena))
         return false;
     *to = (struct consumer_member){
         .id = from->id,
@@ -74,8 +80,8 @@ static bool convert_member(const struct group *group, const struct member *from,
         .classic_session_ms = from->session_timeout_ms,
         .epoch = group->generation,
         .previous_epoch = group->generation,
+        .assigned = assigned,
     };
-    to->assigned = read_assignment(group->groups, from->assignment, group->generation, arena);
     return true;
 }
 

@@ -81,27 +81,18 @@ static void fetch_all(const struct group *group, bool stable, struct arena *aren
     map_fini(&rows);
 }
 
-static int16_t check_consumer_fetch(const struct consumer_group *consumer, const fetch_group *req)
+/* Version 9 and later may name the member that asks; in a consumer group it must be one, with this epoch. Classic groups
+ * are not asked, as in Apache Kafka. */
+static int16_t check_fetch(const struct group *group, const fetch_group *req)
 {
-    const struct consumer_member *member = consumer_find(consumer, req->MemberId);
+    if (group == NULL || group->consumer == NULL || (str_is_null(req->MemberId) && req->MemberEpoch < 0))
+        return GROUP_NONE;
+    const struct consumer_member *member = consumer_find(group->consumer, req->MemberId);
     if (member == NULL)
         return GROUP_UNKNOWN_MEMBER;
     if (req->MemberEpoch == member->epoch)
         return GROUP_NONE;
     return member->classic != NULL ? GROUP_ILLEGAL_GENERATION : GROUP_STALE_EPOCH;
-}
-
-/* Version 9 and later may name the member that asks; then it must be one. */
-static int16_t check_fetch(const struct group *group, const fetch_group *req)
-{
-    if (str_is_null(req->MemberId) || req->MemberEpoch < 0)
-        return GROUP_NONE;
-    if (group != NULL && group->consumer != NULL)
-        return check_consumer_fetch(group->consumer, req);
-    const struct member *member = group ? group_member(group, req->MemberId) : NULL;
-    if (member == NULL)
-        return GROUP_UNKNOWN_MEMBER;
-    return req->MemberEpoch == group->generation ? GROUP_NONE : GROUP_STALE_EPOCH;
 }
 
 static void fetch_one(const struct groups *groups, const fetch_group *req, bool stable, struct arena *arena,

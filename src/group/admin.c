@@ -115,6 +115,10 @@ static void describe_consumer(const struct groups *groups, struct str name, stru
 {
     const struct group *group = group_find(groups, name);
     out->GroupId = name;
+    if (name.len == 0) {
+        out->ErrorCode = GROUP_INVALID_ID;
+        return;
+    }
     if (group == NULL || group->consumer == NULL) {
         out->ErrorCode = GROUP_NOT_FOUND;
         out->ErrorMessage =

@@ -58,6 +58,10 @@ bool group_decide_sync(void *state, void *request, struct replay_records *out, s
     struct group *group = group_find(groups, req->GroupId);
     struct member *member = NULL;
     groups->effects = call->effects;
+    if (req->GroupId.len == 0) {
+        reply_sync_error(groups, call->token, GROUP_INVALID_ID);
+        return true;
+    }
     if (group != NULL && group->consumer != NULL) {
         consumer_sync_classic(group, call);
         return true;

@@ -30,8 +30,8 @@ static struct str metadata_of(const struct protocols *protocols, struct str name
 
 /* The partitions of an assignment in the consumer protocol, by the ids that topics have now. False: it is not one, or it
  * holds what an assignor of the client's own put there and would miss. */
-static bool read_assignment(const struct groups *groups, struct str bytes, int32_t epoch, struct part_set *set,
-                            struct arena *arena)
+static bool read_assignment(const struct groups *groups, struct str bytes, int32_t epoch,
+                            struct part_set *set, struct arena *arena)
 {
     enum { VERSION_MAX = 3 };
     struct ConsumerProtocolAssignment value;
@@ -65,8 +65,7 @@ static bool convert_member(const struct group *group, const struct member *from,
 {
     subscription *sub = consumer_protocol_read(metadata_of(from->protocols, group->protocol), arena);
     struct part_set assigned;
-    if (sub == NULL ||
-        !read_assignment(group->groups, from->assignment, group->generation, &assigned, arena))
+    if (sub == NULL || !read_assignment(group->groups, from->assignment, group->generation, &assigned, arena))
         return false;
     *to = (struct consumer_member){
         .id = from->id,

@@ -180,7 +180,7 @@ bool group_decide_offset_delete(void *state, void *request, struct replay_record
     const struct group *group = group_find(groups, req->GroupId);
     struct map topics = {0};
     groups->effects = call->effects;
-    res->ErrorCode = check_delete(group);
+    res->ErrorCode = req->GroupId.len == 0 ? GROUP_INVALID_ID : check_delete(group);
     if (res->ErrorCode != GROUP_NONE)
         return true;
     bool known = subscribed_topics(group, &topics);

@@ -31,12 +31,18 @@ static void fill_topic(const struct topic_entry *entry, topic_row *row, struct a
     }
 }
 
+/* Asked for by id: some clients leave the name null then, others empty. */
+static bool by_id(const asked_topic *asked)
+{
+    return str_is_null(asked->Name) || !uuid_is_zero(asked->TopicId);
+}
+
 static void fill_missing(const asked_topic *asked, topic_row *row)
 {
     struct err err;
-    row->Name = asked->Name;
+    row->Name = by_id(asked) ? STR_NULL : asked->Name;
     row->TopicId = asked->TopicId;
-    if (str_is_null(asked->Name))
+    if (by_id(asked))
         row->ErrorCode = UNKNOWN_TOPIC_ID;
     else
         row->ErrorCode = topic_name_check(asked->Name, &err) ? UNKNOWN_TOPIC : error_code_of(&err);
@@ -44,8 +50,7 @@ static void fill_missing(const asked_topic *asked, topic_row *row)
 
 static struct topic_entry *find(struct broker *broker, const asked_topic *asked)
 {
-    return str_is_null(asked->Name) ? topics_entry_by_id(broker, asked->TopicId)
-                                    : topics_entry(broker, asked->Name);
+    return by_id(asked) ? topics_entry_by_id(broker, asked->TopicId) : topics_entry(broker, asked->Name);
 }
 
 static void fill_topics(struct request *req)
@@ -109,7 +114,7 @@ static bool any_missing(struct request *req)
     bool missing = false;
     pthread_rwlock_rdlock(&req->broker->topics_lock);
     for (int32_t i = 0; i < body->Topics.len && !missing; i++)
-        missing = !str_is_null(body->Topics.at[i].Name) && find(req->broker, &body->Topics.at[i]) == NULL &&
+        missing = !by_id(&body->Topics.at[i]) && find(req->broker, &body->Topics.at[i]) == NULL &&
                   topic_name_check(body->Topics.at[i].Name, NULL);
     pthread_rwlock_unlock(&req->broker->topics_lock);
     return missing;
@@ -123,10 +128,11 @@ static void create_and_answer(struct request *req)
         struct err err;
         struct str name = body->Topics.at[i].Name;
         struct topic_create_args args = {.name = name, .partition_count = -1};
-        struct partition *part = str_is_null(name) ? NULL : topics_partition(req->broker, name, 0);
+        if (by_id(&body->Topics.at[i]))
+            continue;
+        struct partition *part = topics_partition(req->broker, name, 0);
         broker_partition_unref(part);
-        if (part == NULL && !str_is_null(name) && !topics_create(req->broker, &args, &err) &&
-            err.code != ERR_TOPIC_EXISTS)
+        if (part == NULL && !topics_create(req->broker, &args, &err) && err.code != ERR_TOPIC_EXISTS)
             log_warn("broker", "auto_create_failed", "topic=%.*s cause=\"%s\"", STR_ARG(name), err.text);
     }
     answer(req);

@@ -28,13 +28,25 @@ static struct str metadata_of(const struct protocols *protocols, struct str name
 
 /* --- up --- */
 
+/* Assignors that clients bring along need nothing of an assignment but its partitions; some clients put data of theirs
+ * there all the same. */
+static bool is_stock_assignor(struct str protocol)
+{
+    static const char *const names[] = {"range", "roundrobin", "sticky", "cooperative-sticky"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (str_eq_cstr(protocol, names[i]))
+            return true;
+    return false;
+}
+
 /* The partitions of an assignment in the consumer protocol, by the ids that topics have now. False: it is not one, or it
  * holds what an assignor of the client's own put there and would miss. */
-static bool read_assignment(const struct groups *groups, struct str bytes, int32_t epoch,
-                            struct part_set *set, struct arena *arena)
+static bool read_assignment(const struct group *group, struct str bytes, struct part_set *set,
+                            struct arena *arena)
 {
     enum { VERSION_MAX = 3 };
     struct ConsumerProtocolAssignment value;
+    const struct group_topics *topics = group->groups->options.topics;
     struct group_topic topic;
     size_t count = 0;
     *set = (struct part_set){0};
@@ -43,17 +55,17 @@ static bool read_assignment(const struct groups *groups, struct str bytes, int32
     if (bytes.len < 2 ||
         !wire_decode(&ConsumerProtocolAssignment_message, MIN((int16_t)load_be16(bytes.ptr), VERSION_MAX),
                      str_sub(bytes, 2, bytes.len), &value, NULL, arena, NULL) ||
-        value.UserData.len != 0)
+        (value.UserData.len != 0 && !is_stock_assignor(group->protocol)))
         return false;
     for (int32_t i = 0; i < value.AssignedPartitions.len; i++)
         count += (size_t)MAX(value.AssignedPartitions.at[i].Partitions.len, 0);
     set->at = arena_array(arena, struct topic_part, count);
     for (int32_t i = 0; i < value.AssignedPartitions.len; i++) {
         const struct ConsumerProtocolAssignment_TopicPartition *row = &value.AssignedPartitions.at[i];
-        if (!groups->options.topics->find(groups->options.topics->arg, row->Topic, &topic))
+        if (!topics->find(topics->arg, row->Topic, &topic))
             continue;
         for (int32_t j = 0; j < row->Partitions.len; j++)
-            set->at[set->len++] = (struct topic_part){topic.id, row->Partitions.at[j], epoch};
+            set->at[set->len++] = (struct topic_part){topic.id, row->Partitions.at[j], group->generation};
     }
     part_set_sort(set);
     return true;
@@ -65,7 +77,7 @@ static bool convert_member(const struct group *group, const struct member *from,
 {
     subscription *sub = consumer_protocol_read(metadata_of(from->protocols, group->protocol), arena);
     struct part_set assigned;
-    if (sub == NULL || !read_assignment(group->groups, from->assignment, group->generation, &assigned, arena))
+    if (sub == NULL || !read_assignment(group, from->assignment, &assigned, arena))
         return false;
     *to = (struct consumer_member){
         .id = from->id,

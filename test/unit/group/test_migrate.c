@@ -4,11 +4,12 @@
 #include "world.h"
 
 /* Kafka's consumer protocol, version 0, by hand: subscription to topic "a"; its partition 0 or 1 assigned. */
-#define SUBSCRIPTION "\0\0\0\0\0\1\0\1a\xff\xff\xff\xff"
-#define ASSIGNED_0   "\0\0\0\0\0\1\0\1a\0\0\0\1\0\0\0\0\xff\xff\xff\xff"
-#define ASSIGNED_1   "\0\0\0\0\0\1\0\1a\0\0\0\1\0\0\0\1\xff\xff\xff\xff"
-#define NOTHING      "\0\0\0\0\0\0\xff\xff\xff\xff"
-#define BYTES(text)  ((struct str){text, sizeof(text) - 1})
+#define SUBSCRIPTION         "\0\0\0\0\0\1\0\1a\xff\xff\xff\xff"
+#define ASSIGNED_0           "\0\0\0\0\0\1\0\1a\0\0\0\1\0\0\0\0\xff\xff\xff\xff"
+#define ASSIGNED_0_WITH_DATA "\0\0\0\0\0\1\0\1a\0\0\0\1\0\0\0\0\0\0\0\1x"
+#define ASSIGNED_1           "\0\0\0\0\0\1\0\1a\0\0\0\1\0\0\0\1\xff\xff\xff\xff"
+#define NOTHING              "\0\0\0\0\0\0\xff\xff\xff\xff"
+#define BYTES(text)          ((struct str){text, sizeof(text) - 1})
 
 static void *token(int n)
 {
@@ -23,11 +24,14 @@ static const struct group_reply *reply_to(struct world *w, int n)
     return NULL;
 }
 
+static const char *assignor = "range"; /* of the classic members */
+
 static const struct JoinGroupResponse *join_as(struct world *w, int n, const char *member,
                                                const char *instance, struct str metadata)
 {
     struct JoinGroupRequest req;
-    struct JoinGroupRequest_JoinGroupRequestProtocol protocol = {.Name = STR("range"), .Metadata = metadata};
+    struct JoinGroupRequest_JoinGroupRequestProtocol protocol = {.Name = str_from(assignor),
+                                                                 .Metadata = metadata};
     wire_init(&WIRE_JoinGroupRequest, &req);
     req.GroupId = STR("g");
     req.SessionTimeoutMs = 10000;
@@ -245,16 +249,33 @@ static void test_refused(void **state)
     check_replay(w, "consumer Assigning 4: 2");
 }
 
-/* What is not Kafka's consumer protocol cannot be carried over. */
-static void test_malformed(void **state)
+/* What is not Kafka's consumer protocol cannot be carried over, nor what an assignor of the client's own would miss. */
+static void test_what_is_carried_over(void **state)
 {
     struct world *w = *state;
-    int parts;
+    static const struct {
+        const char *assignor;
+        struct str assignment;
+        int wanted;
+    } cases[] = {
+        {"range", STR_INIT("nonsense"), -69},
+        {"range", {ASSIGNED_0, sizeof ASSIGNED_0 - 1}, 2},
+        {"mine", {ASSIGNED_0, sizeof ASSIGNED_0 - 1}, 2},
+        {"mine", {ASSIGNED_0_WITH_DATA, sizeof ASSIGNED_0_WITH_DATA - 1}, -69},
+        {"cooperative-sticky", {ASSIGNED_0_WITH_DATA, sizeof ASSIGNED_0_WITH_DATA - 1}, 2},
+    };
     set_topic(w, "a", 2);
-    const char *a = join_new(w, 1);
-    sync_as(w, 2, a, 1, NULL, STR("nonsense"), STR(""));
-    assert_int_equal(beat(w, "new", 0, NULL, &parts), -69);
-    check_replay(w, "classic Stable 1: 1");
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        int parts;
+        assignor = cases[i].assignor;
+        const char *a = join_new(w, 1);
+        sync_as(w, 2, a, 1, NULL, cases[i].assignment, STR(""));
+        assert_int_equal(beat(w, "new", 0, NULL, &parts), cases[i].wanted);
+        check_replay(w, cases[i].wanted < 0 ? "classic Stable 1: 1" : "consumer Reconciling 2: 2");
+        w->log.len = 0;
+        reload(w); /* from nothing */
+    }
+    assignor = "range";
 }
 
 static void tick(struct world *w)
@@ -319,7 +340,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_up_and_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_up_in_a_rebalance, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_carried_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_join_timeout, setup, teardown),
         cmocka_unit_test_setup_teardown(test_static_member, setup, teardown),
     };

@@ -4,7 +4,7 @@
 PEER_TOOLS_LIBS names the folder of the jars.
 """
 from harness import COUNT, Broker, passed, record
-from jvm import Kafka, Server, Tools, found, libs_of, wait_for
+from jvm import KAFKA, Server, Tools, found, libs_of, wait_for
 
 HALF = COUNT // 2
 TOPICS = "org.apache.kafka.tools.TopicCommand"
@@ -81,7 +81,7 @@ def check_offsets(tools, kafka, broker):
 
 def main():
     libs = libs_of()
-    with Broker() as broker, Kafka(libs) as kafka, Tools(libs) as tools:
+    with Broker() as broker, Broker(program=KAFKA) as kafka, Tools(libs) as tools:
         at = ("--bootstrap-server", kafka.address)
         wait_for("Apache Kafka", 60, lambda: tools(TOPICS, *at, "--create", "--topic", "from-apache", "--partitions", "3")[0] == 0)
         tools(TOPICS, "--bootstrap-server", broker.address, "--create", "--topic", "from-here", "--partitions", "3")

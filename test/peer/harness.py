@@ -10,12 +10,21 @@ A client in another language is a program that is called with ADDRESS COUNT PART
     record PARTITION OFFSET KEY VALUE     a record was read; in order of arrival
     fact NAME VALUE                       to be compared with what the test wants
     end                                   the last line: it went to its end
+
+What the broker may not serve yet is a feature: a program uses those that PEER_FEATURES names, and each brings facts of its own.
+
+    transactions   COUNT_TXN records committed with a kill in between, as many aborted, as many committed with offset 7 of partition 0
+                   for the group "txn-group": facts txnCommitted, txnAborted (both as a reader of committed records sees them), txnOffset
+    configs        retention.ms of topic "made" is set, by IncrementalAlterConfigs: fact retention
+    records        the records of "plain" before offset 5 of partition 0 are deleted: fact low
+    consumer       once more through "plain" with a group of the new protocol: fact newGroup, how many records it got
 """
 import os
 import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,10 +33,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from patience import patient  # noqa: E402,F401
+from rawkafka import Connection  # noqa: E402
 from server import check_sanitizers  # noqa: E402
 
 COUNT = 3000
+COUNT_TXN = 50
 PARTITIONS = 3
+
+# feature: the API that it needs last, and its facts
+FEATURES = {
+    "transactions": (28, {"txnCommitted": str(2 * COUNT_TXN), "txnAborted": "0", "txnOffset": "7"}),
+    "configs": (44, {"retention": "123456"}),
+    "records": (21, {"low": "5"}),
+    "consumer": (68, {"newGroup": str(COUNT)}),
+}
 
 
 def free_port():
@@ -39,8 +58,8 @@ def free_port():
 class Broker:
     """A broker on a port of its own and a temporary directory; `with Broker() as broker:`."""
 
-    def __init__(self, *options):
-        self.program = os.environ.get("BROKER_PROGRAM")
+    def __init__(self, *options, program=None):
+        self.program = program or os.environ.get("BROKER_PROGRAM")
         if not self.program:
             sys.exit("BROKER_PROGRAM must name the server (build/rialto) or the broker alone (build/rialto_broker)")
         self.port = free_port()
@@ -153,11 +172,19 @@ def check_committed(seen, count=COUNT):
         sys.exit(f"FAILED: {len(values)} of {count} records came, the first missing is {missing[0]}")
 
 
-def converse(broker, command):
+def apis_of(broker):
+    """Keys of the APIs that the broker announces."""
+    with Connection(broker.port) as connection:
+        connection.send(18, 0, b"")
+        return {key for key, _, _ in struct.iter_unpack(">hhh", connection.answer()[6:])}
+
+
+def converse(broker, command, features):
     """Runs a client program and follows what it prints; returns its records and facts."""
     seen, facts, ended = [], {}, False
     command = [*command, broker.address, str(COUNT), str(PARTITIONS)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+    environment = {**os.environ, "PEER_FEATURES": " ".join(features)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as client:
         for line in client.stdout:
             words = line.split()
             if words[:1] == ["pause"]:
@@ -177,10 +204,21 @@ def converse(broker, command):
     return seen, facts
 
 
-def check_program(name, command, wanted, *options):
-    """The whole test of a client program: its records once and in order, its facts as wanted."""
-    with Broker(*options) as broker:
-        seen, facts = converse(broker, command)
+def served(broker, names):
+    """Those of the features that the broker serves; and says which not."""
+    apis = apis_of(broker)
+    there = [name for name in names if FEATURES[name][0] in apis]
+    for name in sorted(set(names) - set(there)):
+        print(f"not served yet: {name}")
+    return there
+
+
+def check_program(name, command, wanted, features=()):
+    """The whole test of a client program: its records once and in order, its facts as wanted. `features`: those it can use."""
+    with Broker() as broker:
+        features = served(broker, features)
+        wanted = {**wanted, **{fact: value for feature in features for fact, value in FEATURES[feature][1].items()}}
+        seen, facts = converse(broker, command, features)
         check_once_in_order(seen)
         different = {key: (wanted.get(key), facts.get(key)) for key in {**wanted, **facts} if wanted.get(key) != facts.get(key)}
         if different:

@@ -1,23 +1,22 @@
-"""Java's side of the client tests: Apache Kafka's command line tools in one process, its servers, and a whole Apache Kafka as a peer.
+"""Java's side of the client tests: Apache Kafka's command line tools in one process, and its servers.
 
 Each process has a small heap and is ended by the one that started it.
 """
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import shutil
 import time
 
-from harness import free_port
-
 HERE = os.path.dirname(os.path.abspath(__file__))
+KAFKA = os.path.join(HERE, "kafka_broker")
 
 
 def java(libs, *words, heap="256m"):
-    """A command line: small heap, quick start."""
+    """The command line of a Java program: small heap, quick start."""
     return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", os.path.join(libs, "*"), *words]
 
 
@@ -99,39 +98,6 @@ class Server:
         if kind is not None:
             sys.stderr.write(self.said()[-6000:])
         shutil.rmtree(self.directory)
-
-
-class Kafka(Server):
-    """Apache Kafka, one node, on a port of its own."""
-
-    def __init__(self, libs):
-        port, controller = free_port(), free_port()
-        super().__init__(libs, "kafka", "kafka.Kafka", {}, heap="384m")
-        self.libs, self.address = libs, f"127.0.0.1:{port}"
-        with open(self.config, "w", encoding="utf-8") as file:
-            file.write(f"""process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs={self.directory}/data
-num.partitions=3
-offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-""")
-
-    def start(self):
-        subprocess.run(java(self.libs, "kafka.tools.StorageTool", "format", "--standalone", "-t", "AAAAAAAAQACAAAAAAAAAAQ", "-c",
-                            self.config), check=True, stdout=subprocess.DEVNULL)
-        super().start()
 
 
 def wait_for(what, seconds, condition):

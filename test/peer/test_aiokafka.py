@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from harness import COUNT, PARTITIONS, Broker, check_once_in_order, passed, record
+from harness import COUNT, COUNT_TXN, PARTITIONS, Broker, check_once_in_order, passed, record, served
 
 TOPIC, GROUP = "plain", "aiokafka-group"
 
@@ -55,7 +55,7 @@ async def take(consumer, seen, count, seconds=60):
     end = loop.time() + seconds
     while len(seen) < count and loop.time() < end:
         for records in (await consumer.getmany(timeout_ms=300)).values():
-            seen += [(r.partition, r.offset, r.key.decode(), r.value.decode()) for r in records]
+            seen += [(r.partition, r.offset, (r.key or b"").decode(), r.value.decode()) for r in records]
 
 
 async def consume(broker):
@@ -85,6 +85,42 @@ async def check_resume(broker):
         broker.fail(f"extra {extra}, committed {committed}, ends {ends}, by time {by_time}")
 
 
+async def check_transactions(broker):
+    """As harness.py describes them."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker.address, transactional_id="aiokafka-txn", request_timeout_ms=5000,
+                                retry_backoff_ms=100)
+
+    async def send(prefix):
+        for number in range(COUNT_TXN):
+            await producer.send_and_wait("txn", f"{prefix}-{number}".encode())
+
+    await producer.start()
+    await producer.begin_transaction()
+    await send("committed")
+    await restart(broker)
+    await producer.commit_transaction()
+    await producer.begin_transaction()
+    await send("aborted")
+    await producer.abort_transaction()
+    await producer.begin_transaction()
+    await send("offsets")
+    place = TopicPartition(TOPIC, 0)
+    await producer.send_offsets_to_transaction({place: 7}, "txn-group")
+    await producer.commit_transaction()
+    await producer.stop()
+    reader = AIOKafkaConsumer("txn", bootstrap_servers=broker.address, group_id="txn-group", auto_offset_reset="earliest",
+                              enable_auto_commit=False, isolation_level="read_committed")
+    await reader.start()
+    seen = []
+    await take(reader, seen, 2 * COUNT_TXN, seconds=30)
+    offset = await reader.committed(place)
+    await reader.stop()
+    found = {row[3] for row in seen}
+    wanted = {f"{prefix}-{number}" for prefix in ("committed", "offsets") for number in range(COUNT_TXN)}
+    if found != wanted or len(seen) != len(wanted) or offset != 7:
+        broker.fail(f"{len(seen)} records are committed, {len(found - wanted)} of them should not; offset {offset}")
+
+
 async def check_admin(broker):
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
     await admin.start()
@@ -112,6 +148,8 @@ async def talk(broker):
     await consume(broker)
     await check_resume(broker)
     await check_admin(broker)
+    if served(broker, ["transactions"]):
+        await check_transactions(broker)
 
 
 def main():

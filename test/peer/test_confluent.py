@@ -3,9 +3,9 @@
 import time
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec
 
-from harness import COUNT, PARTITIONS, Broker, check_once_in_order, passed, patient, record
+from harness import COUNT, COUNT_TXN, PARTITIONS, Broker, check_once_in_order, passed, patient, record, served
 
 TOPIC, GROUP = "plain", "confluent-group"
 
@@ -26,10 +26,11 @@ def produce(broker):
         broker.fail(f"{left} records were not acknowledged, failures: {failures[:3]}")
 
 
-def make_consumer(broker, client_id):
-    return Consumer({"bootstrap.servers": broker.address, "group.id": GROUP, "client.id": client_id,
-                     "auto.offset.reset": "earliest", "enable.auto.commit": False, "session.timeout.ms": 6000,
-                     "heartbeat.interval.ms": 500, "check.crcs": True, "reconnect.backoff.max.ms": 300, "log_level": 2})
+def make_consumer(broker, client_id, group=GROUP, new_protocol=False):
+    config = {"bootstrap.servers": broker.address, "group.id": group, "client.id": client_id, "auto.offset.reset": "earliest",
+              "enable.auto.commit": False, "check.crcs": True, "reconnect.backoff.max.ms": 300, "log_level": 2}
+    times = {"group.protocol": "consumer"} if new_protocol else {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
+    return Consumer({**config, **times})
 
 
 def take(consumer, seen, count, seconds=60):
@@ -89,6 +90,83 @@ def check_sharing(broker):
     one.close()
 
 
+def check_transactions(broker):
+    """As harness.py describes them, the offsets given by a member of the group."""
+    producer = Producer({"bootstrap.servers": broker.address, "transactional.id": "confluent-txn", "reconnect.backoff.max.ms": 300,
+                         "log_level": 2})
+
+    def send(prefix):
+        for number in range(COUNT_TXN):
+            producer.produce("txn", value=f"{prefix}-{number}")
+        assert producer.flush(60) == 0
+
+    producer.init_transactions(60)
+    producer.begin_transaction()
+    send("committed")
+    broker.restart()
+    producer.commit_transaction(60)
+    producer.begin_transaction()
+    send("aborted")
+    producer.abort_transaction(60)
+    producer.begin_transaction()
+    send("offsets")
+    member = make_consumer(broker, "txn", "txn-group")
+    producer.send_offsets_to_transaction([TopicPartition(TOPIC, 0, 7)], member.consumer_group_metadata(), 60)
+    producer.commit_transaction(60)
+    place = member.committed([TopicPartition(TOPIC, 0)], timeout=20)[0]
+    member.close()
+    reader, seen = make_consumer(broker, "reader", "txn-readers"), []
+    reader.subscribe(["txn"])
+    end = time.monotonic() + 30
+    while len(seen) < 2 * COUNT_TXN and time.monotonic() < end:
+        message = reader.poll(0.2)
+        if message is not None and not message.error():
+            seen.append(message.value().decode())
+    reader.close()
+    wanted = {f"{prefix}-{number}" for prefix in ("committed", "offsets") for number in range(COUNT_TXN)}
+    if set(seen) != wanted or len(seen) != len(wanted) or place.offset != 7:
+        broker.fail(f"{len(seen)} records are committed, {len(set(seen) - wanted)} of them should not; offset {place.offset}")
+
+
+def check_new_protocol(broker):
+    """A group of KIP-848: two members share the partitions, the topic is read whole over a kill."""
+    one, two = (make_consumer(broker, name, "new-group", new_protocol=True) for name in ("one", "two"))
+    for consumer in (one, two):
+        consumer.subscribe([TOPIC])
+    seen, end, killed = [], time.monotonic() + 60, False
+    while len(seen) < COUNT and time.monotonic() < end:
+        for consumer in (one, two):
+            take(consumer, seen, len(seen) + 1, seconds=0.2)
+        if len(seen) > COUNT // 2 and not killed:
+            for consumer in (one, two):
+                consumer.commit(asynchronous=False)
+            broker.restart()
+            killed = True
+    shares = (len(one.assignment()), len(two.assignment()))
+    one.close()
+    two.close()
+    if len({row[3] for row in seen}) != COUNT or sum(shares) != PARTITIONS:
+        broker.fail(f"the new protocol: {len(seen)} records, partitions shared {shares}")
+
+
+def check_configs(broker):
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    resource = ConfigResource(ConfigResource.Type.TOPIC, TOPIC, incremental_configs=[
+        ConfigEntry("retention.ms", "123456", incremental_operation=AlterConfigOpType.SET)])
+    admin.incremental_alter_configs([resource])[resource].result(20)
+    asked = ConfigResource(ConfigResource.Type.TOPIC, TOPIC)
+    assert admin.describe_configs([asked])[asked].result(20)["retention.ms"].value == "123456"
+
+
+def check_records(broker):
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    place = TopicPartition(TOPIC, 0, 5)
+    assert admin.delete_records([place])[place].result(20).low_watermark == 5
+
+
+CHECKS = {"transactions": check_transactions, "consumer": check_new_protocol, "configs": check_configs, "records": check_records}
+
+
 def check_admin(broker):
     admin = AdminClient({"bootstrap.servers": broker.address})
     admin.create_topics([NewTopic("made", 2, 1, config={"retention.ms": "1000"})])["made"].result(20)
@@ -132,6 +210,8 @@ def main():
         check_resume(broker)
         check_sharing(broker)
         check_admin(broker)
+        for feature in served(broker, CHECKS):
+            CHECKS[feature](broker)
     passed("confluent-kafka", f"{COUNT} records, four kills, two members, admin calls")
 
 

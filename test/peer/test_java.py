@@ -11,9 +11,11 @@ WANTED = {"extra": "0", "committed": str(COUNT), "end": str(COUNT), "byTime": "0
 
 
 def main():
-    for name, variable in (("java 4", "PEER_JAVA_LIBS"), ("java 3.9", "PEER_JAVA3_LIBS")):
+    older = ["transactions", "configs", "records"]
+    for name, variable, features in (("java 4", "PEER_JAVA_LIBS", [*older, "consumer"]), ("java 3.9", "PEER_JAVA3_LIBS", older)):
         libs = os.environ.get(variable) or sys.exit(f"{variable} must name the folder of the jars")
-        check_program(name, ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", os.path.join(libs, "*"), SOURCE], WANTED)
+        check_program(name, ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", os.path.join(libs, "*"), SOURCE], WANTED,
+                      features)
 
 
 main()

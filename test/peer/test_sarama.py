@@ -17,8 +17,9 @@ SINCE_2_0 = {"policy": "compact", "partitions": "4"}
 def main():
     programs = os.environ.get("PEER_GO") or sys.exit("PEER_GO must name the folder of the Go programs")
     for version in MATRIX if full_matrix() else EVERY_RUN:
-        wanted = WANTED if version < "2" else {**WANTED, **SINCE_2_0}
-        check_program(f"sarama {version}", [os.path.join(programs, "sarama"), version], wanted)
+        old = version < "2"
+        check_program(f"sarama {version}", [os.path.join(programs, "sarama"), version], WANTED if old else {**WANTED, **SINCE_2_0},
+                      [] if old else ["transactions", "records"])
 
 
 main()

@@ -76,6 +76,48 @@ async function take(wanted, seconds, half) {
     return { seen, leave: () => consumer.disconnect() };
 }
 
+async function transact(admin) {
+    const count = 50, group = "txn-group";
+    const producer = kafka.producer({ transactionalId: "kafkajs-txn", maxInFlightRequests: 1, idempotent: true,
+                                      createPartitioner: Partitioners.DefaultPartitioner });
+    const messages = prefix => Array.from({ length: count }, (_, n) => ({ value: `${prefix}-${n}` }));
+    await producer.connect();
+    const first = await producer.transaction();
+    await first.send({ topic: "txn", messages: messages("committed") });
+    await pause();
+    await first.commit();
+    const second = await producer.transaction();
+    await second.send({ topic: "txn", messages: messages("aborted") });
+    await second.abort();
+    const third = await producer.transaction();
+    await third.send({ topic: "txn", messages: messages("offsets") });
+    await third.sendOffsets({ consumerGroupId: group, topics: [{ topic: TOPIC, partitions: [{ partition: 0, offset: "7" }] }] });
+    await third.commit();
+    await producer.disconnect();
+    fact("txnOffset", (await admin.fetchOffsets({ groupId: group, topics: [TOPIC] }))[0].partitions.find(p => p.partition === 0).offset);
+    let committed = 0, aborted = 0, enough;
+    const all = new Promise(resolve => { enough = resolve; });
+    const consumer = kafka.consumer({ groupId: "txn-readers", readUncommitted: false, retry });
+    await consumer.connect();
+    await consumer.subscribe({ topics: ["txn"], fromBeginning: true });
+    await consumer.run({ eachMessage: async ({ message }) => {
+        String(message.value).startsWith("aborted") ? aborted++ : committed++;
+        if (committed === 2 * count)
+            enough();
+    } });
+    await Promise.race([all, sleep(30000, null, { ref: false })]);
+    await consumer.disconnect();
+    fact("txnCommitted", committed);
+    fact("txnAborted", aborted);
+    await admin.deleteGroups([group, "txn-readers"]);
+    await admin.deleteTopics({ topics: ["txn"] });
+}
+
+async function deleteRecords(admin) {
+    await admin.deleteTopicRecords({ topic: TOPIC, partitions: [{ partition: 0, offset: "5" }] });
+    fact("low", (await admin.fetchTopicOffsets(TOPIC)).find(place => place.partition === 0).low);
+}
+
 async function resume(admin) {
     await pause();
     const { seen, leave } = await take(1, 4);
@@ -107,8 +149,13 @@ await admin.connect();
 await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: partitions }], waitForLeaders: true });
 await produce();
 await (await take(count, 60, pause)).leave();
+const features = new Set(process.env.PEER_FEATURES.split(" "));
+if (features.has("transactions"))
+    await transact(admin);
 await resume(admin);
 await administer(admin);
+if (features.has("records"))
+    await deleteRecords(admin);
 await admin.disconnect();
 console.log("end");
 process.exit(0);

@@ -4,13 +4,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"sort"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"rialto/peer/talk"
 )
@@ -78,8 +81,11 @@ func consume(ctx context.Context) {
 	talk.Must(consumer.CommitUncommittedOffsets(ctx))
 }
 
-func resume(ctx context.Context, admin *kadm.Client) {
+// resume asks by a client of its own, which knows nothing of the broker that was killed.
+func resume(ctx context.Context) {
 	talk.Pause()
+	admin := kadm.NewClient(client())
+	defer admin.Close()
 	consumer := member()
 	talk.Fact("extra", take(ctx, consumer, 0, 1, 3*time.Second))
 	described, err := admin.DescribeGroups(ctx, group)
@@ -100,6 +106,93 @@ func resume(ctx context.Context, admin *kadm.Client) {
 	talk.Fact("lag", lag[group].Lag.Total())
 }
 
+// send writes the records of one transaction.
+func send(ctx context.Context, producer *kgo.Client, prefix string) {
+	for n := 0; n < talk.TxnCount; n++ {
+		talk.Must(producer.ProduceSync(ctx, kgo.StringRecord(fmt.Sprintf("%s-%d", prefix, n))).FirstErr())
+	}
+}
+
+// offsetInTransaction has the offset 7 of partition 0 committed with the transaction.
+func offsetInTransaction(ctx context.Context, producer *kgo.Client, id string) {
+	pid, epoch, err := producer.ProducerID(ctx)
+	talk.Must(err)
+	add := kmsg.NewPtrAddOffsetsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = id, pid, epoch, talk.TxnGroup
+	added, err := add.RequestWith(ctx, producer)
+	talk.Must(err)
+	talk.Must(kerr.ErrorForCode(added.ErrorCode))
+	commit := kmsg.NewPtrTxnOffsetCommitRequest()
+	commit.TransactionalID, commit.ProducerID, commit.ProducerEpoch, commit.Group = id, pid, epoch, talk.TxnGroup
+	commit.Generation = -1
+	place := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+	place.Offset = 7
+	commit.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: talk.Topic, Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{place}}}
+	committed, err := commit.RequestWith(ctx, producer)
+	talk.Must(err)
+	talk.Must(kerr.ErrorForCode(committed.Topics[0].Partitions[0].ErrorCode))
+}
+
+func transact(ctx context.Context, admin *kadm.Client) {
+	const id = "franz-txn"
+	producer := client(kgo.TransactionalID(id), kgo.DefaultProduceTopic(talk.TxnTopic), kgo.AllowAutoTopicCreation())
+	talk.Must(producer.BeginTransaction())
+	send(ctx, producer, "committed")
+	talk.Pause()
+	talk.Must(producer.EndTransaction(ctx, kgo.TryCommit))
+	talk.Must(producer.BeginTransaction())
+	send(ctx, producer, "aborted")
+	talk.Must(producer.EndTransaction(ctx, kgo.TryAbort))
+	talk.Must(producer.BeginTransaction())
+	send(ctx, producer, "offsets")
+	offsetInTransaction(ctx, producer, id)
+	talk.Must(producer.EndTransaction(ctx, kgo.TryCommit))
+	producer.Close()
+	offsets, err := admin.FetchOffsets(ctx, talk.TxnGroup)
+	talk.Must(err)
+	offset, _ := offsets.Lookup(talk.Topic, 0)
+	talk.Fact("txnOffset", offset.At)
+	reader := client(kgo.ConsumeTopics(talk.TxnTopic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	defer reader.Close()
+	committed, aborted := 0, 0
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for committed < 2*talk.TxnCount && ctx.Err() == nil {
+		reader.PollFetches(ctx).EachRecord(func(record *kgo.Record) {
+			if strings.HasPrefix(string(record.Value), "aborted") {
+				aborted++
+			} else {
+				committed++
+			}
+		})
+	}
+	talk.Fact("txnCommitted", committed)
+	talk.Fact("txnAborted", aborted)
+}
+
+func alterConfig(ctx context.Context, admin *kadm.Client) {
+	value := "123456"
+	_, err := admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: &value}}, "made")
+	talk.Must(err)
+	configs, err := admin.DescribeTopicConfigs(ctx, "made")
+	talk.Must(err)
+	for _, config := range configs[0].Configs {
+		if config.Key == "retention.ms" {
+			talk.Fact("retention", config.MaybeValue())
+		}
+	}
+}
+
+func deleteRecords(ctx context.Context, admin *kadm.Client) {
+	var before kadm.Offsets
+	before.AddOffset(talk.Topic, 0, 5, -1)
+	deleted, err := admin.DeleteRecords(ctx, before)
+	talk.Must(err)
+	place, _ := deleted.Lookup(talk.Topic, 0)
+	talk.Fact("low", place.LowWatermark)
+}
+
 func administer(ctx context.Context, admin *kadm.Client) {
 	compact := "compact"
 	_, err := admin.CreateTopic(ctx, 2, 1, map[string]*string{"cleanup.policy": &compact}, "made")
@@ -114,6 +207,12 @@ func administer(ctx context.Context, admin *kadm.Client) {
 		if config.Key == "cleanup.policy" {
 			talk.Fact("policy", config.MaybeValue())
 		}
+	}
+	if talk.Serves("configs") {
+		alterConfig(ctx, admin)
+	}
+	if talk.Serves("records") {
+		deleteRecords(ctx, admin)
 	}
 	topics, err := admin.ListTopics(ctx)
 	talk.Must(err)
@@ -140,7 +239,12 @@ func main() {
 	talk.Must(err)
 	produce(ctx)
 	consume(ctx)
-	resume(ctx, admin)
+	if talk.Serves("transactions") {
+		transact(ctx, admin)
+		_, err = admin.DeleteGroup(ctx, talk.TxnGroup)
+		talk.Must(err)
+	}
+	resume(ctx)
 	administer(ctx, admin)
 	admin.Close()
 	talk.End()

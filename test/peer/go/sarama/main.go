@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -163,8 +165,75 @@ func resume(version sarama.KafkaVersion, admin sarama.ClusterAdmin, client saram
 	talk.Fact("end", end)
 }
 
+// send writes the records of one transaction and waits for them.
+func send(producer sarama.SyncProducer, prefix string) {
+	for n := 0; n < talk.TxnCount; n++ {
+		_, _, err := producer.SendMessage(&sarama.ProducerMessage{Topic: talk.TxnTopic,
+			Value: sarama.StringEncoder(fmt.Sprintf("%s-%d", prefix, n))})
+		talk.Must(err)
+	}
+}
+
+func transact(version sarama.KafkaVersion, admin sarama.ClusterAdmin) {
+	made := config(version)
+	made.Producer.Transaction.ID = "sarama-txn"
+	made.Producer.Transaction.Retry.Max, made.Producer.Transaction.Retry.Backoff = 60, 100*time.Millisecond
+	made.Producer.Flush.Frequency = 0
+	producer, err := sarama.NewSyncProducer([]string{talk.Address}, made)
+	talk.Must(err)
+	talk.Must(producer.BeginTxn())
+	send(producer, "committed")
+	talk.Pause()
+	talk.Must(producer.CommitTxn())
+	talk.Must(producer.BeginTxn())
+	send(producer, "aborted")
+	talk.Must(producer.AbortTxn())
+	talk.Must(producer.BeginTxn())
+	send(producer, "offsets")
+	talk.Must(producer.AddOffsetsToTxn(map[string][]*sarama.PartitionOffsetMetadata{talk.Topic: {{Partition: 0, Offset: 7}}}, talk.TxnGroup))
+	talk.Must(producer.CommitTxn())
+	talk.Must(producer.Close())
+	offsets, err := admin.ListConsumerGroupOffsets(talk.TxnGroup, map[string][]int32{talk.Topic: {0}})
+	talk.Must(err)
+	talk.Fact("txnOffset", offsets.GetBlock(talk.Topic, 0).Offset)
+	readCommitted(version)
+}
+
+// readCommitted counts what a reader of committed records sees in all partitions, until it has all that it should.
+func readCommitted(version sarama.KafkaVersion) {
+	made := config(version)
+	made.Consumer.IsolationLevel = sarama.ReadCommitted
+	consumer, err := sarama.NewConsumer([]string{talk.Address}, made)
+	talk.Must(err)
+	all := make(chan *sarama.ConsumerMessage)
+	for p := int32(0); p < int32(talk.Partitions); p++ {
+		part, err := consumer.ConsumePartition(talk.TxnTopic, p, sarama.OffsetOldest)
+		talk.Must(err)
+		go func() {
+			for message := range part.Messages() {
+				all <- message
+			}
+		}()
+	}
+	committed, aborted := 0, 0
+	for over := time.After(30 * time.Second); committed < 2*talk.TxnCount; {
+		select {
+		case message := <-all:
+			if strings.HasPrefix(string(message.Value), "aborted") {
+				aborted++
+			} else {
+				committed++
+			}
+		case <-over:
+			talk.Must(fmt.Errorf("only %d records are committed", committed))
+		}
+	}
+	talk.Fact("txnCommitted", committed)
+	talk.Fact("txnAborted", aborted)
+}
+
 // administer leaves out what sarama itself lacks before 2.0: partitions to add, groups to delete, DescribeConfigs in a version of today.
-func administer(version sarama.KafkaVersion, admin sarama.ClusterAdmin) {
+func administer(version sarama.KafkaVersion, admin sarama.ClusterAdmin, client sarama.Client) {
 	compact := "compact"
 	made := &sarama.TopicDetail{NumPartitions: 2, ReplicationFactor: 1, ConfigEntries: map[string]*string{"cleanup.policy": &compact}}
 	talk.Must(admin.CreateTopic("made", made, false))
@@ -186,6 +255,12 @@ func administer(version sarama.KafkaVersion, admin sarama.ClusterAdmin) {
 		talk.Fact("partitions", topics["made"].NumPartitions)
 		talk.Fact("policy", *topics["made"].ConfigEntries["cleanup.policy"])
 		talk.Must(admin.DeleteConsumerGroup(group))
+		if talk.Serves("records") {
+			talk.Must(admin.DeleteRecords(talk.Topic, map[int32]int64{0: 5}))
+			low, err := client.GetOffset(talk.Topic, 0, sarama.OffsetOldest)
+			talk.Must(err)
+			talk.Fact("low", low)
+		}
 	}
 	talk.Must(admin.DeleteTopic("made"))
 }
@@ -200,8 +275,12 @@ func main() {
 	talk.Must(admin.CreateTopic(talk.Topic, &sarama.TopicDetail{NumPartitions: int32(talk.Partitions), ReplicationFactor: 1}, false))
 	produce(version)
 	consume(version)
+	if talk.Serves("transactions") {
+		transact(version, admin)
+		talk.Must(admin.DeleteConsumerGroup(talk.TxnGroup))
+	}
 	resume(version, admin, client)
-	administer(version, admin)
+	administer(version, admin, client)
 	talk.Must(admin.Close())
 	talk.Must(client.Close())
 	talk.End()

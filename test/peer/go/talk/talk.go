@@ -5,10 +5,17 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 )
 
-const Topic = "plain"
+const (
+	Topic    = "plain"
+	TxnTopic = "txn"
+	TxnCount = 50
+	TxnGroup = "txn-group"
+)
 
 var (
 	Address    string
@@ -56,6 +63,11 @@ func Fact(name string, value any) {
 func End() {
 	say("end")
 	output.Flush()
+}
+
+// Serves tells whether the broker serves a feature (harness.py, FEATURES).
+func Serves(feature string) bool {
+	return slices.Contains(strings.Fields(os.Getenv("PEER_FEATURES")), feature)
 }
 
 // Key and Value of record n: the key decides the partition.

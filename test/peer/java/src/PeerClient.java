@@ -15,6 +15,8 @@ import org.apache.kafka.common.serialization.*;
 @SuppressWarnings({"deprecation", "removal"})
 public class PeerClient {
     static final String TOPIC = "plain", GROUP = "java-group";
+    static final int COUNT_TXN = 50;
+    static final Set<String> features = Set.of(System.getenv("PEER_FEATURES").split(" "));
     static final Scanner in = new Scanner(System.in);
     static String address;
     static int count, partitions;
@@ -46,11 +48,16 @@ public class PeerClient {
     }
 
     static KafkaConsumer<String, String> makeConsumer(String instance) {
+        return makeConsumer(GROUP, instance == null ? Map.of() : Map.of("group.instance.id", instance));
+    }
+
+    static KafkaConsumer<String, String> makeConsumer(String group, Map<String, Object> more) {
         Map<String, Object> props = common();
-        props.putAll(Map.of("group.id", GROUP, "auto.offset.reset", "earliest", "enable.auto.commit", false,
-                            "session.timeout.ms", 6000, "heartbeat.interval.ms", 500, "isolation.level", "read_committed"));
-        if (instance != null)
-            props.put("group.instance.id", instance);
+        props.putAll(Map.of("group.id", group, "auto.offset.reset", "earliest", "enable.auto.commit", false, "isolation.level",
+                            "read_committed"));
+        if (!more.containsKey("group.protocol"))
+            props.putAll(Map.of("session.timeout.ms", 6000, "heartbeat.interval.ms", 500));
+        props.putAll(more);
         return new KafkaConsumer<>(props, new StringDeserializer(), new StringDeserializer());
     }
 
@@ -96,6 +103,10 @@ public class PeerClient {
             admin.createTopics(List.of(new NewTopic("made", 2, (short) 1).configs(Map.of("cleanup.policy", "compact")))).all().get();
             var resource = new ConfigResource(ConfigResource.Type.TOPIC, "made");
             System.out.println("fact policy " + admin.describeConfigs(List.of(resource)).all().get().get(resource).get("cleanup.policy").value());
+            if (features.contains("configs"))
+                alterConfig(admin);
+            if (features.contains("records"))
+                deleteRecords(admin);
             System.out.println("fact partitions " + admin.describeTopics(List.of("made")).allTopicNames().get().get("made").partitions().size());
             System.out.println("fact nodes " + admin.describeCluster().nodes().get().size());
             System.out.println("fact state " + admin.describeConsumerGroups(List.of(GROUP)).all().get().get(GROUP).state());
@@ -112,6 +123,79 @@ public class PeerClient {
         }
     }
 
+    static void send(KafkaProducer<String, String> producer, String prefix) throws Exception {
+        List<Future<RecordMetadata>> sent = new ArrayList<>();
+        for (int i = 0; i < COUNT_TXN; i++)
+            sent.add(producer.send(new ProducerRecord<>("txn", prefix + i)));
+        producer.flush();
+        for (var future : sent)
+            future.get();
+    }
+
+    static void transact() throws Exception {
+        Map<String, Object> props = common();
+        props.put("transactional.id", "java-txn");
+        try (var producer = new KafkaProducer<>(props, new StringSerializer(), new StringSerializer())) {
+            producer.initTransactions();
+            producer.beginTransaction();
+            send(producer, "committed-");
+            pause();
+            producer.commitTransaction();
+            producer.beginTransaction();
+            send(producer, "aborted-");
+            producer.abortTransaction();
+            producer.beginTransaction();
+            send(producer, "offsets-");
+            producer.sendOffsetsToTransaction(Map.of(new TopicPartition(TOPIC, 0), new OffsetAndMetadata(7)),
+                                              new ConsumerGroupMetadata("txn-group"));
+            producer.commitTransaction();
+        }
+        int committed = 0, aborted = 0;
+        try (var consumer = makeConsumer("txn-readers", Map.of())) {
+            consumer.subscribe(List.of("txn"));
+            for (long end = System.nanoTime() + 30_000_000_000L; committed < 2 * COUNT_TXN && System.nanoTime() < end;)
+                for (var record : consumer.poll(Duration.ofMillis(200))) {
+                    committed += record.value().startsWith("aborted") ? 0 : 1;
+                    aborted += record.value().startsWith("aborted") ? 1 : 0;
+                }
+        }
+        System.out.println("fact txnCommitted " + committed);
+        System.out.println("fact txnAborted " + aborted);
+        try (var admin = Admin.create(common())) {
+            System.out.println("fact txnOffset " + admin.listConsumerGroupOffsets("txn-group").partitionsToOffsetAndMetadata().get()
+                .get(new TopicPartition(TOPIC, 0)).offset());
+            admin.deleteConsumerGroups(List.of("txn-group", "txn-readers")).all().get();
+            admin.deleteTopics(List.of("txn")).all().get();
+        }
+    }
+
+    static void readWithNewProtocol() throws Exception {
+        int seen = 0;
+        try (var consumer = makeConsumer("new-group", Map.of("group.protocol", "consumer"))) {
+            consumer.subscribe(List.of(TOPIC));
+            for (long end = System.nanoTime() + 40_000_000_000L; seen < count && System.nanoTime() < end;)
+                seen += consumer.poll(Duration.ofMillis(200)).count();
+            consumer.commitSync();
+        }
+        System.out.println("fact newGroup " + seen);
+        try (var admin = Admin.create(common())) {
+            admin.deleteConsumerGroups(List.of("new-group")).all().get();
+        }
+    }
+
+    static void alterConfig(Admin admin) throws Exception {
+        var resource = new ConfigResource(ConfigResource.Type.TOPIC, "made");
+        admin.incrementalAlterConfigs(Map.of(resource, List.of(
+            new AlterConfigOp(new ConfigEntry("retention.ms", "123456"), AlterConfigOp.OpType.SET)))).all().get();
+        System.out.println("fact retention " + admin.describeConfigs(List.of(resource)).all().get().get(resource).get("retention.ms").value());
+    }
+
+    static void deleteRecords(Admin admin) throws Exception {
+        var place = new TopicPartition(TOPIC, 0);
+        System.out.println("fact low " + admin.deleteRecords(Map.of(place, RecordsToDelete.beforeOffset(5))).lowWatermarks().get(place).get()
+            .lowWatermark());
+    }
+
     public static void main(String[] args) throws Exception {
         address = args[0];
         count = Integer.parseInt(args[1]);
@@ -121,6 +205,10 @@ public class PeerClient {
         }
         produce();
         consume();
+        if (features.contains("transactions"))
+            transact();
+        if (features.contains("consumer"))
+            readWithNewProtocol();
         resume();
         admin();
         System.out.println("end");

@@ -13,6 +13,8 @@ use rdkafka::ClientContext;
 
 const TOPIC: &str = "plain";
 const GROUP: &str = "rust-group";
+const TXN_GROUP: &str = "txn-group";
+const TXN_COUNT: usize = 50;
 
 struct Peer {
     address: String,
@@ -125,6 +127,58 @@ impl Peer {
         consumer.commit_consumer_state(CommitMode::Sync).unwrap();
     }
 
+    /// Writes the records of one transaction and waits for them.
+    fn send(&self, producer: &BaseProducer<Delivered>, prefix: &str) {
+        for n in 0..TXN_COUNT {
+            let value = format!("{prefix}-{n}");
+            producer.send(BaseRecord::<(), _>::to("txn").payload(&value)).map_err(|(e, _)| e).unwrap();
+        }
+        producer.flush(Duration::from_secs(60)).unwrap();
+    }
+
+    fn transact(&self, admin: &AdminClient<DefaultClientContext>) {
+        let timeout = Duration::from_secs(60);
+        let producer: BaseProducer<Delivered> =
+            self.config().set("transactional.id", "rust-txn").create_with_context(Delivered).unwrap();
+        producer.init_transactions(timeout).unwrap();
+        producer.begin_transaction().unwrap();
+        self.send(&producer, "committed");
+        pause();
+        producer.commit_transaction(timeout).unwrap();
+        producer.begin_transaction().unwrap();
+        self.send(&producer, "aborted");
+        producer.abort_transaction(timeout).unwrap();
+        producer.begin_transaction().unwrap();
+        self.send(&producer, "offsets");
+        let member: BaseConsumer = self.config().set("group.id", TXN_GROUP).create().unwrap();
+        let mut places = TopicPartitionList::new();
+        places.add_partition_offset(TOPIC, 0, Offset::Offset(7)).unwrap();
+        producer.send_offsets_to_transaction(&places, &member.group_metadata().unwrap(), timeout).unwrap();
+        producer.commit_transaction(timeout).unwrap();
+        let offset = member.committed_offsets(places, timeout).unwrap().elements()[0].offset();
+        fact("txnOffset", offset.to_raw().unwrap());
+        self.read_committed();
+        wait(admin.delete_groups(&[TXN_GROUP], &AdminOptions::new())).unwrap()[0].as_ref().unwrap();
+    }
+
+    fn read_committed(&self) {
+        let consumer: BaseConsumer =
+            self.config().set("group.id", "txn-readers").set("auto.offset.reset", "earliest").create().unwrap();
+        consumer.subscribe(&["txn"]).unwrap();
+        let (mut committed, mut aborted) = (0, 0);
+        let end = Instant::now() + Duration::from_secs(30);
+        while committed < 2 * TXN_COUNT && Instant::now() < end {
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) {
+                match message.payload().unwrap().starts_with(b"aborted") {
+                    true => aborted += 1,
+                    false => committed += 1,
+                }
+            }
+        }
+        fact("txnCommitted", committed);
+        fact("txnAborted", aborted);
+    }
+
     fn resume(&self) {
         pause();
         let consumer = self.member();
@@ -171,6 +225,10 @@ fn main() {
     assert!(matches!(created[0], Ok(_)), "{created:?}");
     peer.produce();
     peer.consume();
+    let features = std::env::var("PEER_FEATURES").unwrap();
+    if features.split(' ').any(|feature| feature == "transactions") {
+        peer.transact(&admin);
+    }
     peer.resume();
     peer.administer(&admin);
     println!("end");

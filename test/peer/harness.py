@@ -18,6 +18,9 @@ What the broker may not serve yet is a feature: a program uses those that PEER_F
     configs        retention.ms of topic "made" is set, by IncrementalAlterConfigs: fact retention
     records        the records of "plain" before offset 5 of partition 0 are deleted: fact low
     consumer       once more through "plain" with a group of the new protocol: fact newGroup, how many records it got
+
+When PEER_MECHANISM names a SASL mechanism, a program authenticates by it, over TLS, as PEER_USER with PEER_PASSWORD; PEER_CA is the file
+of the authority that it trusts (test_sasl.py).
 """
 import os
 import re
@@ -179,7 +182,7 @@ def apis_of(broker):
         return {key for key, _, _ in struct.iter_unpack(">hhh", connection.answer()[6:])}
 
 
-def converse(broker, command, features):
+def converse(broker, command, features=()):
     """Runs a client program and follows what it prints; returns its records and facts."""
     seen, facts, ended = [], {}, False
     command = [*command, broker.address, str(COUNT), str(PARTITIONS)]
@@ -213,9 +216,9 @@ def served(broker, names):
     return there
 
 
-def check_program(name, command, wanted, features=()):
+def check_program(name, command, wanted, features=(), make_broker=Broker):
     """The whole test of a client program: its records once and in order, its facts as wanted. `features`: those it can use."""
-    with Broker() as broker:
+    with make_broker() as broker:
         features = served(broker, features)
         wanted = {**wanted, **{fact: value for feature in features for fact, value in FEATURES[feature][1].items()}}
         seen, facts = converse(broker, command, features)

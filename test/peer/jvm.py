@@ -11,6 +11,8 @@ import sys
 import tempfile
 import time
 
+from harness import patient
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 KAFKA = os.path.join(HERE, "kafka_broker")
 
@@ -102,7 +104,7 @@ class Server:
 
 def wait_for(what, seconds, condition):
     """Calls `condition` until it gives something true, which is returned."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patient(seconds)
     while True:
         found = condition()
         if found:

@@ -2,15 +2,26 @@
 """aiokafka: idempotent producer, group and admin over kills, in one asyncio loop."""
 import asyncio
 import logging
+import os
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
+from aiokafka.helpers import create_ssl_context
 
 from harness import COUNT, COUNT_TXN, PARTITIONS, Broker, check_once_in_order, passed, record, served
 
 TOPIC, GROUP = "plain", "aiokafka-group"
+
+
+def connection(broker):
+    """Where to connect and how (harness.py, PEER_MECHANISM)."""
+    where, mechanism = {"bootstrap_servers": broker.address}, os.environ.get("PEER_MECHANISM")
+    if not mechanism:
+        return where
+    return {**where, "security_protocol": "SASL_SSL", "sasl_mechanism": mechanism, "sasl_plain_username": os.environ["PEER_USER"],
+            "sasl_plain_password": os.environ["PEER_PASSWORD"], "ssl_context": create_ssl_context(cafile=os.environ["PEER_CA"])}
 
 
 async def restart(broker):
@@ -30,7 +41,7 @@ async def repeat(call, *arguments):
 
 
 async def produce(broker):
-    producer = AIOKafkaProducer(bootstrap_servers=broker.address, acks="all", enable_idempotence=True, linger_ms=2,
+    producer = AIOKafkaProducer(**connection(broker), acks="all", enable_idempotence=True, linger_ms=2,
                                 compression_type="gzip", request_timeout_ms=5000, retry_backoff_ms=100)
     await producer.start()
     sent = []
@@ -44,7 +55,7 @@ async def produce(broker):
 
 
 def make_consumer(broker):
-    return AIOKafkaConsumer(TOPIC, bootstrap_servers=broker.address, group_id=GROUP, auto_offset_reset="earliest",
+    return AIOKafkaConsumer(TOPIC, **connection(broker), group_id=GROUP, auto_offset_reset="earliest",
                             enable_auto_commit=False, session_timeout_ms=6000, heartbeat_interval_ms=500, retry_backoff_ms=100,
                             request_timeout_ms=5000, max_poll_records=200, max_partition_fetch_bytes=1024,
                             isolation_level="read_committed")
@@ -87,7 +98,7 @@ async def check_resume(broker):
 
 async def check_transactions(broker):
     """As harness.py describes them."""
-    producer = AIOKafkaProducer(bootstrap_servers=broker.address, transactional_id="aiokafka-txn", request_timeout_ms=5000,
+    producer = AIOKafkaProducer(**connection(broker), transactional_id="aiokafka-txn", request_timeout_ms=5000,
                                 retry_backoff_ms=100)
 
     async def send(prefix):
@@ -108,7 +119,7 @@ async def check_transactions(broker):
     await producer.send_offsets_to_transaction({place: 7}, "txn-group")
     await producer.commit_transaction()
     await producer.stop()
-    reader = AIOKafkaConsumer("txn", bootstrap_servers=broker.address, group_id="txn-group", auto_offset_reset="earliest",
+    reader = AIOKafkaConsumer("txn", **connection(broker), group_id="txn-group", auto_offset_reset="earliest",
                               enable_auto_commit=False, isolation_level="read_committed")
     await reader.start()
     seen = []
@@ -122,7 +133,7 @@ async def check_transactions(broker):
 
 
 async def check_admin(broker):
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
+    admin = AIOKafkaAdminClient(**connection(broker))
     await admin.start()
     await admin.create_topics([NewTopic("made", 2, 1, topic_configs={"cleanup.policy": "compact"})])
     await admin.create_partitions({"made": NewPartitions(total_count=4)})
@@ -140,7 +151,7 @@ async def check_admin(broker):
 
 
 async def talk(broker):
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
+    admin = AIOKafkaAdminClient(**connection(broker))
     await admin.start()
     await admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
     await admin.close()
@@ -152,11 +163,16 @@ async def talk(broker):
         await check_transactions(broker)
 
 
-def main():
+def check(name, make_broker=Broker):
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    with Broker() as broker:
+    with make_broker() as broker:
         asyncio.run(talk(broker))
-    passed("aiokafka", f"{COUNT} records, four kills, admin calls")
+    passed(name, f"{COUNT} records, four kills, admin calls")
 
 
-main()
+def main():
+    check("aiokafka")
+
+
+if __name__ == "__main__":
+    main()

@@ -14,4 +14,5 @@ def main():
     check_program("franz", [os.path.join(programs, "franz")], WANTED, ["transactions", "configs", "records"])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -8,4 +8,5 @@ SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "js", "kafkajs
 WANTED = {"extra": "0", "state": "Stable", "committed": str(COUNT), "end": str(COUNT), "created": "true", "twice": "false",
           "partitions": "4", "policy": "compact", "groups": "kafkajs-group", "nodes": "1"}
 
-check_program("kafkajs", ["node", SOURCE], WANTED, ["transactions", "records"])
+if __name__ == "__main__":
+    check_program("kafkajs", ["node", SOURCE], WANTED, ["transactions", "records"])

@@ -22,4 +22,5 @@ def main():
                       [] if old else ["transactions", "records"])
 
 
-main()
+if __name__ == "__main__":
+    main()

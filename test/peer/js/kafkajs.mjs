@@ -1,4 +1,5 @@
 // The kafkajs part of test_kafkajs.py: idempotent producer, group and admin over kills. Prints what harness.py (converse) describes.
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRequire } from "node:module";
@@ -9,7 +10,12 @@ const { Kafka, CompressionTypes, Partitioners, ConfigResourceTypes, logLevel } =
 const TOPIC = "plain", GROUP = "kafkajs-group", CHUNK = 50;
 const [address, count, partitions] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
 const retry = { initialRetryTime: 100, maxRetryTime: 300, retries: 60 };
-const kafka = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING, retry });
+const { PEER_MECHANISM, PEER_USER, PEER_PASSWORD, PEER_CA } = process.env;
+const secured = PEER_MECHANISM && {
+    ssl: { ca: [readFileSync(PEER_CA, "utf8")] },
+    sasl: { mechanism: PEER_MECHANISM.toLowerCase(), username: PEER_USER, password: PEER_PASSWORD },
+};
+const kafka = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING, retry, ...secured });
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
 async function pause() {

@@ -14,6 +14,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"rialto/peer/talk"
 )
@@ -23,6 +26,12 @@ const group = "franz-group"
 func client(options ...kgo.Opt) *kgo.Client {
 	common := []kgo.Opt{kgo.SeedBrokers(talk.Address), kgo.MetadataMinAge(100 * time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond })}
+	if talk.Mechanism != "" {
+		user := scram.Auth{User: talk.User, Pass: talk.Password}
+		mechanism := map[string]sasl.Mechanism{"PLAIN": plain.Auth{User: talk.User, Pass: talk.Password}.AsMechanism(),
+			"SCRAM-SHA-256": user.AsSha256Mechanism(), "SCRAM-SHA-512": user.AsSha512Mechanism()}[talk.Mechanism]
+		common = append(common, kgo.SASL(mechanism), kgo.DialTLSConfig(talk.TLS()))
+	}
 	made, err := kgo.NewClient(append(common, options...)...)
 	talk.Must(err)
 	return made

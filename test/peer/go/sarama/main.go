@@ -19,6 +19,11 @@ const group = "sarama-group"
 func config(version sarama.KafkaVersion) *sarama.Config {
 	made := sarama.NewConfig()
 	made.Version = version
+	if talk.Mechanism != "" {
+		made.Net.SASL.Enable, made.Net.SASL.Mechanism = true, sarama.SASLMechanism(talk.Mechanism)
+		made.Net.SASL.User, made.Net.SASL.Password = talk.User, talk.Password
+		made.Net.TLS.Enable, made.Net.TLS.Config = true, talk.TLS()
+	}
 	made.Metadata.Retry.Max, made.Metadata.Retry.Backoff = 60, 100*time.Millisecond
 	made.Producer.RequiredAcks = sarama.WaitForAll
 	made.Producer.Idempotent, made.Net.MaxOpenRequests = true, 1

@@ -3,6 +3,8 @@ package talk
 
 import (
 	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"slices"
@@ -15,6 +17,13 @@ const (
 	TxnTopic = "txn"
 	TxnCount = 50
 	TxnGroup = "txn-group"
+)
+
+// How a program authenticates, over TLS; not at all when Mechanism is empty.
+var (
+	Mechanism = os.Getenv("PEER_MECHANISM")
+	User      = os.Getenv("PEER_USER")
+	Password  = os.Getenv("PEER_PASSWORD")
 )
 
 var (
@@ -68,6 +77,15 @@ func End() {
 // Serves tells whether the broker serves a feature (harness.py, FEATURES).
 func Serves(feature string) bool {
 	return slices.Contains(strings.Fields(os.Getenv("PEER_FEATURES")), feature)
+}
+
+// TLS trusts the authority of the test.
+func TLS() *tls.Config {
+	authority, err := os.ReadFile(os.Getenv("PEER_CA"))
+	Must(err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 }
 
 // Key and Value of record n: the key decides the partition.

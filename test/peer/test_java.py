@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""The Java client, 4.x and 3.9: producer, group, static member and admin over kills. PEER_JAVA_LIBS and PEER_JAVA3_LIBS name their jars."""
+"""The Java client of today and older ones: producer, group, static member and admin over kills.
+
+PEER_JAVA_LIBS names the folder of today's jars, PEER_JAVA_OLD those of others: VERSION=FOLDER...
+"""
 import os
 import sys
 
@@ -11,11 +14,16 @@ WANTED = {"extra": "0", "committed": str(COUNT), "end": str(COUNT), "byTime": "0
 
 
 def main():
-    older = ["transactions", "configs", "records"]
-    for name, variable, features in (("java 4", "PEER_JAVA_LIBS", [*older, "consumer"]), ("java 3.9", "PEER_JAVA3_LIBS", older)):
-        libs = os.environ.get(variable) or sys.exit(f"{variable} must name the folder of the jars")
-        check_program(name, ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", os.path.join(libs, "*"), SOURCE], WANTED,
-                      features)
+    libs = os.environ.get("PEER_JAVA_LIBS") or sys.exit("PEER_JAVA_LIBS must name the folder of the jars")
+    features = ["transactions", "configs", "records"]
+    check("java 4", libs, [*features, "consumer"])
+    for old in os.environ["PEER_JAVA_OLD"].split():
+        version, libs = old.split("=")
+        check(f"java {version}", libs, features)
+
+
+def check(name, libs, features):
+    check_program(name, ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", os.path.join(libs, "*"), SOURCE], WANTED, features)
 
 
 main()

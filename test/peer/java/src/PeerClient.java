@@ -9,7 +9,7 @@ import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.*;
 
 /**
- * The Java client's part of test_java.py: calls that the clients 3.x and 4.x both have. Prints what harness.py
+ * The Java client's part of test_java.py: calls that the clients from 2.8 to 4.x all have. Prints what harness.py
  * (converse) describes.
  */
 @SuppressWarnings({"deprecation", "removal"})
@@ -107,7 +107,9 @@ public class PeerClient {
                 alterConfig(admin);
             if (features.contains("records"))
                 deleteRecords(admin);
-            System.out.println("fact partitions " + admin.describeTopics(List.of("made")).allTopicNames().get().get("made").partitions().size());
+            try (var consumer = makeConsumer(null)) {
+                System.out.println("fact partitions " + consumer.partitionsFor("made").size());
+            }
             System.out.println("fact nodes " + admin.describeCluster().nodes().get().size());
             System.out.println("fact state " + admin.describeConsumerGroups(List.of(GROUP)).all().get().get(GROUP).state());
             System.out.println("fact groups " + admin.listConsumerGroups().all().get().size());

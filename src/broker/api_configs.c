@@ -12,7 +12,7 @@
 #include "conf/conf.h"
 
 enum { UNKNOWN_TOPIC = 3, UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42 };
-enum { TYPE_BOOL = 1, TYPE_STRING = 2, TYPE_INT = 3, TYPE_LONG = 5, TYPE_LIST = 7 };
+enum { TYPE_BOOL = 1, TYPE_STRING = 2, TYPE_INT = 3, TYPE_LONG = 5, TYPE_LIST = 7, TYPE_PASSWORD = 9 };
 
 typedef struct DescribeConfigsRequest_DescribeConfigsResource asked_resource;
 typedef struct DescribeConfigsResponse_DescribeConfigsResult result_row;
@@ -150,7 +150,8 @@ static void describe_facts(struct request *req, const asked_resource *asked, res
 #include "broker/facts.def"
 #undef F
     };
-    alloc_configs(req, row, COUNT_OF(facts) + broker_conf_table.count + TOPIC_CONFIG_COUNT);
+    alloc_configs(req, row,
+                  COUNT_OF(facts) + broker_conf_table.count + auth_conf_table.count + TOPIC_CONFIG_COUNT);
     for (size_t i = 0; i < COUNT_OF(facts); i++) {
         struct config_value chain[CONFIG_CHAIN_MAX] = {{facts[i].value, SOURCE_STATIC}};
         config_row *config = add_config(req, asked, row, facts[i].name, facts[i].type, chain[0],
@@ -170,6 +171,10 @@ static int type_of_option(const struct conf_option *option)
     case CONF_SIZE:
     case CONF_DURATION_MS:
         return option->max > INT32_MAX ? TYPE_LONG : TYPE_INT;
+    case CONF_LIST:
+        return TYPE_LIST;
+    case CONF_PASSWORD:
+        return TYPE_PASSWORD;
     default:
         return TYPE_STRING;
     }
@@ -188,6 +193,27 @@ static void describe_option(struct request *req, const asked_resource *asked, re
         config->IsSensitive = option->type == CONF_PASSWORD; /* its text is null */
     }
     add_synonyms(req, config, name, chain);
+}
+
+/* Options of users and rights: read once, at the start. */
+static void describe_security(struct request *req, const asked_resource *asked, result_row *row)
+{
+    struct auth_config defaults;
+    auth_config_init(&defaults);
+    for (size_t i = 0; i < auth_conf_table.count; i++) {
+        const struct conf_option *option = &auth_conf_table.options[i];
+        struct str init = option_text(option, &defaults, &req->arena);
+        struct str value = option_text(option, auth_config_of(req->broker->auth), &req->arena);
+        struct config_value chain[CONFIG_CHAIN_MAX] = {
+            {value, str_eq(value, init) ? SOURCE_DEFAULT : SOURCE_STATIC}};
+        config_row *config =
+            add_config(req, asked, row, option->name, type_of_option(option), chain[0], option->doc);
+        if (config != NULL) {
+            config->ReadOnly = true;
+            config->IsSensitive = option->type == CONF_PASSWORD;
+        }
+        add_synonyms(req, config, str_from(option->name), chain);
+    }
 }
 
 /* Defaults of topic configs that are no options of their own. */
@@ -245,6 +271,7 @@ static void describe_broker(struct request *req, const asked_resource *asked, re
         describe_facts(req, asked, row);
         for (size_t i = 0; i < broker_conf_table.count; i++)
             describe_option(req, asked, row, &broker_conf_table.options[i]);
+        describe_security(req, asked, row);
         for (int i = 0; i < TOPIC_CONFIG_COUNT; i++)
             describe_default(req, asked, row, &topic_config_defs[i]);
     }

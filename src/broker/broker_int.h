@@ -106,10 +106,11 @@ void broker_config_chain(const struct broker *broker, struct str name, struct st
 
 struct conf_option;
 const struct conf_option *broker_option_find(struct str name);
+const struct conf_option *
+security_option_find(struct str name); /* of users and rights; none of them is live */
 
-/* The option's value in a config, in the form that Kafka's tools read: durations and sizes are plain numbers. */
-struct str broker_option_text(const struct conf_option *option, const struct broker_config *config,
-                              struct arena *arena);
+/* The option's value in a config of its table, in the form that Kafka's tools read: durations and sizes are plain numbers. */
+struct str option_text(const struct conf_option *option, const void *config, struct arena *arena);
 
 /* A name that DescribeConfigs shows as a fact of this node (broker/facts.def): it cannot be changed. */
 bool broker_fact_is(struct str name);

@@ -13,12 +13,22 @@
 #include "broker/broker_int.h"
 #include "conf/conf.h"
 
+static const struct conf_option *option_find(const struct conf_table *table, struct str name)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (str_eq_cstr(name, table->options[i].name))
+            return &table->options[i];
+    return NULL;
+}
+
 const struct conf_option *broker_option_find(struct str name)
 {
-    for (size_t i = 0; i < broker_conf_table.count; i++)
-        if (str_eq_cstr(name, broker_conf_table.options[i].name))
-            return &broker_conf_table.options[i];
-    return NULL;
+    return option_find(&broker_conf_table, name);
+}
+
+const struct conf_option *security_option_find(struct str name)
+{
+    return option_find(&auth_conf_table, name);
 }
 
 int topic_config_by_synonym(struct str name)
@@ -29,8 +39,17 @@ int topic_config_by_synonym(struct str name)
     return -1;
 }
 
-struct str broker_option_text(const struct conf_option *option, const struct broker_config *config,
-                              struct arena *arena)
+static struct str list_text(const struct conf_list *list, struct arena *arena)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < list->len; i++)
+        buf_printf(&text, "%s%.*s", i == 0 ? "" : ",", STR_ARG(list->at[i]));
+    struct str out = str_dup(buf_str(&text), arena);
+    buf_fini(&text);
+    return out;
+}
+
+struct str option_text(const struct conf_option *option, const void *config, struct arena *arena)
 {
     const void *field = (const char *)config + option->offset;
     switch (option->type) {
@@ -45,7 +64,9 @@ struct str broker_option_text(const struct conf_option *option, const struct bro
         return str_from(option->words[*(const int *)field]);
     case CONF_STRING:
         return *(const struct str *)field;
-    default:
+    case CONF_LIST:
+        return list_text(field, arena);
+    default: /* a password */
         return STR_NULL;
     }
 }
@@ -64,8 +85,8 @@ void broker_config_chain(const struct broker *broker, struct str name, struct st
     if (!str_is_null(cluster))
         chain[count++] = (struct config_value){str_dup(cluster, arena), SOURCE_DYNAMIC_DEFAULT};
     if (option != NULL) {
-        struct str given = broker_option_text(option, &broker->given_config, arena);
-        init = broker_option_text(option, &broker->default_config, arena);
+        struct str given = option_text(option, &broker->given_config, arena);
+        init = option_text(option, &broker->default_config, arena);
         if (!str_eq(given, init))
             chain[count++] = (struct config_value){given, SOURCE_STATIC};
     }
@@ -158,7 +179,7 @@ static bool check_broker_setting(void *arg, struct str name, struct str value, s
 {
     const struct conf_option *option = broker_option_find(name);
     int config = topic_config_by_synonym(name);
-    if (broker_fact_is(name))
+    if (broker_fact_is(name) || security_option_find(name) != NULL)
         return err_set(err, ERR_INVALID_REQUEST, "Cannot update these configs dynamically: [%.*s]",
                        STR_ARG(name));
     if (option == NULL && config < 0)

@@ -4,7 +4,7 @@
  *   broker "1"      options of this broker | defaults of topic configs under the broker's names | facts of a single node
  *   broker ""       what is set as default of the cluster
  *   logger "1"      one logger, "root": the level of our log lines
- *   group           configs of groups of the new consumer protocol
+ *   group           what takes the place of an option for one group of the new consumer protocol
  *
  * Every value shows where it comes from; settings.c has the chain, api_alter_configs.c the changes.
  */
@@ -313,15 +313,17 @@ static void describe_group(struct request *req, const asked_resource *asked, res
         return;
     replay_lock(req->broker->topics_replay);
     const struct resource *res = topics_resource(req->broker->topics, RESOURCE_GROUP, asked->ResourceName);
-    alloc_configs(req, row, group_config_count);
-    for (size_t i = 0; i < group_config_count; i++) {
+    alloc_configs(req, row, GROUP_SETTINGS);
+    for (int i = 0; i < GROUP_SETTINGS; i++) {
         const struct group_config_def *def = &group_config_defs[i];
-        struct config_value chain[CONFIG_CHAIN_MAX] = {{str_from(def->init), SOURCE_DEFAULT}};
-        struct str set = resource_setting(res, str_from(def->name));
+        struct config_value chain[CONFIG_CHAIN_MAX];
+        struct str synonym = str_from(def->synonym), set = resource_setting(res, str_from(def->name));
+        broker_config_chain(req->broker, synonym, STR_NULL, chain, &req->arena);
         struct config_value value =
             str_is_null(set) ? chain[0] : (struct config_value){str_dup(set, &req->arena), SOURCE_GROUP};
-        config_row *config = add_config(req, asked, row, def->name, def->type, value, def->doc);
-        add_synonyms(req, config, str_from(def->name), chain);
+        config_row *config =
+            add_config(req, asked, row, def->name, TYPE_INT, value, broker_option_find(synonym)->doc);
+        add_synonyms(req, config, synonym, chain);
     }
     replay_unlock(req->broker->topics_replay);
 }
@@ -380,7 +382,7 @@ static void list_one(struct resource_list *list, int type, struct str name)
     vec_push(&list->rows, row);
 }
 
-/* Resources of a type; topics and groups that have settings or exist. */
+/* Resources of a type: all topics, groups with settings. */
 static void list_type(struct resource_list *list, int type)
 {
     struct broker *broker = list->req->broker;

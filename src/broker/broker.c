@@ -220,7 +220,6 @@ static bool start_threads(struct broker *broker, struct err *err)
     loop_timer_init(&broker->sync_timer, loop, on_sync_timer);
     loop_timer_init(&broker->retention_timer, loop, on_retention_timer);
     groups_init_clock(broker);
-    settings_init(broker);
     txns_init_clock(broker);
     loop_call_init(&broker->start_call, start_timers);
     loop_call_init(&broker->stop_call, stop_timers);
@@ -240,6 +239,7 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     atomic_init(&broker->refused_said_ms, INT64_MIN / 2); /* the first one is said */
     copy_config(broker, config);
     init_locks(broker);
+    settings_init(broker);
     sessions_open(broker);
     quotas_open(broker);
     bool good = open_directory(broker, err) && start_threads(broker, err) && topics_open(broker, err) &&
@@ -288,6 +288,7 @@ void broker_stop(struct broker *broker)
     txns_close(broker);
     groups_close(broker);
     topics_close(broker);
+    settings_fini(broker);
     fini_locks(broker);
     if (broker->own_metrics != NULL)
         metric_registry_free(broker->own_metrics);

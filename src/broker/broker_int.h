@@ -118,16 +118,14 @@ bool broker_fact_is(struct str name);
 /* The topic config whose default is this broker config, or -1. */
 int topic_config_by_synonym(struct str name);
 
-/* Configs of groups. */
+/* Configs of groups: numbers that take the place of an option for one group. */
 struct group_config_def {
-    const char *name;
-    int8_t type; /* as DescribeConfigs numbers it */
-    const char *init, *doc;
+    const char *name, *synonym; /* the option */
 };
-extern const struct group_config_def group_config_defs[];
-extern const size_t group_config_count;
+extern const struct group_config_def group_config_defs[GROUP_SETTINGS];
 
 void settings_init(struct broker *broker);
+void settings_fini(struct broker *broker);
 
 /* Brings the settings of the state into force; after replay and after changes. */
 void settings_take(struct broker *broker);
@@ -395,6 +393,10 @@ struct broker {
     struct map dead_topics; /* name -> number of partitions not yet gone */
 
     struct groups *groups;
+    struct group_settings group_settings; /* asks the three below (settings.c) */
+    pthread_mutex_t group_settings_lock;
+    struct map group_numbers; /* group -> its settings */
+    atomic_bool any_group_settings;
     struct replay *groups_replay;
     struct state_log groups_log;
     struct group_topics group_topics;

@@ -214,6 +214,7 @@ bool groups_open(struct broker *broker, struct err *err)
         .consumer_assignors = config->consumer_assignors,
         .migration = (enum group_migration)config->consumer_migration,
         .topics = &broker->group_topics,
+        .settings = &broker->group_settings,
     };
     if (!check_assignors(config->consumer_assignors, err))
         return false;

@@ -95,13 +95,62 @@ void broker_config_chain(const struct broker *broker, struct str name, struct st
         chain[count++] = (struct config_value){STR_NULL, 0};
 }
 
-const struct group_config_def group_config_defs[] = {
-    {"consumer.session.timeout.ms", 3, "45000",
-     "Time after which a silent member of a group of the new consumer protocol is taken for gone."},
-    {"consumer.heartbeat.interval.ms", 3, "5000",
-     "How often members of such a group are asked to tell that they live."},
+const struct group_config_def group_config_defs[GROUP_SETTINGS] = {
+    [GROUP_SESSION_TIMEOUT_MS] = {"consumer.session.timeout.ms", "group.consumer.session.timeout.ms"},
+    [GROUP_HEARTBEAT_INTERVAL_MS] = {"consumer.heartbeat.interval.ms",
+                                     "group.consumer.heartbeat.interval.ms"},
 };
-const size_t group_config_count = COUNT_OF(group_config_defs);
+
+/* --- groups: numbers at hand for their state --- */
+
+/* -1: not set. */
+struct group_numbers {
+    int64_t at[GROUP_SETTINGS];
+};
+
+/* Under the lock of the groups' state, which must not wait for that of the topics: hence a copy with a lock of its own. */
+static int64_t group_setting_get(void *arg, struct str group, enum group_setting setting)
+{
+    struct broker *broker = arg;
+    if (!atomic_load_explicit(&broker->any_group_settings, memory_order_acquire))
+        return -1;
+    pthread_mutex_lock(&broker->group_settings_lock);
+    const struct group_numbers *numbers = map_get(&broker->group_numbers, group);
+    int64_t value = numbers == NULL ? -1 : numbers->at[setting];
+    pthread_mutex_unlock(&broker->group_settings_lock);
+    return value;
+}
+
+static void group_numbers_clear(struct map *map)
+{
+    void *numbers;
+    for (size_t i = 0; map_next(map, &i, NULL, &numbers);)
+        free(numbers);
+    map_fini(map);
+    *map = (struct map){0};
+}
+
+/* Under the lock of the topics' state. */
+static void take_groups(struct broker *broker)
+{
+    struct map all = {0}, before;
+    size_t pos = 0;
+    for (const struct resource *res; (res = topics_next_resource(broker->topics, &pos)) != NULL;) {
+        if (res->type != RESOURCE_GROUP)
+            continue;
+        struct group_numbers *numbers = mem_new(struct group_numbers);
+        for (int i = 0; i < GROUP_SETTINGS; i++)
+            if (!str_to_i64(resource_setting(res, str_from(group_config_defs[i].name)), &numbers->at[i]))
+                numbers->at[i] = -1;
+        map_put(&all, res->name, numbers);
+    }
+    pthread_mutex_lock(&broker->group_settings_lock);
+    before = broker->group_numbers;
+    broker->group_numbers = all;
+    atomic_store(&broker->any_group_settings, all.len != 0);
+    pthread_mutex_unlock(&broker->group_settings_lock);
+    group_numbers_clear(&before);
+}
 
 /* --- into force --- */
 
@@ -132,6 +181,7 @@ void settings_take(struct broker *broker)
     for (size_t i = 0; i < broker_conf_table.count; i++)
         if (broker_conf_table.options[i].live)
             take_option(broker, &broker_conf_table.options[i]);
+    take_groups(broker);
     replay_unlock(broker->topics_replay);
     kafka_listeners_limit(broker);
     quotas_changed(broker); /* the length of windows may have changed too */
@@ -147,6 +197,14 @@ static void on_limits_changed(struct loop_call *call)
 void settings_init(struct broker *broker)
 {
     loop_call_init(&broker->settings_call, on_limits_changed);
+    pthread_mutex_init(&broker->group_settings_lock, NULL);
+    broker->group_settings = (struct group_settings){broker, group_setting_get};
+}
+
+void settings_fini(struct broker *broker)
+{
+    group_numbers_clear(&broker->group_numbers);
+    pthread_mutex_destroy(&broker->group_settings_lock);
 }
 
 /* --- checks --- */
@@ -190,15 +248,16 @@ static bool check_broker_setting(void *arg, struct str name, struct str value, s
 
 static bool check_group_setting(void *arg, struct str name, struct str value, struct err *err)
 {
-    for (size_t i = 0; i < group_config_count; i++) {
-        const struct group_config_def *def = &group_config_defs[i];
-        if (!str_eq_cstr(name, def->name))
-            continue;
-        return str_eq_cstr(value, def->init) ||
-               err_set(err, ERR_INVALID_CONFIG, "%s can only be '%s' here: %s", def->name, def->init,
-                       def->doc);
-    }
-    return err_set(err, ERR_INVALID_CONFIG, "Unknown group config name: %.*s", STR_ARG(name));
+    int i = 0;
+    int64_t number;
+    while (i < GROUP_SETTINGS && !str_eq_cstr(name, group_config_defs[i].name))
+        i++;
+    if (i == GROUP_SETTINGS)
+        return err_set(err, ERR_INVALID_CONFIG, "Unknown group config name: %.*s", STR_ARG(name));
+    return (str_to_i64(value, &number) && number >= 1 && number <= INT32_MAX) ||
+           err_set(err, ERR_INVALID_CONFIG,
+                   "Invalid value %.*s for configuration %s: a number from 1 to %d is wanted", STR_ARG(value),
+                   group_config_defs[i].name, INT32_MAX);
 }
 
 /* --- changes --- */
@@ -218,6 +277,11 @@ bool settings_alter(struct broker *broker, struct resource_alter *req, struct er
     }
     if (good && req->type == RESOURCE_QUOTA && !req->check_only)
         quotas_changed(broker);
+    if (good && of_group && !req->check_only) {
+        replay_lock(broker->topics_replay);
+        take_groups(broker);
+        replay_unlock(broker->topics_replay);
+    }
     pthread_mutex_unlock(&broker->admin_lock);
     if (good && !req->check_only)
         log_info("broker", "settings_changed", "type=%d name=%.*s", (int)req->type, STR_ARG(req->name));

@@ -138,11 +138,24 @@ struct consumer_member *consumer_static(const struct consumer_group *consumer, s
     return str_is_null(instance_id) ? NULL : map_get(&consumer->statics, instance_id);
 }
 
+/* The group's own setting, else the option. */
+int64_t consumer_setting(const struct groups *groups, struct str group, enum group_setting setting)
+{
+    const struct group_options *options = &groups->options;
+    const struct group_settings *own = options->settings;
+    int64_t value = own == NULL ? -1 : own->get(own->arg, group, setting);
+    if (value >= 0)
+        return value;
+    return setting == GROUP_SESSION_TIMEOUT_MS ? options->consumer_session_timeout_ms
+                                               : options->consumer_heartbeat_interval_ms;
+}
+
 void consumer_touch(struct consumer_member *member, int64_t now_ms)
 {
     struct groups *groups = member->group->groups;
-    int64_t session_ms =
-        member->classic != NULL ? member->classic_session_ms : groups->options.consumer_session_timeout_ms;
+    int64_t session_ms = member->classic != NULL
+                             ? member->classic_session_ms
+                             : consumer_setting(groups, member->group->name, GROUP_SESSION_TIMEOUT_MS);
     group_timer_start(&groups->timers, &member->session, now_ms + session_ms);
 }
 

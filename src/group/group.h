@@ -44,6 +44,16 @@ enum group_migration {
     GROUP_MIGRATE_BOTH = 3
 };
 
+/* What may be set for a group by itself, in place of the option of the same meaning. */
+enum group_setting { GROUP_SESSION_TIMEOUT_MS, GROUP_HEARTBEAT_INTERVAL_MS, GROUP_SETTINGS };
+
+/* Where such settings come from: -1: it is not set for this group. Called inside decide functions: quick, without a lock above
+ * those of the state. */
+struct group_settings {
+    void *arg;
+    int64_t (*get)(void *arg, struct str group, enum group_setting setting);
+};
+
 struct group_options {
     int64_t session_timeout_ms_min, session_timeout_ms_max;
     int64_t initial_rebalance_delay_ms;
@@ -57,6 +67,7 @@ struct group_options {
         consumer_assignors; /* names with commas between, the first is the default; outlives the groups */
     enum group_migration migration;
     const struct group_topics *topics;
+    const struct group_settings *settings; /* NULL: groups have none of their own */
 };
 
 /* Is there an assignor of this name? */

@@ -148,6 +148,7 @@ void group_become_consumer(struct group *group);
 void group_end_consumer(struct group *group, int64_t now_ms);
 
 /* consumer.c */
+int64_t consumer_setting(const struct groups *groups, struct str group, enum group_setting setting);
 void consumer_free(struct consumer_group *consumer);
 
 struct group *group_find(const struct groups *groups, struct str name);

@@ -273,7 +273,8 @@ static void answer(const struct consumer_turn *turn, const struct group_call *ca
                  (req->SubscribedTopicNames.len >= 0 || !str_is_null(req->SubscribedTopicRegex)));
     res->MemberId = str_dup(turn->member.id, call->arena);
     res->MemberEpoch = turn->member.epoch;
-    res->HeartbeatIntervalMs = (int32_t)turn->groups->options.consumer_heartbeat_interval_ms;
+    res->HeartbeatIntervalMs =
+        (int32_t)consumer_setting(turn->groups, turn->name, GROUP_HEARTBEAT_INTERVAL_MS);
     if (!full && turn->before != NULL && part_set_eq(&turn->before->assigned, &turn->member.assigned))
         return;
     res->Assignment = wire_new(&WIRE_ConsumerGroupHeartbeatResponse_Assignment, 1, call->arena);

@@ -156,6 +156,16 @@ def check_other_resources(broker):
         for node, name, operation, text, wanted in cases:
             assert alter(client, LOGGER, node, (name, operation, text)) == wanted, (name, text)
         assert describe(client, GROUP, "g")[1]["consumer.session.timeout.ms"]["Value"] == "45000"
+        key = "consumer.session.timeout.ms"
+        for text, wanted in (("0", 40), ("x", 40), ("47000", 0)):
+            assert alter(client, GROUP, "g", (key, SET, text)) == wanted
+        row = describe(client, GROUP, "g")[1][key]
+        assert row["ConfigSource"] == 8 and chain(row) == [(key, "47000", 8), ("group." + key, "45000", 5)], row
+        assert alter(client, GROUP, "beating", ("consumer.heartbeat.interval.ms", SET, "1234")) == 0
+        for group, wanted in (("beating", 1234), ("other", 5000)):  # told to the members at once
+            answer = client.call("ConsumerGroupHeartbeat", 1, GroupId=group, MemberId="m", MemberEpoch=0,
+                                 RebalanceTimeoutMs=1000, SubscribedTopicNames=["force"], TopicPartitions=[])
+            assert answer["ErrorCode"] == 0 and answer["HeartbeatIntervalMs"] == wanted, answer
         assert describe(client, GROUP, "")[0] == 42 and alter(client, GROUP, "", ("x", SET, "1")) == 42
         assert alter(client, GROUP, "g", ("nothing", SET, "1")) == 40
         assert describe(client, METRICS, "m") == (0, {}) and describe(client, METRICS, "")[0] == 42
@@ -168,6 +178,7 @@ def check_other_resources(broker):
                                          for row in answer["ConfigResources"]}
         assert listed(0) == (0, set()) and listed(1, [99]) == (35, set())
         assert listed(1, [BROKER, LOGGER]) == (0, {(BROKER, "1"), (LOGGER, "1")})
+        assert listed(1, [GROUP]) == (0, {(GROUP, "g"), (GROUP, "beating")})
         assert (TOPIC, "force") in listed(1)[1] and (BROKER, "1") in listed(1)[1]
 
 
@@ -340,6 +351,7 @@ def check_after_restart(broker):
     broker.restart()
     with Client(broker.port) as client, Connection(broker.port) as producer:
         assert value(client, TOPIC, "v7", "segment.ms") == "902" and value(client, BROKER, "1", "num.partitions") == "5"
+        assert value(client, GROUP, "g", "consumer.session.timeout.ms") == "47000"
         assert create(client, "after", -1)["NumPartitions"] == 5
         assert produce(producer, batch(b"x" * 6000), topic=b"after")[0] == 10
         for node in ("", "1"):

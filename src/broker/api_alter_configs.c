@@ -125,15 +125,27 @@ static bool alter(struct change *change, struct err *err)
     }
 }
 
+static int16_t check_right(const struct change *change)
+{
+    if (change->type == RESOURCE_TOPIC)
+        return request_denied(change->req, ACL_TOPIC, ACL_ALTER_CONFIGS, change->name);
+    if (change->type == RESOURCE_GROUP)
+        return request_denied(change->req, ACL_GROUP, ACL_ALTER_CONFIGS, change->name);
+    return request_denied_cluster(change->req, ACL_ALTER_CONFIGS);
+}
+
 /* Runs change i; its error code, with *text. The same resource twice in a request: neither is changed. */
 static int16_t run(struct change *changes, int32_t count, int32_t i, struct str *text)
 {
     struct err err;
     bool good = true;
+    int16_t denied = check_right(&changes[i]);
+    *text = STR_NULL;
+    if (denied != 0)
+        return denied;
     for (int32_t j = 0; j < count && good; j++)
         if (j != i && changes[j].type == changes[i].type && str_eq(changes[j].name, changes[i].name))
             good = err_set(&err, ERR_INVALID_REQUEST, "Each resource must appear at most once.");
-    *text = STR_NULL;
     if (good && alter(&changes[i], &err))
         return 0;
     *text = str_dup(str_from(err.text), &changes[i].req->arena);

@@ -330,6 +330,15 @@ static void describe_group(struct request *req, const asked_resource *asked, res
 
 /* --- the requests --- */
 
+static int16_t check_right(struct request *req, const asked_resource *asked)
+{
+    if (asked->ResourceType == RESOURCE_TOPIC)
+        return request_denied(req, ACL_TOPIC, ACL_DESCRIBE_CONFIGS, asked->ResourceName);
+    if (asked->ResourceType == RESOURCE_GROUP)
+        return request_denied(req, ACL_GROUP, ACL_DESCRIBE_CONFIGS, asked->ResourceName);
+    return request_denied_cluster(req, ACL_DESCRIBE_CONFIGS);
+}
+
 static void describe(struct request *req, const asked_resource *asked, result_row *row)
 {
     switch (asked->ResourceType) {
@@ -365,7 +374,9 @@ void api_describe_configs(struct request *req)
         result_row *row = &res->Results.at[i];
         row->ResourceType = asked->ResourceType;
         row->ResourceName = asked->ResourceName;
-        describe(req, asked, row);
+        row->ErrorCode = check_right(req, asked);
+        if (row->ErrorCode == 0)
+            describe(req, asked, row);
     }
     request_reply(req);
 }
@@ -409,9 +420,10 @@ void api_list_config_resources(struct request *req)
     struct ListConfigResourcesResponse *res = req->res;
     struct resource_list list = {.req = req};
     bool some = body->ResourceTypes.len > 0;
+    res->ErrorCode = request_denied_cluster(req, ACL_DESCRIBE_CONFIGS);
     for (int32_t i = 0; i < body->ResourceTypes.len; i++)
         if (memchr(all, body->ResourceTypes.at[i], sizeof all) == NULL)
-            res->ErrorCode = UNSUPPORTED_VERSION;
+            res->ErrorCode = res->ErrorCode != 0 ? res->ErrorCode : UNSUPPORTED_VERSION;
     for (size_t i = 0; i < sizeof all && req->version >= TYPED_VERSION && res->ErrorCode == 0; i++)
         if (!some || memchr(body->ResourceTypes.at, all[i], (size_t)body->ResourceTypes.len) != NULL)
             list_type(&list, all[i]);

@@ -60,9 +60,13 @@ static int16_t check_epoch(const struct fetch_part *fp)
     return asked < current ? FENCED_EPOCH : UNKNOWN_EPOCH;
 }
 
-/* Finds errors that need no read; true when there is one. */
-static bool find_error(struct fetch_part *fp)
+/* Finds errors that need no read; true when there is one. The right is asked for each time: a session may outlive it. */
+static bool find_error(const struct fetch *fetch, struct fetch_part *fp)
 {
+    struct str name = fp->part != NULL ? fp->part->topic : fp->topic.name;
+    fp->error = str_is_null(name) ? 0 : request_denied(fetch->req, ACL_TOPIC, ACL_READ, name);
+    if (fp->error != 0)
+        return true;
     if (fp->part == NULL || broker_partition_is_deleted(fp->part)) {
         fp->error = fp->unknown;
         return true;
@@ -77,7 +81,7 @@ static bool find_error(struct fetch_part *fp)
 /* Bytes that the partition could give; -1: it has an error. */
 static int64_t look(const struct fetch *fetch, struct fetch_part *fp)
 {
-    if (find_error(fp))
+    if (find_error(fetch, fp))
         return -1;
     int64_t readable = (int64_t)log_readable_bytes(fp->part->log, fp->offset, fetch->isolation);
     return MIN(readable, MAX(fp->bytes_max, 1));

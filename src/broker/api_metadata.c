@@ -252,8 +252,14 @@ static void fill_page(struct request *req, int32_t left)
             set_cursor(req, names[i], from);
             return;
         }
+        int16_t denied = request_denied(req, ACL_TOPIC, ACL_DESCRIBE, names[i]);
+        if (denied != 0 && body->Topics.len <= 0)
+            continue;
         page_topic *row = &res->Topics.at[res->Topics.len++];
         row->Name = str_dup(names[i], &req->arena);
+        row->ErrorCode = denied;
+        if (denied != 0)
+            continue;
         row->TopicAuthorizedOperations = request_operations(req, ACL_TOPIC, names[i]);
         if (entry == NULL) {
             struct err err;

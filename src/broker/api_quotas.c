@@ -208,9 +208,23 @@ static void alter_quotas(struct request *req)
     request_reply(req);
 }
 
+static void refuse_all(struct request *req, int16_t code)
+{
+    const struct AlterClientQuotasRequest *body = req->body;
+    struct AlterClientQuotasResponse *res = req->res;
+    WIRE_ALLOC(&req->arena, res->Entries, AlterClientQuotasResponse_EntryData, MAX(body->Entries.len, 0));
+    for (int32_t i = 0; i < body->Entries.len; i++)
+        res->Entries.at[i].ErrorCode = code;
+    request_reply(req);
+}
+
 void api_alter_client_quotas(struct request *req)
 {
-    request_on_pool(req, alter_quotas);
+    int16_t denied = request_denied_cluster(req, ACL_ALTER_CONFIGS);
+    if (denied != 0)
+        refuse_all(req, denied);
+    else
+        request_on_pool(req, alter_quotas);
 }
 
 /* --- DescribeClientQuotas --- */
@@ -311,6 +325,7 @@ void api_describe_client_quotas(struct request *req)
     const struct DescribeClientQuotasRequest *body = req->body;
     struct DescribeClientQuotasResponse *res = req->res;
     struct filter filters[QUOTA_TYPES] = {0};
+    res->ErrorCode = request_denied_cluster(req, ACL_DESCRIBE_CONFIGS);
     for (int32_t i = 0; i < body->Components.len && res->ErrorCode == 0; i++)
         res->ErrorCode = read_component(&body->Components.at[i], filters, &req->arena, &res->ErrorMessage);
     if (res->ErrorCode == 0 && filters[QUOTA_IP].asked &&

@@ -83,7 +83,12 @@ static void describe_log_dirs(struct request *req)
 
 void api_describe_log_dirs(struct request *req)
 {
-    request_on_pool(req, describe_log_dirs); /* asks the file system */
+    struct DescribeLogDirsResponse *res = req->res;
+    res->ErrorCode = request_denied_cluster(req, ACL_DESCRIBE);
+    if (res->ErrorCode != 0)
+        request_reply(req);
+    else
+        request_on_pool(req, describe_log_dirs); /* asks the file system */
 }
 
 typedef struct AlterReplicaLogDirsRequest_AlterReplicaLogDirTopic moved_topic;
@@ -91,12 +96,15 @@ typedef struct AlterReplicaLogDirsRequest_AlterReplicaLogDirTopic moved_topic;
 static void move_topic(struct request *req, const moved_topic *asked, bool here,
                        struct AlterReplicaLogDirsResponse_AlterReplicaLogDirTopicResult *row)
 {
+    int16_t denied = request_denied_cluster(req, ACL_ALTER);
     row->TopicName = asked->Name;
     WIRE_ALLOC(&req->arena, row->Partitions, AlterReplicaLogDirsResponse_AlterReplicaLogDirPartitionResult,
                MAX(asked->Partitions.len, 0));
     for (int32_t i = 0; i < asked->Partitions.len; i++) {
         row->Partitions.at[i].PartitionIndex = asked->Partitions.at[i];
-        if (!here)
+        if (denied != 0)
+            row->Partitions.at[i].ErrorCode = denied;
+        else if (!here)
             row->Partitions.at[i].ErrorCode = LOG_DIR_NOT_FOUND;
         else if (!exists(req->broker, asked->Name, asked->Partitions.at[i]))
             row->Partitions.at[i].ErrorCode = UNKNOWN_TOPIC;
@@ -121,13 +129,15 @@ void api_alter_replica_log_dirs(struct request *req)
 
 /* --- ElectLeaders --- */
 
-static void elect_one(struct request *req, struct str topic, int32_t id,
+static void elect_one(struct request *req, struct str topic, int32_t id, int16_t denied,
                       struct ElectLeadersResponse_PartitionResult *row)
 {
     enum { UNCLEAN = 1 };
     const struct ElectLeadersRequest *body = req->body;
     row->PartitionId = id;
-    if (body->ElectionType < 0 || body->ElectionType > UNCLEAN) {
+    if (denied != 0) {
+        row->ErrorCode = denied;
+    } else if (body->ElectionType < 0 || body->ElectionType > UNCLEAN) {
         row->ErrorCode = INVALID_REQUEST;
         row->ErrorMessage = str_printf(&req->arena, "Unknown election type %d", body->ElectionType);
     } else if (!exists(req->broker, topic, id)) {
@@ -143,7 +153,8 @@ void api_elect_leaders(struct request *req)
 {
     const struct ElectLeadersRequest *body = req->body;
     struct ElectLeadersResponse *res = req->res;
-    if (body->ElectionType < 0 || body->ElectionType > 1)
+    int16_t denied = res->ErrorCode = request_denied_cluster(req, ACL_ALTER);
+    if (denied == 0 && (body->ElectionType < 0 || body->ElectionType > 1))
         res->ErrorCode = INVALID_REQUEST;
     /* For all partitions only those that needed an election are answered: none. */
     WIRE_ALLOC(&req->arena, res->ReplicaElectionResults, ElectLeadersResponse_ReplicaElectionResult,
@@ -155,7 +166,7 @@ void api_elect_leaders(struct request *req)
         WIRE_ALLOC(&req->arena, row->PartitionResult, ElectLeadersResponse_PartitionResult,
                    MAX(asked->Partitions.len, 0));
         for (int32_t j = 0; j < asked->Partitions.len; j++)
-            elect_one(req, asked->Topic, asked->Partitions.at[j], &row->PartitionResult.at[j]);
+            elect_one(req, asked->Topic, asked->Partitions.at[j], denied, &row->PartitionResult.at[j]);
     }
     request_reply(req);
 }
@@ -207,6 +218,11 @@ void api_alter_partition_reassignments(struct request *req)
     struct AlterPartitionReassignmentsResponse *res = req->res;
     res->AllowReplicationFactorChange = body->AllowReplicationFactorChange;
     res->ErrorMessage = STR_NULL;
+    res->ErrorCode = request_denied_cluster(req, ACL_ALTER);
+    if (res->ErrorCode != 0) {
+        request_reply(req);
+        return;
+    }
     WIRE_ALLOC(&req->arena, res->Responses, AlterPartitionReassignmentsResponse_ReassignableTopicResponse,
                MAX(body->Topics.len, 0));
     for (int32_t i = 0; i < body->Topics.len; i++) {
@@ -230,6 +246,7 @@ void api_list_partition_reassignments(struct request *req)
 {
     struct ListPartitionReassignmentsResponse *res = req->res;
     res->ErrorMessage = STR_NULL;
+    res->ErrorCode = request_denied_cluster(req, ACL_DESCRIBE);
     request_reply(req);
 }
 
@@ -263,6 +280,11 @@ void api_describe_quorum(struct request *req)
 {
     const struct DescribeQuorumRequest *body = req->body;
     struct DescribeQuorumResponse *res = req->res;
+    res->ErrorCode = request_denied_cluster(req, ACL_DESCRIBE);
+    if (res->ErrorCode != 0) {
+        request_reply(req);
+        return;
+    }
     WIRE_ALLOC(&req->arena, res->Topics, DescribeQuorumResponse_TopicData, MAX(body->Topics.len, 0));
     for (int32_t i = 0; i < body->Topics.len; i++) {
         const struct DescribeQuorumRequest_TopicData *asked = &body->Topics.at[i];

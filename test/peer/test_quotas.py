@@ -121,10 +121,9 @@ def check_rates(broker):
         assert took > (read - rate - 10100) / rate - 0.1 and max(told) > 0, (took, told)
         assert fetch(free)[0] == 0
         # two connections of one client id share what it has
-        with Client(broker.port, "slow") as second:
-            time.sleep(1.2)
-            produce(slow, 20000)
-            assert produce(second, 5000) > 0
+        with Client(broker.port, "slow") as second, Client(broker.port, "slow") as third:
+            produce(third, 500000)  # more than 20 s
+            assert produce(second, 100) > 0
         assert alter(admin, [("client-id", "slow")], (PRODUCE, None), (FETCH, None)) == 0
         assert produce(slow, 100000) == 0 and produce(slow, 100000) == 0
 
@@ -134,8 +133,8 @@ def check_muted(broker):
     with Client(broker.port) as admin, Client(broker.port, "mute") as muted:
         assert alter(admin, [("client-id", "mute")], (PRODUCE, 10000.0)) == 0
         start = time.monotonic()
-        throttle = produce(muted, 20000)
-        assert time.monotonic() - start < throttle / 1000 and 900 < throttle < 1200, throttle
+        throttle = produce(muted, 40000)
+        assert time.monotonic() - start < throttle / 1000 and 1000 < throttle < 3100, throttle
         answered = time.monotonic()
         muted.call("ApiVersions", 0)
         assert time.monotonic() - answered > throttle / 1000 - 0.1
@@ -162,8 +161,8 @@ def check_mutations(broker):
     with Client(broker.port) as admin, Client(broker.port, "maker") as maker:
         assert alter(admin, [("client-id", "maker")], (MUTATION, 5.0)) == 0
         assert make(maker, "m1", 5, 7) == (0, 0)
-        error, throttle = make(maker, "m2", 5, 7)  # into debt: done, and told
-        assert error == 0 and 800 < throttle <= 1000, throttle
+        error, throttle = make(maker, "m2", 50, 7)  # into debt: done, and told
+        assert error == 0 and 5000 < throttle <= 10000, throttle
         with Client(broker.port, "maker") as second:  # not muted
             assert make(second, "m3", 1, 7)[0] == 89
         with Client(broker.port, "maker") as old:  # knows no error for it: done, and throttled
@@ -198,7 +197,7 @@ def check_precedence(broker):
 
 def check_connections(broker):
     with Client(broker.port) as admin:
-        assert alter(admin, [("ip", "127.0.0.1")], (CONNECTION, 5.0)) == 0
+        assert alter(admin, [("ip", "127.0.0.1")], (CONNECTION, 1.0)) == 0
         served = 0
         for _ in range(20):
             with Connection(broker.port) as connection:
@@ -208,7 +207,7 @@ def check_connections(broker):
                     served += 1
                 except (EOFError, ConnectionError):
                     pass
-        assert 5 <= served < 20, served
+        assert 1 <= served < 20, served
         assert alter(admin, [("ip", "127.0.0.1")], (CONNECTION, 1e6)) == 0
         assert admin.call("ApiVersions", 1)["ThrottleTimeMs"] == 0  # an open connection stays
         assert alter(admin, [("ip", "127.0.0.1")], (CONNECTION, None)) == 0

@@ -5,6 +5,8 @@ rebalance, and a group that is moved from the classic protocol to the new one an
 Every record is committed before the next one is asked for, so without a kill each comes exactly once; with one, what was on its
 way may come twice.
 """
+import json
+import subprocess
 import threading
 import time
 
@@ -136,6 +138,9 @@ def check_sharing(broker, admin):
     until("stable", members, lambda: describe(admin, "sharing").state == ConsumerGroupState.STABLE)
     listed = admin.list_consumer_groups(types={ConsumerGroupType.CONSUMER}).result(timeout=10).valid
     assert [group.group_id for group in listed] == ["sharing"], listed
+    told = json.loads(subprocess.run([broker.program, "group", "describe", "sharing", "--brokers", broker.address, "--json"],
+                                     stdout=subprocess.PIPE, check=True).stdout)
+    assert told["state"] == "Stable" and len(told["members"]) == 3, told
     members.pop(0).close()
     until("two are left", members, shared(members))
     drain(flow, members, seen)

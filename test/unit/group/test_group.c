@@ -532,6 +532,144 @@ static void test_dropped(void **state)
     assert_int_equal(committed(w, "v"), 7);
 }
 
+/* A group whose limit was lowered: the last ones to rejoin are left out. */
+static void test_lowered_limit(void **state)
+{
+    struct world *w = *state;
+    struct group_options fewer = options;
+    fewer.members_max = 1;
+    const char *a = join_new(w, 1);
+    sync_group(w, 2, a, 1, &a, 1);
+    const char *b = join_new(w, 3);
+    join(w, (struct join_args){.n = 4, .member = a});
+    const char *both[] = {a, b};
+    sync_group(w, 5, a, 2, both, 2);
+    unload(w);
+    load(w, &fewer);
+    join(w, (struct join_args){.n = 6, .member = a}); /* the leader: a rebalance */
+    assert_null(reply_to(w, 6));
+    join(w, (struct join_args){.n = 7, .member = b});
+    assert_int_equal(reply_to(w, 7)->join.ErrorCode, 81);
+    assert_int_equal(reply_to(w, 7)->join.MemberId.len, 0);
+    assert_int_equal(reply_to(w, 6)->join.GenerationId, 3); /* b is out: nobody is waited for */
+    assert_int_equal(heartbeat(w, b, NULL, 3), 25);
+}
+
+/* The protocol is the one that most members prefer among those that all have. */
+static void test_votes(void **state)
+{
+    struct world *w = *state;
+    static const char *const wishes[][3] = {{"x", "y", "z"}, {"y", "x", NULL}, {"y", "z", "x"}};
+    struct group_options delayed = options;
+    delayed.initial_rebalance_delay_ms = 100;
+    unload(w);
+    load(w, &delayed);
+    for (int i = 0; i < 3; i++) {
+        struct JoinGroupRequest req;
+        struct JoinGroupRequest_JoinGroupRequestProtocol protocols[3];
+        wire_init(&WIRE_JoinGroupRequest, &req);
+        req.GroupId = STR("g");
+        req.SessionTimeoutMs = 10000;
+        req.ProtocolType = STR("consumer");
+        req.Protocols.at = protocols;
+        for (int j = 0; j < 3 && wishes[i][j] != NULL; j++)
+            protocols[req.Protocols.len++] =
+                (struct JoinGroupRequest_JoinGroupRequestProtocol){.Name = str_from(wishes[i][j]),
+                                                                   .Metadata = str_from(wishes[i][j])};
+        struct group_call call = call_of(w, 3, &req, NULL);
+        call.token = token(i + 1);
+        run(w, group_decide_join, &call);
+    }
+    tick(w, 100);
+    for (int i = 0; i < 3; i++)
+        assert_true(str_eq(reply_to(w, i + 1)->join.ProtocolName, STR("y")));
+    const struct JoinGroupResponse *leader = &reply_to(w, 1)->join; /* who came first */
+    assert_true(str_eq(leader->Leader, leader->MemberId));
+    assert_int_equal(leader->Members.len, 3);
+    assert_true(str_eq(leader->Members.at[2].Metadata, STR("y")));
+}
+
+/* Who waits for us is alive, and has a full session when it has been answered. */
+static void test_parked_sessions(void **state)
+{
+    struct world *w = *state;
+    const char *a = stable_one(w);
+    const char *b = join_new(w, 3);
+    for (int i = 0; i < 2; i++) { /* b is parked for 18 s, its session is 10 */
+        tick(w, 9000);
+        assert_int_equal(heartbeat(w, a, NULL, 1), 27);
+    }
+    join(w, (struct join_args){.n = 4, .member = a});
+    assert_int_equal(reply_to(w, 3)->join.GenerationId, 2);
+    sync_group(w, 5, b, 2, NULL, 0);
+    for (int i = 0; i < 2; i++) { /* and parked again */
+        tick(w, 9000);
+        assert_int_equal(heartbeat(w, a, NULL, 2), 0);
+    }
+    const char *both[] = {a, b};
+    sync_group(w, 6, a, 2, both, 2);
+    assert_int_equal(reply_to(w, 5)->sync.ErrorCode, 0);
+    tick(w, 9999);
+    assert_int_equal(heartbeat(w, b, NULL, 2), 0);
+}
+
+/* LeaveGroup of many, each with its own answer; one that was only promised a place may leave too. */
+static void test_leave_many(void **state)
+{
+    struct world *w = *state;
+    const char *a = stable_one(w);
+    join(w, (struct join_args){.n = 3});
+    const char *promised = str_cstr(reply_to(w, 3)->join.MemberId, &w->arena);
+    assert_int_equal(leave(w, promised, NULL), 0);
+    assert_string_equal(state_of(w), "Stable");
+    struct LeaveGroupRequest req;
+    struct LeaveGroupResponse res;
+    struct LeaveGroupRequest_MemberIdentity rows[] = {{.MemberId = STR("x")},
+                                                      {.MemberId = str_from(a)},
+                                                      {.MemberId = str_from(a)},
+                                                      {.GroupInstanceId = STR("i")}};
+    static const int16_t wanted[] = {25, 0, 25, 25};
+    wire_init(&WIRE_LeaveGroupRequest, &req);
+    wire_init(&WIRE_LeaveGroupResponse, &res);
+    req.GroupId = STR("g");
+    req.Members.at = rows;
+    req.Members.len = 4;
+    struct group_call call = call_of(w, 5, &req, &res);
+    run(w, group_decide_leave, &call);
+    assert_int_equal(res.ErrorCode, 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(res.Members.at[i].ErrorCode, wanted[i]);
+    assert_string_equal(state_of(w), "Empty");
+    assert_int_equal(groups_next_ms(w->groups), INT64_MAX); /* no timer is left */
+}
+
+/* Thousands of quiet groups: a tick that finds nothing due adds nothing, and time is kept for each of them. */
+static void test_many_groups(void **state)
+{
+    enum { GROUPS = 5000 };
+    struct world *w = *state;
+    for (int i = 0; i < GROUPS; i++) {
+        struct JoinGroupRequest req;
+        struct JoinGroupRequest_JoinGroupRequestProtocol protocol = {.Name = STR("p"), .Metadata = STR("")};
+        wire_init(&WIRE_JoinGroupRequest, &req);
+        req.GroupId = str_printf(&w->arena, "group-%d", i);
+        req.SessionTimeoutMs = 10000 + i % 7;
+        req.RebalanceTimeoutMs = 30000;
+        req.ProtocolType = STR("consumer");
+        req.Protocols.at = &protocol;
+        req.Protocols.len = 1;
+        struct group_call call = call_of(w, 3, &req, NULL);
+        run(w, group_decide_join, &call);
+    }
+    assert_int_equal(groups_next_ms(w->groups), w->now_ms + 10000);
+    for (int i = 0; i < 9999; i++) /* had each tick walked the groups, this would be 50 million steps */
+        tick(w, 1);
+    assert_int_equal(w->log.len, 0);
+    for (int i = 0; groups_next_ms(w->groups) != INT64_MAX; i++)
+        tick(w, i == 0 ? 7 : 0);
+    assert_int_equal(w->log.len, GROUPS); /* each became empty once */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -551,6 +689,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_admin, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rewrite, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lowered_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_votes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_parked_sessions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_leave_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_groups, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

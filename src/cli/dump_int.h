@@ -60,4 +60,12 @@ bool pcap_is(struct str bytes);
 bool pcap_read(struct str bytes, int port, struct wire_capture *out, struct err *err);
 void pcap_fini(struct wire_capture *capture);
 
+/* dump_wire.c: tells the frames of a capture, or of one client's bytes, raw or as hex (then *bytes is what they mean). False:
+ * the capture is none, or cut off; what could be read of it was told. */
+struct wire_counts {
+    uint64_t damaged, packets, ignored;
+};
+bool dump_wire_bytes(struct buf *bytes, int port, struct describe *out, struct wire_counts *counts,
+                     struct err *err);
+
 #endif

@@ -255,41 +255,50 @@ static bool decode_hex(struct buf *bytes)
     return ok;
 }
 
-static bool take_capture(struct cli *cli, struct wire_dump *dump, struct wire_capture *capture,
-                         struct str bytes, struct err *err)
+static bool take_bytes(struct wire_dump *dump, struct wire_capture *capture, struct wire_chunk *chunk,
+                       int port, struct err *err)
 {
-    int64_t port;
-    if (!cli_integer(cli, "port", 1, UINT16_MAX, PORT_DEFAULT, &port, err) ||
-        !pcap_read(bytes, (int)port, capture, err))
-        return false;
-    for (size_t i = 0; i < capture->connections.len; i++)
+    if (!pcap_is(buf_str(&chunk->bytes))) {
+        ignore(decode_hex(&chunk->bytes), "anything else is taken as it is");
+        take_chunk(dump, NULL, chunk, true, true);
+        return true;
+    }
+    bool ok = pcap_read(buf_str(&chunk->bytes), port, capture, err);
+    for (size_t i = 0; i < capture->connections.len; i++) /* of a capture that is cut off too */
         take_connection(dump, capture->connections.at[i]);
-    if (capture->ignored != 0)
-        cli_note(cli, "%" PRIu64 " of %" PRIu64 " packets are no whole TCP packets and were left out",
-                 capture->ignored, capture->packets);
-    return true;
+    return ok;
+}
+
+bool dump_wire_bytes(struct buf *bytes, int port, struct describe *out, struct wire_counts *counts,
+                     struct err *err)
+{
+    struct wire_dump dump = {0};
+    struct wire_capture capture = {0};
+    struct wire_chunk chunk = {.bytes = *bytes};
+    bool ok = take_bytes(&dump, &capture, &chunk, port, err);
+    *counts = (struct wire_counts){tell_all(&dump, out), capture.packets, capture.ignored};
+    wire_dump_fini(&dump);
+    pcap_fini(&capture);
+    *bytes = chunk.bytes;
+    return ok;
 }
 
 int cli_dump_wire(struct cli *cli)
 {
-    struct wire_dump dump = {0};
-    struct wire_capture capture = {0};
-    struct wire_chunk chunk = {0};
+    struct buf bytes = {0};
     struct dump_out out;
+    struct wire_counts counts = {0};
     struct err err = {0};
-    uint64_t damaged = 0;
-    bool ok = cli_read_file(cli->names.len > 0 ? cli->names.at[0] : STR("-"), &chunk.bytes, &err);
-    if (ok && pcap_is(buf_str(&chunk.bytes))) {
-        ok = take_capture(cli, &dump, &capture, buf_str(&chunk.bytes), &err);
-    } else if (ok) {
-        ignore(decode_hex(&chunk.bytes), "anything else is taken as it is");
-        take_chunk(&dump, NULL, &chunk, true, true);
-    }
+    int64_t port;
+    if (!cli_integer(cli, "port", 1, UINT16_MAX, PORT_DEFAULT, &port, &err))
+        return cli_usage(cli, "%s", err.text);
+    bool ok = cli_read_file(cli->names.len > 0 ? cli->names.at[0] : STR("-"), &bytes, &err);
     dump_out_init(&out, cli->json);
-    damaged = tell_all(&dump, &out.lines.describe);
+    ok = ok && dump_wire_bytes(&bytes, (int)port, &out.lines.describe, &counts, &err);
     dump_out_fini(&out);
-    wire_dump_fini(&dump);
-    pcap_fini(&capture);
-    buf_fini(&chunk.bytes);
-    return ok ? dump_status(cli, damaged) : cli_fail(cli, &err, NULL);
+    buf_fini(&bytes);
+    if (counts.ignored != 0)
+        cli_note(cli, "%" PRIu64 " of %" PRIu64 " packets are no whole TCP packets and were left out",
+                 counts.ignored, counts.packets);
+    return ok ? dump_status(cli, counts.damaged) : cli_fail(cli, &err, NULL);
 }

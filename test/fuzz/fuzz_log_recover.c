@@ -1,4 +1,4 @@
-/* fuzz_log_recover.c - any bytes as one of a partition's files, beside good others: the log opens, what it
+/* fuzz_log_recover.c - any bytes as one of a partition's files, beside good others: a dump reads it, the log opens, what it
  * serves is whole and in order, it takes appends, and it opens again to the same. The first byte picks the
  * file. */
 #include <stdint.h>
@@ -70,6 +70,19 @@ static void write_file(struct io *io, const char *name, const uint8_t *data, siz
     io_close(io, fd);
 }
 
+static void dump_all(struct io *io)
+{
+    struct buf text = {0};
+    struct describe_lines lines;
+    struct err err;
+    describe_lines_init(&lines, &text);
+    struct log_dump dump = {
+        .io = io, .out = &lines.describe, .records = true, .indexes = true, .batches_max = -1};
+    if (!log_dump("t-0", &dump, &err))
+        assert_failed(__FILE__, __LINE__, "log_dump", "%s", err.text);
+    buf_fini(&text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     log_level_set(LOG_OFF);
@@ -82,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         append_one(log);
     log_close(log);
     write_file(io, files[data[0] % COUNT_OF(files)], data + 1, size - 1);
+    dump_all(io);
     log = open_log(io);
     read_all(log);
     append_one(log);

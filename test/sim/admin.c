@@ -63,6 +63,12 @@ static void let_settle(struct own_topic *topic)
     sim_sleep_us(20000000);
 }
 
+static void promised(struct own_topic *topic, enum own_state state)
+{
+    topic->state = state;
+    scenario_promised(PROMISE_TOPIC);
+}
+
 static void create_own(struct admin *admin, struct own_topic *topic)
 {
     struct arena arena = {0};
@@ -81,7 +87,7 @@ static void create_own(struct admin *admin, struct own_topic *topic)
     if (code == KAFKA_TOPIC_EXISTS)
         topic->plan.partition_count = topic->state == OWN_PRESENT ? before : 1;
     if (code == 0 || code == KAFKA_TOPIC_EXISTS)
-        topic->state = OWN_PRESENT;
+        promised(topic, OWN_PRESENT);
     else
         let_settle(topic);
 }
@@ -104,7 +110,7 @@ static void delete_own(struct admin *admin, struct own_topic *topic)
     if (code == KAFKA_UNKNOWN_TOPIC && topic->state == OWN_PRESENT)
         sim_fail("%s was created and is not known", topic->plan.name);
     if (code == 0 || code == KAFKA_UNKNOWN_TOPIC)
-        topic->state = OWN_ABSENT;
+        promised(topic, OWN_ABSENT);
     else
         let_settle(topic);
 }

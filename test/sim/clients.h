@@ -69,12 +69,18 @@ struct scenario {
     struct topic_plan topics[3];
     size_t topic_count;
     uint16_t group_count;
-    bool calm;     /* faults are over: clients finish what they have begun and end */
-    bool lying;    /* the disk does not sync: facts are expected to break */
-    size_t actors; /* fibers of clients that have not ended */
+    bool calm;            /* faults are over: clients finish what they have begun and end */
+    bool lying;           /* the disk does not sync: facts are expected to break */
+    size_t actors;        /* fibers of clients that have not ended */
+    uint64_t promises[4]; /* by enum promise */
 };
 
+enum promise { PROMISE_RECORDS, PROMISE_OFFSET, PROMISE_TOPIC, PROMISE_TXN };
+
 extern struct scenario scenario;
+
+/* Something was acknowledged just now: a good moment for trouble. */
+void scenario_promised(enum promise what);
 
 /* --- values --- */
 

@@ -157,6 +157,7 @@ void facts_acked(struct mark mark, int64_t offset)
         vec_push_zero(&part->acked[mark.producer]);
     part->acked[mark.producer].at[mark.n] = true;
     facts.acked++;
+    scenario_promised(PROMISE_RECORDS);
     if (offset >= 0)
         tell(mark.topic, (int32_t)mark.partition, offset, mark, "acknowledgement")->is_acked = true;
 }

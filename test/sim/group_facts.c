@@ -31,6 +31,7 @@ int64_t facts_committed(uint16_t group, int32_t partition)
 void facts_commit_acked(uint16_t group, int32_t partition, int64_t offset)
 {
     facts.committed[group][partition] = MAX(facts.committed[group][partition], offset);
+    scenario_promised(PROMISE_OFFSET);
 }
 
 /* G1 */

@@ -16,6 +16,12 @@
 
 struct scenario scenario;
 
+void scenario_promised(enum promise what)
+{
+    scenario.promises[what]++;
+    sim_wake(&scenario.promises[what], true);
+}
+
 struct server {
     int machine;
     bool starting, running, stop_asked, stopped, failed;
@@ -140,12 +146,26 @@ static void start_again(void)
 
 /* ---- what happens ---- */
 
+/* Right after one of the next acknowledgements: what was promised too early is not safe yet. */
+static void await_promise(void)
+{
+    uint64_t *count = &scenario.promises[sim_below(COUNT_OF(scenario.promises))];
+    uint64_t wanted = *count + (uint64_t)sim_between(1, 3);
+    int64_t until_us = sim_now_us() + 2000000;
+    while (*count < wanted && sim_wait(count, until_us))
+        ;
+    if (sim_chance(1, 2))
+        sim_sleep_us(sim_between(0, 500));
+}
+
 static void one_event(void)
 {
     switch (sim_below(8)) {
     case 0:
     case 1:
     case 2:
+        if (sim_chance(2, 3))
+            await_promise();
         kill_server(any_cut());
         sim_sleep_us(sim_between(0, 500000));
         start_again();

@@ -68,7 +68,9 @@ struct topic_plan {
 struct scenario {
     struct topic_plan topics[3];
     size_t topic_count;
-    uint16_t group_count;
+    uint16_t group_count; /* of the classic protocol */
+    bool balanced;        /* there is a group of the new one */
+    bool slow;            /* long pauses: time for sessions, rebalances and retention */
     bool calm;            /* faults are over: clients finish what they have begun and end */
     bool lying;           /* the disk does not sync: facts are expected to break */
     size_t actors;        /* fibers of clients that have not ended */
@@ -141,6 +143,17 @@ void facts_owns(uint16_t group, int32_t generation, struct str member, struct st
 /* The member was answered: it is one, or it is none any more. */
 void facts_contact(uint16_t group, struct str member, bool is_member);
 
+/* The group of the new protocol, and its index among the groups' facts. */
+#define BALANCED_GROUP "group-2"
+enum { BALANCED_INDEX = 2 };
+
+/* A member was assigned a partition, was told that it is not assigned any more, was answered a heartbeat that it sent then, or
+ * is no member any more. */
+void facts_balanced_owns(int32_t partition, const char *member);
+void facts_balanced_released(int32_t partition, const char *member);
+void facts_balanced_contact(const char *member, int64_t sent_us);
+void facts_balanced_gone(const char *member);
+
 /* --- actors: each runs as a fiber until scenario.calm and its work is done --- */
 
 void producer_spawn(size_t number);
@@ -149,6 +162,7 @@ void consumer_spawn(size_t number);
 void member_spawn(size_t number, uint16_t group);
 void admin_spawn(size_t number);
 void noise_spawn(void);
+void balanced_spawn(size_t number);
 
 /* A group's committed offset, -1 without one. Kafka's error code, or -1 when there was no answer. */
 int group_offset(struct client *client, struct str group, int32_t partition, int64_t *offset);

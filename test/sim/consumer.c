@@ -142,7 +142,7 @@ static void consumer_main(void *arg)
             *next = got.next_offset;
         else
             sim_sleep_us(sim_between(1, 100000));
-        sim_sleep_us(sim_between(0, 5000));
+        sim_sleep_us(sim_between(0, scenario.slow ? 300000 : 5000));
     }
     client_fini(&consumer->client);
     free(consumer);

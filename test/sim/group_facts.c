@@ -4,10 +4,12 @@
  * (G2) A member is given what the leader of its generation has sent for it.
  * (G3) In one generation of a group a partition has one owner. A group that became empty may be forgotten and begin anew with
  *      generation 1: an owner counts only while its session may last, and until it knows itself that it is none any more.
+ * (G4) In a group of the new protocol a partition has one owner at a time: the next is assigned it after the one before has said
+ *      that it has given it up, has left, or is silent for a session.
  */
 #include "clients.h"
 
-enum { GROUPS_MAX = 2, PARTITIONS_MAX = 8, SESSION_US = 6000000 };
+enum { GROUPS_MAX = 3, PARTITIONS_MAX = 8, SESSION_US = 6000000, BALANCED_SESSION_US = 45000000 };
 
 struct assigned {
     uint16_t group;
@@ -20,6 +22,10 @@ struct assigned {
 static struct {
     int64_t committed[GROUPS_MAX][PARTITIONS_MAX];
     vec(struct assigned) assigned;
+    struct {
+        char member[32]; /* empty: nobody */
+        int64_t sent_us; /* of the last heartbeat that was answered */
+    } owners[PARTITIONS_MAX];
     struct arena arena;
 } facts;
 
@@ -91,4 +97,36 @@ void facts_contact(uint16_t group, struct str member, bool is_member)
         own->given = own->given && is_member;
         own->contact_us = sim_now_us();
     }
+}
+
+/* ---- the new protocol ---- */
+
+/* G4 */
+void facts_balanced_owns(int32_t partition, const char *member)
+{
+    const char *before = facts.owners[partition].member;
+    if (before[0] != '\0' && strcmp(before, member) != 0 &&
+        sim_now_us() - facts.owners[partition].sent_us < BALANCED_SESSION_US)
+        sim_fail("partition %d belongs to %s and is assigned to %s", partition, before, member);
+    snprintf(facts.owners[partition].member, sizeof facts.owners[partition].member, "%s", member);
+    facts.owners[partition].sent_us = sim_now_us();
+}
+
+void facts_balanced_released(int32_t partition, const char *member)
+{
+    if (strcmp(facts.owners[partition].member, member) == 0)
+        facts.owners[partition].member[0] = '\0';
+}
+
+void facts_balanced_contact(const char *member, int64_t sent_us)
+{
+    for (size_t i = 0; i < PARTITIONS_MAX; i++)
+        if (strcmp(facts.owners[i].member, member) == 0)
+            facts.owners[i].sent_us = sent_us;
+}
+
+void facts_balanced_gone(const char *member)
+{
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++)
+        facts_balanced_released(i, member);
 }

@@ -217,6 +217,7 @@ static void leave(struct member *member)
     struct LeaveGroupRequest *req = wire_new(&WIRE_LeaveGroupRequest, 1, &arena);
     req->GroupId = member->group_id;
     req->MemberId = str_from(member->id);
+    facts_contact(member->group, req->MemberId, false); /* from the moment it says so */
     ignore(client_call(&member->client, LEAVE_GROUP, (int16_t)sim_between(0, 2), req, ANSWER_US) == NULL,
            "its session ends all the same");
     arena_fini(&arena);
@@ -288,18 +289,25 @@ void member_spawn(size_t number, uint16_t group)
     sim_spawn(name, SIM_CLIENTS, member_main, member);
 }
 
+static void check_offsets(struct client *client, uint16_t group)
+{
+    for (int32_t partition = 0; partition < scenario.topics[TOPIC].partition_count; partition++) {
+        char name[32];
+        int64_t offset = -1, least = facts_committed(group, partition);
+        snprintf(name, sizeof name, "group-%u", group);
+        for (int tries = 0; group_offset(client, str_from(name), partition, &offset) != 0; tries++) {
+            if (tries == 100)
+                sim_fail("the offsets of %s cannot be read", name);
+            sim_sleep_us(10000);
+        }
+        facts_committed_answered(group, partition, least, offset);
+    }
+}
+
 void groups_check_all(struct client *client)
 {
     for (uint16_t group = 0; group < scenario.group_count; group++)
-        for (int32_t partition = 0; partition < scenario.topics[TOPIC].partition_count; partition++) {
-            char name[32];
-            int64_t offset = -1, least = facts_committed(group, partition);
-            snprintf(name, sizeof name, "group-%u", group);
-            for (int tries = 0; group_offset(client, str_from(name), partition, &offset) != 0; tries++) {
-                if (tries == 100)
-                    sim_fail("the offsets of %s cannot be read", name);
-                sim_sleep_us(10000);
-            }
-            facts_committed_answered(group, partition, least, offset);
-        }
+        check_offsets(client, group);
+    if (scenario.balanced)
+        check_offsets(client, BALANCED_INDEX);
 }

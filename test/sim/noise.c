@@ -97,7 +97,7 @@ static void noise_main(void *arg)
             sim_close(fd);
             fd = -1;
         }
-        sim_sleep_us(sim_between(0, 20000));
+        sim_sleep_us(sim_between(0, scenario.slow ? 500000 : 20000));
     }
     if (fd >= 0)
         sim_close(fd);

@@ -211,7 +211,7 @@ static void producer_main(void *arg)
         make_round(prod);
         while (!try_round(prod))
             sim_sleep_us(sim_between(1, 200000));
-        sim_sleep_us(sim_between(0, sim_chance(1, 10) ? 1000000 : 20000));
+        sim_sleep_us(sim_between(0, scenario.slow || sim_chance(1, 10) ? 1000000 : 20000));
     }
     client_fini(&prod->client);
     batch_builder_fini(&prod->builder);

@@ -204,6 +204,7 @@ static void choose_scenario(void)
     sim_set_preemption(preemption[sim_below(COUNT_OF(preemption))]);
     sim_net_set(&net);
     scenario.topic_count = sim_between(1, (int64_t)COUNT_OF(scenario.topics));
+    scenario.slow = sim_chance(1, 3);
     scenario.group_count = (uint16_t)sim_between(0, 2);
     for (size_t i = 0; i < scenario.topic_count; i++) {
         snprintf(scenario.topics[i].name, sizeof scenario.topics[i].name, "topic-%zu", i);
@@ -227,6 +228,9 @@ static void setup_main(void *arg)
         member_spawn(i, (uint16_t)sim_below(scenario.group_count));
     if (sim_chance(1, 3))
         admin_spawn(0);
+    scenario.balanced = sim_chance(1, 3);
+    for (size_t i = 0; i < 4 && scenario.balanced; i++)
+        balanced_spawn(i);
     if (sim_chance(1, 4))
         noise_spawn();
     scenario.actors--;
@@ -273,7 +277,8 @@ void run_seed(const struct run_options *options, struct run_result *result)
     sim_spawn("setup", SIM_CLIENTS, setup_main, NULL);
     int events = (int)sim_between(2, 12);
     for (int i = 0; i < events; i++) {
-        sim_sleep_us(sim_between(1000, sim_chance(1, 3) ? 3000000 : 300000));
+        int64_t us_max = sim_chance(1, 3) ? 3000000 : 300000;
+        sim_sleep_us(sim_between(1000, scenario.slow ? 10 * us_max : us_max));
         one_event();
     }
     calm_down();

@@ -8,6 +8,8 @@
  * (D4) Clocks are the scheduler's.
  */
 #include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 #include "io/io.h"
 #include "sim.h"
@@ -283,6 +285,56 @@ uint64_t sim_disk_struck(const struct sim_disk *disk)
 void sim_disk_cut(struct sim_disk *disk, int cut)
 {
     io_memory_cut(disk->memory, (enum io_cut)cut);
+}
+
+/* ---- a copy to look at ---- */
+
+struct save {
+    struct sim_disk *disk;
+    const char *from, *to;
+};
+
+static void save_tree(struct sim_disk *disk, const char *from, const char *to);
+
+static void save_one(void *arg, const char *name)
+{
+    struct save *save = arg;
+    char from[600], to[600];
+    snprintf(from, sizeof from, "%s/%s", save->from, name);
+    snprintf(to, sizeof to, "%s/%s", save->to, name);
+    save_tree(save->disk, from, to);
+}
+
+static void save_file(struct sim_disk *disk, const char *from, const char *to)
+{
+    struct buf bytes = {0};
+    struct err err;
+    FILE *file = fopen(to, "wb");
+    if (file != NULL && io_read_file(disk->inner, from, SIZE_MAX / 4, &bytes, &err))
+        ignore(fwrite(bytes.ptr, 1, bytes.len, file) != bytes.len, "it is only to look at");
+    if (file != NULL)
+        fclose(file);
+    buf_fini(&bytes);
+}
+
+static void save_tree(struct sim_disk *disk, const char *from, const char *to)
+{
+    struct io_stat st;
+    struct save save = {disk, from, to};
+    if (io_stat(disk->inner, from, &st) != 0)
+        return;
+    if (!st.is_dir) {
+        save_file(disk, from, to);
+        return;
+    }
+    ignore(mkdir(to, 0755), "it may be there");
+    io_list(disk->inner, from, save_one, &save);
+}
+
+void sim_disk_save(struct sim_disk *disk, const char *dir)
+{
+    ignore(mkdir(dir, 0755), "it may be there");
+    save_tree(disk, "data", dir);
 }
 
 ssize_t sim_disk_read(int fd, void *bytes, size_t size, uint64_t pos)

@@ -1,7 +1,7 @@
 /* main.c - runs seeds, each in a process of its own, and says how to see a failed one again.
  *
  *   sim --seeds 1000 [--from N] [--jobs J]     seeds N .. N + 999
- *   sim --seed N [--verbose]                   one, with all that happens
+ *   sim --seed N [--verbose] [--save DIR]      one, with all that happens; the disk is copied to DIR when it fails
  *   sim --seeds N --twice                      each two times: fails when the two runs differ
  *   sim --seeds N --sync-lies                  with a disk that does not sync: exit status 0 when that is found
  *
@@ -23,6 +23,7 @@ struct options {
     uint64_t from, count;
     int jobs;
     bool verbose, twice, sync_lies;
+    const char *save_dir;
 };
 
 struct job {
@@ -50,7 +51,10 @@ static void start(struct job *job, const struct options *options, uint64_t seed)
     if (job->pid != 0)
         return;
     alarm(SECONDS_MAX);
-    struct run_options run = {.seed = seed, .verbose = options->verbose, .sync_lies = options->sync_lies};
+    struct run_options run = {.seed = seed,
+                              .verbose = options->verbose,
+                              .sync_lies = options->sync_lies,
+                              .save_dir = options->save_dir};
     log_level_set(options->verbose ? LOG_INFO : LOG_OFF);
     run_seed(&run, job->result);
     fflush(stdout);
@@ -149,14 +153,23 @@ static int usage(void)
 int main(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"seeds", required_argument, NULL, 'n'}, {"from", required_argument, NULL, 'f'},
-        {"seed", required_argument, NULL, 's'},  {"jobs", required_argument, NULL, 'j'},
-        {"verbose", no_argument, NULL, 'v'},     {"twice", no_argument, NULL, 't'},
-        {"sync-lies", no_argument, NULL, 'l'},   {0},
+        {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"twice", no_argument, NULL, 't'},
+        {"sync-lies", no_argument, NULL, 'l'},
+        {"save", required_argument, NULL, 'd'},
+        {0},
     };
     struct options options = {.from = 1, .count = 10, .jobs = (int)sysconf(_SC_NPROCESSORS_ONLN)};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         int64_t number = 0;
+        if (c == 'd') {
+            options.save_dir = optarg;
+            continue;
+        }
         if (c == '?' || (optarg != NULL && (!str_to_i64(str_from(optarg), &number) || number < 1)))
             return usage();
         switch (c) {

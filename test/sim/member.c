@@ -118,6 +118,8 @@ static bool enter(struct member *member)
         member->leads = str_eq(res->Leader, res->MemberId);
         good = take_assignment(member, res, &arena);
     }
+    sim_note("%s: join as %s: %d, generation %d%s", member->group_name, member->id,
+             res == NULL ? -1 : res->ErrorCode, member->generation, good ? "" : ", no assignment");
     arena_fini(&arena);
     return good;
 }

@@ -56,6 +56,7 @@ static struct {
     int64_t now_us;
     bool verbose;
     vec(struct fiber *) fibers; /* not ended */
+    void (*on_fail)(void);
     struct fiber *self, *ended; /* its stack is still to be freed */
 } sim;
 
@@ -127,12 +128,19 @@ void sim_note(const char *fmt, ...)
     va_end(args);
 }
 
+void sim_on_fail(void (*fn)(void))
+{
+    sim.on_fail = fn;
+}
+
 void sim_fail(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
     print_line(stdout, fmt, args);
     va_end(args);
+    if (sim.on_fail != NULL)
+        sim.on_fail();
     _exit(1);
 }
 

@@ -73,6 +73,9 @@ void sim_trace(uint64_t what, uint64_t value);
 uint64_t sim_trace_hash(void);
 uint64_t sim_switches(void);
 
+/* Called by sim_fail before it ends the process. */
+void sim_on_fail(void (*fn)(void));
+
 /* An invariant does not hold: says so and ends the process with status 1. */
 _Noreturn void sim_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -119,8 +122,9 @@ struct sim_disk_faults {
 struct sim_disk *sim_disk_new(void);
 struct io *sim_disk_io(struct sim_disk *disk);
 void sim_disk_set(struct sim_disk *disk, const struct sim_disk_faults *faults);
-uint64_t sim_disk_struck(const struct sim_disk *disk);                 /* faults so far */
-void sim_disk_cut(struct sim_disk *disk, int cut);                     /* enum io_cut */
+uint64_t sim_disk_struck(const struct sim_disk *disk);      /* faults so far */
+void sim_disk_cut(struct sim_disk *disk, int cut);          /* enum io_cut */
+void sim_disk_save(struct sim_disk *disk, const char *dir); /* all files, into a directory of the real disk */
 ssize_t sim_disk_read(int fd, void *bytes, size_t size, uint64_t pos); /* for sendfile */
 
 #endif

@@ -265,12 +265,19 @@ static void check_after_cut(void)
     stop_server();
 }
 
+static void save_disk(void)
+{
+    sim_disk_save(world.disk, world.options.save_dir);
+}
+
 void run_seed(const struct run_options *options, struct run_result *result)
 {
     world.options = *options;
     sim_start(options->seed, options->verbose);
     facts_init();
     world.disk = sim_disk_new();
+    if (options->save_dir != NULL)
+        sim_on_fail(save_disk);
     choose_scenario();
     start_again();
     scenario.actors = 1;

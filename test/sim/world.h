@@ -7,7 +7,8 @@
 struct run_options {
     uint64_t seed;
     bool verbose;
-    bool sync_lies; /* a fault that must be found: fdatasync does nothing */
+    const char *save_dir; /* where the disk is copied to when the run fails; NULL: nowhere */
+    bool sync_lies;       /* a fault that must be found: fdatasync does nothing */
 };
 
 struct run_result {

@@ -342,6 +342,20 @@ void offset_add_record(struct str group, const struct offset_entry *entry, bool 
     buf_fini(&bytes);
 }
 
+/* A half-done rebalance is written as a group without members: a restart would show its members as settled. Its generation is
+ * not forgotten. */
+static void record_half_done(const struct group *group, struct replay_records *out)
+{
+    struct GroupMetadataValue value = {
+        .protocolType = group->protocol_type,
+        .generation = group->generation,
+        .protocol = STR_NULL,
+        .leader = STR_NULL,
+        .currentStateTimestamp = group->state_ms,
+    };
+    group_add_value(group->name, &value, group->state_ms, out);
+}
+
 static void snapshot(void *state, struct replay_records *out)
 {
     struct groups *groups = state;
@@ -350,9 +364,11 @@ static void snapshot(void *state, struct replay_records *out)
         struct group *group = group_ptr;
         if (group->consumer != NULL)
             record_consumer(group, group->state_ms, out);
-        /* A half-done rebalance is not written: a restart would show its members as settled. */
-        if (group->protocol_type.len != 0 && (group->state == GROUP_STABLE || group->state == GROUP_EMPTY))
+        bool is_classic = group->protocol_type.len != 0;
+        if (is_classic && (group->state == GROUP_STABLE || group->state == GROUP_EMPTY))
             group_add_record(group, false, group->state_ms, out);
+        else if (is_classic && group->consumer == NULL)
+            record_half_done(group, out);
         for (size_t j = 0; map_next(&group->offsets, &j, NULL, &entry_ptr);) {
             struct offset_entry *entry = entry_ptr;
             offset_add_record(group->name, entry, false, entry->commit_ms, out);

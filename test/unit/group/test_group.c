@@ -507,6 +507,27 @@ static void test_rewrite(void **state)
     assert_int_equal(committed(w, "g"), 99);
 }
 
+/* A rewrite in the middle of a rebalance: the members have to join anew, but generations go on. */
+static void test_rewrite_in_rebalance(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    const char *a = stable_one(w);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(commit_as(w, "g", a, 1, i, "", 7), 0);
+    join_new(w, 5);
+    assert_string_equal(state_of(w), "PreparingRebalance");
+    size_t before = w->log.len;
+    assert_true(replay_rewrite(w->replay, 50, &err));
+    w->log.len -= before;
+    memmove(w->log.at, w->log.at + before, w->log.len * sizeof *w->log.at);
+    reload(w);
+    assert_string_equal(state_of(w), "Empty");
+    assert_int_equal(committed(w, "g"), 99);
+    join_new(w, 6);
+    assert_int_equal(reply_to(w, 6)->join.GenerationId, 2);
+}
+
 /* A log that drops what it had taken (a failed sync) and goes on: the state is written anew, a deletion stays one. */
 static void test_dropped(void **state)
 {
@@ -688,6 +709,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_initial_delay, setup, teardown),
         cmocka_unit_test_setup_teardown(test_admin, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rewrite, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rewrite_in_rebalance, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dropped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lowered_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_votes, setup, teardown),

@@ -153,6 +153,21 @@ void facts_balanced_owns(int32_t partition, const char *member);
 void facts_balanced_released(int32_t partition, const char *member);
 void facts_balanced_contact(const char *member, int64_t sent_us);
 void facts_balanced_gone(const char *member);
+/* --- what is known of transactions (txn_facts.c); they count per producer, from 1 --- */
+
+enum txn_outcome { TXN_OPEN, TXN_UNKNOWN, TXN_COMMITTED, TXN_ABORTED };
+
+void facts_txn_producer(uint16_t producer, const char *group);
+void facts_txn_begin(uint16_t producer, int64_t txn);
+void facts_txn_mark(uint16_t producer, int64_t txn, struct mark mark); /* is about to be sent in it */
+void facts_txn_ends(uint16_t producer, int64_t txn, enum txn_outcome outcome);
+
+/* A read_committed consumer was given this record; it was found by a full read with read_committed. */
+void facts_seen_committed(uint16_t topic, int32_t partition, int64_t offset, struct mark mark);
+void facts_found_committed(struct mark mark);
+
+/* After the full read. */
+void facts_txns_check(struct client *client);
 
 /* --- actors: each runs as a fiber until scenario.calm and its work is done --- */
 
@@ -163,6 +178,7 @@ void member_spawn(size_t number, uint16_t group);
 void admin_spawn(size_t number);
 void noise_spawn(void);
 void balanced_spawn(size_t number);
+void txn_spawn(size_t number);
 
 /* A group's committed offset, -1 without one. Kafka's error code, or -1 when there was no answer. */
 int group_offset(struct client *client, struct str group, int32_t partition, int64_t *offset);
@@ -170,7 +186,8 @@ int group_offset(struct client *client, struct str group, int32_t partition, int
 /* Creates the topics of the scenario; tries until they are there. */
 void topics_make(struct client *client);
 
-/* Reads every partition from its start to its end and checks it against the facts. Nobody writes meanwhile. */
+/* Reads every partition from its start to its end, once as it is and once with read_committed, and checks it against the
+ * facts. Nobody writes meanwhile. */
 void reader_check_all(struct client *client);
 
 /* All committed offsets. */

@@ -5,6 +5,8 @@
  *
  * (C1) Batches of an answer are whole but for a cut tail, have good checksums, and come in order of offsets without a hole.
  * (C2) An offset below a high watermark that was answered before is never out of range.
+ * (C3) With read_committed nothing lies above the last stable offset, and aborted transactions are left out as Kafka's clients
+ *      do it: by the list of the answer, from the first offset of each to its marker.
  */
 #include "clients.h"
 
@@ -12,17 +14,47 @@ enum { FETCH = 1, FETCH_VERSION_MIN = 10, FETCH_VERSION_MAX = 12 };
 
 typedef void take_fn(uint16_t topic, int32_t partition, const struct record *rec);
 
+/* C3: the transactions of the list that have begun and not ended before a batch. */
+struct aborted {
+    const struct FetchResponse_AbortedTransaction *list;
+    int32_t count;
+    vec(int64_t) open; /* producer ids */
+    vec(bool) begun;   /* by place in the list */
+};
+
+static bool is_aborted(struct aborted *aborted, const struct batch *batch)
+{
+    enum marker marker;
+    int32_t coordinator_epoch;
+    for (int32_t i = 0; i < aborted->count; i++)
+        if (!aborted->begun.at[i] && aborted->list[i].FirstOffset <= batch->base_offset) {
+            aborted->begun.at[i] = true;
+            vec_push(&aborted->open, aborted->list[i].ProducerId);
+        }
+    for (size_t i = 0; i < aborted->open.len; i++) {
+        if (aborted->open.at[i] != batch->pid)
+            continue;
+        if (!batch_is_control(batch))
+            return batch_is_transactional(batch);
+        if (batch_read_marker(batch, &marker, &coordinator_epoch) && marker == MARKER_ABORT)
+            vec_remove(&aborted->open, i);
+        return false;
+    }
+    return false;
+}
+
 static void take_batch(uint16_t topic, int32_t partition, int64_t from, const struct batch *batch,
-                       struct buf *plain, take_fn *fn, struct fetched *out)
+                       struct aborted *aborted, struct buf *plain, take_fn *fn, struct fetched *out)
 {
     struct batch_iter it;
     struct record rec;
     struct err err;
+    bool left_out = is_aborted(aborted, batch) || batch_is_control(batch);
     if (!batch_check_crc(batch, &err) || !batch_iter_init(&it, batch, plain, &err))
         sim_fail("%s-%d: batch at %lld: %s", scenario.topics[topic].name, partition,
                  (long long)batch->base_offset, err.text);
     while (batch_iter_next(&it, &rec)) {
-        if (rec.offset < from || batch_is_control(batch))
+        if (rec.offset < from || left_out)
             continue;
         fn(topic, partition, &rec);
         out->records++;
@@ -34,8 +66,8 @@ static void take_batch(uint16_t topic, int32_t partition, int64_t from, const st
 }
 
 /* C1 */
-static void take_records(uint16_t topic, int32_t partition, int64_t from, struct str bytes, take_fn *fn,
-                         struct fetched *out)
+static void take_records(uint16_t topic, int32_t partition, int64_t from, struct str bytes,
+                         struct aborted *aborted, take_fn *fn, struct fetched *out)
 {
     struct buf plain = {0};
     struct batch batch;
@@ -47,7 +79,7 @@ static void take_records(uint16_t topic, int32_t partition, int64_t from, struct
                          : batch.base_offset != expected)
             sim_fail("%s-%d: a batch at %lld where %lld was to come", scenario.topics[topic].name, partition,
                      (long long)batch.base_offset, (long long)(expected < 0 ? from : expected));
-        take_batch(topic, partition, from, &batch, &plain, fn, out);
+        take_batch(topic, partition, from, &batch, aborted, &plain, fn, out);
         expected = out->next_offset;
     }
     if (!str_is_null(batch.bytes))
@@ -77,8 +109,8 @@ static struct FetchRequest *make_request(uint16_t topic, int32_t partition, int6
     return req;
 }
 
-static int take_answer(uint16_t topic, int32_t partition, int64_t offset, const struct FetchResponse *res,
-                       int64_t least_hw, take_fn *fn, struct fetched *out)
+static int take_answer(uint16_t topic, int32_t partition, int64_t offset, int8_t isolation,
+                       const struct FetchResponse *res, int64_t least_hw, take_fn *fn, struct fetched *out)
 {
     if (res->ErrorCode != 0)
         return res->ErrorCode;
@@ -94,7 +126,17 @@ static int take_answer(uint16_t topic, int32_t partition, int64_t offset, const 
     out->hw = part->HighWatermark;
     out->lso = part->LastStableOffset;
     out->start = part->LogStartOffset;
-    take_records(topic, partition, offset, part->Records.bytes, fn, out);
+    struct aborted aborted = {.list = part->AbortedTransactions.at,
+                              .count = MAX(part->AbortedTransactions.len, 0)};
+    for (int32_t i = 0; i < aborted.count; i++)
+        vec_push(&aborted.begun, false);
+    take_records(topic, partition, offset, part->Records.bytes, &aborted, fn, out);
+    vec_fini(&aborted.open);
+    vec_fini(&aborted.begun);
+    if (isolation == 1 && out->records > 0 && out->next_offset > part->LastStableOffset)
+        sim_fail("%s-%d: read_committed gives records up to %lld, the last stable offset is %lld",
+                 scenario.topics[topic].name, partition, (long long)out->next_offset,
+                 (long long)part->LastStableOffset);
     if (out->next_offset > part->HighWatermark)
         sim_fail("%s-%d: records up to %lld above the high watermark %lld", scenario.topics[topic].name,
                  partition, (long long)out->next_offset, (long long)part->HighWatermark);
@@ -112,19 +154,25 @@ int fetch_once(struct client *client, uint16_t topic, int32_t partition, int64_t
         client_call(client, FETCH, version, make_request(topic, partition, offset, isolation, &arena),
                     8000000);
     arena_fini(&arena);
-    return res == NULL ? -1 : take_answer(topic, partition, offset, res, least_hw, fn, out);
+    return res == NULL ? -1 : take_answer(topic, partition, offset, isolation, res, least_hw, fn, out);
 }
 
 /* ---- a consumer ---- */
 
 struct consumer {
     struct client client;
+    bool committed; /* reads with read_committed */
     int64_t next[COUNT_OF(scenario.topics)][8];
 };
 
 static void tell_seen(uint16_t topic, int32_t partition, const struct record *rec)
 {
     facts_seen(topic, partition, rec->offset, mark_read(rec->value));
+}
+
+static void tell_committed(uint16_t topic, int32_t partition, const struct record *rec)
+{
+    facts_seen_committed(topic, partition, rec->offset, mark_read(rec->value));
 }
 
 static void consumer_main(void *arg)
@@ -137,7 +185,8 @@ static void consumer_main(void *arg)
         struct fetched got;
         if (sim_chance(1, 20)) /* looks again at what it has seen */
             *next = sim_between(0, *next);
-        int code = fetch_once(&consumer->client, topic, partition, *next, 0, tell_seen, &got);
+        int code = fetch_once(&consumer->client, topic, partition, *next, consumer->committed,
+                              consumer->committed ? tell_committed : tell_seen, &got);
         if (code == 0)
             *next = got.next_offset;
         else
@@ -155,6 +204,7 @@ void consumer_spawn(size_t number)
     char name[32];
     snprintf(name, sizeof name, "consumer-%zu", number);
     client_init(&consumer->client, name);
+    consumer->committed = number % 2;
     scenario.actors++;
     sim_spawn(name, SIM_CLIENTS, consumer_main, consumer);
 }
@@ -166,26 +216,45 @@ static void read_one(uint16_t topic, int32_t partition, const struct record *rec
     facts_read(rec->offset, mark_read(rec->value));
 }
 
-static void check_partition(struct client *client, uint16_t topic, int32_t partition)
+static void read_committed_one(uint16_t topic, int32_t partition, const struct record *rec)
 {
-    enum { TRIES_MAX = 200 };
+    facts_found_committed(mark_read(rec->value));
+}
+
+/* Reads to the end; the end. With read_committed that is reached too: nothing is open any more. */
+static int64_t read_partition(struct client *client, uint16_t topic, int32_t partition, int8_t isolation,
+                              take_fn *fn)
+{
+    enum { TRIES_MAX = 2000 };
     int64_t next = 0, end = 1;
     int failed = 0;
     struct fetched got;
-    facts_read_begin(topic, partition);
     while (next < end) {
-        int code = fetch_once(client, topic, partition, next, 0, read_one, &got);
+        int code = fetch_once(client, topic, partition, next, isolation, fn, &got);
+        bool moved = code == 0 && got.next_offset > next;
         if (code == 0) {
             next = got.next_offset;
             end = got.hw;
-        } else if (++failed == TRIES_MAX) {
-            sim_fail("%s-%d cannot be read: error %d", scenario.topics[topic].name, partition, code);
-        } else {
-            sim_sleep_us(10000);
         }
+        if (moved || next >= end)
+            continue;
+        if (++failed == TRIES_MAX)
+            sim_fail("%s-%d cannot be read from %lld: error %d, %lld is the high watermark, %lld the last "
+                     "stable offset",
+                     scenario.topics[topic].name, partition, (long long)next, code, (long long)got.hw,
+                     (long long)got.lso);
+        sim_sleep_us(10000);
     }
-    facts_read_end(next);
-    sim_note("%s-%d: %lld offsets checked", scenario.topics[topic].name, partition, (long long)next);
+    return next;
+}
+
+static void check_partition(struct client *client, uint16_t topic, int32_t partition)
+{
+    facts_read_begin(topic, partition);
+    int64_t end = read_partition(client, topic, partition, 0, read_one);
+    facts_read_end(end);
+    read_partition(client, topic, partition, 1, read_committed_one);
+    sim_note("%s-%d: %lld offsets checked", scenario.topics[topic].name, partition, (long long)end);
 }
 
 void reader_check_all(struct client *client)

@@ -226,6 +226,8 @@ static void setup_main(void *arg)
         consumer_spawn(i);
     for (size_t i = 0; i < 5 && scenario.group_count > 0; i++)
         member_spawn(i, (uint16_t)sim_below(scenario.group_count));
+    for (int64_t i = sim_between(0, 2); i > 0; i--)
+        txn_spawn((size_t)i);
     if (sim_chance(1, 3))
         admin_spawn(0);
     scenario.balanced = sim_chance(1, 3);
@@ -261,6 +263,7 @@ static void check_after_cut(void)
     start_again();
     reader_check_all(&client);
     groups_check_all(&client);
+    facts_txns_check(&client);
     client_fini(&client);
     stop_server();
 }

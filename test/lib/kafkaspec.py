@@ -39,7 +39,7 @@ class Field:
         if self.array:
             return []
         if self.type in NUMBERS:
-            return int(self.default or 0) if self.default not in ("true", "false") else self.default == "true"
+            return int(self.default or "0", 0) if self.default not in ("true", "false") else self.default == "true"
         if self.type == "uuid":
             return bytes(16)
         return {"string": "", "bytes": b"", "records": b""}.get(self.type, {})

@@ -76,9 +76,11 @@ static int16_t check_batch(const struct request *req, struct str bytes, struct s
 }
 
 /* What the log refused, in Produce's terms. */
-static int16_t code_of(const struct err *err)
+static int16_t code_of(const struct request *req, const struct err *err)
 {
     switch (err->code) {
+    case ERR_CONCURRENT_TRANSACTIONS:
+        return req->version < JOINS_VERSION ? NOT_ENOUGH_REPLICAS : TXN_CONCURRENT;
     case ERR_UNSUPPORTED_FORMAT:
         return INVALID_RECORD;
     case ERR_IO:
@@ -92,7 +94,7 @@ static int16_t code_of(const struct err *err)
 static void refuse_record(struct request *req, partition_response *row, const struct err *err,
                           int32_t bad_record)
 {
-    refuse(req, row, code_of(err), err->text);
+    refuse(req, row, code_of(req, err), err->text);
     if (bad_record < 0)
         return;
     WIRE_ALLOC(&req->arena, row->RecordErrors, ProduceResponse_BatchIndexAndErrorMessage, 1);

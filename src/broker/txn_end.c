@@ -17,7 +17,8 @@
  * (X4) Between (b) and (c) the append lock is taken once: who had checked the transaction before (b) has appended by then,
  *      who checks after is refused. So no batch lands behind its marker.
  * (X5) A marker that cannot be written, or is lost by a failed sync, leaves its tail failed: the id takes no new decision
- *      until the marker is there (tried again by the next end and every few seconds), or the next start writes it.
+ *      until the marker is there (tried again by the next end and every few seconds), or the next start writes it. Until
+ *      then the log itself refuses batches of the producer's next epoch (producer.c, P4).
  */
 #include "broker/broker_int.h"
 
@@ -36,6 +37,7 @@ struct txn_tail {
     struct str id; /* owned */
     struct txn_outcome outcome;
     bool bumped;
+    bool complete; /* the record is written already */
     atomic_int left;
     bool failed;         /* settled, but some are lost; under txn_lock */
     struct list waiting; /* struct txn_ending; under txn_lock */
@@ -67,7 +69,8 @@ static bool end_offsets(struct partition *part, const struct txn_outcome *outcom
     struct group_txn_end req = {.pid = outcome->pid,
                                 .epoch = outcome->data_epoch,
                                 .commit = outcome->commit,
-                                .now_ms = io_now_ms(broker->io)};
+                                .now_ms = io_now_ms(broker->io),
+                                .always = true};
     *out = (struct broker_appended){.base_offset = -1};
     return replay_run(broker->groups_replay, group_decide_txn_end, &req, &out->end_offset, err);
 }
@@ -136,8 +139,8 @@ static void tail_settle(struct txn_tail *tail)
     bool failed = false;
     for (size_t i = 0; i < tail->count; i++)
         failed = failed || tail->at[i].lost;
-    if (!failed)
-        write_complete(broker, tail->id, &tail->outcome); /* nothing, where it was written before */
+    if (!failed && !tail->complete)
+        write_complete(broker, tail->id, &tail->outcome);
     pthread_mutex_lock(&broker->txn_lock);
     list_init(&waiting);
     list_each_safe (struct txn_ending, ending, &tail->waiting, link) {
@@ -186,16 +189,16 @@ static bool tail_write(struct txn_tail *tail)
         struct tail_part *at = &tail->at[i];
         if (!at->lost)
             continue;
-        if (broker_partition_is_deleted(at->part)) {
-            at->lost = false;
-        } else if (txn_write_marker(at->part, &tail->outcome, 0, &at->marker, &err)) {
-            at->lost = false;
-        } else {
-            all = false;
+        if (!broker_partition_is_deleted(at->part) &&
+            !txn_write_marker(at->part, &tail->outcome, 0, &at->marker, &err)) {
             log_warn("broker", "marker_failed", "topic=%.*s partition=%d producer_id=%lld cause=\"%s\"",
                      STR_ARG(at->part->topic), at->part->id, (long long)tail->outcome.pid, err.text);
+            at->lost =
+                err.code != ERR_INVALID_PRODUCER_EPOCH; /* a newer one is there: nothing of this is open */
+            all = all && !at->lost;
             continue;
         }
+        at->lost = false;
         atomic_fetch_add(&tail->left, 1);
         at->wait.fn = on_marker_durable;
     }
@@ -305,7 +308,7 @@ static void on_decided(struct replay_wait *wait, const struct err *failure)
         list_push_back(&tail->waiting, &ending->link);
     pthread_mutex_unlock(&broker->txn_lock);
     if (!waits)
-        write_complete(broker, ending->id, &ending->outcome);
+        tail->complete = write_complete(broker, ending->id, &ending->outcome);
     tail_wait(tail);
     tail_release(tail);
     if (!waits)

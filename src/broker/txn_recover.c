@@ -143,8 +143,8 @@ static bool abort_ongoing(struct broker *broker, struct str id, struct err *err)
 static bool settle(struct broker *broker, const struct found *found, struct err *err)
 {
     struct txn_complete complete = {.transactional_id = found->id,
-                                    .pid = found->txn.decided.pid,
-                                    .marker_epoch = found->txn.decided.marker_epoch,
+                                    .pid = found->txn.pid,
+                                    .marker_epoch = found->txn.epoch,
                                     .now_ms = io_now_ms(broker->io)};
     return replay_run_durable(broker->txns_replay, txns_decide_complete, &complete, err) &&
            (found->joins.len == 0 || join(broker, found, err)) && abort_ongoing(broker, found->id, err);

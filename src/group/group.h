@@ -165,6 +165,7 @@ struct group_txn_end {
     int16_t epoch;
     bool commit;
     int64_t now_ms;
+    bool always; /* a record in any case, so that a log that has lost the end shows it (replay, P4) */
 };
 bool group_decide_txn_end(void *groups, void *group_txn_end, struct replay_records *out, struct err *err);
 

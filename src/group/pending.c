@@ -139,7 +139,7 @@ bool pending_apply(struct groups *groups, const struct replay_record *rec, struc
 }
 
 static void add_pending_record(struct str group, int64_t pid, int16_t epoch, const struct offset_entry *entry,
-                               struct replay_records *out)
+                               bool deleted, struct replay_records *out)
 {
     enum { VALUE_VERSION = 3 };
     struct buf key = {0}, bytes = {0};
@@ -154,7 +154,7 @@ static void add_pending_record(struct str group, int64_t pid, int16_t epoch, con
                                       .commitTimestamp = entry->commit_ms};
     wire_encode_typed(&PendingOffsetKey_message, 0, &fields, &key);
     wire_encode_typed(&OffsetCommitValue_message, VALUE_VERSION, &value, &bytes);
-    replay_add(out, buf_str(&key), buf_str(&bytes), entry->commit_ms);
+    replay_add(out, buf_str(&key), deleted ? STR_NULL : buf_str(&bytes), entry->commit_ms);
     buf_fini(&key);
     buf_fini(&bytes);
 }
@@ -166,7 +166,7 @@ void pending_snapshot(const struct groups *groups, struct replay_records *out)
         const struct group_txn *txn = txn_ptr;
         for (size_t j = 0; map_next(&txn->offsets, &j, NULL, &pending_ptr);) {
             const struct pending_offset *pending = pending_ptr;
-            add_pending_record(pending->group, txn->pid, txn->epoch, &pending->entry, out);
+            add_pending_record(pending->group, txn->pid, txn->epoch, &pending->entry, false, out);
         }
     }
 }
@@ -242,7 +242,7 @@ static int16_t commit_one(const struct groups *groups, const struct group_call *
         .leader_epoch = part->CommittedLeaderEpoch,
         .metadata = part->CommittedMetadata,
     };
-    add_pending_record(req->GroupId, req->ProducerId, req->ProducerEpoch, &entry, out);
+    add_pending_record(req->GroupId, req->ProducerId, req->ProducerEpoch, &entry, false, out);
     return GROUP_NONE;
 }
 
@@ -306,6 +306,10 @@ bool group_decide_txn_end(void *state, void *request, struct replay_records *out
         if (txn->pid == req->pid && txn->epoch <= req->epoch)
             end_txn(txn, req, out);
     }
+    if (req->always && out->list.len == 0) /* the tombstone of nothing */
+        add_pending_record(
+            STR(""), req->pid, req->epoch,
+            &(struct offset_entry){.topic = STR(""), .partition = -1, .commit_ms = req->now_ms}, true, out);
     return true;
 }
 

@@ -10,6 +10,8 @@
  * (P2) A transaction leaves the list only when its marker is below the high watermark: read_committed
  *      readers never see data whose decision a power cut could still undo.
  * (P3) The state is a function of the batches of the log (and expiry): recovery applies the same function.
+ * (P4) A producer's open transaction is of one epoch: a batch of a newer one waits for its marker. Markers need not be durable
+ *      when the next transaction begins, so a failed sync may have taken one away.
  * The cases are those of the reference, "Idempotent producer state".
  */
 #include "log/log_int.h"
@@ -63,6 +65,8 @@ enum producer_verdict producer_check(const struct log *log, const struct batch *
         return refuse(err, ERR_INVALID_PRODUCER_EPOCH, prod, batch);
     if (batch_is_control(batch))
         return PRODUCER_APPEND;
+    if (batch->epoch > prod->epoch && prod->txn != NULL) /* P4 */
+        return refuse(err, ERR_CONCURRENT_TRANSACTIONS, prod, batch);
     if (batch->epoch > prod->epoch)
         return batch->base_seq <= 0 ? PRODUCER_APPEND : refuse(err, ERR_OUT_OF_ORDER_SEQUENCE, prod, batch);
     if (batch->base_seq >= 0) {

@@ -289,9 +289,13 @@ static bool apply_txn(struct txns *txns, const struct replay_record *rec, struct
     struct txn_entry *entry = txn_entry_find(txns, key.TransactionalId);
     if (entry == NULL) {
         entry = mem_new(struct txn_entry);
+        entry->txn.decided.pid = -1;
         map_put(&txns->by_id, key.TransactionalId, entry);
     }
+    struct txn_outcome decided = entry->txn.decided;
     entry->txn = txn_of_value(&value);
+    if (entry->txn.decided.pid < 0) /* of version 0.1.0, which told it by the record before */
+        entry->txn.decided = decided;
     take_partitions(entry, &value);
     return true;
 }

@@ -4,26 +4,16 @@
 /* --- describe --- */
 
 typedef struct DescribeTransactionsResponse_TransactionState described;
-typedef struct DescribeTransactionsResponse_TopicData described_topic;
 
 static void describe_partitions(const struct txn_entry *entry, described *row, struct arena *arena)
 {
-    struct str key;
-    size_t count = entry->partitions.len;
-    WIRE_ALLOC(arena, row->Topics, DescribeTransactionsResponse_TopicData, count);
-    row->Topics.len = 0;
-    for (size_t i = 0; map_next(&entry->partitions, &i, &key, NULL);) {
-        struct txn_partition at = txn_partition_of_key(key);
-        described_topic *topic = NULL;
-        for (int32_t j = row->Topics.len - 1; j >= 0 && topic == NULL; j--)
-            if (str_eq(row->Topics.at[j].Topic, at.topic))
-                topic = &row->Topics.at[j];
-        if (topic == NULL) {
-            topic = &row->Topics.at[row->Topics.len++];
-            topic->Topic = str_dup(at.topic, arena);
-            topic->Partitions.at = arena_array(arena, int32_t, count);
-        }
-        topic->Partitions.at[topic->Partitions.len++] = at.partition;
+    struct txn_rows rows;
+    txn_rows_of(entry, NULL, 0, arena, &rows);
+    WIRE_ALLOC(arena, row->Topics, DescribeTransactionsResponse_TopicData, rows.len);
+    for (size_t i = 0; i < rows.len; i++) {
+        row->Topics.at[i].Topic = str_dup(rows.at[i].topic, arena);
+        row->Topics.at[i].Partitions.at = rows.at[i].partitions;
+        row->Topics.at[i].Partitions.len = (int32_t)rows.at[i].count;
     }
 }
 

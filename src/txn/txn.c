@@ -127,45 +127,54 @@ static struct str txn_key(struct buf *key, struct str transactional_id)
     return buf_str(key);
 }
 
-/* A row a topic; partitions of a topic may come in any order. */
-struct partition_rows {
-    struct TransactionLogValue *value;
-    struct arena *arena;
-    size_t cap;
-};
-
-static void add_partition(struct partition_rows *rows, const struct txn_partition *partition)
+void txn_rows_of(const struct txn_entry *entry, const struct txn_partition *more, size_t more_count,
+                 struct arena *arena, struct txn_rows *out)
 {
-    struct TransactionLogValue_PartitionsSchema *row = NULL;
-    struct TransactionLogValue *value = rows->value;
-    for (int32_t j = value->TransactionPartitions.len - 1; j >= 0 && row == NULL; j--)
-        if (str_eq(value->TransactionPartitions.at[j].Topic, partition->topic))
-            row = &value->TransactionPartitions.at[j];
-    if (row == NULL) {
-        row = &value->TransactionPartitions.at[value->TransactionPartitions.len++];
-        row->Topic = partition->topic;
-        row->PartitionIds.at = arena_array(rows->arena, int32_t, rows->cap);
+    struct map by_topic = {0}; /* topic -> index of its row + 1 */
+    struct buf buf = {0};
+    struct str key;
+    size_t count = 0, cap = more_count + (entry != NULL ? entry->partitions.len : 0);
+    struct txn_partition *all = arena_array(arena, struct txn_partition, cap + 1);
+    size_t *row_of = arena_array(arena, size_t, cap + 1);
+    for (size_t i = 0; entry != NULL && map_next(&entry->partitions, &i, &key, NULL);)
+        all[count++] = txn_partition_of_key(key);
+    for (size_t i = 0; i < more_count; i++)
+        if (entry == NULL || !map_has(&entry->partitions, txn_partition_key(&buf, &more[i])))
+            all[count++] = more[i];
+    *out = (struct txn_rows){.at = arena_array(arena, struct txn_row, count + 1)};
+    for (size_t i = 0; i < count; i++) {
+        size_t row = (size_t)(uintptr_t)map_get(&by_topic, all[i].topic);
+        if (row == 0) {
+            row = ++out->len;
+            out->at[row - 1].topic = all[i].topic;
+            map_put(&by_topic, all[i].topic, (void *)(uintptr_t)row); /* NOLINT: a number in a pointer */
+        }
+        row_of[i] = row - 1;
+        out->at[row - 1].count++;
     }
-    row->PartitionIds.at[row->PartitionIds.len++] = partition->partition;
+    for (size_t i = 0; i < out->len; i++) {
+        out->at[i].partitions = arena_array(arena, int32_t, out->at[i].count);
+        out->at[i].count = 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct txn_row *row = &out->at[row_of[i]];
+        row->partitions[row->count++] = all[i].partition;
+    }
+    map_fini(&by_topic);
+    buf_fini(&buf);
 }
 
 static void fill_partitions(struct TransactionLogValue *value, const struct txn_entry *entry,
                             const struct txn_partition *more, size_t more_count, struct arena *arena)
 {
-    struct buf buf = {0};
-    struct str key;
-    size_t cap = more_count + (entry != NULL ? entry->partitions.len : 0);
-    struct partition_rows rows = {value, arena, cap};
-    WIRE_ALLOC(arena, value->TransactionPartitions, TransactionLogValue_PartitionsSchema, cap);
-    value->TransactionPartitions.len = 0;
-    for (size_t i = 0; entry != NULL && map_next(&entry->partitions, &i, &key, NULL);) {
-        struct txn_partition at = txn_partition_of_key(key);
-        add_partition(&rows, &at);
+    struct txn_rows rows;
+    txn_rows_of(entry, more, more_count, arena, &rows);
+    WIRE_ALLOC(arena, value->TransactionPartitions, TransactionLogValue_PartitionsSchema, rows.len);
+    for (size_t i = 0; i < rows.len; i++) {
+        value->TransactionPartitions.at[i].Topic = rows.at[i].topic;
+        value->TransactionPartitions.at[i].PartitionIds.at = rows.at[i].partitions;
+        value->TransactionPartitions.at[i].PartitionIds.len = (int32_t)rows.at[i].count;
     }
-    for (size_t i = 0; i < more_count; i++)
-        if (entry == NULL || !map_has(&entry->partitions, txn_partition_key(&buf, &more[i])))
-            add_partition(&rows, &more[i]);
-    buf_fini(&buf);
 }
 
 void txn_add_record(struct str transactional_id, const struct txn *txn, const struct txn_entry *entry,

@@ -23,6 +23,22 @@ static inline struct txn_entry *txn_entry_find(const struct txns *txns, struct s
 struct str txn_partition_key(struct buf *buf, const struct txn_partition *partition);
 struct txn_partition txn_partition_of_key(struct str key);
 
+/* Partitions by topic, as messages name them. */
+struct txn_row {
+    struct str topic; /* a slice of the entry's key, or of `more` */
+    int32_t *partitions;
+    size_t count;
+};
+
+struct txn_rows {
+    struct txn_row *at; /* in the arena */
+    size_t len;
+};
+
+/* The partitions of `entry` (may be NULL) and, beside them, `more`; each once. */
+void txn_rows_of(const struct txn_entry *entry, const struct txn_partition *more, size_t more_count,
+                 struct arena *arena, struct txn_rows *out);
+
 /* Adds the record of an id: its partitions are those of `entry` (may be NULL) and, beside them, `more`. */
 void txn_add_record(struct str transactional_id, const struct txn *txn, const struct txn_entry *entry,
                     const struct txn_partition *more, size_t more_count, struct replay_records *out);

@@ -2,9 +2,11 @@
 """confluent-kafka (a current librdkafka, transactions as before KIP-890): read, process, write in transactions over kills and aborts.
 
 Records of one topic are copied to another in transactions that also commit the input's offsets. Some transactions are aborted, the
-server is killed (SIGKILL) inside some. Who reads committed records must see each once, each partition in order. Then a second
-producer of the same transactional id makes a zombie of the first.
+server is killed (SIGKILL) inside some, and in a second copy at random moments. Who reads committed records must see each once, each
+partition in order. Then a second producer of the same transactional id makes a zombie of the first.
 """
+import random
+import threading
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -12,8 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness import COUNT, PARTITIONS, Broker, check_committed, passed, record
 
-SOURCE, TARGET, GROUP, ID = "source", "target", "copy-group", "copy-id"
-BATCH = 100
+SOURCE, TARGET, SECOND = "source", "target", "second"
 
 
 def options(broker, **more):
@@ -33,14 +34,14 @@ def fill_source(broker):
     assert producer.flush(30) == 0
 
 
-def make_producer(broker, name=ID):
+def make_producer(broker, name):
     producer = Producer(options(broker, transactional_id=name, transaction_timeout_ms=20000))
     producer.init_transactions(60)
     return producer
 
 
-def make_consumer(broker):
-    consumer = Consumer(options(broker, group_id=GROUP, auto_offset_reset="earliest", enable_auto_commit=False,
+def make_consumer(broker, group):
+    consumer = Consumer(options(broker, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
                                 isolation_level="read_committed"))
     consumer.subscribe([SOURCE])
     return consumer
@@ -77,35 +78,35 @@ def retry(producer, call):
             return False
 
 
-def copy_batch(broker, consumer, producer, messages, turn):
+def copy_batch(consumer, producer, messages, target, turn, kill):
     """One transaction. False when it was aborted."""
     producer.begin_transaction()
     for message in messages:
-        producer.produce(TARGET, key=message.key(), value=message.value(), partition=message.partition())
+        producer.produce(target, key=message.key(), value=message.value(), partition=message.partition())
     places = {}
     for message in messages:
         places[message.partition()] = TopicPartition(SOURCE, message.partition(), message.offset() + 1)
     if turn in (5, 17):
         producer.flush(10)
-        broker.restart()
+        kill()
     if not retry(producer, lambda: producer.send_offsets_to_transaction(list(places.values()), consumer.consumer_group_metadata(), 30)):
         return False
     if turn in (9, 23):
-        broker.restart()
+        kill()
     if turn % 7 == 3:
         retry(producer, lambda: producer.abort_transaction(30))
         return False
     return retry(producer, lambda: producer.commit_transaction(30))
 
 
-def copy(broker):
-    consumer, producer = make_consumer(broker), make_producer(broker)
+def copy(broker, target, batch, kill):
+    consumer, producer = make_consumer(broker, f"to-{target}"), make_producer(broker, f"to-{target}")
     done, turn, aborts, end = 0, 0, 0, time.monotonic() + 180
     while done < COUNT and time.monotonic() < end:
-        messages = take(consumer, BATCH, 20)
+        messages = take(consumer, batch, 20)
         if not messages:
             continue
-        if copy_batch(broker, consumer, producer, messages, turn):
+        if copy_batch(consumer, producer, messages, target, turn, kill):
             done += len(messages)
         else:
             aborts += 1
@@ -117,9 +118,30 @@ def copy(broker):
     return turn
 
 
-def read_target(broker, isolation):
+def copy_under_random_kills(broker):
+    """Kills come when they come: one at least, and not so many that a busy machine gets nowhere."""
+    over, kills, dice = threading.Event(), [], random.Random(7)
+
+    def killer():
+        while len(kills) < 20 and not over.wait(dice.uniform(0.3, 1.5)):
+            broker.restart(0.05)
+            kills.append(1)
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    try:
+        copy(broker, SECOND, 25, lambda: None)
+    finally:
+        over.set()
+        thread.join()
+    if not kills:
+        broker.fail("the copy was over before the first kill")
+    return len(kills)
+
+
+def read_target(broker, target, isolation):
     consumer = Consumer(options(broker, group_id=f"read-{isolation}", auto_offset_reset="earliest", isolation_level=isolation))
-    consumer.assign([TopicPartition(TARGET, partition, 0) for partition in range(PARTITIONS)])
+    consumer.assign([TopicPartition(target, partition, 0) for partition in range(PARTITIONS)])
     seen, quiet = [], time.monotonic()
     while time.monotonic() - quiet < (3 if len(seen) >= COUNT else 20):
         for message in consumer.consume(500, 0.2):
@@ -157,17 +179,19 @@ def check_zombie(broker):
 def main():
     with Broker() as broker:
         admin = AdminClient({"bootstrap.servers": broker.address})
-        for future in admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in (SOURCE, TARGET, "zombie")]).values():
+        for future in admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in (SOURCE, TARGET, SECOND, "zombie")]).values():
             future.result(20)
         fill_source(broker)
-        turns = copy(broker)
-        check_committed(read_target(broker, "read_committed"))
-        everything = read_target(broker, "read_uncommitted")
+        turns = copy(broker, TARGET, 100, broker.restart)
+        check_committed(read_target(broker, TARGET, "read_committed"))
+        everything = read_target(broker, TARGET, "read_uncommitted")
         assert len(everything) > COUNT, "aborted records must be there for who reads everything"
         broker.restart()
-        check_committed(read_target(broker, "read_committed"))
+        check_committed(read_target(broker, TARGET, "read_committed"))
+        kills = copy_under_random_kills(broker)
+        check_committed(read_target(broker, SECOND, "read_committed"))
         check_zombie(broker)
-    passed("confluent_txn", f"{COUNT} records in {turns} transactions, five kills, a zombie")
+    passed("confluent_txn", f"{COUNT} records in {turns} transactions, {5 + kills} kills, a zombie")
 
 
 main()

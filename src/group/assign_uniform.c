@@ -28,10 +28,11 @@ static struct str key_of(struct uuid topic, int32_t partition, char key[20])
     return str_of(key, 20);
 }
 
+/* Lists that are alike are one (see target.c); an empty one may lie where another begins. */
 static bool all_alike(const struct assign_member *members, size_t count)
 {
     for (size_t i = 1; i < count; i++)
-        if (members[i].topics.at != members[0].topics.at)
+        if (members[i].topics.at != members[0].topics.at || members[i].topics.len != members[0].topics.len)
             return false;
     return true;
 }

@@ -259,6 +259,19 @@ static void test_churn(void **state)
     churn(assign_range, false);
 }
 
+/* An empty list of topics may lie where another one begins. */
+static void test_empty_list(void **state)
+{
+    struct setting s = {0};
+    set_topics(&s, "a2");
+    struct topic_list one = list_of(&s, "a"), none = {one.at, 0};
+    struct assign_member members[] = {{.id = STR("m"), .topics = none, .current = set_of(&s, "")},
+                                      {.id = STR("n"), .topics = one, .current = set_of(&s, "")}};
+    assign_uniform(members, 2, &s.arena);
+    assert_true(str_eq(print(&s, members, 2), STR("m: | n: a0 a1")));
+    arena_fini(&s.arena);
+}
+
 /* A member more: exactly its share moves, and only to it. */
 static void test_least_moves(void **state)
 {
@@ -290,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_churn),
+        cmocka_unit_test(test_empty_list),
         cmocka_unit_test(test_least_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,7 +135,7 @@ static void clear_classic(struct group *group)
 static void drop_if_void(struct group *group)
 {
     if (group->consumer != NULL || group->protocol_type.len != 0 || group->member_count != 0 ||
-        group->pending.len != 0 || group->offsets.len != 0)
+        group->pending.len != 0 || group->offsets.len != 0 || group->unstable.len != 0)
         return;
     map_remove(&group->groups->by_name, group->name);
     group_free(group);

@@ -531,6 +531,70 @@ static void test_empty_groups_change_kind(void **state)
     check_replay(w);
 }
 
+/* A classic group that is empty, of consumers. */
+static void empty_classic(struct world *w)
+{
+    struct JoinGroupRequest req;
+    struct JoinGroupRequest_JoinGroupRequestProtocol protocol = {.Name = STR("range"), .Metadata = STR("")};
+    struct LeaveGroupRequest leave;
+    struct LeaveGroupResponse left = {0};
+    wire_init(&WIRE_JoinGroupRequest, &req);
+    wire_init(&WIRE_LeaveGroupRequest, &leave);
+    req.GroupId = leave.GroupId = STR("g");
+    req.SessionTimeoutMs = 10000;
+    req.ProtocolType = STR("consumer");
+    req.Protocols.at = &protocol;
+    req.Protocols.len = 1;
+    struct group_call call = call_of(w, 3, &req, NULL);
+    call.token = w;
+    run(w, group_decide_join, &call);
+    leave.MemberId = str_dup(w->effects.replies.at[0].join.MemberId, &w->arena);
+    call = call_of(w, 1, &leave, &left);
+    run(w, group_decide_leave, &call);
+    assert_int_equal(left.ErrorCode, 0);
+}
+
+/* What a transaction has pending in a group stays so when the group changes its kind, though it has no offset yet. */
+static void test_pending_offsets_stay(void **state)
+{
+    struct world *w = *state;
+    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestPartition part = {.CommittedOffset = 9,
+                                                                          .CommittedMetadata = STR("")};
+    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestTopic topic = {.Name = STR("a"),
+                                                                       .Partitions = {&part, 1}};
+    struct TxnOffsetCommitRequest req;
+    struct TxnOffsetCommitResponse res;
+    struct OffsetFetchRequest_OffsetFetchRequestGroup group = {.GroupId = STR("g"),
+                                                               .Topics = {NULL, 1},
+                                                               .MemberEpoch = -1};
+    int32_t partition = 0;
+    struct OffsetFetchRequest_OffsetFetchRequestTopics asked = {.Name = STR("a"),
+                                                                .PartitionIndexes = {&partition, 1}};
+    struct OffsetFetchRequest fetch_req;
+    struct OffsetFetchResponse fetch_res;
+    set_topic(w, "a", 1);
+    empty_classic(w);
+    wire_init(&WIRE_TxnOffsetCommitRequest, &req);
+    wire_init(&WIRE_TxnOffsetCommitResponse, &res);
+    req.GroupId = STR("g");
+    req.ProducerId = 5;
+    req.Topics.at = &topic;
+    req.Topics.len = 1;
+    struct group_call call = call_of(w, 3, &req, &res);
+    run(w, group_decide_txn_commit, &call);
+    assert_int_equal(res.Topics.at[0].Partitions.at[0].ErrorCode, 0);
+    assert_beat(w, "epoch 1: a0", .member = "m1", .topics = "a");
+    wire_init(&WIRE_OffsetFetchRequest, &fetch_req);
+    wire_init(&WIRE_OffsetFetchResponse, &fetch_res);
+    group.Topics.at = &asked;
+    fetch_req.Groups.at = &group;
+    fetch_req.Groups.len = 1;
+    fetch_req.RequireStable = true;
+    call = call_of(w, 8, &fetch_req, &fetch_res);
+    group_fetch(w->groups, &call);
+    assert_int_equal(fetch_res.Groups.at[0].Topics.at[0].Partitions.at[0].ErrorCode, 88);
+}
+
 /* The topic as it is after a rewrite gives the same state. */
 static void test_rewrite(void **state)
 {
@@ -575,6 +639,7 @@ int main(void)
         TEST(test_range),
         TEST(test_offsets),
         TEST(test_empty_groups_change_kind),
+        TEST(test_pending_offsets_stay),
         TEST(test_rewrite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

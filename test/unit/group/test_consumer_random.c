@@ -1,5 +1,6 @@
-/* group: random conversations of honest clients with a consumer group - members come, leave, crash, lose answers, change what they
- * subscribe to; topics grow; records cannot be stored; the coordinator starts anew - and what must hold all the while:
+/* group: random conversations of honest clients with a consumer group - members come, leave, crash, lose answers, change
+ * what they subscribe to; topics grow; records cannot be stored; the coordinator starts anew - and what must hold all the
+ * while:
  *
  *   no two clients have a partition at the same time
  *   when it is quiet, every partition of a subscribed topic has a client, and the group is Stable

@@ -680,6 +680,7 @@ static void test_many_groups(void **state)
         req.Protocols.at = &protocol;
         req.Protocols.len = 1;
         struct group_call call = call_of(w, 3, &req, NULL);
+        call.token = token(1);
         run(w, group_decide_join, &call);
     }
     assert_int_equal(groups_next_ms(w->groups), w->now_ms + 10000);

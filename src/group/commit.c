@@ -45,22 +45,43 @@ static int16_t check_classic(struct group *group, const struct group_call *call)
     return GROUP_NONE;
 }
 
-static int16_t check_consumer(struct commit *commit, const struct consumer_group *consumer)
+int16_t consumer_check_commit(const struct consumer_group *consumer, struct str id, int32_t epoch,
+                              const struct consumer_member **late)
 {
-    int32_t epoch = commit->req->GenerationIdOrMemberEpoch;
+    *late = NULL;
     if (epoch < 0 && consumer->member_count == 0)
         return GROUP_NONE;
-    const struct consumer_member *member = consumer_find(consumer, commit->req->MemberId);
+    const struct consumer_member *member = consumer_find(consumer, id);
     if (member == NULL)
         return GROUP_UNKNOWN_MEMBER;
     if (member->classic != NULL)
         return epoch == member->epoch ? GROUP_NONE : GROUP_ILLEGAL_GENERATION;
-    if (commit->call->version < EPOCH_VERSION)
-        return GROUP_UNSUPPORTED_VERSION;
     if (epoch < 0 || epoch > member->epoch)
         return GROUP_STALE_EPOCH;
-    commit->late = epoch < member->epoch ? member : NULL;
+    *late = epoch < member->epoch ? member : NULL;
     return GROUP_NONE;
+}
+
+bool consumer_had_already(const struct groups *groups, const struct consumer_member *late, int32_t epoch,
+                          struct str topic, struct uuid id, int32_t partition)
+{
+    struct group_topic found = {.id = id};
+    const struct group_topics *topics = groups->options.topics;
+    if (uuid_is_zero(id) && !topics->find(topics->arg, topic, &found))
+        return false;
+    const struct topic_part *part = part_set_find(&late->assigned, found.id, partition);
+    if (part == NULL)
+        part = part_set_find(&late->revoking, found.id, partition);
+    return part != NULL && epoch >= part->epoch;
+}
+
+static int16_t check_consumer(struct commit *commit, const struct consumer_group *consumer)
+{
+    const struct consumer_member *member = consumer_find(consumer, commit->req->MemberId);
+    if (member != NULL && member->classic == NULL && commit->call->version < EPOCH_VERSION)
+        return GROUP_UNSUPPORTED_VERSION;
+    return consumer_check_commit(consumer, commit->req->MemberId, commit->req->GenerationIdOrMemberEpoch,
+                                 &commit->late);
 }
 
 static int16_t check_group(struct commit *commit)
@@ -74,23 +95,12 @@ static int16_t check_group(struct commit *commit)
     return commit->call->version >= EPOCH_VERSION ? GROUP_NOT_FOUND : GROUP_ILLEGAL_GENERATION;
 }
 
-/* A member has moved on, but had the partition at the epoch it commits for and has it still. */
-static bool had_already(const struct commit *commit, const commit_topic *topic, int32_t partition)
-{
-    struct group_topic found = {.id = topic->TopicId};
-    const struct group_topics *topics = commit->groups->options.topics;
-    if (uuid_is_zero(found.id) && !topics->find(topics->arg, topic->Name, &found))
-        return false;
-    const struct topic_part *part = part_set_find(&commit->late->assigned, found.id, partition);
-    if (part == NULL)
-        part = part_set_find(&commit->late->revoking, found.id, partition);
-    return part != NULL && commit->req->GenerationIdOrMemberEpoch >= part->epoch;
-}
-
 static int16_t commit_one(struct commit *commit, const commit_topic *topic, const commit_partition *part)
 {
     const struct group_call *call = commit->call;
-    if (commit->late != NULL && !had_already(commit, topic, part->PartitionIndex))
+    if (commit->late != NULL &&
+        !consumer_had_already(commit->groups, commit->late, commit->req->GenerationIdOrMemberEpoch,
+                              topic->Name, topic->TopicId, part->PartitionIndex))
         return GROUP_STALE_EPOCH;
     if (call->partition_exists != NULL &&
         !call->partition_exists(call->exists_arg, topic->Name, part->PartitionIndex))

@@ -143,6 +143,15 @@ void consumer_fence(struct group *group, struct consumer_member *const *members,
 bool consumer_assignor_allowed(const struct groups *groups, struct str name);
 struct str consumer_assignor(const struct groups *groups, const struct consumer_group *consumer);
 
+/* --- commits (commit.c) --- */
+
+/* May a member commit at this epoch? *late: it has a newer one, then consumer_had_already decides for each partition: had it
+ * the partition at that epoch, and has it still? `id` may be zero. */
+int16_t consumer_check_commit(const struct consumer_group *consumer, struct str id, int32_t epoch,
+                              const struct consumer_member **late);
+bool consumer_had_already(const struct groups *groups, const struct consumer_member *late, int32_t epoch,
+                          struct str topic, struct uuid id, int32_t partition);
+
 /* --- between the protocols (migrate.c) --- */
 
 /* Makes a classic group of consumers a consumer group, if the policy lets it; who waits is told to join again. */

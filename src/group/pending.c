@@ -197,21 +197,21 @@ bool pending_has(const struct group *group, struct str topic, int32_t partition)
 
 /* --- commit --- */
 
-static int16_t check_consumer(const struct consumer_group *consumer, const struct TxnOffsetCommitRequest *req)
+/* TxnOffsetCommit knows no stale epochs. */
+static int16_t check_consumer(const struct consumer_group *consumer, const struct TxnOffsetCommitRequest *req,
+                              const struct consumer_member **late)
 {
-    const struct consumer_member *member = consumer_find(consumer, req->MemberId);
-    if (req->GenerationId < 0 && consumer->member_count == 0)
-        return GROUP_NONE;
-    if (member == NULL)
-        return GROUP_UNKNOWN_MEMBER;
-    return member->epoch == req->GenerationId ? GROUP_NONE : GROUP_ILLEGAL_GENERATION;
+    int16_t error = consumer_check_commit(consumer, req->MemberId, req->GenerationId, late);
+    return error == GROUP_STALE_EPOCH ? GROUP_ILLEGAL_GENERATION : error;
 }
 
 /* May this request commit for the group? Unlike a plain commit, one without member is taken from a group that has members
  * (old versions name none), and a rebalance does not stand in its way. */
-static int16_t check_commit(const struct group *group, const struct TxnOffsetCommitRequest *req)
+static int16_t check_commit(const struct group *group, const struct TxnOffsetCommitRequest *req,
+                            const struct consumer_member **late)
 {
     struct member *member;
+    *late = NULL;
     if (req->GroupId.len == 0)
         return GROUP_INVALID_ID;
     if (group == NULL)
@@ -219,16 +219,20 @@ static int16_t check_commit(const struct group *group, const struct TxnOffsetCom
     if (req->GenerationId < 0 && req->MemberId.len == 0 && str_is_null(req->GroupInstanceId))
         return GROUP_NONE;
     if (group->consumer != NULL)
-        return check_consumer(group->consumer, req);
+        return check_consumer(group->consumer, req, late);
     if (group->state == GROUP_EMPTY && req->GenerationId < 0)
         return GROUP_NONE;
     return group_check_member(group, req->MemberId, req->GroupInstanceId, req->GenerationId, &member);
 }
 
-static int16_t commit_one(const struct groups *groups, const struct group_call *call, struct str topic,
-                          const commit_partition *part, struct replay_records *out)
+static int16_t commit_one(const struct groups *groups, const struct group_call *call,
+                          const struct consumer_member *late, struct str topic, const commit_partition *part,
+                          struct replay_records *out)
 {
     const struct TxnOffsetCommitRequest *req = call->req;
+    if (late != NULL && !consumer_had_already(groups, late, req->GenerationId, topic, (struct uuid){{0}},
+                                              part->PartitionIndex))
+        return GROUP_ILLEGAL_GENERATION;
     if (call->partition_exists != NULL &&
         !call->partition_exists(call->exists_arg, topic, part->PartitionIndex))
         return GROUP_UNKNOWN_TOPIC;
@@ -253,13 +257,14 @@ bool group_decide_txn_commit(void *state, void *request, struct replay_records *
     const struct TxnOffsetCommitRequest *req = call->req;
     struct TxnOffsetCommitResponse *res = call->res;
     groups->effects = call->effects;
-    int16_t error = check_commit(group_find(groups, req->GroupId), req);
+    const struct consumer_member *late;
+    int16_t error = check_commit(group_find(groups, req->GroupId), req, &late);
     group_txn_commit_answer(req, res, error, call->arena);
     for (int32_t i = 0; error == GROUP_NONE && i < req->Topics.len; i++) {
         const commit_topic *topic = &req->Topics.at[i];
         for (int32_t j = 0; j < topic->Partitions.len; j++)
             res->Topics.at[i].Partitions.at[j].ErrorCode =
-                commit_one(groups, call, topic->Name, &topic->Partitions.at[j], out);
+                commit_one(groups, call, late, topic->Name, &topic->Partitions.at[j], out);
     }
     return true;
 }

@@ -447,6 +447,29 @@ static int16_t commit(struct world *w, const char *member, int32_t epoch, int32_
     return res.Topics.at[0].Partitions.at[0].ErrorCode;
 }
 
+/* The same in a transaction. */
+static int16_t txn_commit(struct world *w, const char *member, int32_t epoch, int32_t partition)
+{
+    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestPartition part = {.PartitionIndex = partition,
+                                                                          .CommittedOffset = 9,
+                                                                          .CommittedMetadata = STR("")};
+    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestTopic topic = {.Name = STR("a"),
+                                                                       .Partitions = {&part, 1}};
+    struct TxnOffsetCommitRequest req;
+    struct TxnOffsetCommitResponse res;
+    wire_init(&WIRE_TxnOffsetCommitRequest, &req);
+    wire_init(&WIRE_TxnOffsetCommitResponse, &res);
+    req.GroupId = STR("g");
+    req.ProducerId = 5;
+    req.MemberId = str_from(member);
+    req.GenerationId = epoch;
+    req.Topics.at = &topic;
+    req.Topics.len = 1;
+    struct group_call call = call_of(w, 3, &req, &res);
+    run(w, group_decide_txn_commit, &call);
+    return res.Topics.at[0].Partitions.at[0].ErrorCode;
+}
+
 static int16_t fetch(struct world *w, const char *member, int32_t epoch, int64_t *offset)
 {
     int32_t partition = 0;
@@ -491,6 +514,11 @@ static void test_offsets(void **state)
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         assert_int_equal(commit(w, cases[i].member, cases[i].epoch, cases[i].partition, cases[i].version),
                          cases[i].wanted);
+    assert_int_equal(txn_commit(w, "m1", 2, 0), 0);
+    assert_int_equal(txn_commit(w, "m1", 1, 0), 0);
+    assert_int_equal(txn_commit(w, "m1", 1, 1), 22); /* it knows no stale epochs */
+    assert_int_equal(txn_commit(w, "m1", 3, 0), 22);
+    assert_int_equal(txn_commit(w, "m9", 2, 0), 25);
     assert_int_equal(fetch(w, "m1", 2, &offset), 0);
     assert_int_equal(offset, 7);
     assert_int_equal(fetch(w, "m1", 1, &offset), 113);
@@ -558,12 +586,6 @@ static void empty_classic(struct world *w)
 static void test_pending_offsets_stay(void **state)
 {
     struct world *w = *state;
-    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestPartition part = {.CommittedOffset = 9,
-                                                                          .CommittedMetadata = STR("")};
-    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestTopic topic = {.Name = STR("a"),
-                                                                       .Partitions = {&part, 1}};
-    struct TxnOffsetCommitRequest req;
-    struct TxnOffsetCommitResponse res;
     struct OffsetFetchRequest_OffsetFetchRequestGroup group = {.GroupId = STR("g"),
                                                                .Topics = {NULL, 1},
                                                                .MemberEpoch = -1};
@@ -574,15 +596,7 @@ static void test_pending_offsets_stay(void **state)
     struct OffsetFetchResponse fetch_res;
     set_topic(w, "a", 1);
     empty_classic(w);
-    wire_init(&WIRE_TxnOffsetCommitRequest, &req);
-    wire_init(&WIRE_TxnOffsetCommitResponse, &res);
-    req.GroupId = STR("g");
-    req.ProducerId = 5;
-    req.Topics.at = &topic;
-    req.Topics.len = 1;
-    struct group_call call = call_of(w, 3, &req, &res);
-    run(w, group_decide_txn_commit, &call);
-    assert_int_equal(res.Topics.at[0].Partitions.at[0].ErrorCode, 0);
+    assert_int_equal(txn_commit(w, "", -1, 0), 0);
     assert_beat(w, "epoch 1: a0", .member = "m1", .topics = "a");
     wire_init(&WIRE_OffsetFetchRequest, &fetch_req);
     wire_init(&WIRE_OffsetFetchResponse, &fetch_res);
@@ -590,7 +604,7 @@ static void test_pending_offsets_stay(void **state)
     fetch_req.Groups.at = &group;
     fetch_req.Groups.len = 1;
     fetch_req.RequireStable = true;
-    call = call_of(w, 8, &fetch_req, &fetch_res);
+    struct group_call call = call_of(w, 8, &fetch_req, &fetch_res);
     group_fetch(w->groups, &call);
     assert_int_equal(fetch_res.Groups.at[0].Topics.at[0].Partitions.at[0].ErrorCode, 88);
 }

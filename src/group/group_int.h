@@ -154,6 +154,12 @@ void consumer_free(struct consumer_group *consumer);
 struct group *group_find(const struct groups *groups, struct str name);
 struct group *group_find_or_make(struct groups *groups, struct str name);
 void group_free(struct group *group);
+void group_clear_members(struct group *group);
+/* Forgets what a group of the classic protocol is; offsets stay. */
+void group_clear_classic(struct group *group);
+/* Lets a group go of which nothing is left; then the pointer is no more. */
+void group_drop_if_void(struct group *group);
+void offset_free(struct offset_entry *entry); /* NULL is fine */
 const char *group_state_name(enum group_state state);
 
 struct member *group_member(const struct group *group, struct str id);

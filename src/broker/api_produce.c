@@ -3,6 +3,7 @@
  *   acks=0   no answer; a failure closes the connection, as the only sign there is
  *   acks=1   answered after the writes
  *   acks=-1  answered after the syncs that the writes share with all who write to the same partitions
+ *   and where a topic's flush.messages is reached, acks=1 as well, and with durability=os too
  *
  * The batch is appended from the connection's buffer, in place: offsets are patched into it, nothing is copied. What the
  * answer needs later (topic names) is copied into the request's arena.
@@ -64,14 +65,16 @@ static int16_t check_transaction(const struct request *req, const struct batch *
     }
 }
 
-/* Checks that come before the log's own. 0: all is well. */
+/* Checks that come before the log's own: exactly one whole batch of format 2 first of all. 0: all is well. */
 static int16_t check_batch(const struct request *req, struct str bytes, struct str topic, int32_t partition)
 {
     struct batch batch;
-    if (str_is_null(bytes) || bytes.len < BATCH_HEADER_BYTES || !batch_open_header(bytes.ptr, &batch, NULL))
+    if (str_is_null(bytes) || !batch_open(bytes, &batch, NULL) || batch.bytes.len != bytes.len)
         return INVALID_RECORD;
     if (batch_codec(&batch) == CODEC_ZSTD && req->version < ZSTD_VERSION)
         return UNSUPPORTED_CODEC;
+    if (is_internal_topic(topic))
+        return INVALID_TOPIC;
     return batch_is_transactional(&batch) ? check_transaction(req, &batch, topic, partition) : 0;
 }
 
@@ -102,21 +105,23 @@ static void refuse_record(struct request *req, partition_response *row, const st
     row->RecordErrors.at[0].BatchIndexErrorMessage = row->ErrorMessage;
 }
 
-/* Appends one partition's batch; *appended is what a durable answer waits for, end_offset -1 when it was refused. */
+/* Appends one partition's batch; *appended is what a durable answer waits for, end_offset -1 when it was refused; *flush:
+ * the topic wants the answer to wait. */
 static struct partition *append_one(struct request *req, struct str topic, const partition_data *data,
-                                    partition_response *row, struct broker_appended *appended)
+                                    partition_response *row, struct broker_appended *appended, bool *flush)
 {
     struct err err;
     struct log_append_result result;
     struct str bytes = data->Records.bytes;
     row->Index = data->Index;
     appended->end_offset = -1;
+    *flush = false;
     struct partition *part = str_is_null(topic) ? NULL : topics_partition(req->broker, topic, data->Index);
-    if (part == NULL) {
-        refuse(req, row, req->version >= TOPIC_ID_VERSION ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC, NULL);
+    if (part == NULL) { /* a name comes of a known id, or of an older version */
+        refuse(req, row, str_is_null(topic) ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC, NULL);
         return NULL;
     }
-    int16_t code = is_internal_topic(topic) ? INVALID_TOPIC : check_batch(req, bytes, topic, data->Index);
+    int16_t code = check_batch(req, bytes, topic, data->Index);
     if (code != 0) {
         refuse(req, row, code, NULL);
     } else if (!partition_append(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result, &err)) {
@@ -127,6 +132,7 @@ static struct partition *append_one(struct request *req, struct str topic, const
         row->LogStartOffset = result.start_offset;
         appended->end_offset = result.last_offset + 1;
         appended->incarnation = result.incarnation;
+        *flush = result.flush;
     }
     return part;
 }
@@ -170,8 +176,14 @@ static struct str topic_name(struct request *req, const topic_data *topic)
     return str_dup(topic->Name, &req->arena);
 }
 
-/* Appends all partitions of a topic. With acks=-1 each append is waited for; req->left counts the waits. */
-static void append_topic(struct request *req, const topic_data *topic, topic_response *out, bool durable)
+/* Must the answer wait for the sync? With acks=0 there is none. */
+static bool waits(const struct partition *part, int16_t acks, bool flush)
+{
+    return (acks == -1 && part->fsync) || (acks != 0 && flush);
+}
+
+/* Appends all partitions of a topic. Appends that are waited for are counted in req->left. */
+static void append_topic(struct request *req, const topic_data *topic, topic_response *out, int16_t acks)
 {
     struct str name = topic_name(req, topic);
     out->Name = name;
@@ -181,10 +193,12 @@ static void append_topic(struct request *req, const topic_data *topic, topic_res
     for (int32_t i = 0; i < topic->PartitionData.len; i++) {
         partition_response *row = &out->PartitionResponses.at[i];
         struct broker_appended appended;
-        struct partition *part = append_one(req, name, &topic->PartitionData.at[i], row, &appended);
-        if (durable && appended.end_offset >= 0 && part->fsync) {
+        bool flush;
+        struct partition *part = append_one(req, name, &topic->PartitionData.at[i], row, &appended, &flush);
+        if (appended.end_offset >= 0 && waits(part, acks, flush)) {
             struct produce_wait *produce = arena_new(&req->arena, struct produce_wait);
-            *produce = (struct produce_wait){.wait.fn = on_durable, .req = req, .row = row};
+            *produce =
+                (struct produce_wait){.wait.fn = on_durable, .wait.even_os = true, .req = req, .row = row};
             atomic_fetch_add_explicit(&req->left, 1, memory_order_relaxed);
             broker_partition_when_appended(part, &appended, &produce->wait);
         }
@@ -244,7 +258,7 @@ void api_produce(struct request *req)
     if (transactional)
         pthread_rwlock_rdlock(appends);
     for (int32_t i = 0; i < body->TopicData.len; i++)
-        append_topic(req, &body->TopicData.at[i], &res->Responses.at[i], acks == -1);
+        append_topic(req, &body->TopicData.at[i], &res->Responses.at[i], acks);
     if (transactional)
         pthread_rwlock_unlock(appends);
     if (atomic_fetch_sub_explicit(&req->left, 1, memory_order_acq_rel) == 1)

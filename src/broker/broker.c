@@ -9,8 +9,6 @@
  */
 #include "broker/broker_int.h"
 
-enum { OS_SYNC_MS = 1000 };
-
 /* --- identity --- */
 
 /* DIR/meta: name=value lines; written once. */

@@ -194,9 +194,10 @@ bool broker_partition_append(struct partition *part, char *batch, size_t size, s
                              struct err *err);
 
 /* Somebody who waits for durability. The memory is the waiter's until fn was called, once. With BROKER_OS fn is called
- * at once. */
+ * at once unless even_os. */
 struct broker_wait {
     void (*fn)(struct broker_wait *wait, const struct err *failure); /* failure NULL: durable */
+    bool even_os;                                                    /* waits with BROKER_OS too */
     /* Set by the functions below. */
     int64_t offset;
     uint32_t incarnation;

@@ -48,6 +48,9 @@ enum { NODE_ID = 1, BROKER_API_KEYS = 96, TXN_APPEND_LOCKS = 64 };
 /* An option that may change while the broker runs (`live` in its table; settings.c). */
 #define LIVE(broker, member) __atomic_load_n(&(broker)->config.member, __ATOMIC_RELAXED)
 
+/* With durability=os what is dirty is synced so often. */
+enum { OS_SYNC_MS = 1000 };
+
 /* --- partitions (partition.c) --- */
 
 /* Counters of a topic, shared by its partitions; series of the metric registry. */
@@ -61,7 +64,8 @@ struct partition {
     struct str topic; /* owned */
     int32_t id;
     struct log *log;
-    bool fsync; /* readers see what is synced */
+    bool fsync;        /* readers see what is synced */
+    atomic_bool eager; /* a sync follows every append: fsync, or flush.ms is shorter than OS_SYNC_MS */
     struct topic_meters meters;
     atomic_bool deleted;
     pthread_mutex_t lock;
@@ -73,7 +77,10 @@ struct partition {
 struct partition *partition_open(struct broker *broker, struct str topic, int32_t id,
                                  const struct log_config *config, bool fsync, struct err *err);
 
-/* The config of a topic's logs: what is set on it, else the broker's. */
+/* Gives the open log another configuration; takes effect at once. Any thread. */
+void partition_set_config(struct partition *part, const struct log_config *config);
+
+/* The config of a topic's logs: what is set on it, else the broker's. Internal topics: nothing goes by age or key. */
 struct log_config log_config_of(const struct broker *broker, const struct topic *topic);
 
 /* Takes the config for what comes. */
@@ -190,6 +197,10 @@ bool topics_create(struct broker *broker, struct topic_create_args *args, struct
 bool topics_delete(struct broker *broker, struct str name, struct err *err);
 bool topics_grow(struct broker *broker, struct str name, int32_t partition_count, bool check_only,
                  struct err *err);
+
+/* Brings what is set on a topic by now to its open logs: after a change of its configs was applied to the state. Any
+ * thread, without locks; with admin_lock when changes may come at the same time. */
+void topics_reconfigure(struct broker *broker, struct str name);
 
 /* Under topics_lock (read). */
 struct topic_entry *topics_entry(struct broker *broker, struct str name);

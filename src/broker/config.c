@@ -172,6 +172,28 @@ static bool has_word(const struct broker *broker, const struct topic *topic, int
     return false;
 }
 
+static double ratio(const struct broker *broker, const struct topic *topic, int config, struct arena *arena)
+{
+    int8_t source;
+    double out = 0;
+    bool good = str_to_double(topic_config_value(broker, topic, config, &source, arena), &out);
+    ASSERT(good); /* checked when it was set */
+    return out;
+}
+
+static void set_codec(const struct broker *broker, const struct topic *topic, struct log_config *out,
+                      struct arena *arena)
+{
+    int8_t source;
+    struct str type = topic_config_value(broker, topic, TOPIC_COMPRESSION_TYPE, &source, arena);
+    out->recompress = !str_eq(type, STR("producer"));
+    out->codec = CODEC_NONE; /* "uncompressed" */
+    ignore(codec_from_name(type, &out->codec), "two words are no codecs");
+    out->codec_levels[CODEC_GZIP] = (int)number(broker, topic, TOPIC_COMPRESSION_GZIP_LEVEL, arena);
+    out->codec_levels[CODEC_LZ4] = (int)number(broker, topic, TOPIC_COMPRESSION_LZ4_LEVEL, arena);
+    out->codec_levels[CODEC_ZSTD] = (int)number(broker, topic, TOPIC_COMPRESSION_ZSTD_LEVEL, arena);
+}
+
 struct log_config log_config_of(const struct broker *broker, const struct topic *topic)
 {
     struct arena arena = {0};
@@ -181,19 +203,28 @@ struct log_config log_config_of(const struct broker *broker, const struct topic 
     config.open_files = (atomic_int *)&broker->open_files;
     config.segment_bytes = (uint32_t)number(broker, topic, TOPIC_SEGMENT_BYTES, &arena);
     config.segment_ms = number(broker, topic, TOPIC_SEGMENT_MS, &arena);
+    config.segment_jitter_ms = number(broker, topic, TOPIC_SEGMENT_JITTER_MS, &arena);
     config.index_interval_bytes = (uint32_t)number(broker, topic, TOPIC_INDEX_INTERVAL_BYTES, &arena);
     config.message_bytes_max = (uint32_t)number(broker, topic, TOPIC_MAX_MESSAGE_BYTES, &arena);
     config.retention_ms = number(broker, topic, TOPIC_RETENTION_MS, &arena);
     config.retention_bytes = number(broker, topic, TOPIC_RETENTION_BYTES, &arena);
     config.retention_on = has_word(broker, topic, TOPIC_CLEANUP_POLICY, STR("delete"), &arena);
     config.key_required = has_word(broker, topic, TOPIC_CLEANUP_POLICY, STR("compact"), &arena);
+    config.compaction_on = config.key_required;
+    config.delete_retention_ms = number(broker, topic, TOPIC_DELETE_RETENTION_MS, &arena);
+    config.compaction_lag_min_ms = number(broker, topic, TOPIC_MIN_COMPACTION_LAG_MS, &arena);
+    config.compaction_lag_max_ms = number(broker, topic, TOPIC_MAX_COMPACTION_LAG_MS, &arena);
+    config.cleanable_ratio_min = ratio(broker, topic, TOPIC_MIN_CLEANABLE_RATIO, &arena);
     config.append_time = has_word(broker, topic, TOPIC_TIMESTAMP_TYPE, STR("LogAppendTime"), &arena);
     config.timestamp_before_max_ms = number(broker, topic, TOPIC_TIMESTAMP_BEFORE_MAX_MS, &arena);
     config.timestamp_after_max_ms = number(broker, topic, TOPIC_TIMESTAMP_AFTER_MAX_MS, &arena);
+    config.flush_messages = number(broker, topic, TOPIC_FLUSH_MESSAGES, &arena);
+    config.flush_ms = number(broker, topic, TOPIC_FLUSH_MS, &arena);
+    set_codec(broker, topic, &config, &arena);
     replay_unlock(broker->topics_replay);
     arena_fini(&arena);
     if (is_internal_topic(topic->name)) { /* the state decides what goes, by rewriting */
-        config.retention_on = false;
+        config.retention_on = config.compaction_on = false;
         config.message_bytes_max = INT32_MAX;
     }
     return config;

@@ -49,10 +49,19 @@ struct partition *partition_open(struct broker *broker, struct str topic, int32_
     part->id = id;
     part->log = log;
     part->fsync = fsync;
+    atomic_init(&part->eager, fsync || config->flush_ms < OS_SYNC_MS);
     pthread_mutex_init(&part->lock, NULL);
     list_init(&part->waits);
     list_init(&part->watches);
     return part;
+}
+
+void partition_set_config(struct partition *part, const struct log_config *config)
+{
+    struct log_config own = *config;
+    own.durability = part->fsync ? LOG_FSYNC : LOG_OS;
+    atomic_store_explicit(&part->eager, part->fsync || own.flush_ms < OS_SYNC_MS, memory_order_relaxed);
+    log_set_config(part->log, &own);
 }
 
 struct partition *broker_partition_ref(struct partition *part)
@@ -292,7 +301,7 @@ static void start_wait(struct partition *part, struct broker_wait *wait)
 {
     struct err err;
     enum wait_state state = WAIT_DURABLE;
-    if (part->fsync) {
+    if (part->fsync || wait->even_os) {
         pthread_mutex_lock(&part->lock);
         state = enlist(part, wait, &err);
         pthread_mutex_unlock(&part->lock);
@@ -391,11 +400,11 @@ void partition_mark_deleted(struct partition *part)
 /* --- appending --- */
 
 /* After an append: whoever may read now hears of it; with fsync that is after the sync. */
-static void after_append(struct partition *part)
+static void after_append(struct partition *part, bool flush)
 {
     pthread_mutex_lock(&part->lock);
     notify_locked(part, part->fsync ? BROKER_WATCH_END : BROKER_WATCH_END | BROKER_WATCH_VISIBLE);
-    if (part->fsync)
+    if (flush || atomic_load_explicit(&part->eager, memory_order_relaxed))
         queue_sync(part);
     pthread_mutex_unlock(&part->lock);
 }
@@ -420,7 +429,7 @@ bool partition_append(struct partition *part, char *bytes, size_t size, enum log
         metric_add(part->meters.appended_bytes, (int64_t)size);
         metric_add(part->meters.appended_records, result->last_offset - result->base_offset + 1);
     }
-    after_append(part);
+    after_append(part, result->flush);
     return true;
 }
 
@@ -443,7 +452,7 @@ bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch,
         !log_append_marker(part->log, pid, epoch, marker, coordinator_epoch, &result, err))
         return false;
     fill_appended(&result, out);
-    after_append(part);
+    after_append(part, result.flush);
     return true;
 }
 

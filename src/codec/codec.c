@@ -15,11 +15,11 @@ enum { SCRATCH_KEPT_BYTES = 4 << 20, ROOM_BYTES_MIN = 4096 };
 
 struct codec_class {
     const char *name;
-    bool (*compress)(struct str in, struct buf *out, struct err *err);
+    bool (*compress)(int level, struct str in, struct buf *out, struct err *err);
     bool (*decompress)(struct str in, size_t bytes_max, struct buf *out, struct err *err);
 };
 
-static bool none_compress(struct str in, struct buf *out, struct err *err)
+static bool none_compress(int level, struct str in, struct buf *out, struct err *err)
 {
     buf_append_str(out, in);
     return true;
@@ -63,11 +63,11 @@ static void buf_cut(struct buf *buf, size_t len)
         buf->ptr[len] = '\0';
 }
 
-bool codec_compress(enum codec codec, struct str in, struct buf *out, struct err *err)
+bool codec_compress(enum codec codec, int level, struct str in, struct buf *out, struct err *err)
 {
     ASSERT((unsigned)codec < CODEC_COUNT);
     size_t before = out->len;
-    if (codecs[codec].compress(in, out, err))
+    if (codecs[codec].compress(level, in, out, err))
         return true;
     buf_cut(out, before);
     return false;

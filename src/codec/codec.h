@@ -23,9 +23,12 @@ const char *codec_name(enum codec codec);
 /* By name, ASCII case ignored; false when there is none. */
 bool codec_from_name(struct str name, enum codec *out);
 
+/* Levels are the library's own: gzip 1 to 9 (-1: zlib's default), lz4 1 to 17, zstd -131072 to 22; snappy has none. */
+enum { CODEC_LEVEL_DEFAULT = 0 }; /* gzip -1, lz4's fast mode, zstd 1 */
+
 /* Appends the compressed form of `in` to `out` (CODEC_NONE: a copy). Fails only when the library does
  * (ERR_INTERNAL); `out` is then as it was. */
-bool codec_compress(enum codec codec, struct str in, struct buf *out, struct err *err);
+bool codec_compress(enum codec codec, int level, struct str in, struct buf *out, struct err *err);
 
 /* Appends the plain form of `in` to `out`. `in` comes from outside: damaged bytes are ERR_CORRUPT, more than
  * `bytes_max` plain bytes ERR_TOO_LARGE, found before they are made. `out` is then as it was. */

@@ -19,13 +19,13 @@ struct codec_thread {
 
 struct codec_thread *codec_thread(void);
 
-bool gzip_compress(struct str in, struct buf *out, struct err *err);
+bool gzip_compress(int level, struct str in, struct buf *out, struct err *err);
 bool gzip_decompress(struct str in, size_t bytes_max, struct buf *out, struct err *err);
-bool snappy_compress_xerial(struct str in, struct buf *out, struct err *err);
+bool snappy_compress_xerial(int level, struct str in, struct buf *out, struct err *err);
 bool snappy_decompress_any(struct str in, size_t bytes_max, struct buf *out, struct err *err);
-bool lz4_compress(struct str in, struct buf *out, struct err *err);
+bool lz4_compress(int level, struct str in, struct buf *out, struct err *err);
 bool lz4_decompress(struct str in, size_t bytes_max, struct buf *out, struct err *err);
-bool zstd_compress(struct str in, struct buf *out, struct err *err);
+bool zstd_compress(int level, struct str in, struct buf *out, struct err *err);
 bool zstd_decompress(struct str in, size_t bytes_max, struct buf *out, struct err *err);
 
 void gzip_thread_end(struct codec_thread *thread);

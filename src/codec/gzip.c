@@ -1,4 +1,4 @@
-/* gzip.c - RFC 1952 members by zlib, at its default level, as Kafka's Java clients write them. */
+/* gzip.c - RFC 1952 members by zlib, as Kafka's Java clients write them. */
 #include "codec/codec_int.h"
 
 #include <stdlib.h>
@@ -6,16 +6,16 @@
 
 enum { GZIP_WINDOW = 15 + 16, GZIP_MEM_LEVEL = 8 }; /* +16: gzip framing instead of zlib's own */
 
-static z_stream *deflate_context(void)
+static z_stream *deflate_context(int level)
 {
     struct codec_thread *thread = codec_thread();
     if (thread->gzip_deflate != NULL) {
         deflateReset(thread->gzip_deflate);
-        return thread->gzip_deflate;
+        return deflateParams(thread->gzip_deflate, level, Z_DEFAULT_STRATEGY) == Z_OK ? thread->gzip_deflate
+                                                                                      : NULL;
     }
     z_stream *z = mem_new(z_stream);
-    if (deflateInit2(z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, GZIP_MEM_LEVEL, Z_DEFAULT_STRATEGY) !=
-        Z_OK) {
+    if (deflateInit2(z, level, Z_DEFLATED, GZIP_WINDOW, GZIP_MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
         free(z);
         return NULL;
     }
@@ -47,9 +47,9 @@ void gzip_thread_end(struct codec_thread *thread)
     free(thread->gzip_inflate);
 }
 
-bool gzip_compress(struct str in, struct buf *out, struct err *err)
+bool gzip_compress(int level, struct str in, struct buf *out, struct err *err)
 {
-    z_stream *z = deflate_context();
+    z_stream *z = deflate_context(level == CODEC_LEVEL_DEFAULT ? Z_DEFAULT_COMPRESSION : level);
     if (z == NULL || in.len > UINT32_MAX / 2)
         return err_set(err, ERR_INTERNAL, "gzip: %zu bytes cannot be compressed", in.len);
     size_t bound = deflateBound(z, in.len);

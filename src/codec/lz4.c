@@ -4,9 +4,13 @@
 
 #include <lz4frame.h>
 
-static const LZ4F_preferences_t lz4_preferences = {
-    .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
-};
+static LZ4F_preferences_t preferences_of(int level)
+{
+    return (LZ4F_preferences_t){
+        .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
+        .compressionLevel = level, /* 0: the fast mode */
+    };
+}
 
 void lz4_thread_end(struct codec_thread *thread)
 {
@@ -19,9 +23,10 @@ static bool set_internal(struct err *err, size_t rc)
     return err_set(err, ERR_INTERNAL, "lz4: %s", LZ4F_getErrorName(rc));
 }
 
-bool lz4_compress(struct str in, struct buf *out, struct err *err)
+bool lz4_compress(int level, struct str in, struct buf *out, struct err *err)
 {
     struct codec_thread *thread = codec_thread();
+    LZ4F_preferences_t preferences = preferences_of(level);
     size_t rc;
     if (thread->lz4_compress == NULL) {
         LZ4F_cctx *made;
@@ -30,10 +35,10 @@ bool lz4_compress(struct str in, struct buf *out, struct err *err)
             return set_internal(err, rc);
         thread->lz4_compress = made;
     }
-    size_t bound = LZ4F_HEADER_SIZE_MAX + LZ4F_compressBound(in.len, &lz4_preferences);
+    size_t bound = LZ4F_HEADER_SIZE_MAX + LZ4F_compressBound(in.len, &preferences);
     buf_reserve(out, bound);
     char *at = out->ptr + out->len, *end = at + bound;
-    rc = LZ4F_compressBegin(thread->lz4_compress, at, (size_t)(end - at), &lz4_preferences);
+    rc = LZ4F_compressBegin(thread->lz4_compress, at, (size_t)(end - at), &preferences);
     if (LZ4F_isError(rc))
         return set_internal(err, rc);
     at += rc;

@@ -14,7 +14,7 @@ enum { XERIAL_HEADER_BYTES = 16, XERIAL_BLOCK_BYTES = 32 << 10, XERIAL_VERSION =
 
 static const char xerial_magic[8] = "\x82SNAPPY";
 
-bool snappy_compress_xerial(struct str in, struct buf *out, struct err *err)
+bool snappy_compress_xerial(int level, struct str in, struct buf *out, struct err *err)
 {
     buf_append(out, xerial_magic, sizeof xerial_magic);
     store_be32(buf_extend(out, 4), XERIAL_VERSION);

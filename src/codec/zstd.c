@@ -1,10 +1,9 @@
-/* zstd.c - zstd frames, level 1: the best exchange of time for size on records, and what is read does not
- * depend on it. */
+/* zstd.c - zstd frames; level 1 unless asked otherwise: the best exchange of time for size on records. */
 #include "codec/codec_int.h"
 
 #include <zstd.h>
 
-enum { ZSTD_LEVEL = 1, ZSTD_WINDOW_LOG_MAX = 23 }; /* 8 MiB, the largest window that clients use */
+enum { ZSTD_LEVEL_INIT = 1, ZSTD_WINDOW_LOG_MAX = 23 }; /* 8 MiB, the largest window that clients use */
 
 void zstd_thread_end(struct codec_thread *thread)
 {
@@ -12,15 +11,15 @@ void zstd_thread_end(struct codec_thread *thread)
     ZSTD_freeDCtx(thread->zstd_decompress);
 }
 
-bool zstd_compress(struct str in, struct buf *out, struct err *err)
+bool zstd_compress(int level, struct str in, struct buf *out, struct err *err)
 {
     struct codec_thread *thread = codec_thread();
     if (thread->zstd_compress == NULL)
         thread->zstd_compress = ZSTD_createCCtx();
     size_t bound = ZSTD_compressBound(in.len);
     buf_reserve(out, bound);
-    size_t rc =
-        ZSTD_compressCCtx(thread->zstd_compress, out->ptr + out->len, bound, in.ptr, in.len, ZSTD_LEVEL);
+    size_t rc = ZSTD_compressCCtx(thread->zstd_compress, out->ptr + out->len, bound, in.ptr, in.len,
+                                  level == CODEC_LEVEL_DEFAULT ? ZSTD_LEVEL_INIT : level);
     if (ZSTD_isError(rc))
         return err_set(err, ERR_INTERNAL, "zstd: %s", ZSTD_getErrorName(rc));
     buf_extend(out, rc);

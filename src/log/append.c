@@ -13,13 +13,15 @@
  *      batches.
  * (A2) When a write fails, the file is cut back to the published end. If even that fails the log goes
  *      offline: what lies behind the end is cut or taken by the next recovery, and was never acknowledged.
- * (A3) No allocation per append, but for a new producer, a new transaction or a growing index.
+ * (A3) No allocation per append, but for a new producer, a new transaction, a growing index, or where the topic asks for
+ *      another codec than the producer's: those batches are written anew.
  */
 #include "log/log_int.h"
 
 /* What the checks found out about the bytes to append. */
 struct append {
     struct str bytes;
+    struct buf rewritten; /* owns `bytes` when the topic has another codec than the producer */
     enum log_origin origin;
     struct log_config config;
     int64_t now_ms;
@@ -27,6 +29,13 @@ struct append {
     uint64_t pos;   /* in the active segment */
     int64_t max_timestamp_ms;
 };
+
+static bool check_message_size(const struct append *app, size_t size, struct err *err)
+{
+    return size <= app->config.message_bytes_max ||
+           err_set(err, ERR_TOO_LARGE, "record batch: %zu bytes, max.message.bytes is %u", size,
+                   app->config.message_bytes_max);
+}
 
 static bool check_client_header(const struct append *app, const struct batch *batch, struct err *err)
 {
@@ -37,9 +46,8 @@ static bool check_client_header(const struct append *app, const struct batch *ba
     if (batch->base_offset != 0)
         return err_set(err, ERR_INVALID_RECORD, "record batch: base offset %lld, a producer must send 0",
                        (long long)batch->base_offset);
-    if (batch->bytes.len > app->config.message_bytes_max)
-        return err_set(err, ERR_TOO_LARGE, "record batch: %zu bytes, max.message.bytes is %u",
-                       batch->bytes.len, app->config.message_bytes_max);
+    if (!check_message_size(app, batch->bytes.len, err))
+        return false;
     if (!batch_check_crc(batch, err))
         return false;
     if (batch->record_count == 0 || batch->record_count != batch->last_offset_delta + 1)
@@ -66,11 +74,48 @@ static bool check_timestamps(const struct append *app, const struct batch_facts 
     }
     if (facts->min_timestamp_ms >= 0 && facts->min_timestamp_ms < app->now_ms &&
         app->now_ms - facts->min_timestamp_ms > app->config.timestamp_before_max_ms) {
-        *bad = 0;
+        *bad = facts->min_timestamp_delta;
         return err_set(err, ERR_INVALID_TIMESTAMP, "record timestamp %lld is too far in the past",
                        (long long)facts->min_timestamp_ms);
     }
     return true;
+}
+
+static bool check_sizes(const struct append *app, size_t size, struct err *err)
+{
+    if (!check_message_size(app, size, err))
+        return false;
+    if (size > app->config.segment_bytes)
+        return err_set(err, ERR_RECORD_LIST_TOO_LARGE, "record batch: %zu bytes, segment.bytes is %u", size,
+                       app->config.segment_bytes);
+    return true;
+}
+
+/* Gives the batches the codec of the topic (compression.type) where they have another. */
+static bool recompress(struct append *app, struct err *err)
+{
+    struct str rest = app->bytes;
+    struct batch batch;
+    bool other = false, ok = true;
+    while (app->config.recompress && batch_next(&rest, &batch, NULL))
+        other |= !batch_is_control(&batch) && batch_codec(&batch) != app->config.codec;
+    if (!other)
+        return true;
+    struct batch_builder builder = {0};
+    struct batch_rewrite how = {.codec = app->config.codec,
+                                .level = app->config.codec_levels[app->config.codec],
+                                .horizon_ms = -1};
+    rest = app->bytes;
+    while (ok && batch_next(&rest, &batch, NULL)) {
+        struct str bytes = batch.bytes;
+        if (!batch_is_control(&batch) && batch_codec(&batch) != app->config.codec)
+            ok = batch_rewrite(&builder, &batch, &how, codec_scratch(), &bytes, err);
+        if (ok)
+            buf_append_str(&app->rewritten, bytes);
+    }
+    batch_builder_fini(&builder);
+    app->bytes = buf_str(&app->rewritten);
+    return ok && (app->origin != LOG_CLIENT || check_sizes(app, app->bytes.len, err));
 }
 
 /* All checks of a client's batch that need no lock. */
@@ -89,7 +134,8 @@ static bool check_client(struct append *app, struct batch *batch, int32_t *bad, 
         return err_set(err, ERR_INVALID_RECORD, "record without key: a compacted topic needs one");
     }
     app->max_timestamp_ms = facts.max_timestamp_ms;
-    return check_timestamps(app, &facts, bad, err);
+    return check_timestamps(app, &facts, bad, err) && check_sizes(app, batch->bytes.len, err) &&
+           recompress(app, err);
 }
 
 /* Batches of this program: only that they are whole, and few enough to be judged together. */
@@ -110,7 +156,7 @@ static bool check_internal(struct append *app, struct err *err)
                        why.code != ERR_NONE ? why.text : "bytes are left over");
     if (sequences && count > 1)
         return err_set(err, ERR_INVALID_RECORD, "batches with sequence numbers are appended one by one");
-    return true;
+    return recompress(app, err);
 }
 
 /* True when all is new; false with *result set (duplicate) or *err. */
@@ -135,6 +181,16 @@ static enum producer_verdict judge(const struct log *log, const struct append *a
     return PRODUCER_APPEND;
 }
 
+/* Age at which the segment is rolled: that of the topic, sooner by its own share of the jitter; and compaction within
+ * max.compaction.lag.ms needs closed segments. */
+static int64_t roll_age(const struct log_segment *seg, const struct log_config *config)
+{
+    int64_t age_ms = config->segment_ms, jitter_ms = MIN(config->segment_jitter_ms, config->segment_ms);
+    if (jitter_ms > 0)
+        age_ms -= (int64_t)(seg->jitter % (uint64_t)jitter_ms);
+    return config->compaction_on ? MIN(age_ms, config->compaction_lag_max_ms) : age_ms;
+}
+
 /* Is the active segment full or too old for these batches? */
 static bool roll_is_due(const struct log *log, const struct log_segment *seg, const struct append *app)
 {
@@ -147,7 +203,7 @@ static bool roll_is_due(const struct log *log, const struct log_segment *seg, co
         return true;
     int64_t first_ms = seg->first_timestamp_ms;
     int64_t newest_ms = app->max_timestamp_ms >= 0 ? app->max_timestamp_ms : app->now_ms;
-    return first_ms >= 0 && newest_ms - first_ms > app->config.segment_ms;
+    return first_ms >= 0 && newest_ms - first_ms > roll_age(seg, &app->config);
 }
 
 bool log_secure_dir(struct log *log, struct err *err)
@@ -329,6 +385,7 @@ static bool append_locked(struct log *log, struct append *app, struct log_append
     result->base_offset = app->offset;
     result->last_offset = log->end.offset - 1;
     result->append_time_ms = app->config.append_time ? app->now_ms : -1;
+    result->flush = log->end.offset - log_durable_offset(log) >= app->config.flush_messages;
     return true;
 }
 
@@ -374,13 +431,13 @@ bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origi
                        INT32_MAX);
     bool checked = origin == LOG_CLIENT ? check_client(&app, &batch, &result->bad_record, err)
                                         : check_internal(&app, err);
-    if (!checked)
-        return false;
-    if (atomic_load_explicit(&log->offline, memory_order_relaxed) && !try_heal(log, err))
-        return false;
-    pthread_mutex_lock(&log->append_lock);
-    bool ok = append_locked(log, &app, result, err);
-    pthread_mutex_unlock(&log->append_lock);
+    bool ok = checked && (!atomic_load_explicit(&log->offline, memory_order_relaxed) || try_heal(log, err));
+    if (ok) {
+        pthread_mutex_lock(&log->append_lock);
+        ok = append_locked(log, &app, result, err);
+        pthread_mutex_unlock(&log->append_lock);
+    }
+    buf_fini(&app.rewritten);
     return ok;
 }
 

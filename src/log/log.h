@@ -34,14 +34,26 @@ enum log_durability {
 /* Kafka's topic configs that concern one partition; log_config_default gives Kafka's defaults. */
 struct log_config {
     enum log_durability durability;
-    uint32_t segment_bytes;          /* segment.bytes; at most 2^31 - 1 */
-    int64_t segment_ms;              /* segment.ms */
-    uint32_t index_interval_bytes;   /* index.interval.bytes */
-    uint32_t message_bytes_max;      /* max.message.bytes: a whole batch */
-    int64_t retention_ms;            /* retention.ms; -1: for ever */
-    int64_t retention_bytes;         /* retention.bytes; -1: no limit */
-    bool retention_on;               /* cleanup.policy contains delete */
-    bool key_required;               /* cleanup.policy contains compact */
+    uint32_t segment_bytes;        /* segment.bytes; at most 2^31 - 1 */
+    int64_t segment_ms;            /* segment.ms */
+    int64_t segment_jitter_ms;     /* segment.jitter.ms: a segment is rolled up to so much sooner */
+    uint32_t index_interval_bytes; /* index.interval.bytes */
+    uint32_t message_bytes_max;    /* max.message.bytes: a whole batch */
+    int64_t retention_ms;          /* retention.ms; -1: for ever */
+    int64_t retention_bytes;       /* retention.bytes; -1: no limit */
+    bool retention_on;             /* cleanup.policy contains delete */
+    bool key_required;             /* cleanup.policy contains compact */
+    bool compaction_on;            /* and log_compact is what does it, not the owner of the records */
+    int64_t
+        delete_retention_ms; /* delete.retention.ms: tombstones and markers stay so long after their first pass */
+    int64_t compaction_lag_min_ms;   /* min.compaction.lag.ms: younger records are left alone */
+    int64_t compaction_lag_max_ms;   /* max.compaction.lag.ms: older ones are compacted whatever the ratio */
+    double cleanable_ratio_min;      /* min.cleanable.dirty.ratio */
+    bool recompress;                 /* compression.type is not producer: batches are stored with ... */
+    enum codec codec;                /* ... this codec */
+    int codec_levels[CODEC_COUNT];   /* compression.gzip.level, ...: of what the log compresses itself */
+    int64_t flush_messages;          /* flush.messages: so many unsynced records ask for a sync */
+    int64_t flush_ms;                /* flush.ms: a sync follows after so long at the latest */
     bool append_time;                /* message.timestamp.type = LogAppendTime */
     int64_t timestamp_before_max_ms; /* message.timestamp.before.max.ms; INT64_MAX: any */
     int64_t timestamp_after_max_ms;  /* message.timestamp.after.max.ms */
@@ -83,7 +95,8 @@ bool log_delete(struct log *log, struct err *err);
  * them. */
 bool log_purge(const char *logs_dir, struct io *io, struct err *err);
 
-/* Takes a new configuration for what comes. */
+/* Takes a new configuration: appends, retention and compaction that begin after the call go by it. Any thread, any
+ * time; waits for an append that is under way. */
 void log_set_config(struct log *log, const struct log_config *config);
 struct log_config log_get_config(struct log *log);
 
@@ -98,7 +111,8 @@ struct log_append_result {
     int64_t last_offset;
     int64_t append_time_ms; /* -1 where timestamps are the producer's */
     int64_t start_offset;
-    bool duplicate;       /* appended before: base_offset is the earlier one, nothing was written */
+    bool duplicate; /* appended before: base_offset is the earlier one, nothing was written */
+    bool flush;     /* flush.messages is reached: to be answered after a sync, whatever was promised else */
     uint32_t incarnation; /* for log_is_durable */
     int32_t bad_record;   /* on failure: index of the record at fault, or -1 */
 };
@@ -106,7 +120,7 @@ struct log_append_result {
 /* Checks, numbers and writes batches by one write; `bytes` are patched in place (offset, leader epoch,
  * time) and, on failure, have base offset 0 again. Readers see the records after log_sync (LOG_FSYNC) or at
  * once (LOG_OS). *result is filled on failure too. Errors: ERR_INVALID_RECORD, ERR_CORRUPT, ERR_TOO_LARGE,
- * ERR_INVALID_TIMESTAMP, ERR_UNSUPPORTED_FORMAT, ERR_OUT_OF_ORDER_SEQUENCE, ERR_INVALID_PRODUCER_EPOCH,
+ * ERR_RECORD_LIST_TOO_LARGE, ERR_INVALID_TIMESTAMP, ERR_UNSUPPORTED_FORMAT, ERR_OUT_OF_ORDER_SEQUENCE, ERR_INVALID_PRODUCER_EPOCH,
  * ERR_INVALID_TXN_STATE: nothing was written; ERR_DISK_FULL: nothing was kept, works again when there is
  * room; ERR_IO: nothing was kept; ERR_STORAGE: the log is offline. */
 bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origin,

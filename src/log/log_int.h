@@ -58,6 +58,8 @@ struct log_segment {
     atomic_int *open_files;
     bool made;            /* the file exists */
     bool used;            /* since the last log_retain */
+    bool replaced;        /* compaction put another file in its place: paths do not lead to it any more */
+    uint32_t jitter;      /* random: its share of segment.jitter.ms */
     uint64_t end_pos;     /* bytes of whole, published batches */
     uint64_t indexed_pos; /* position of the last index entry */
 

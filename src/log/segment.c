@@ -34,6 +34,7 @@ struct log_segment *segment_new(struct log *log, int64_t base_offset)
     seg->base_offset = base_offset;
     seg->fd = -1;
     seg->open_files = log->config.open_files;
+    io_random(log->io, &seg->jitter, sizeof seg->jitter);
     seg->first_timestamp_ms = seg->max_timestamp_ms = seg->max_timestamp_offset = -1;
     return seg;
 }

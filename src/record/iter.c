@@ -102,8 +102,10 @@ static void facts_add(struct batch_facts *facts, const struct record *rec, int64
         facts->max_timestamp_ms = timestamp_ms;
         facts->max_timestamp_delta = delta;
     }
-    if (delta == 0 || timestamp_ms < facts->min_timestamp_ms)
+    if (timestamp_ms != -1 && (facts->min_timestamp_ms == -1 || timestamp_ms < facts->min_timestamp_ms)) {
         facts->min_timestamp_ms = timestamp_ms;
+        facts->min_timestamp_delta = delta;
+    }
     if (str_is_null(rec->key) && facts->null_key_at < 0)
         facts->null_key_at = delta;
 }
@@ -114,7 +116,7 @@ bool batch_check_records(const struct batch *batch, struct batch_facts *out, str
     struct batch_iter it;
     struct record rec;
     plain_time.attributes &= (uint16_t)~BATCH_APPEND_TIME;
-    *out = (struct batch_facts){-1, -1, 0, -1, 0};
+    *out = (struct batch_facts){.min_timestamp_ms = -1, .max_timestamp_ms = -1, .null_key_at = -1};
     if (!batch_iter_init(&it, &plain_time, codec_scratch(), err))
         return false;
     out->plain_bytes = (size_t)(it.end - it.at);

@@ -97,9 +97,11 @@ bool batch_check_crc(const struct batch *batch, struct err *err);
 
 /* What a walk over all records of a batch has found. */
 struct batch_facts {
-    int64_t min_timestamp_ms; /* record timestamps as the producer set them */
+    int64_t
+        min_timestamp_ms; /* record timestamps as the producer set them; the smallest but for -1, which is none */
     int64_t max_timestamp_ms;
-    int32_t max_timestamp_delta; /* offset delta of the first record with the largest timestamp */
+    int32_t min_timestamp_delta; /* offset delta of the first record with the smallest timestamp */
+    int32_t max_timestamp_delta; /* and with the largest */
     int32_t null_key_at;         /* offset delta of the first record without key, or -1 */
     size_t plain_bytes;          /* size of the records, decompressed */
 };
@@ -156,6 +158,7 @@ void record_headers_encode(struct buf *out, const struct record_header *headers,
 /* What a batch to be built says of itself. BATCH_SPEC_PLAIN is a batch of no producer. */
 struct batch_spec {
     enum codec codec;
+    int level;        /* of the codec; 0: CODEC_LEVEL_DEFAULT */
     bool append_time; /* timestamps are the log's; max_timestamp_ms counts for all */
     bool transactional;
     bool control;
@@ -173,7 +176,7 @@ struct batch_builder {
     struct buf records; /* header, then plain records */
     struct buf packed;  /* header, then compressed records */
     int64_t base_timestamp_ms, max_timestamp_ms;
-    int32_t count;
+    int32_t count, next_delta; /* records; offset delta of the next one */
 };
 
 void batch_builder_begin(struct batch_builder *builder, const struct batch_spec *spec);
@@ -192,6 +195,21 @@ size_t batch_builder_size(const struct batch_builder *builder);
 /* Completes the batch (at least one record). The bytes stay in the builder until the next begin or fini, and
  * may be patched in place by log_append. Fails only when the codec does. */
 bool batch_builder_finish(struct batch_builder *builder, struct str *out, struct err *err);
+
+/* What becomes of a batch that is written anew. */
+struct batch_rewrite {
+    enum codec codec;
+    int level;
+    const bool *keep;   /* one a record, in order; NULL: all stay */
+    int64_t horizon_ms; /* delete horizon to set; -1: as it was */
+};
+
+/* Makes a batch of those records of `batch` that stay. Its frame is the old one's: offsets (gaps appear), producer,
+ * sequence, kind, timestamps; the largest timestamp is that of what stays. With no record left the batch is a header
+ * alone, of no codec. `plain` takes decompressed records. As with finish, the bytes stay in the builder.
+ * ERR_CORRUPT, ERR_INVALID_RECORD when the batch cannot be read, ERR_TOO_LARGE. */
+bool batch_rewrite(struct batch_builder *builder, const struct batch *batch, const struct batch_rewrite *how,
+                   struct buf *plain, struct str *out, struct err *err);
 
 void batch_builder_fini(struct batch_builder *builder);
 

@@ -93,6 +93,6 @@ bool topic_config_check(int config, struct str value, struct err *err)
     case TOPIC_CONFIG_LIST:
         return check_words(def, value, err);
     default:
-        return check_number(def, value, err);
+        return check_number(def, value, err) && check_words(def, value, err);
     }
 }

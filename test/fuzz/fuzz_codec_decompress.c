@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err;
     enum codec codec = (enum codec)(data[0] & 7);
     if (codec_decompress(codec, str_of((const char *)data + 1, size - 1), PLAIN_BYTES_MAX, &plain, &err)) {
-        ASSERT(codec_compress(codec, buf_str(&plain), &packed, &err));
+        ASSERT(codec_compress(codec, CODEC_LEVEL_DEFAULT, buf_str(&plain), &packed, &err));
         ASSERT(codec_decompress(codec, buf_str(&packed), PLAIN_BYTES_MAX, &again, &err));
         ASSERT(str_eq(buf_str(&plain), buf_str(&again)));
     }

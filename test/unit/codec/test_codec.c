@@ -48,7 +48,7 @@ static void test_golden(void **state)
 static void test_xerial_header(void **state)
 {
     struct buf packed = {0};
-    assert_true(codec_compress(CODEC_SNAPPY, STR("x"), &packed, NULL));
+    assert_true(codec_compress(CODEC_SNAPPY, CODEC_LEVEL_DEFAULT, STR("x"), &packed, NULL));
     assert_memory_equal(packed.ptr, "\x82SNAPPY\0\0\0\0\1\0\0\0\1\0\0\0", 19);
     buf_fini(&packed);
 }
@@ -68,7 +68,7 @@ static void test_round_trip(void **state)
             struct err err = {0};
             fill(&plain, sizes[i], 31);
             buf_append_cstr(&packed, "kept");
-            assert_true(codec_compress(codec, buf_str(&plain), &packed, &err));
+            assert_true(codec_compress(codec, CODEC_LEVEL_DEFAULT, buf_str(&plain), &packed, &err));
             assert_memory_equal(packed.ptr, "kept", 4);
             struct str body = str_sub(buf_str(&packed), 4, packed.len);
             if (!codec_decompress(codec, body, sizes[i], &again, &err))
@@ -86,8 +86,8 @@ static void test_concatenated(void **state)
     for (enum codec codec = CODEC_GZIP; codec < CODEC_COUNT; codec++) {
         struct buf packed = {0}, plain = {0};
         struct err err = {0};
-        assert_true(codec_compress(codec, STR("one, "), &packed, &err));
-        assert_true(codec_compress(codec, STR("two"), &packed, &err));
+        assert_true(codec_compress(codec, CODEC_LEVEL_DEFAULT, STR("one, "), &packed, &err));
+        assert_true(codec_compress(codec, CODEC_LEVEL_DEFAULT, STR("two"), &packed, &err));
         if (!codec_decompress(codec, buf_str(&packed), 100, &plain, &err))
             fail_msg("%s: %s", codec_name(codec), err.text);
         assert_true(str_eq_cstr(buf_str(&plain), "one, two"));
@@ -129,7 +129,7 @@ static void test_bomb(void **state)
     for (enum codec codec = CODEC_GZIP; codec < CODEC_COUNT; codec++) {
         struct buf packed = {0}, plain = {0};
         struct err err = {0};
-        assert_true(codec_compress(codec, buf_str(&zeros), &packed, &err));
+        assert_true(codec_compress(codec, CODEC_LEVEL_DEFAULT, buf_str(&zeros), &packed, &err));
         assert_false(codec_decompress(codec, buf_str(&packed), 1 << 20, &plain, &err));
         assert_int_equal(err.code, ERR_TOO_LARGE);
         assert_true(plain.cap < 4 << 20);
@@ -158,7 +158,7 @@ static void *pack_in_thread(void *arg)
         for (enum codec codec = CODEC_NONE; codec < CODEC_COUNT; codec++) {
             buf_clear(&packed);
             buf_clear(&plain);
-            ok = ok && codec_compress(codec, str_from(golden_plain), &packed, NULL) &&
+            ok = ok && codec_compress(codec, CODEC_LEVEL_DEFAULT, str_from(golden_plain), &packed, NULL) &&
                  codec_decompress(codec, buf_str(&packed), 100, &plain, NULL) &&
                  str_eq_cstr(buf_str(&plain), golden_plain);
             buf_append_cstr(codec_scratch(), "scratch is per thread");

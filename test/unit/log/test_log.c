@@ -264,6 +264,90 @@ static void remove_index(void *arg, const char *name)
         buf_append(names, name, strlen(name) + 1);
 }
 
+/* compression.type: what came with another codec is stored with the topic's, records unchanged; markers are left alone. */
+static void test_recompression(void **state)
+{
+    struct world w;
+    struct log_append_result result;
+    struct err err = {0};
+    struct buf kept = {0};
+    struct batch batch;
+    world_init(&w, 1);
+    world_open(&w);
+    struct batch_spec spec = {
+        .codec = CODEC_GZIP, .pid = 7, .epoch = 0, .base_seq = 0, .transactional = true};
+    assert_true(world_append_spec(&w, &spec, 0, 50, 1000, &result, &err));
+    struct log_config config = w.config; /* from now on */
+    config.recompress = true;
+    config.codec = CODEC_ZSTD;
+    log_set_config(w.log, &config);
+    spec.base_seq = 50;
+    assert_true(world_append_spec(&w, &spec, 50, 50, 1000, &result, &err));
+    assert_int_equal(result.base_offset, 50);
+    assert_true(log_append_marker(w.log, 7, 0, MARKER_COMMIT, 0, &result, &err));
+    spec = (struct batch_spec){.codec = CODEC_ZSTD, .pid = -1, .epoch = -1, .base_seq = -1};
+    assert_true(world_append_spec(&w, &spec, 100, 1, 1000, &result, &err));
+    config.codec = CODEC_NONE;
+    log_set_config(w.log, &config);
+    assert_true(world_append_spec(&w, &spec, 101, 2, 1000, &result, &err));
+    world_sync(&w);
+    static const enum codec expect[] = {CODEC_GZIP, CODEC_ZSTD, CODEC_NONE, CODEC_ZSTD, CODEC_NONE};
+    world_read(&w, 0, 1, LOG_UP_TO_HW, &kept);
+    size_t i = 0;
+    for (struct str rest = buf_str(&kept); batch_next(&rest, &batch, NULL); i++)
+        assert_int_equal(batch_codec(&batch), expect[i]);
+    assert_int_equal(i, COUNT_OF(expect));
+    config.message_bytes_max = 200; /* plain records of what came small are too large */
+    log_set_config(w.log, &config);
+    assert_false(world_append_spec(&w, &spec, 0, 50, 1000, &result, &err));
+    assert_int_equal(err.code, ERR_TOO_LARGE);
+    struct batch_spec plain = BATCH_SPEC_PLAIN;
+    config.message_bytes_max = 1000;
+    config.segment_bytes = 300;
+    log_set_config(w.log, &config);
+    assert_false(world_append_spec(&w, &plain, 0, 50, 1000, &result, &err));
+    assert_int_equal(err.code, ERR_RECORD_LIST_TOO_LARGE);
+    world_crash(&w, IO_CUT_LOSE);
+    assert_int_equal(log_end_offset(w.log), 104);
+    buf_fini(&kept);
+    world_fini(&w);
+}
+
+/* segment.jitter.ms brings a roll forward by less than the jitter, by chance; flush.messages counts what is not synced. */
+static void test_jitter_and_flush(void **state)
+{
+    int early = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct world w;
+        struct io_stat st;
+        world_init(&w, seed);
+        w.config.segment_ms = 1000;
+        w.config.segment_jitter_ms = 500;
+        world_open(&w);
+        world_append(&w, 0, 1, 5000);
+        world_append(&w, 1, 1, 5500);
+        assert_int_equal(io_stat(w.io, "logs/t-0/00000000000000000001.log", &st), -ENOENT);
+        world_append(&w, 2, 1, 5750);
+        early += io_stat(w.io, "logs/t-0/00000000000000000002.log", &st) == 0;
+        world_fini(&w);
+    }
+    assert_true(early > 8 && early < 32); /* one in two */
+    struct world w;
+    struct log_append_result result;
+    struct batch_spec plain = BATCH_SPEC_PLAIN;
+    world_init(&w, 1);
+    w.config.flush_messages = 3;
+    world_open(&w);
+    assert_true(world_append_spec(&w, &plain, 0, 2, 1000, &result, NULL));
+    assert_false(result.flush);
+    assert_true(world_append_spec(&w, &plain, 2, 1, 1000, &result, NULL));
+    assert_true(result.flush);
+    world_sync(&w);
+    assert_true(world_append_spec(&w, &plain, 3, 2, 1000, &result, NULL));
+    assert_false(result.flush);
+    world_fini(&w);
+}
+
 static void test_segments(void **state)
 {
     struct world w;
@@ -807,6 +891,8 @@ int main(void)
         cmocka_unit_test(test_bytes_kept),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_topic_options),
+        cmocka_unit_test(test_recompression),
+        cmocka_unit_test(test_jitter_and_flush),
         cmocka_unit_test(test_segments),
         cmocka_unit_test(test_index_files),
         cmocka_unit_test(test_times),

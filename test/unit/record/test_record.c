@@ -114,6 +114,7 @@ static void test_golden(void **state)
         assert_int_equal(batch.base_timestamp_ms, 1700000000000);
         assert_int_equal(batch.max_timestamp_ms, 1700000000007);
         assert_int_equal(facts.min_timestamp_ms, 1699999999990);
+        assert_int_equal(facts.min_timestamp_delta, 2);
         assert_int_equal(facts.max_timestamp_ms, 1700000000007);
         assert_int_equal(facts.max_timestamp_delta, 7);
         assert_int_equal(facts.null_key_at, 1);
@@ -332,6 +333,95 @@ static void test_header_limits(void **state)
     buf_fini(&bytes);
 }
 
+/* A golden batch written anew without a codec is the golden batch of no codec: same records, frame and bytes. */
+static void test_rewrite_to_another_codec(void **state)
+{
+    struct buf bytes = {0}, plain = {0}, expect = {0};
+    struct batch_builder builder = {0};
+    for (enum codec from = CODEC_NONE; from < CODEC_COUNT; from++)
+        for (enum codec to = CODEC_NONE; to < CODEC_COUNT; to++) {
+            struct batch batch, again;
+            struct batch_rewrite how = {.codec = to, .horizon_ms = -1};
+            struct str out;
+            assert_true(batch_open(golden_bytes(from, &bytes), &batch, NULL));
+            batch_set_place(bytes.ptr, 1000, 7);
+            assert_true(batch_open(buf_str(&bytes), &batch, NULL));
+            assert_true(batch_rewrite(&builder, &batch, &how, &plain, &out, NULL));
+            assert_true(batch_open(out, &again, NULL) && batch_check_crc(&again, NULL));
+            assert_int_equal(again.base_offset, 1000);
+            assert_int_equal(again.leader_epoch, 7);
+            batch_set_place((char *)out.ptr, 0, 0);
+            assert_true(batch_open(out, &again, NULL));
+            assert_int_equal(batch_codec(&again), to);
+            check_golden_records(&again);
+            if (to == CODEC_NONE)
+                assert_true(str_eq(out, golden_bytes(CODEC_NONE, &expect)));
+        }
+    batch_builder_fini(&builder);
+    buf_fini(&bytes);
+    buf_fini(&plain);
+    buf_fini(&expect);
+}
+
+static void check_kept(const struct batch *batch, struct buf *plain)
+{
+    struct batch_iter it;
+    struct record rec;
+    assert_true(batch_iter_init(&it, batch, plain, NULL));
+    assert_true(batch_iter_next(&it, &rec));
+    assert_int_equal(rec.offset, 2);
+    assert_int_equal(rec.timestamp_ms, 1699999999990);
+    assert_true(str_eq_cstr(rec.key, "k3") && str_is_null(rec.value));
+    assert_true(batch_iter_next(&it, &rec));
+    assert_int_equal(rec.offset, 4);
+    assert_int_equal(rec.timestamp_ms, 1700000000004);
+    assert_false(batch_iter_next(&it, &rec));
+    assert_true(batch_iter_ok(&it, NULL));
+}
+
+/* Some records go: the frame stays, offsets have gaps, the largest timestamp is that of what is left; a horizon takes the
+ * place of the base timestamp without changing that of any record; with nothing left there is a header alone. */
+static void test_rewrite_fewer(void **state)
+{
+    static const bool keep[8] = {[2] = true, [4] = true}, none[8] = {false};
+    struct buf bytes = {0}, plain = {0}, second = {0};
+    struct batch_builder builder = {0};
+    struct str out;
+    struct batch batch, again;
+    assert_true(batch_open(golden_bytes(CODEC_LZ4, &bytes), &batch, NULL));
+    struct batch_rewrite how = {.codec = CODEC_LZ4, .keep = keep, .horizon_ms = 1800000000000};
+    assert_true(batch_rewrite(&builder, &batch, &how, &plain, &out, NULL));
+    assert_true(batch_open(out, &again, NULL) && batch_check_crc(&again, NULL));
+    assert_int_equal(again.record_count, 2);
+    assert_int_equal(again.last_offset_delta, 7);
+    assert_int_equal(again.base_seq, 17);
+    assert_int_equal(again.pid, 4000);
+    assert_int_equal(again.base_timestamp_ms, 1800000000000);
+    assert_int_equal(again.max_timestamp_ms, 1700000000004);
+    assert_int_equal(again.attributes, CODEC_LZ4 | BATCH_DELETE_HORIZON);
+    check_kept(&again, &plain);
+    buf_append_str(&second, out); /* once more: the horizon stays what it was */
+    assert_true(batch_open(buf_str(&second), &batch, NULL));
+    how = (struct batch_rewrite){.codec = CODEC_NONE, .horizon_ms = -1};
+    assert_true(batch_rewrite(&builder, &batch, &how, &plain, &out, NULL));
+    assert_true(batch_open(out, &again, NULL));
+    assert_int_equal(again.base_timestamp_ms, 1800000000000);
+    assert_int_equal(again.attributes, BATCH_DELETE_HORIZON);
+    check_kept(&again, &plain);
+    how = (struct batch_rewrite){.codec = CODEC_LZ4, .keep = none, .horizon_ms = -1};
+    assert_true(batch_rewrite(&builder, &batch, &how, &plain, &out, NULL));
+    assert_true(batch_open(out, &again, NULL) && batch_check_crc(&again, NULL));
+    assert_int_equal(out.len, BATCH_HEADER_BYTES);
+    assert_int_equal(again.record_count, 0);
+    assert_int_equal(batch_last_seq(&again), 24);
+    assert_int_equal(again.attributes, 0);
+    assert_int_equal(again.base_timestamp_ms, -1);
+    batch_builder_fini(&builder);
+    buf_fini(&bytes);
+    buf_fini(&plain);
+    buf_fini(&second);
+}
+
 static void test_walk_over_batches(void **state)
 {
     struct buf bytes = {0}, one = {0};
@@ -399,6 +489,8 @@ int main(void)
         cmocka_unit_test(test_every_bit),
         cmocka_unit_test(test_damage_under_checksum),
         cmocka_unit_test(test_header_limits),
+        cmocka_unit_test(test_rewrite_to_another_codec),
+        cmocka_unit_test(test_rewrite_fewer),
         cmocka_unit_test(test_walk_over_batches),
         cmocka_unit_test(test_print),
     };

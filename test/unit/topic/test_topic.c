@@ -39,8 +39,14 @@ static void test_configs(void **state)
         {"message.timestamp.type", "LogAppendTime", true},
         {"message.timestamp.type", "logappendtime", false},
         {"compression.type", "producer", true},
-        {"compression.type", "gzip",
-         false}, /* would need recompression, which is not there: refused, not ignored */
+        {"compression.type", "gzip", true},
+        {"compression.type", "brotli", false},
+        {"compression.gzip.level", "-1", true},
+        {"compression.gzip.level", "0", false},
+        {"compression.gzip.level", "10", false},
+        {"compression.zstd.level", "-131072", true},
+        {"flush.messages", "0", false},
+        {"preallocate", "true", false}, /* is not there: refused, not ignored */
         {"min.insync.replicas", "2", false},
         {"unclean.leader.election.enable", "false", true},
         {"unclean.leader.election.enable", "true", false}, /* the one replica always leads */

@@ -8,6 +8,12 @@ uint64_t hash_bytes(const void *bytes, size_t size)
     return XXH3_64bits(bytes, size);
 }
 
+struct hash128 hash_bytes128(const void *bytes, size_t size, uint64_t seed)
+{
+    XXH128_hash_t hash = XXH3_128bits_withSeed(bytes, size, seed);
+    return (struct hash128){hash.low64, hash.high64};
+}
+
 int32_t hash_murmur2(const void *bytes, size_t size)
 {
     const uint32_t m = 0x5bd1e995;

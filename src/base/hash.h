@@ -10,6 +10,12 @@
 /* XXH3, 64 bits. Only for structures in memory: never stored, never sent. */
 uint64_t hash_bytes(const void *bytes, size_t size);
 
+/* XXH3, 128 bits, with a seed: where a hash stands for its key. Who does not know the seed cannot make two keys meet. */
+struct hash128 {
+    uint64_t low, high;
+};
+struct hash128 hash_bytes128(const void *bytes, size_t size, uint64_t seed);
+
 static inline uint64_t hash_str(struct str s)
 {
     return hash_bytes(s.ptr, s.len);

@@ -256,7 +256,7 @@ bool log_roll(struct log *log, struct err *err)
 
 void log_publish(struct log *log, struct log_segment *seg, uint64_t pos, const struct batch *batch)
 {
-    index_note(log, seg, pos, batch);
+    index_note(seg, log->config.index_interval_bytes, pos, batch);
     producer_apply(log, seg, pos, batch);
     seg->end_pos = pos + batch->bytes.len;
     log->end = (struct log_point){batch_last_offset(batch) + 1, seg->base_offset, seg->end_pos};

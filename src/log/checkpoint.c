@@ -1,7 +1,8 @@
 /* checkpoint.c - the file that lets a start skip what was there before: DIR/<topic>-<partition>/checkpoint.
  *
- *   "rlck" | version 1 | flags | crc32c of what follows                                u32 u16 u16 u32
- *   log start | end offset | segment's base | position in it                           i64 i64 i64 u64
+ *   "rlck" | version 2 | flags | crc32c of what follows                                u32 u16 u16 u32
+ *   log start | cleaned offset (not in version 1)                                      i64 i64
+ *   end offset | segment's base | position in it                                       i64 i64 u64
  *   first timestamp | largest timestamp | its offset                of that segment    i64 i64 i64
  *   entries of .index | of .timeindex | of .txnindex                of that segment    u32 u32 u32
  *   producer count, { pid epoch coordinator-epoch seen-ms last-timestamp n, n x batch }        u32 ...
@@ -18,7 +19,7 @@
 
 enum {
     CHECKPOINT_MAGIC = 0x726c636b,
-    CHECKPOINT_VERSION = 1,
+    CHECKPOINT_VERSION = 2,
     CHECKPOINT_HEAD_BYTES = 12,
     CHECKPOINT_BYTES_MAX = 256 << 20,
 };
@@ -81,6 +82,7 @@ void checkpoint_encode(const struct log *log, int64_t start_offset, struct buf *
     put16(out, 0);
     put32(out, 0);
     put64(out, start_offset);
+    put64(out, log->cleaned_offset);
     put64(out, log->end.offset);
     put64(out, log->end.seg_base);
     put64(out, (int64_t)log->end.pos);
@@ -102,8 +104,16 @@ void checkpoint_encode(const struct log *log, int64_t start_offset, struct buf *
 /* Reads numbers off the front; after a failure everything is 0 and `bad` stays set. */
 struct reader {
     struct str rest;
+    uint16_t version;
     bool bad;
 };
+
+/* Behind the head, which was checked. */
+static struct reader reader_of(struct str bytes)
+{
+    return (struct reader){.rest = str_sub(bytes, CHECKPOINT_HEAD_BYTES, bytes.len),
+                           .version = load_be16(bytes.ptr + 4)};
+}
 
 static uint64_t take(struct reader *rd, size_t size)
 {
@@ -119,6 +129,7 @@ static uint64_t take(struct reader *rd, size_t size)
 static void take_fields(struct reader *rd, struct checkpoint *out)
 {
     out->start_offset = (int64_t)take(rd, 8);
+    out->cleaned_offset = rd->version >= 2 ? (int64_t)take(rd, 8) : 0;
     out->point.offset = (int64_t)take(rd, 8);
     out->point.seg_base = (int64_t)take(rd, 8);
     out->point.pos = take(rd, 8);
@@ -163,7 +174,7 @@ static bool check_head(struct str bytes, struct err *err)
 {
     if (bytes.len < CHECKPOINT_HEAD_BYTES || load_be32(bytes.ptr) != CHECKPOINT_MAGIC)
         return err_set(err, ERR_CORRUPT, "not a checkpoint file");
-    if (load_be16(bytes.ptr + 4) != CHECKPOINT_VERSION)
+    if (load_be16(bytes.ptr + 4) < 1 || load_be16(bytes.ptr + 4) > CHECKPOINT_VERSION)
         return err_set(err, ERR_UNSUPPORTED_FORMAT, "checkpoint version %u is not known",
                        load_be16(bytes.ptr + 4));
     uint32_t crc = hash_crc32c(0, bytes.ptr + CHECKPOINT_HEAD_BYTES, bytes.len - CHECKPOINT_HEAD_BYTES);
@@ -176,7 +187,7 @@ static bool decode(struct log *log, struct str bytes, struct checkpoint *out, st
 {
     if (!check_head(bytes, err))
         return false;
-    struct reader rd = {str_sub(bytes, CHECKPOINT_HEAD_BYTES, bytes.len), false};
+    struct reader rd = reader_of(bytes);
     take_fields(&rd, out);
     for (uint32_t left = (uint32_t)take(&rd, 4); left > 0 && !rd.bad; left--) {
         struct producer prod;
@@ -255,6 +266,7 @@ static void tell_fields(struct describe *out, struct str bytes, const struct che
     describe_hex32(out, "crc", load_be32(bytes.ptr + 8));
     describe_check(out, good, why);
     describe_number(out, "log_start_offset", ckpt->start_offset);
+    describe_number(out, "cleaned_offset", ckpt->cleaned_offset);
     describe_number(out, "end_offset", ckpt->point.offset);
     describe_number(out, "segment", ckpt->point.seg_base);
     describe_number(out, "position", (int64_t)ckpt->point.pos);
@@ -278,7 +290,7 @@ void checkpoint_dump(struct log_dump *dump, const char *path, struct str bytes)
         return;
     }
     dump->damaged += !good;
-    struct reader rd = {str_sub(bytes, CHECKPOINT_HEAD_BYTES, bytes.len), false};
+    struct reader rd = reader_of(bytes);
     take_fields(&rd, &ckpt);
     tell_fields(dump->out, bytes, &ckpt, good, err.text);
     for (uint32_t left = (uint32_t)take(&rd, 4); left > 0 && !rd.bad; left--) {

@@ -3,7 +3,7 @@
  *   log_dump
  *     a directory      its .log files, with `indexes` all files, by name
  *     .log             batch, batch, | damaged | batch ...     after damage: the next batch whose checksum fits
- *     other files      dump_index.c, checkpoint.c
+ *     other files      dump_index.c, checkpoint.c, swap.c
  *
  * Any file may be damaged, cut or from somewhere else: what cannot be read is an item as well, and the walk goes on.
  */
@@ -120,16 +120,14 @@ static const struct {
     const char *suffix;
     void (*tell)(struct log_dump *dump, const char *path, struct str bytes);
 } dump_kinds[] = {
-    {".timeindex", dump_times},
-    {".txnindex", dump_aborted},
-    {".index", dump_index},
-    {"checkpoint", checkpoint_dump},
+    {".timeindex", dump_times},      {".txnindex", dump_aborted}, {".index", dump_index},
+    {"checkpoint", checkpoint_dump}, {"swap", swap_dump},
 };
 
 static bool dump_file(struct log_dump *dump, const char *path, struct err *err)
 {
     enum { FILE_BYTES_MAX = 256 << 20 };
-    if (str_ends_with(str_from(path), STR(".log")))
+    if (str_ends_with(str_from(path), STR(".log")) || str_ends_with(str_from(path), STR(".cleaned")))
         return dump_segment(dump, path, err);
     for (size_t i = 0; i < COUNT_OF(dump_kinds); i++) {
         if (!str_ends_with(str_from(path), str_from(dump_kinds[i].suffix)))
@@ -143,7 +141,7 @@ static bool dump_file(struct log_dump *dump, const char *path, struct err *err)
     }
     return err_set(err, ERR_USAGE,
                    "%s: neither a partition's directory nor one of its files (.log, .index, .timeindex, "
-                   ".txnindex, checkpoint)",
+                   ".txnindex, checkpoint, .cleaned, swap)",
                    path);
 }
 
@@ -166,7 +164,8 @@ static bool dump_wanted(const struct log_dump *dump, struct str name)
 {
     if (str_ends_with(name, STR(".log")))
         return true;
-    return dump->indexes && (str_ends_with(name, STR("index")) || str_eq(name, STR("checkpoint")));
+    return dump->indexes && (str_ends_with(name, STR("index")) || str_eq(name, STR("checkpoint")) ||
+                             str_eq(name, STR("swap")));
 }
 
 static bool dump_dir(struct log_dump *dump, const char *dir, struct err *err)

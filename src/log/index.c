@@ -30,6 +30,8 @@ static void note_time(struct log_segment *seg)
 
 static void note_batch_time(struct log_segment *seg, const struct batch *batch)
 {
+    if (batch->record_count == 0) /* compaction has left the frame alone: nothing in it has a time */
+        return;
     if (seg->first_timestamp_ms < 0)
         seg->first_timestamp_ms = batch->max_timestamp_ms;
     if (batch->max_timestamp_ms > seg->max_timestamp_ms) {
@@ -49,10 +51,10 @@ static void note_place(struct log_segment *seg, uint32_t interval_bytes, uint64_
     note_time(seg);
 }
 
-void index_note(struct log *log, struct log_segment *seg, uint64_t pos, const struct batch *batch)
+void index_note(struct log_segment *seg, uint32_t interval_bytes, uint64_t pos, const struct batch *batch)
 {
     if (seg->loaded)
-        note_place(seg, log->config.index_interval_bytes, pos, batch);
+        note_place(seg, interval_bytes, pos, batch);
     note_batch_time(seg, batch);
 }
 
@@ -217,14 +219,15 @@ bool index_load(struct log *log, struct log_segment *seg, struct err *err)
         return true;
     pthread_mutex_lock(&log->load_lock);
     pthread_mutex_lock(&log->lock);
-    bool loaded = seg->loaded;
+    bool loaded = seg->loaded, replaced = seg->replaced;
     struct log_segment *fresh = segment_new(log, seg->base_offset);
     fresh->end_pos = seg->end_pos;
     fresh->index_saved = seg->index_saved;
     fresh->times_saved = seg->times_saved;
     fresh->counts_known = seg->counts_known;
     pthread_mutex_unlock(&log->lock);
-    bool ok = loaded || index_read(log, seg, fresh, err);
+    /* The files of a replaced segment are another's by now; its own bytes are still open. */
+    bool ok = loaded || (replaced ? index_rebuild(log, fresh, seg, err) : index_read(log, seg, fresh, err));
     if (ok && !loaded) {
         pthread_mutex_lock(&log->lock);
         index_adopt(seg, fresh);
@@ -270,16 +273,17 @@ static bool times_peek(struct log *log, struct log_segment *seg, struct time_ent
 static bool times_learn(struct log *log, struct log_segment *seg, struct err *err)
 {
     struct time_entry entry;
-    if (!times_peek(log, seg, &entry))
-        return index_load(log, seg, err);
+    bool peeked = times_peek(log, seg, &entry);
     pthread_mutex_lock(&log->lock);
-    if (!seg->times_known) {
+    if (peeked && !seg->times_known &&
+        !seg->replaced) { /* else it may be another segment's file that was read */
         seg->max_timestamp_ms = entry.timestamp_ms;
         seg->max_timestamp_offset = seg->base_offset + (int64_t)entry.offset_delta;
         seg->times_known = true;
     }
+    bool known = seg->times_known;
     pthread_mutex_unlock(&log->lock);
-    return true;
+    return known || index_load(log, seg, err);
 }
 
 bool segment_max_time(struct log *log, struct log_segment *seg, int64_t *out, struct err *err)
@@ -293,6 +297,18 @@ bool segment_max_time(struct log *log, struct log_segment *seg, int64_t *out, st
     *out = seg->max_timestamp_ms;
     pthread_mutex_unlock(&log->lock);
     return true;
+}
+
+void aborted_encode(const struct log_aborted *entries, size_t count, struct buf *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *at = buf_extend(out, LOG_ABORTED_ENTRY_BYTES);
+        store_be16(at, 0);
+        store_be64(at + 2, (uint64_t)entries[i].pid);
+        store_be64(at + 10, (uint64_t)entries[i].first_offset);
+        store_be64(at + 18, (uint64_t)entries[i].last_offset);
+        store_be64(at + 26, (uint64_t)entries[i].lso);
+    }
 }
 
 bool aborted_load(struct log *log, struct log_segment *seg, uint32_t count_max, struct err *err)
@@ -347,14 +363,8 @@ static void encode_unsaved(const struct log_segment *seg, struct buf *index, str
         store_be64(at, (uint64_t)seg->times.at[i].timestamp_ms);
         store_be32(at + 8, seg->times.at[i].offset_delta);
     }
-    for (size_t i = seg->aborted_saved; i < seg->aborted.len; i++) {
-        char *at = buf_extend(aborted, LOG_ABORTED_ENTRY_BYTES);
-        store_be16(at, 0);
-        store_be64(at + 2, (uint64_t)seg->aborted.at[i].pid);
-        store_be64(at + 10, (uint64_t)seg->aborted.at[i].first_offset);
-        store_be64(at + 18, (uint64_t)seg->aborted.at[i].last_offset);
-        store_be64(at + 26, (uint64_t)seg->aborted.at[i].lso);
-    }
+    if (seg->aborted.len > seg->aborted_saved)
+        aborted_encode(seg->aborted.at + seg->aborted_saved, seg->aborted.len - seg->aborted_saved, aborted);
 }
 
 bool index_save(struct log *log, struct log_segment *seg, struct err *err)

@@ -43,7 +43,9 @@ struct log *log_new(const char *dir, const char *name, const struct log_config *
     log->dir = mem_dup(dir, strlen(dir) + 1);
     log->name = mem_dup(name, strlen(name) + 1);
     log->config = *config;
+    log->checkpoint_base = INT64_MAX;
     list_init(&log->txns);
+    pthread_mutex_init(&log->compact_lock, NULL);
     pthread_mutex_init(&log->sync_lock, NULL);
     pthread_mutex_init(&log->append_lock, NULL);
     pthread_mutex_init(&log->load_lock, NULL);
@@ -57,6 +59,7 @@ void log_free(struct log *log)
     for (size_t i = 0; i < log->segs.len; i++)
         segment_unref(log->segs.at[i]);
     vec_fini(&log->segs);
+    pthread_mutex_destroy(&log->compact_lock);
     pthread_mutex_destroy(&log->sync_lock);
     pthread_mutex_destroy(&log->append_lock);
     pthread_mutex_destroy(&log->load_lock);
@@ -99,6 +102,8 @@ void log_swap(struct log *log, struct log *fresh)
     SWAP(log->dir_made, fresh->dir_made);
     SWAP(log->dir_dirty, fresh->dir_dirty);
     SWAP(log->dir_sure, fresh->dir_sure);
+    SWAP(log->checkpoint_base, fresh->checkpoint_base);
+    SWAP(log->cleaned_offset, fresh->cleaned_offset);
     SWAP(log->bytes_since_checkpoint, fresh->bytes_since_checkpoint);
     SWAP(log->checkpoint_dirty, fresh->checkpoint_dirty);
     SWAP(log->checkpoint_due, fresh->checkpoint_due);

@@ -268,6 +268,35 @@ void log_close_files(struct log *log, bool used_too);
 /* Removes segments by age and size, forgets idle producers, closes idle files. Call every few minutes. */
 bool log_retain(struct log *log, int64_t now_ms, struct log_retained *out, struct err *err);
 
+/* How much of a compacted log (config compaction_on) is new since compaction was there. Reads headers at most. */
+struct log_dirty {
+    uint64_t dirty_bytes; /* that compaction could look at */
+    double ratio;         /* their share of those and the clean ones before them */
+    bool due;             /* by min.cleanable.dirty.ratio or max.compaction.lag.ms */
+};
+bool log_compact_due(struct log *log, int64_t now_ms, struct log_dirty *out, struct err *err);
+
+struct log_compact_options {
+    size_t map_bytes_max; /* memory for keys, 24 bytes each; more keys take more passes */
+    uint64_t seed;        /* of the hash that stands for a key: random, told nobody */
+    /* Told of every 256 KiB or so that were read and written; may sleep; false: stop soon. May be NULL. */
+    bool (*pace)(void *arg, uint64_t bytes);
+    void *arg;
+};
+
+struct log_compacted {
+    uint64_t bytes_read, bytes_written, bytes_freed;
+    int64_t records_read, records_kept; /* by the judging reads */
+    uint32_t passes;
+    bool stopped; /* by pace, or because segments went away meanwhile: to be done again */
+};
+
+/* Leaves the last record of every key in what is closed, decided and old enough, and drops tombstones and markers whose
+ * time is over. Appends, syncs, reads and retention go on meanwhile. ERR_CORRUPT names file and position of damage; ERR_IO,
+ * ERR_DISK_FULL: nothing has changed, or (logged) the log is offline until recovery. Blocking. */
+bool log_compact(struct log *log, int64_t now_ms, const struct log_compact_options *options,
+                 struct log_compacted *out, struct err *err);
+
 struct log_dump {
     struct io *io;
     struct describe *out;

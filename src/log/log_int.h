@@ -7,6 +7,7 @@
  *     end, durable                                         struct log_point: offset, segment, position
  *
  * Locks, always taken in this order:
+ *   compact_lock  one compaction at a time; held for its whole length, the others only for moments of it
  *   sync_lock     one sync, checkpoint, retention or reload at a time: the only writers of indexes and
  *                 checkpoint, and the only ones that remove segments from the front
  *   append_lock   one append or roll at a time: the only writer of .log files, the only one to add segments
@@ -106,7 +107,7 @@ struct producer {
 struct log {
     struct io *io;
     char *dir, *name;
-    pthread_mutex_t sync_lock, append_lock, load_lock, lock;
+    pthread_mutex_t compact_lock, sync_lock, append_lock, load_lock, lock;
     struct log_config config;
     struct {
         struct log_segment **at;
@@ -120,6 +121,9 @@ struct log {
     bool dir_sure;  /* its own name is durable, and dir_dirty is true of those in it: not after a recovery */
     bool unsettled; /* recovery found records that nobody has synced yet */
     bool append_fails; /* the last write failed, and that was said */
+    int64_t cleaned_offset;   /* below it compaction has been: one record a key there */
+    int64_t
+        checkpoint_base; /* base of the segment that the checkpoint on the disk points into; INT64_MAX: none */
     uint64_t bytes_since_checkpoint;
     bool checkpoint_dirty,
         checkpoint_due;           /* something has changed since the last one; a sync shall write one */
@@ -148,16 +152,14 @@ struct log_segment *segs_active(const struct log *log);
 /* The active segment, for the holder of append_lock: it stays the last one, but retention moves the list meanwhile.
  * Takes `lock`. */
 struct log_segment *segs_active_append(struct log *log);
-/* Base of the segment behind this one; -1: it is the active one. Takes `lock`. */
-int64_t segment_next_base(struct log *log, const struct log_segment *seg);
 /* Bytes that are published. Takes `lock`. */
 uint64_t segment_bytes(struct log *log, const struct log_segment *seg);
 /* Bytes of the segment that lie below the point. Under `lock`. */
 uint64_t segment_limit(const struct log_segment *seg, const struct log_point *point);
 
 /* index.c */
-/* Notes a published batch in the indexes, every index_interval_bytes. Under `lock`. */
-void index_note(struct log *log, struct log_segment *seg, uint64_t pos, const struct batch *batch);
+/* Notes a batch in the indexes, every interval_bytes (of the config). Under `lock`, or the segment is the caller's alone. */
+void index_note(struct log_segment *seg, uint32_t interval_bytes, uint64_t pos, const struct batch *batch);
 /* Adds the largest timestamp as last entry when the segment is complete. Under `lock`. */
 void index_finish(struct log_segment *seg);
 /* Reads the index files into memory, or makes them anew from the segment. Without `lock`. */
@@ -169,6 +171,8 @@ uint64_t index_floor(const struct log_segment *seg, int64_t offset);
 /* Largest timestamp of a segment, from memory or the last entry of its time index; -1: none. Without
  * `lock`. */
 bool segment_max_time(struct log *log, struct log_segment *seg, int64_t *out, struct err *err);
+/* Entries of an abort index in the form of the file. */
+void aborted_encode(const struct log_aborted *entries, size_t count, struct buf *out);
 /* Reads the abort index of a segment: its first `count_max` entries. */
 bool aborted_load(struct log *log, struct log_segment *seg, uint32_t count_max, struct err *err);
 
@@ -189,6 +193,8 @@ bool scan_open(struct scan *scan, struct log *log, struct log_segment *seg, uint
 /* False at the end (*err untouched) or on bytes that are no batch (ERR_CORRUPT, ...) or cannot be read
  * (ERR_IO). */
 bool scan_next(struct scan *scan, struct batch *batch, struct err *err);
+/* Checks the checksum of the batch last returned (of a scan of whole batches); *err names file and position. */
+bool scan_check_crc(const struct scan *scan, const struct batch *batch, struct err *err);
 void scan_close(struct scan *scan);
 
 /* producer.c */
@@ -228,7 +234,7 @@ void log_set_hw(struct log *log); /* under lock: end or durable moved */
 
 /* checkpoint.c */
 struct checkpoint {
-    int64_t start_offset;
+    int64_t start_offset, cleaned_offset;
     struct log_point point;
     bool times_known;
     int64_t first_timestamp_ms, max_timestamp_ms, max_timestamp_offset; /* of the point's segment */
@@ -245,6 +251,11 @@ void checkpoint_dump(struct log_dump *dump, const char *path, struct str bytes);
 void dump_index(struct log_dump *dump, const char *path, struct str bytes);
 void dump_times(struct log_dump *dump, const char *path, struct str bytes);
 void dump_aborted(struct log_dump *dump, const char *path, struct str bytes);
+
+/* swap.c */
+/* Completes, or gives up, what the file `swap` says; `bases` are the segments that are there. First of all at a start. */
+bool swap_recover(struct log *log, const int64_t *bases, size_t count, struct err *err);
+void swap_dump(struct log_dump *dump, const char *path, struct str bytes);
 
 /* recover.c */
 /* Fills a new log from its files. No other thread knows it yet. */

@@ -18,6 +18,7 @@ struct view {
     struct log_point limit;
     struct log_segment *seg; /* reference, or NULL: nothing at or after the offset yet */
     uint64_t seg_limit;      /* bytes of it that may be seen */
+    int64_t next_base;       /* where the segment behind it begins, -1: it is the active one */
     uint64_t floor;
     uint32_t interval_bytes;
     bool loaded;
@@ -63,6 +64,7 @@ static bool view_take(struct log *log, int64_t offset, enum log_isolation isolat
         if (seg_limit == 0 || last_below)
             continue;
         view->seg_limit = seg_limit;
+        view->next_base = i + 1 < log->segs.len ? log->segs.at[i + 1]->base_offset : -1;
         view->floor = index_floor(seg, offset);
         view->loaded = seg->loaded;
         view->interval_bytes = log->config.index_interval_bytes;
@@ -140,12 +142,11 @@ bool log_read(struct log *log, int64_t offset, size_t bytes_max, enum log_isolat
             out->len = (size_t)MIN((uint64_t)MAX(size, bytes_max), view.seg_limit - out->pos);
             return true;
         }
-        /* A segment whose last batches are gone (compaction): the next one continues. */
-        int64_t next = segment_next_base(log, view.seg);
+        /* A segment whose last batches are gone (compaction): what was behind it at that moment continues. */
         segment_unref(view.seg);
-        if (why.code != ERR_NONE || next <= at)
+        if (why.code != ERR_NONE || view.next_base <= at)
             break;
-        at = next;
+        at = view.next_base;
     }
     if (why.code == ERR_NONE)
         return true;

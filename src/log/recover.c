@@ -1,7 +1,9 @@
 /* recover.c - what is true after a start: the files, from the last checkpoint on.
  *
  *   log_recover
- *     list the directory                       segments by base offset; leftovers of replacements are removed
+ *     list the directory                       segments by base offset
+ *     swap_recover                             a compaction was interrupted while segments changed places
+ *     leftovers of replacements are removed
  *     checkpoint_read                          usable: trust all below its point; not: scan everything
  *     drop segments below the log start        a removal was interrupted
  *     for each segment from the point on
@@ -30,6 +32,7 @@ struct found {
     vec(int64_t) bases;
     vec(struct index_file) indexes;
     vec(char *) leftovers; /* names of files that replace others: an interrupted replacement */
+    bool swap;             /* a compacted segment was to take the place of others */
 };
 
 /* The 20 digits of a segment's file name; -1 when it is none with this suffix. */
@@ -54,7 +57,8 @@ static void found_add(void *arg, const char *cname)
     for (size_t i = 0; i < COUNT_OF(suffixes); i++)
         if ((base = segment_name(name, suffixes[i])) >= 0)
             vec_push(&found->indexes, (struct index_file){base, suffixes[i]});
-    if (str_ends_with(name, STR(".tmp")))
+    found->swap |= str_eq(name, STR("swap"));
+    if (str_ends_with(name, STR(".tmp")) || segment_name(name, "cleaned") >= 0)
         vec_push(&found->leftovers, mem_dup(cname, name.len + 1));
 }
 
@@ -99,6 +103,20 @@ static bool list_files(struct log *log, struct found *found, struct err *err)
         return err_set_errno(err, -rc, "%s: directory cannot be listed", log->dir);
     vec_reserve(&found->bases, 1);
     qsort(found->bases.at, found->bases.len, sizeof(int64_t), by_value);
+    return true;
+}
+
+/* What is there once an interrupted compaction is completed and leftovers are gone. */
+static bool tidy_files(struct log *log, struct found *found, struct err *err)
+{
+    if (found->swap) {
+        if (!swap_recover(log, found->bases.at, found->bases.len, err))
+            return false;
+        found_fini(found);
+        *found = (struct found){0};
+        if (!list_files(log, found, err))
+            return false;
+    }
     remove_orphans(log, found);
     return true;
 }
@@ -234,7 +252,7 @@ static bool scan_tail(struct log *log, size_t first, uint64_t pos, bool strict, 
             restart_indexes(seg);
             log->end.offset = MAX(log->end.offset, seg->base_offset);
         }
-        *scanned |= seg->end_pos > pos;
+        *scanned |= seg->end_pos > (i == first ? pos : 0);
         bool last =
             i + 1 ==
             log->segs.len; /* written by appends alone: compaction leaves the active segment as it is */
@@ -354,7 +372,7 @@ bool log_recover(struct log *log, struct err *err)
     struct found found = {0};
     struct checkpoint ckpt = {0};
     struct err why = {0};
-    bool scanned = false, ok = list_files(log, &found, err);
+    bool scanned = false, ok = list_files(log, &found, err) && tidy_files(log, &found, err);
     for (size_t i = 0; ok && i < found.bases.len; i++)
         ok = add_segment(log, &found, found.bases.at[i], err);
     bool usable = ok && log->dir_made && checkpoint_read(log, &ckpt, &why);
@@ -374,6 +392,9 @@ bool log_recover(struct log *log, struct err *err)
         return false;
     int64_t start = MAX(usable ? ckpt.start_offset : 0, log->segs.at[0]->base_offset);
     atomic_store(&log->start_offset, MIN(start, log->end.offset));
+    if (usable)
+        log->checkpoint_base = ckpt.point.seg_base;
+    log->cleaned_offset = usable ? MIN(ckpt.cleaned_offset, log->end.offset) : 0;
     if (!scanned)
         log->durable = log->end;
     log->checkpoint_dirty = scanned;

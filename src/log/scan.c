@@ -24,6 +24,16 @@ bool scan_open(struct scan *scan, struct log *log, struct log_segment *seg, uint
     return ok;
 }
 
+bool scan_check_crc(const struct scan *scan, const struct batch *batch, struct err *err)
+{
+    if (batch_check_crc(batch, err))
+        return true;
+    char path[LOG_PATH_BYTES];
+    log_path(scan->log, scan->seg->base_offset, "log", path);
+    err_context(err, "%s, position %llu", path, (unsigned long long)scan->batch_pos);
+    return false;
+}
+
 void scan_close(struct scan *scan)
 {
     buf_fini(&scan->buf);

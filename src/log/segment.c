@@ -131,15 +131,6 @@ struct log_segment *segs_active_append(struct log *log)
     return seg;
 }
 
-int64_t segment_next_base(struct log *log, const struct log_segment *seg)
-{
-    pthread_mutex_lock(&log->lock);
-    size_t next = (size_t)(segs_find(log, seg->base_offset) + 1);
-    int64_t base = next < log->segs.len ? log->segs.at[next]->base_offset : -1;
-    pthread_mutex_unlock(&log->lock);
-    return base;
-}
-
 uint64_t segment_bytes(struct log *log, const struct log_segment *seg)
 {
     pthread_mutex_lock(&log->lock);

@@ -179,6 +179,7 @@ static bool write_checkpoint(struct log *log, int64_t start_offset, struct err *
         return false;
     pthread_mutex_lock(&log->lock);
     log->bytes_since_checkpoint = 0;
+    log->checkpoint_base = described.seg_base;
     log->checkpoint_dirty = log->end.offset != described.offset;
     log->checkpoint_due = false;
     pthread_mutex_unlock(&log->lock);

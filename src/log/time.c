@@ -59,9 +59,12 @@ static bool find_in_segment(struct log *log, struct log_segment *seg, uint64_t l
     pthread_mutex_unlock(&log->lock);
     if (!scan_open(&scan, log, seg, from, limit, true, err))
         return false;
-    while (out->offset < 0 && why.code == ERR_NONE && scan_next(&scan, &batch, &why))
-        if (batch.max_timestamp_ms >= time_ms && batch_last_offset(&batch) >= from_offset)
-            find_record(&batch, time_ms, start_offset, out, &why);
+    while (out->offset < 0 && why.code == ERR_NONE && scan_next(&scan, &batch, &why)) {
+        if (batch.max_timestamp_ms < time_ms || batch_last_offset(&batch) < from_offset)
+            continue;
+        if (!scan_check_crc(&scan, &batch, &why) || !find_record(&batch, time_ms, start_offset, out, &why))
+            break;
+    }
     scan_close(&scan);
     if (why.code == ERR_NONE)
         return true;
@@ -70,35 +73,61 @@ static bool find_in_segment(struct log *log, struct log_segment *seg, uint64_t l
     return false;
 }
 
-/* The i-th segment with a reference and the bytes of it that may be seen; NULL behind the last. */
-static struct log_segment *segment_at(struct log *log, size_t i, enum log_isolation isolation,
-                                      uint64_t *limit)
+/* A walk over the segments, by offset: retention and compaction change the list meanwhile, but what begins at an offset
+ * is found by it. */
+struct walk {
+    struct log_segment *seg; /* reference; the walk's */
+    uint64_t limit;          /* bytes of it that may be seen */
+    int64_t next_offset; /* where the segment behind it began when this one was taken; -1: there was none */
+};
+
+static bool walk_take(struct log *log, int64_t offset, enum log_isolation isolation, struct walk *walk)
 {
     pthread_mutex_lock(&log->lock);
     struct log_point point = isolation == LOG_READ_COMMITTED                                 ? txns_lso(log)
                              : isolation == LOG_APPENDED || log->config.durability == LOG_OS ? log->end
                                                                                              : log->durable;
-    struct log_segment *seg = i < log->segs.len ? segment_ref(log->segs.at[i]) : NULL;
-    *limit = seg != NULL ? segment_limit(seg, &point) : 0;
+    size_t i = (size_t)MAX(segs_find(log, offset), 0);
+    walk->seg = segment_ref(log->segs.at[i]);
+    walk->limit = segment_limit(walk->seg, &point);
+    walk->next_offset = i + 1 < log->segs.len ? log->segs.at[i + 1]->base_offset : -1;
     pthread_mutex_unlock(&log->lock);
-    return seg;
+    return true;
+}
+
+static bool walk_first(struct log *log, enum log_isolation isolation, struct walk *walk)
+{
+    return walk_take(log, log_start_offset(log), isolation, walk);
+}
+
+/* False behind the last segment; the walk holds nothing then. */
+static bool walk_next(struct log *log, enum log_isolation isolation, struct walk *walk)
+{
+    segment_unref(walk->seg);
+    walk->seg = NULL;
+    return walk->next_offset >= 0 && walk_take(log, walk->next_offset, isolation, walk);
+}
+
+static void walk_end(struct walk *walk)
+{
+    if (walk->seg != NULL)
+        segment_unref(walk->seg);
 }
 
 static bool find_time(struct log *log, int64_t time_ms, enum log_isolation isolation,
                       struct log_time_hit *out, struct err *err)
 {
     bool ok = true;
-    for (size_t i = 0; ok && out->offset < 0; i++) {
-        uint64_t limit;
-        struct log_segment *seg = segment_at(log, i, isolation, &limit);
-        if (seg == NULL)
-            break;
+    struct walk walk;
+    for (bool more = walk_first(log, isolation, &walk); ok && out->offset < 0 && more;) {
         int64_t max_ms;
-        ok = segment_max_time(log, seg, &max_ms, err);
-        if (ok && limit != 0 && max_ms >= time_ms)
-            ok = find_in_segment(log, seg, limit, time_ms, out, err);
-        segment_unref(seg);
+        ok = segment_max_time(log, walk.seg, &max_ms, err);
+        if (ok && walk.limit != 0 && max_ms >= time_ms)
+            ok = find_in_segment(log, walk.seg, walk.limit, time_ms, out, err);
+        if (ok && out->offset < 0)
+            more = walk_next(log, isolation, &walk);
     }
+    walk_end(&walk);
     return ok;
 }
 
@@ -106,17 +135,35 @@ static bool find_time(struct log *log, int64_t time_ms, enum log_isolation isola
 static bool max_timestamp(struct log *log, int64_t *out, struct err *err)
 {
     bool ok = true;
-    uint64_t limit;
-    struct log_segment *seg;
+    struct walk walk;
     *out = -1;
-    for (size_t i = 0; ok && (seg = segment_at(log, i, LOG_APPENDED, &limit)) != NULL; i++) {
+    for (bool more = walk_first(log, LOG_APPENDED, &walk); ok && more;) {
         int64_t max_ms;
-        ok = segment_max_time(log, seg, &max_ms, err);
-        if (ok && limit != 0)
+        ok = segment_max_time(log, walk.seg, &max_ms, err);
+        if (ok && walk.limit != 0)
             *out = MAX(*out, max_ms);
-        segment_unref(seg);
+        if (ok)
+            more = walk_next(log, LOG_APPENDED, &walk);
     }
+    walk_end(&walk);
     return ok;
+}
+
+/* Largest timestamp of the batches with records in the part of a segment that may be seen. */
+static bool walk_max(struct log *log, const struct walk *walk, int64_t *best, struct err *err)
+{
+    struct scan scan;
+    struct batch batch;
+    struct err why = {0};
+    if (!scan_open(&scan, log, walk->seg, 0, walk->limit, false, err))
+        return false;
+    while (scan_next(&scan, &batch, &why))
+        if (batch.record_count != 0)
+            *best = MAX(*best, batch.max_timestamp_ms);
+    scan_close(&scan);
+    if (why.code != ERR_NONE && err != NULL)
+        *err = why;
+    return why.code == ERR_NONE;
 }
 
 /* The largest timestamp may lie behind the limit (not durable, not decided): then the largest one before it
@@ -130,24 +177,13 @@ static bool find_max(struct log *log, enum log_isolation isolation, struct log_t
         return largest < 0 || out->offset >= 0;
     bool ok = true;
     int64_t best = -1;
-    uint64_t limit;
-    struct log_segment *seg;
-    for (size_t i = 0; ok && (seg = segment_at(log, i, isolation, &limit)) != NULL; i++) {
-        struct scan scan;
-        struct batch batch;
-        struct err why = {0};
-        ok = scan_open(&scan, log, seg, 0, limit, false, err);
-        while (ok && scan_next(&scan, &batch, &why))
-            best = MAX(best, batch.max_timestamp_ms);
+    struct walk walk;
+    for (bool more = walk_first(log, isolation, &walk); ok && more;) {
+        ok = walk_max(log, &walk, &best, err);
         if (ok)
-            scan_close(&scan);
-        if (why.code != ERR_NONE) {
-            ok = false;
-            if (err != NULL)
-                *err = why;
-        }
-        segment_unref(seg);
+            more = walk_next(log, isolation, &walk);
     }
+    walk_end(&walk);
     return ok && (best < 0 || find_time(log, best, isolation, out, err));
 }
 

@@ -793,7 +793,7 @@ static void test_dump(void **state)
         "\n@0x00000046   record offset=1 timestamp_ms=1001 key_bytes=1 value_bytes=1 key=k value=2\n",
         "@0x00000000 entry offset=3 position=149 check=ok\n",
         "@0x00000000 entry timestamp_ms=1001 offset=1 check=ok\n",
-        "log_start_offset=0 end_offset=4 segment=0 position=219 ",
+        "log_start_offset=0 cleaned_offset=0 end_offset=4 segment=0 position=219 ",
         "  producer producer_id=9 producer_epoch=1 coordinator_epoch=-1 ",
         "    batch base_sequence=0 last_sequence=1 base_offset=0 last_offset=1 ",
     };
@@ -879,6 +879,32 @@ static void test_dump_checks_indexes(void **state)
     world_fini(&w);
 }
 
+/* A checkpoint of version 1 has no cleaned offset; all else in it counts. */
+static void test_checkpoint_of_version_1(void **state)
+{
+    enum { HEAD = 12, CLEANED_AT = 20 };
+    struct world w;
+    struct buf bytes = {0};
+    world_init(&w, 1);
+    world_open(&w);
+    for (int i = 0; i < 5; i++)
+        world_append(&w, i, 1, 1000);
+    world_sync(&w);
+    assert_true(log_delete_before(w.log, 3, NULL));
+    log_close(w.log);
+    assert_true(io_read_file(w.io, "logs/t-0/checkpoint", 1 << 20, &bytes, NULL));
+    memmove(bytes.ptr + CLEANED_AT, bytes.ptr + CLEANED_AT + 8, bytes.len - CLEANED_AT - 8);
+    bytes.len -= 8;
+    store_be16(bytes.ptr + 4, 1);
+    store_be32(bytes.ptr + 8, hash_crc32c(0, bytes.ptr + HEAD, bytes.len - HEAD));
+    assert_true(io_replace_file(w.io, "logs/t-0", "logs/t-0/checkpoint", buf_str(&bytes), NULL));
+    world_open(&w);
+    assert_int_equal(log_start_offset(w.log), 3);
+    assert_records(&w, 3, LOG_UP_TO_HW, "3=3 4=4");
+    buf_fini(&bytes);
+    world_fini(&w);
+}
+
 int main(void)
 {
     log_level_set(LOG_OFF);
@@ -911,6 +937,7 @@ int main(void)
         cmocka_unit_test(test_dump),
         cmocka_unit_test(test_dump_steps_over_damage),
         cmocka_unit_test(test_dump_checks_indexes),
+        cmocka_unit_test(test_checkpoint_of_version_1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,9 +77,6 @@ struct partition {
 struct partition *partition_open(struct broker *broker, struct str topic, int32_t id,
                                  const struct log_config *config, bool fsync, struct err *err);
 
-/* Gives the open log another configuration; takes effect at once. Any thread. */
-void partition_set_config(struct partition *part, const struct log_config *config);
-
 /* The config of a topic's logs: what is set on it, else the broker's. Internal topics: nothing goes by age or key. */
 struct log_config log_config_of(const struct broker *broker, const struct topic *topic);
 
@@ -197,10 +194,6 @@ bool topics_create(struct broker *broker, struct topic_create_args *args, struct
 bool topics_delete(struct broker *broker, struct str name, struct err *err);
 bool topics_grow(struct broker *broker, struct str name, int32_t partition_count, bool check_only,
                  struct err *err);
-
-/* Brings what is set on a topic by now to its open logs: after a change of its configs was applied to the state. Any
- * thread, without locks; with admin_lock when changes may come at the same time. */
-void topics_reconfigure(struct broker *broker, struct str name);
 
 /* Under topics_lock (read). */
 struct topic_entry *topics_entry(struct broker *broker, struct str name);

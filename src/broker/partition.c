@@ -27,6 +27,7 @@ static struct log_config own_config(struct broker *broker, const struct log_conf
 void partition_configure(struct partition *part, const struct log_config *config)
 {
     struct log_config own = own_config(part->broker, config, part->fsync);
+    atomic_store_explicit(&part->eager, part->fsync || own.flush_ms < OS_SYNC_MS, memory_order_relaxed);
     log_set_config(part->log, &own);
 }
 
@@ -54,14 +55,6 @@ struct partition *partition_open(struct broker *broker, struct str topic, int32_
     list_init(&part->waits);
     list_init(&part->watches);
     return part;
-}
-
-void partition_set_config(struct partition *part, const struct log_config *config)
-{
-    struct log_config own = *config;
-    own.durability = part->fsync ? LOG_FSYNC : LOG_OS;
-    atomic_store_explicit(&part->eager, part->fsync || own.flush_ms < OS_SYNC_MS, memory_order_relaxed);
-    log_set_config(part->log, &own);
 }
 
 struct partition *broker_partition_ref(struct partition *part)

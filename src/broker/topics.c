@@ -387,21 +387,6 @@ bool topics_grow(struct broker *broker, struct str name, int32_t partition_count
     return good;
 }
 
-void topics_reconfigure(struct broker *broker, struct str name)
-{
-    struct arena arena = {0};
-    struct topic topic;
-    if (copy_topic(broker, name, &topic, &arena)) {
-        struct log_config config = log_config_of(broker, &topic);
-        pthread_rwlock_rdlock(&broker->topics_lock);
-        struct topic_entry *entry = topics_entry(broker, name);
-        for (int32_t i = 0; entry != NULL && i < entry->partition_count; i++)
-            partition_set_config(entry->parts[i], &config);
-        pthread_rwlock_unlock(&broker->topics_lock);
-    }
-    arena_fini(&arena);
-}
-
 /* --- start and stop --- */
 
 struct stray_search {

@@ -204,7 +204,7 @@ bool clean_out_open(struct clean_out *out, struct log *log, int64_t base_offset,
     int fd = io_open(log->io, out->path, IO_WRITE | IO_CREATE | IO_TRUNCATE);
     if (fd < 0)
         return err_set_errno(err, -fd, "%s: cannot be made", out->path);
-    out->seg->fd = fd;
+    segment_take_file(out->seg, fd);
     return true;
 }
 

@@ -138,6 +138,8 @@ void log_path(const struct log *log, int64_t base_offset, const char *suffix, ch
 struct log_segment *segment_new(struct log *log, int64_t base_offset);
 struct log_segment *segment_ref(struct log_segment *seg);
 void segment_unref(struct log_segment *seg);
+/* Gives the segment its open file. */
+void segment_take_file(struct log_segment *seg, int fd);
 /* The segment's descriptor, opened (or, with `create`, made) when need be. Call with `lock` held. */
 bool segment_open(struct log *log, struct log_segment *seg, bool create, int *out, struct err *err);
 

@@ -59,6 +59,13 @@ void segment_unref(struct log_segment *seg)
     free(seg);
 }
 
+void segment_take_file(struct log_segment *seg, int fd)
+{
+    seg->fd = fd;
+    if (seg->open_files != NULL)
+        atomic_fetch_add_explicit(seg->open_files, 1, memory_order_relaxed);
+}
+
 bool segment_open(struct log *log, struct log_segment *seg, bool create, int *out, struct err *err)
 {
     seg->used = true;
@@ -70,9 +77,7 @@ bool segment_open(struct log *log, struct log_segment *seg, bool create, int *ou
             fd = create ? fd : io_open(log->io, path, IO_READ); /* what is there stays readable */
         if (fd < 0)
             return err_set_errno(err, -fd, "%s: cannot be opened", path);
-        seg->fd = fd;
-        if (seg->open_files != NULL)
-            atomic_fetch_add_explicit(seg->open_files, 1, memory_order_relaxed);
+        segment_take_file(seg, fd);
     }
     *out = seg->fd;
     return true;

@@ -12,7 +12,15 @@
 #include "conf/conf.h"
 
 enum { UNKNOWN_TOPIC = 3, UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42 };
-enum { TYPE_BOOL = 1, TYPE_STRING = 2, TYPE_INT = 3, TYPE_LONG = 5, TYPE_LIST = 7, TYPE_PASSWORD = 9 };
+enum {
+    TYPE_BOOL = 1,
+    TYPE_STRING = 2,
+    TYPE_INT = 3,
+    TYPE_LONG = 5,
+    TYPE_DOUBLE = 6,
+    TYPE_LIST = 7,
+    TYPE_PASSWORD = 9
+};
 
 typedef struct DescribeConfigsRequest_DescribeConfigsResource asked_resource;
 typedef struct DescribeConfigsResponse_DescribeConfigsResult result_row;
@@ -171,6 +179,8 @@ static int type_of_option(const struct conf_option *option)
     case CONF_SIZE:
     case CONF_DURATION_MS:
         return option->max > INT32_MAX ? TYPE_LONG : TYPE_INT;
+    case CONF_DOUBLE:
+        return TYPE_DOUBLE;
     case CONF_LIST:
         return TYPE_LIST;
     case CONF_PASSWORD:

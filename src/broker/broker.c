@@ -5,7 +5,7 @@
  *
  * Housekeeping runs on the admin pool, asked for by timers on network thread 0: retention, offsets that lapse, topics of
  * states that are mostly history; and with durability=os a sync of what is dirty once a second, which bounds what a power
- * cut takes.
+ * cut takes. Compaction has a thread of its own (cleaner.c).
  */
 #include "broker/broker_int.h"
 
@@ -131,6 +131,13 @@ static void on_retention_timer(struct loop_timer *timer)
     loop_timer_start(timer, LIVE(broker, retention_check_interval_ms));
 }
 
+static void on_cleaner_timer(struct loop_timer *timer)
+{
+    struct broker *broker = LIST_ENTRY(timer, struct broker, cleaner_timer);
+    cleaner_wake(broker);
+    loop_timer_start(timer, LIVE(broker, cleaner_backoff_ms));
+}
+
 static void start_timers(struct loop_call *call)
 {
     struct broker *broker = LIST_ENTRY(call, struct broker, start_call);
@@ -138,6 +145,7 @@ static void start_timers(struct loop_call *call)
         loop_timer_start(&broker->sync_timer, OS_SYNC_MS);
     loop_timer_start(&broker->retention_timer, LIVE(broker, retention_check_interval_ms));
     loop_timer_start(&broker->txn_timer, broker->config.txn_check_interval_ms);
+    loop_timer_start(&broker->cleaner_timer, LIVE(broker, cleaner_backoff_ms));
 }
 
 static void stop_timers(struct loop_call *call)
@@ -147,6 +155,7 @@ static void stop_timers(struct loop_call *call)
     loop_timer_stop(&broker->sync_timer);
     loop_timer_stop(&broker->retention_timer);
     loop_timer_stop(&broker->txn_timer);
+    loop_timer_stop(&broker->cleaner_timer);
     loop_timer_stop(&broker->group_timer);
     loop_call_cancel(net_loop(broker->net, 0), &broker->group_call);
     loop_call_cancel(net_loop(broker->net, 0), &broker->settings_call);
@@ -217,6 +226,7 @@ static bool start_threads(struct broker *broker, struct err *err)
     struct loop *loop = net_loop(broker->net, 0);
     loop_timer_init(&broker->sync_timer, loop, on_sync_timer);
     loop_timer_init(&broker->retention_timer, loop, on_retention_timer);
+    loop_timer_init(&broker->cleaner_timer, loop, on_cleaner_timer);
     groups_init_clock(broker);
     txns_init_clock(broker);
     loop_call_init(&broker->start_call, start_timers);
@@ -224,6 +234,7 @@ static bool start_threads(struct broker *broker, struct err *err)
     broker->sync_pool = pool_new("sync", (int)broker->config.sync_threads);
     broker->admin_pool = pool_new("admin", 1);
     broker->auth_pool = pool_new("auth", 2);
+    broker->cleaner_pool = pool_new("cleaner", 1);
     return true;
 }
 
@@ -240,6 +251,7 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     settings_init(broker);
     sessions_open(broker);
     quotas_open(broker);
+    cleaner_open(broker);
     bool good = open_directory(broker, err) && start_threads(broker, err) && topics_open(broker, err) &&
                 groups_open(broker, err) && txns_open(broker, err) && security_open(broker, err);
     if (good) {
@@ -274,6 +286,8 @@ void broker_stop(struct broker *broker)
     }
     if (broker->auth_pool != NULL)
         pool_free(broker->auth_pool);
+    if (broker->cleaner_pool != NULL)
+        pool_free(broker->cleaner_pool);
     if (broker->admin_pool != NULL)
         pool_free(broker->admin_pool);
     if (broker->sync_pool != NULL)

@@ -55,6 +55,14 @@ struct broker_config {
     int64_t retention_check_interval_ms;      /* log.retention.check.interval.ms */
     int64_t segment_bytes;                    /* log.segment.bytes */
     int64_t segment_ms;                       /* log.roll.ms */
+    bool cleaner_on;                          /* log.cleaner.enable */
+    int64_t cleaner_backoff_ms;               /* log.cleaner.backoff.ms */
+    int64_t cleaner_map_bytes;                /* log.cleaner.dedupe.buffer.size */
+    int64_t cleaner_bytes_per_s;              /* log.cleaner.io.max.bytes.per.second */
+    int64_t delete_retention_ms;              /* log.cleaner.delete.retention.ms */
+    double cleanable_ratio_min;               /* log.cleaner.min.cleanable.ratio */
+    int64_t compaction_lag_min_ms;            /* log.cleaner.min.compaction.lag.ms */
+    int64_t compaction_lag_max_ms;            /* log.cleaner.max.compaction.lag.ms */
     int64_t open_files_max;                   /* log.files.max: segment files held open */
     int64_t message_bytes_max;                /* message.max.bytes: one record batch */
     int64_t request_bytes_max;                /* socket.request.max.bytes: one request frame */

@@ -72,6 +72,9 @@ struct partition {
     struct list waits;   /* struct broker_wait */
     struct list watches; /* struct broker_watch */
     bool syncing;        /* a sync job is queued or running */
+    /* Of the cleaner's thread: its last round with this one; damage was met. */
+    uint64_t clean_round;
+    bool uncleanable;
 };
 
 struct partition *partition_open(struct broker *broker, struct str topic, int32_t id,
@@ -210,6 +213,17 @@ void topics_configure(struct broker *broker, struct str name);
 
 /* Calls fn for every partition, with a reference held. */
 void topics_each_partition(struct broker *broker, void (*fn)(struct partition *part, void *arg), void *arg);
+
+/* --- compaction (cleaner.c) --- */
+
+struct cleaner_meters {
+    struct metric *runs, *failures, *read_bytes, *written_bytes, *freed_bytes, *uncleanable;
+};
+
+void cleaner_open(struct broker *broker);
+
+/* Starts a round, unless one is running or compaction is switched off. Any thread, before the pool is freed. */
+void cleaner_wake(struct broker *broker);
 
 /* --- states (state_log.c) --- */
 
@@ -434,6 +448,11 @@ struct broker {
     struct metric *logins, *failed_logins, *refusals;
 
     struct loop_timer sync_timer, retention_timer; /* housekeeping; on network thread 0 */
+    struct loop_timer cleaner_timer;
+    struct pool *cleaner_pool; /* one thread */
+    struct cleaner_meters cleaner_meters;
+    uint64_t cleaner_seed, cleaner_round;
+    atomic_bool cleaning; /* a round is queued or running */
     struct loop_call start_call, stop_call, settings_call;
     pthread_mutex_t timers_lock;
     pthread_cond_t timers_cond;
@@ -628,6 +647,7 @@ void api_versions(struct request *req);
 void api_create_topics(struct request *req);
 void api_delete_topics(struct request *req);
 void api_create_partitions(struct request *req);
+void api_delete_records(struct request *req);
 void api_init_producer_id(struct request *req);
 void api_add_partitions_to_txn(struct request *req);
 void api_add_offsets_to_txn(struct request *req);

@@ -93,6 +93,8 @@ void broker_partition_unref(struct partition *part)
     if (part == NULL || atomic_fetch_sub_explicit(&part->refs, 1, memory_order_acq_rel) != 1)
         return;
     ASSERT(list_empty(&part->waits));
+    if (part->uncleanable)
+        metric_add(part->broker->cleaner_meters.uncleanable, -1);
     if (!atomic_load(&part->deleted)) {
         log_close(part->log);
     } else {

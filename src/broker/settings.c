@@ -60,6 +60,12 @@ struct str option_text(const struct conf_option *option, const void *config, str
     case CONF_DURATION_MS:
         return str_printf(arena, "%lld",
                           (long long)__atomic_load_n((const int64_t *)field, __ATOMIC_RELAXED));
+    case CONF_DOUBLE: {
+        int64_t bits = __atomic_load_n((const int64_t *)field, __ATOMIC_RELAXED);
+        double number;
+        memcpy(&number, &bits, sizeof number);
+        return str_printf(arena, "%.15g", number);
+    }
     case CONF_ENUM:
         return str_from(option->words[*(const int *)field]);
     case CONF_STRING:
@@ -163,6 +169,7 @@ static void take_option(struct broker *broker, const struct conf_option *option)
     union {
         bool on;
         int64_t number;
+        double ratio;
     } value = {0};
     struct err err;
     broker_config_chain(broker, str_from(option->name), STR_NULL, chain, &arena);
@@ -171,7 +178,7 @@ static void take_option(struct broker *broker, const struct conf_option *option)
     else if (option->type == CONF_BOOL)
         __atomic_store_n((bool *)field, value.on, __ATOMIC_RELAXED);
     else
-        __atomic_store_n((int64_t *)field, value.number, __ATOMIC_RELAXED);
+        __atomic_store_n((int64_t *)field, value.number, __ATOMIC_RELAXED); /* of a double: its bits */
     arena_fini(&arena);
 }
 

@@ -120,9 +120,9 @@ struct log_append_result {
 /* Checks, numbers and writes batches by one write; `bytes` are patched in place (offset, leader epoch,
  * time) and, on failure, have base offset 0 again. Readers see the records after log_sync (LOG_FSYNC) or at
  * once (LOG_OS). *result is filled on failure too. Errors: ERR_INVALID_RECORD, ERR_CORRUPT, ERR_TOO_LARGE,
- * ERR_RECORD_LIST_TOO_LARGE, ERR_INVALID_TIMESTAMP, ERR_UNSUPPORTED_FORMAT, ERR_OUT_OF_ORDER_SEQUENCE, ERR_INVALID_PRODUCER_EPOCH,
- * ERR_INVALID_TXN_STATE: nothing was written; ERR_DISK_FULL: nothing was kept, works again when there is
- * room; ERR_IO: nothing was kept; ERR_STORAGE: the log is offline. */
+ * ERR_RECORD_LIST_TOO_LARGE, ERR_INVALID_TIMESTAMP, ERR_UNSUPPORTED_FORMAT, ERR_OUT_OF_ORDER_SEQUENCE,
+ * ERR_INVALID_PRODUCER_EPOCH, ERR_INVALID_TXN_STATE: nothing was written; ERR_DISK_FULL: nothing was kept, works
+ * again when there is room; ERR_IO: nothing was kept; ERR_STORAGE: the log is offline. */
 bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origin,
                 struct log_append_result *result, struct err *err);
 

@@ -65,8 +65,10 @@ def varint(number):
     return out + bytes([number])
 
 
-def batch(value=b"v", base=0, magic=2, attributes=0, pid=-1, epoch=-1, seq=-1, count=1, crc=None, timestamp=None):
-    record = b"\0\0\0\1" + varint(len(value)) + value + b"\0"  # no key
+def batch(value=b"v", base=0, magic=2, attributes=0, pid=-1, epoch=-1, seq=-1, count=1, crc=None, timestamp=None,
+          key=None):
+    record = b"\0\0\0" + (b"\1" if key is None else varint(len(key)) + key)
+    record += (b"\1" if value is None else varint(len(value)) + value) + b"\0"
     record = varint(len(record)) + record
     stamp = int(time.time() * 1000) if timestamp is None else timestamp
     tail = struct.pack(">hiqqqhii", attributes, count - 1, stamp, stamp, pid, epoch, seq, count) + record
@@ -87,6 +89,38 @@ def produce(connection, records, topic=b"t", partition=0, acks=-1, version=7):
         return None
     answer = connection.answer()
     return struct.unpack(">hq", answer[4 + 2 + len(topic) + 4 + 4:][:10])
+
+
+def batches(data):
+    """(base offset, last offset, attributes, record bytes) of every whole batch."""
+    while len(data) >= 61 and len(data) >= 12 + struct.unpack(">i", data[8:12])[0]:
+        base, length = struct.unpack(">qi", data[:12])
+        attributes, delta = struct.unpack(">hi", data[21:27])
+        yield base, base + delta, attributes, data[61:12 + length]
+        data = data[12 + length:]
+
+
+def create_topic(connection, name, **configs):
+    """Error of a CreateTopics of one topic with one partition; configs with _ for the dots of their names."""
+    body = struct.pack(">i", 1) + text(name) + struct.pack(">ihi", 1, 1, 0) + struct.pack(">i", len(configs))
+    for config, value in configs.items():
+        body += text(config.replace("_", ".").encode()) + text(str(value).encode())
+    connection.send(19, 4, body + struct.pack(">ib", 10000, 0))
+    return struct.unpack(">h", connection.answer()[4 + 4 + 2 + len(name):][:2])[0]
+
+
+def delete_records(connection, offset, topic=b"t", partition=0, version=1):
+    """(low watermark, error) of a DeleteRecords of one partition, version 0 or 1."""
+    body = struct.pack(">i", 1) + text(topic) + struct.pack(">iiqi", 1, partition, offset, 10000)
+    connection.send(21, version, body)
+    return struct.unpack(">qh", connection.answer()[4 + 4 + 2 + len(topic) + 4 + 4:][:10])
+
+
+def list_offset(connection, timestamp, topic=b"t", partition=0):
+    """(error, timestamp, offset), version 1."""
+    body = struct.pack(">ii", -1, 1) + text(topic) + struct.pack(">iiq", 1, partition, timestamp)
+    connection.send(2, 1, body)
+    return struct.unpack(">hqq", connection.answer()[4 + 2 + len(topic) + 4 + 4:][:18])
 
 
 def fetch(connection, offset, wait=0, least=1, topic=b"t", most=1 << 20, isolation=0):

@@ -1,0 +1,147 @@
+/* cleaner.c - compaction at work: which partition next, how fast, what is said of it.
+ *
+ *   every log.cleaner.backoff.ms, unless a round is running
+ *     round (thread cleaner-0): the dirtiest log that is due, the next one, ... until none is
+ *       log_compact, paced: after each piece of work the thread sleeps as long as the rate asks for
+ *
+ * (N1) One thread, one log at a time: the memory for keys is there once.
+ * (N2) A log whose bytes are damaged is not compacted again before the next start; it says so once, with segment and
+ *      position, and is counted (rialto_log_uncleanable_partitions). It goes on taking and giving records.
+ * (N3) A stop waits for a piece of work at most. What was compacted halfway is done again, nothing is lost.
+ */
+#include <time.h>
+
+#include "broker/broker_int.h"
+
+enum { NAP_MS = 50 };
+
+void cleaner_open(struct broker *broker)
+{
+    struct metric_registry *metrics = broker->metrics;
+    struct cleaner_meters *meters = &broker->cleaner_meters;
+    meters->runs = metric_counter(metrics, "rialto_log_compactions_total", NO_LABELS);
+    meters->failures = metric_counter(metrics, "rialto_log_compaction_failures_total", NO_LABELS);
+    meters->read_bytes = metric_counter(metrics, "rialto_log_compaction_read_bytes_total", NO_LABELS);
+    meters->written_bytes = metric_counter(metrics, "rialto_log_compaction_written_bytes_total", NO_LABELS);
+    meters->freed_bytes = metric_counter(metrics, "rialto_log_compaction_freed_bytes_total", NO_LABELS);
+    meters->uncleanable = metric_gauge(metrics, "rialto_log_uncleanable_partitions", NO_LABELS);
+    io_random(broker->io, &broker->cleaner_seed, sizeof broker->cleaner_seed);
+}
+
+/* --- pace --- */
+
+struct work {
+    struct broker *broker;
+    struct partition *part;
+    int64_t started_us;
+    uint64_t bytes;
+};
+
+static bool must_stop(const struct work *work)
+{
+    return atomic_load(&work->broker->stopping) || broker_partition_is_deleted(work->part);
+}
+
+static bool keep_pace(void *arg, uint64_t bytes)
+{
+    struct work *work = arg;
+    work->bytes += bytes;
+    double due_us = (double)work->bytes * 1e6 / (double)LIVE(work->broker, cleaner_bytes_per_s);
+    while (!must_stop(work)) {
+        double ahead_us = due_us - (double)(io_monotonic_us(work->broker->io) - work->started_us);
+        if (ahead_us < 1000)
+            return true;
+        long nap_ms = (long)MIN(ahead_us / 1000, (double)NAP_MS);
+        nanosleep(&(struct timespec){.tv_nsec = nap_ms * 1000000}, NULL);
+    }
+    return false;
+}
+
+/* --- rounds --- */
+
+struct choice {
+    struct broker *broker;
+    struct partition *best; /* a reference */
+    double ratio;
+};
+
+static void consider(struct partition *part, void *arg)
+{
+    struct choice *choice = arg;
+    struct log_dirty dirty;
+    struct err err;
+    if (part->uncleanable || part->clean_round == choice->broker->cleaner_round ||
+        broker_partition_is_deleted(part) || log_offline_reason(part->log) != NULL)
+        return;
+    if (!log_compact_due(part->log, io_now_ms(choice->broker->io), &dirty, &err)) {
+        log_warn("broker", "compaction_not_measured", "topic=%.*s partition=%d cause=\"%s\"",
+                 STR_ARG(part->topic), part->id, err.text);
+        part->clean_round = choice->broker->cleaner_round;
+        return;
+    }
+    if (!dirty.due || (choice->best != NULL && dirty.ratio <= choice->ratio))
+        return;
+    broker_partition_unref(choice->best);
+    choice->best = broker_partition_ref(part);
+    choice->ratio = dirty.ratio;
+}
+
+static void say_failed(struct partition *part, const struct err *err)
+{
+    struct broker *broker = part->broker;
+    metric_add(broker->cleaner_meters.failures, 1);
+    bool damaged = err->code != ERR_IO && err->code != ERR_DISK_FULL && err->code != ERR_STORAGE;
+    if (damaged) {
+        part->uncleanable = true;
+        metric_add(broker->cleaner_meters.uncleanable, 1);
+    }
+    log_error("broker", damaged ? "compaction_stopped" : "compaction_failed",
+              "topic=%.*s partition=%d cause=\"%s\"", STR_ARG(part->topic), part->id, err->text);
+}
+
+static void compact(struct broker *broker, struct partition *part)
+{
+    struct work work = {.broker = broker, .part = part, .started_us = io_monotonic_us(broker->io)};
+    struct log_compact_options options = {.map_bytes_max = (size_t)LIVE(broker, cleaner_map_bytes),
+                                          .seed = broker->cleaner_seed,
+                                          .pace = keep_pace,
+                                          .arg = &work};
+    struct log_compacted done;
+    struct err err;
+    part->clean_round = broker->cleaner_round; /* once a round: others wait too */
+    bool good = log_compact(part->log, io_now_ms(broker->io), &options, &done, &err);
+    metric_add(broker->cleaner_meters.read_bytes, (int64_t)done.bytes_read);
+    metric_add(broker->cleaner_meters.written_bytes, (int64_t)done.bytes_written);
+    metric_add(broker->cleaner_meters.freed_bytes, (int64_t)done.bytes_freed);
+    if (!good) {
+        say_failed(part, &err);
+        return;
+    }
+    metric_add(broker->cleaner_meters.runs, 1);
+    log_info("broker", "compacted",
+             "topic=%.*s partition=%d read=%llu freed=%llu records=%lld kept=%lld passes=%u stopped=%d",
+             STR_ARG(part->topic), part->id, (unsigned long long)done.bytes_read,
+             (unsigned long long)done.bytes_freed, (long long)done.records_read, (long long)done.records_kept,
+             done.passes, done.stopped);
+}
+
+static void run_round(void *arg)
+{
+    struct broker *broker = arg;
+    broker->cleaner_round++;
+    while (!atomic_load(&broker->stopping)) {
+        struct choice choice = {.broker = broker};
+        topics_each_partition(broker, consider, &choice);
+        if (choice.best == NULL)
+            break;
+        compact(broker, choice.best);
+        broker_partition_unref(choice.best);
+    }
+    atomic_store(&broker->cleaning, false);
+}
+
+void cleaner_wake(struct broker *broker)
+{
+    if (LIVE(broker, cleaner_on) && !atomic_exchange(&broker->cleaning, true))
+        pool_submit(broker->cleaner_pool, run_round, broker, NULL, NULL);
+}

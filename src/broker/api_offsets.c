@@ -52,6 +52,10 @@ static void list_one(struct partition *part, const list_asked *asked, enum log_i
     int64_t time_ms = asked->Timestamp;
     if (time_ms == LATEST_TIERED || time_ms == EARLIEST_PENDING)
         return; /* nothing is tiered: offset -1 */
+    if (!log_check_readable(part->log, &err)) {
+        row->ErrorCode = error_code_of(&err);
+        return;
+    }
     if (time_ms == LATEST || time_ms == EARLIEST || time_ms == EARLIEST_LOCAL) {
         bool latest = time_ms == LATEST;
         row->Offset = !latest                           ? log_start_offset(part->log)

@@ -24,7 +24,8 @@ static int16_t delete_before(struct partition *part, int64_t offset)
         return OUT_OF_RANGE;
     if (!log_delete_before(part->log, offset == HIGH_WATERMARK ? log_high_watermark(part->log) : offset,
                            &err)) {
-        if (err.code != ERR_OFFSET_OUT_OF_RANGE)
+        if (err.code != ERR_OFFSET_OUT_OF_RANGE &&
+            err.code != ERR_STORAGE) /* which was said when it happened */
             log_warn("broker", "delete_records_failed", "topic=%.*s partition=%d cause=\"%s\"",
                      STR_ARG(part->topic), part->id, err.text);
         return error_code_of(&err);

@@ -85,7 +85,7 @@ static void retain(struct partition *part, void *arg)
     struct broker *broker = arg;
     struct log_retained retained = {0};
     struct err err;
-    if (broker_partition_is_deleted(part))
+    if (broker_partition_is_deleted(part) || log_offline_reason(part->log) != NULL)
         return;
     if (!log_retain(part->log, io_now_ms(broker->io), &retained, &err))
         log_warn("broker", "retention_failed", "topic=%.*s partition=%d cause=\"%s\"", STR_ARG(part->topic),

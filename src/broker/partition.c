@@ -39,7 +39,13 @@ struct partition *partition_open(struct broker *broker, struct str topic, int32_
     own.settle_later = broker->settle_later;
     struct str name = str_printf(&arena, "%.*s-%d", STR_ARG(topic), id);
     struct str dir = str_printf(&arena, "%.*s/log/%.*s", STR_ARG(broker->config.data_dir), STR_ARG(name));
-    struct log *log = log_open(dir.ptr, name.ptr, &own, broker->io, err);
+    struct err why = {0};
+    struct log *log = log_open(dir.ptr, name.ptr, &own, broker->io, &why);
+    /* One bad file of many does not keep a start from serving the rest; the broker's own states must be whole. */
+    if (log == NULL && broker->settle_later && !is_internal_topic(topic))
+        log = log_open_offline(dir.ptr, name.ptr, &own, broker->io, &why);
+    if (log == NULL && err != NULL)
+        *err = why;
     arena_fini(&arena);
     if (log == NULL)
         return NULL;
@@ -252,7 +258,7 @@ static bool sync_round(struct partition *part)
     pthread_mutex_unlock(&part->lock);
     if (good)
         set_lost(part, &err);
-    else
+    else if (log_offline_reason(part->log) == NULL) /* else it was said when it went offline */
         log_error("broker", "sync_failed", "topic=%.*s partition=%d cause=\"%s\"", STR_ARG(part->topic),
                   part->id, err.text);
     tell_waits(&durable, NULL);

@@ -445,34 +445,25 @@ static void count_unsettled(struct partition *part, void *arg)
     *(size_t *)arg += log_is_unsettled(part->log);
 }
 
-struct settle {
-    bool synced, failed;
-    struct err err;
-};
-
 static void settle_one(struct partition *part, void *arg)
 {
-    struct settle *settle = arg;
-    if (!settle->failed && log_is_unsettled(part->log))
-        settle->failed = !log_settle(part->log, settle->synced, &settle->err);
+    bool synced = *(bool *)arg;
+    if (log_is_unsettled(part->log))
+        ignore(log_settle(part->log, synced, NULL), "it says so, is offline, and the others serve");
 }
 
 /* After a crash many logs have records that may be in the page cache only: one sync of the file system settles all. Where
  * that fails each log syncs itself, and the one with the bad disk says so. */
-static bool settle_all(struct broker *broker, struct err *err)
+static void settle_all(struct broker *broker)
 {
-    struct settle settle = {0};
     struct arena arena = {0};
     size_t count = 0;
     topics_each_partition(broker, count_unsettled, &count);
     struct str dir = str_printf(&arena, "%.*s/log", STR_ARG(broker->config.data_dir));
-    settle.synced = count > 1 && io_sync_all(broker->io, dir.ptr) == 0;
+    bool synced = count > 1 && io_sync_all(broker->io, dir.ptr) == 0;
     arena_fini(&arena);
     if (count != 0)
-        topics_each_partition(broker, settle_one, &settle);
-    if (settle.failed && err != NULL)
-        *err = settle.err;
-    return !settle.failed;
+        topics_each_partition(broker, settle_one, &synced);
 }
 
 static bool open_all(struct broker *broker, struct err *err)
@@ -486,7 +477,8 @@ static bool open_all(struct broker *broker, struct err *err)
         show_entry(broker, entry);
     }
     broker->settle_later = false;
-    return settle_all(broker, err);
+    settle_all(broker);
+    return true;
 }
 
 bool topics_open(struct broker *broker, struct err *err)

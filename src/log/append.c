@@ -335,7 +335,7 @@ static void note_write(struct log *log, bool ok, const struct err *err)
 {
     if (ok && log->append_fails)
         log_info("log", "append_works_again", "log=%s", log->name);
-    if (!ok && !log->append_fails)
+    if (!ok && !log->append_fails && !atomic_load(&log->offline)) /* else it was said when it went offline */
         log_error("log", "append_fails", "log=%s cause=\"%s\"", log->name, err != NULL ? err->text : "");
     log->append_fails = !ok;
 }

@@ -102,6 +102,7 @@ void log_swap(struct log *log, struct log *fresh)
     SWAP(log->dir_made, fresh->dir_made);
     SWAP(log->dir_dirty, fresh->dir_dirty);
     SWAP(log->dir_sure, fresh->dir_sure);
+    atomic_store_explicit(&log->unread, false, memory_order_release);
     SWAP(log->checkpoint_base, fresh->checkpoint_base);
     SWAP(log->cleaned_offset, fresh->cleaned_offset);
     SWAP(log->bytes_since_checkpoint, fresh->bytes_since_checkpoint);
@@ -126,6 +127,23 @@ struct log *log_open(const char *dir, const char *name, const struct log_config 
     err_context(err, "log %s cannot be opened", name);
     log_free(log);
     return NULL;
+}
+
+struct log *log_open_offline(const char *dir, const char *name, const struct log_config *config,
+                             struct io *io, const struct err *why)
+{
+    struct log *log = log_new(dir, name, config, io);
+    struct err cause = *why;
+    atomic_store(&log->unread, true);
+    log_set_offline(log, &cause);
+    return log;
+}
+
+bool log_check_readable(const struct log *log, struct err *err)
+{
+    if (!atomic_load_explicit(&((struct log *)log)->unread, memory_order_acquire))
+        return true;
+    return err_set(err, ERR_STORAGE, "%s", log->offline_reason);
 }
 
 void log_abandon(struct log *log)

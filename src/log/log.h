@@ -73,12 +73,20 @@ struct log_config log_config_default(void);
 struct log *log_open(const char *dir, const char *name, const struct log_config *config, struct io *io,
                      struct err *err);
 
+/* A log in the place of one that log_open refused with *why: every access answers ERR_STORAGE, and one line says so, until
+ * the next start (or, after a full disk, the next append that finds room). Nothing is read, written or removed. */
+struct log *log_open_offline(const char *dir, const char *name, const struct log_config *config,
+                             struct io *io, const struct err *why);
+
+/* False with ERR_STORAGE for such a log: its offsets mean nothing. */
+bool log_check_readable(const struct log *log, struct err *err);
+
 /* True: recovery found records that may be in the page cache only. They are not durable, and with LOG_FSYNC not readable,
  * before log_settle. Only with settle_later. */
 bool log_is_unsettled(struct log *log);
 
 /* Ends recovery. `synced`: the caller has made the directory's file system durable (io_sync_all) since log_open; otherwise
- * this log syncs its own files. Before any append. */
+ * this log syncs its own files. Before any append. False: the log is offline, and serves what was durable before. */
 bool log_settle(struct log *log, bool synced, struct err *err);
 
 /* Syncs, writes a checkpoint where it saves the next start some reading, and releases; slices must have been released. Failures

@@ -120,15 +120,15 @@ struct log {
     bool dir_made, dir_dirty; /* the directory exists; names in it are not synced yet */
     bool dir_sure;  /* its own name is durable, and dir_dirty is true of those in it: not after a recovery */
     bool unsettled; /* recovery found records that nobody has synced yet */
-    bool append_fails; /* the last write failed, and that was said */
-    int64_t cleaned_offset;   /* below it compaction has been: one record a key there */
+    bool append_fails;      /* the last write failed, and that was said */
+    int64_t cleaned_offset; /* below it compaction has been: one record a key there */
     int64_t
         checkpoint_base; /* base of the segment that the checkpoint on the disk points into; INT64_MAX: none */
     uint64_t bytes_since_checkpoint;
     bool checkpoint_dirty,
         checkpoint_due;           /* something has changed since the last one; a sync shall write one */
     _Atomic uint32_t incarnation; /* counts the times that published records were dropped */
-    _Atomic bool offline;
+    _Atomic bool offline, unread; /* takes no writes; was never opened, and gives nothing either */
     enum err_code offline_code;
     char *offline_reason; /* ERR_TEXT_BYTES of room, made at the first failure and kept */
 };

@@ -124,6 +124,8 @@ bool log_read(struct log *log, int64_t offset, size_t bytes_max, enum log_isolat
     struct view view;
     struct err why = {0};
     *out = (struct log_slice){.fd = -1};
+    if (!log_check_readable(log, err))
+        return false;
     pthread_mutex_lock(&log->lock);
     note_offsets(log, out);
     pthread_mutex_unlock(&log->lock);

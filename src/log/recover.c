@@ -349,7 +349,7 @@ static void settle_synced(struct log *log)
 }
 
 /* Makes what was found durable and lets the next start skip it. */
-bool log_settle(struct log *log, bool synced, struct err *err)
+static bool settle(struct log *log, bool synced, struct err *err)
 {
     if (synced) {
         log->unsettled = false;
@@ -365,6 +365,16 @@ bool log_settle(struct log *log, bool synced, struct err *err)
     if (!log_sync_all(log, true, log_start_offset(log), &why))
         log_warn("log", "checkpoint_failed", "log=%s cause=%s", log->name, why.text);
     return true;
+}
+
+bool log_settle(struct log *log, bool synced, struct err *err)
+{
+    struct err why = {0};
+    if (settle(log, synced, &why))
+        return true;
+    if (err != NULL)
+        *err = why;
+    return log_set_offline(log, &why);
 }
 
 bool log_recover(struct log *log, struct err *err)
@@ -401,7 +411,7 @@ bool log_recover(struct log *log, struct err *err)
     log->unsettled = scanned;
     bool later = log->config.settle_later;
     log->config.settle_later = false; /* a recovery that heals a running log stands alone */
-    if (scanned && !later && !log_settle(log, false, err))
+    if (scanned && !later && !settle(log, false, err))
         return false;
     pthread_mutex_lock(&log->lock);
     log_set_hw(log);

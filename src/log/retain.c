@@ -167,6 +167,8 @@ bool log_retain(struct log *log, int64_t now_ms, struct log_retained *out, struc
 bool log_delete_before(struct log *log, int64_t offset, struct err *err)
 {
     struct log_retained removed = {0, 0};
+    if (!log_check_readable(log, err))
+        return false;
     pthread_mutex_lock(&log->sync_lock);
     int64_t hw = log_high_watermark(log);
     bool ok = offset <= hw ? offset <= log_start_offset(log) || raise_start(log, offset, &removed, err)

@@ -191,6 +191,8 @@ bool log_offset_for_time(struct log *log, int64_t time_ms, enum log_isolation is
                          struct log_time_hit *out, struct err *err)
 {
     *out = (struct log_time_hit){-1, -1, log_leader_epoch(log)};
+    if (!log_check_readable(log, err))
+        return false;
     switch (time_ms) {
     case LOG_TIME_EARLIEST:
         out->offset = log_start_offset(log);

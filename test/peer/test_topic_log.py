@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A topic's log as clients see it: DeleteRecords, compaction, compression.type, flush.messages; also across a kill; and a bit that
-flips on the disk."""
+"""A topic's log as clients see it: DeleteRecords, compaction, compression.type, flush.messages; also across a kill; a bit that
+flips on the disk, and a file that cannot be read."""
 import os
 import re
 import struct
@@ -144,6 +144,39 @@ def check_compression(broker):
         assert produce(connection, batch(b"x" * 2000, crc=None), topic=b"small")[0] == 18
 
 
+def check_unreadable(broker):
+    """A file that cannot be read takes its partition off, says so once, and nothing else; whole again, it serves again."""
+    STORAGE = 56
+    with Connection(broker.port) as connection:
+        for topic in (b"dark", b"bright"):
+            assert create_topic(connection, topic) == 0
+            assert produce(connection, batch(b"one"), topic=topic) == (0, 0)
+    path = Path(broker.directory) / "data/log/dark-0" / f"{0:020d}.log"
+    broker.kill()
+    path.rename(path.with_suffix(".kept"))
+    path.mkdir()  # whatever is tried with it fails
+    said = len(broker.stderr())
+    broker.start()
+    with Connection(broker.port) as connection:
+        for _ in range(3):
+            assert produce(connection, batch(b"x"), topic=b"dark")[0] == STORAGE
+            assert fetch(connection, 0, topic=b"dark")[0] == STORAGE
+            assert list_offset(connection, EARLIEST, topic=b"dark")[0] == STORAGE
+            assert list_offset(connection, -1, topic=b"dark")[0] == STORAGE
+            assert delete_records(connection, 0, topic=b"dark")[1] == STORAGE
+        assert produce(connection, batch(b"two"), topic=b"bright") == (0, 1)
+        assert fetch(connection, 0, topic=b"bright")[:2] == (0, 2)
+    lines = [line for line in broker.stderr()[said:].splitlines() if "dark" in line and " INFO " not in line]
+    assert len(lines) == 1 and "offline" in lines[0] and f"{0:020d}.log" in lines[0], lines
+    broker.kill()
+    path.rmdir()
+    path.with_suffix(".kept").rename(path)
+    broker.start()
+    with Connection(broker.port) as connection:
+        assert fetch(connection, 0, topic=b"dark")[:2] == (0, 1)
+        assert produce(connection, batch(b"two"), topic=b"dark") == (0, 1)
+
+
 def syncs(broker):
     """Calls of fdatasync, by the broker's own count of what is durable: written bytes in the kernel's account."""
     with open(f"/proc/{broker.process.pid}/io") as file:
@@ -163,10 +196,11 @@ def check_flush():
 
 def main():
     with Broker("log.cleaner.backoff.ms=50") as broker:
-        for check in (check_delete_records, check_compaction, check_damage, check_compression):
+        for check in (check_delete_records, check_compaction, check_damage, check_compression,
+                      check_unreadable):
             check(broker)
     check_flush()
-    passed("topic_log", "DeleteRecords, compaction with kills and damage, compression.type, flush.messages")
+    passed("topic_log", "DeleteRecords, compaction with kills and damage, compression.type, flush.messages, bad files")
 
 
 main()

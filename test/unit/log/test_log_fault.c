@@ -277,6 +277,45 @@ static void test_full_disk(void **state)
     work_fini(&work);
 }
 
+/* A log that cannot be opened keeps its place: it answers, with the reason, and touches nothing; a later start has it back. */
+static void test_unopened(void **state)
+{
+    struct world w;
+    struct log_append_result result;
+    struct log_slice slice;
+    struct log_time_hit hit;
+    struct err err = {0};
+    struct batch_spec spec = BATCH_SPEC_PLAIN;
+    world_init(&w, 1);
+    world_open(&w);
+    world_append(&w, 0, 3, 1000);
+    world_sync(&w);
+    log_abandon(w.log);
+    io_faulty_script(w.faulty, IO_FAULT_EIO, 1, 1000);
+    assert_null(log_open("logs/t-0", "t-0", &w.config, w.io, &err));
+    w.log = log_open_offline("logs/t-0", "t-0", &w.config, w.io, &err);
+    io_faulty_script(w.faulty, IO_FAULT_EIO, 1, 0); /* the disk works again, but nobody has looked */
+    assert_non_null(strstr(log_offline_reason(w.log), "logs/t-0"));
+    assert_false(world_append_spec(&w, &spec, 0, 1, 1000, &result, &err));
+    assert_int_equal(err.code, ERR_STORAGE);
+    assert_false(log_read(w.log, 0, 1000, LOG_UP_TO_HW, &slice, &err));
+    assert_int_equal(err.code, ERR_STORAGE);
+    assert_false(log_offset_for_time(w.log, LOG_TIME_EARLIEST, LOG_UP_TO_HW, &hit, &err));
+    assert_false(log_delete_before(w.log, 0, &err));
+    assert_false(log_retain(w.log, io_now_ms(w.io), NULL, &err));
+    assert_false(log_sync(w.log, &err) && log_checkpoint(w.log, &err));
+    world_reopen(&w);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2");
+    log_abandon(w.log);
+    /* A full disk is another matter: the first append that finds room opens it. */
+    err = (struct err){.code = ERR_DISK_FULL};
+    w.log = log_open_offline("logs/t-0", "t-0", &w.config, w.io, &err);
+    assert_int_equal(world_append(&w, 3, 1, 1000), 3);
+    world_sync(&w);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2 3=3");
+    world_fini(&w);
+}
+
 /* After a failed sync the log says so until it is opened again, and keeps serving what is durable. */
 static void test_offline(void **state)
 {
@@ -315,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_power_cut), cmocka_unit_test(test_enospc_heals),
         cmocka_unit_test(test_full_disk), cmocka_unit_test(test_offline),
         cmocka_unit_test(test_os),        cmocka_unit_test(test_settle_fails),
+        cmocka_unit_test(test_unopened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* test_log_threads.c - appenders, syncers, readers, retention and configuration at the same time, on real
+/* test_log_threads.c - appenders, syncers, readers, retention, compaction and configuration at the same time, on real
  * files.
  *
  * Under the thread sanitizer this finds unguarded state; everywhere it checks what a reader may rely on:
@@ -156,11 +156,144 @@ static void test_all_at_once(void **state)
     assert_true(io_remove_tree(io_real(), root, &err));
 }
 
+/* --- compaction beside everything --- */
+
+enum { KEYS = 16, KEY_RECORDS = 2000 };
+
+struct compacted {
+    struct log *log;
+    _Atomic int64_t last[KEYS]; /* offset of the last durable record of each key; -1: none yet */
+    _Atomic int64_t end;        /* durable; the record at an offset has it as its timestamp */
+    _Atomic bool done;
+};
+
+static void *append_keys(void *arg)
+{
+    struct compacted *c = arg;
+    struct batch_builder builder = {0};
+    for (int64_t offset = 0; offset < KEY_RECORDS; offset++) {
+        char key[8], value[32];
+        struct str bytes;
+        struct log_append_result result;
+        struct err err = {0};
+        struct batch_spec spec = BATCH_SPEC_PLAIN;
+        int64_t k = offset * 7 % KEYS;
+        snprintf(key, sizeof key, "%lld", (long long)k);
+        snprintf(value, sizeof value, "%lld", (long long)offset);
+        batch_builder_begin(&builder, &spec);
+        batch_builder_add(&builder, offset, str_from(key), str_from(value), NULL, 0);
+        ASSERT(batch_builder_finish(&builder, &bytes, &err));
+        ASSERT(log_append(c->log, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result, &err));
+        ASSERT_CMP(result.base_offset, ==, offset);
+        if (offset % 8 == 7) {
+            ASSERT(log_sync(c->log, &err));
+            for (int64_t i = offset - 7; i <= offset; i++)
+                atomic_store(&c->last[i * 7 % KEYS], i);
+            atomic_store(&c->end, offset + 1);
+        }
+    }
+    atomic_store(&c->done, true);
+    batch_builder_fini(&builder);
+    return NULL;
+}
+
+/* Reads from anywhere: what comes is whole, and no last record of a key lies before it. */
+static void *read_anywhere(void *arg)
+{
+    struct compacted *c = arg;
+    struct buf bytes = {0};
+    uint64_t seed = (uint64_t)(uintptr_t)&bytes;
+    while (!atomic_load(&c->done)) {
+        int64_t end = atomic_load(&c->end), before[KEYS];
+        if (end == 0)
+            continue;
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        int64_t offset = (int64_t)((seed >> 33) % (uint64_t)end);
+        for (int k = 0; k < KEYS; k++)
+            before[k] = atomic_load(&c->last[k]);
+        struct log_slice slice;
+        struct batch batch;
+        struct err err = {0};
+        ASSERT(log_read(c->log, offset, 300, LOG_UP_TO_HW, &slice, &err));
+        ASSERT_CMP(slice.len, >, 0);
+        sched_yield();
+        buf_clear(&bytes);
+        ASSERT(log_slice_read(c->log, &slice, &bytes, &err));
+        log_slice_release(&slice);
+        ASSERT(batch_open(buf_str(&bytes), &batch, &err) && batch_check_crc(&batch, &err));
+        ASSERT_CMP(batch_last_offset(&batch), >=, offset);
+        struct log_time_hit hit;
+        ASSERT(log_offset_for_time(c->log, offset, LOG_UP_TO_HW, &hit, &err));
+        ASSERT_CMP(hit.offset, >=, offset);
+        for (int k = 0; k < KEYS; k++) {
+            bool still =
+                before[k] == atomic_load(&c->last[k]); /* nothing newer is durable, so it must be there */
+            ASSERT(!still || before[k] < offset ||
+                   (before[k] >= batch.base_offset && before[k] >= hit.offset));
+        }
+    }
+    buf_fini(&bytes);
+    return NULL;
+}
+
+static void *compact_all_the_time(void *arg)
+{
+    struct compacted *c = arg;
+    for (int i = 0; !atomic_load(&c->done); i++) {
+        struct log_compact_options options = {.map_bytes_max = (size_t)(i % 2 ? 16 * 24 : 1 << 20),
+                                              .seed = 1};
+        struct log_compacted out;
+        struct err err = {0};
+        if (!log_compact(c->log, io_now_ms(io_real()), &options, &out, &err)) {
+            fprintf(stderr, "compact: %s\n", err.text);
+            abort();
+        }
+        if (i % 5 == 0)
+            log_close_files(c->log, true);
+        if (i % 7 == 0)
+            ASSERT(log_retain(c->log, io_now_ms(io_real()), NULL, NULL));
+    }
+    return NULL;
+}
+
+static void test_compaction_beside(void **state)
+{
+    char root[] = "/tmp/rialto-test-log-XXXXXX", dir[64];
+    assert_non_null(mkdtemp(root));
+    snprintf(dir, sizeof dir, "%s/t-0", root);
+    struct compacted c = {0};
+    struct log_config config = log_config_default();
+    config.segment_bytes = 2000;
+    config.index_interval_bytes = 150;
+    config.checkpoint_bytes = 5000;
+    config.retention_on = false;
+    config.compaction_on = true;
+    struct err err = {0};
+    for (int k = 0; k < KEYS; k++)
+        atomic_init(&c.last[k], -1);
+    c.log = log_open(dir, "t-0", &config, io_real(), &err);
+    if (c.log == NULL)
+        fail_msg("%s", err.text);
+    static void *(*const what[])(void *) = {append_keys, read_anywhere, read_anywhere, compact_all_the_time};
+    pthread_t threads[COUNT_OF(what)];
+    for (size_t i = 0; i < COUNT_OF(what); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, what[i], &c), 0);
+    for (size_t i = 0; i < COUNT_OF(what); i++)
+        pthread_join(threads[i], NULL);
+    struct log_compact_options options = {.map_bytes_max = 1 << 20, .seed = 1};
+    struct log_compacted out;
+    assert_true(log_compact(c.log, io_now_ms(io_real()), &options, &out, &err));
+    assert_true(log_size_bytes(c.log) < 5000); /* the keys, and the segment that is written to */
+    log_close(c.log);
+    assert_true(io_remove_tree(io_real(), root, &err));
+}
+
 int main(void)
 {
     log_level_set(LOG_WARN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_at_once),
+        cmocka_unit_test(test_compaction_beside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

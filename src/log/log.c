@@ -195,11 +195,11 @@ bool log_delete(struct log *log, struct err *err)
     int rc = io_rename(log->io, log->dir, doomed);
     bool ok = rc >= 0 || rc == -ENOENT; /* nothing was ever written */
     if (!ok)
-        return err_set_errno(err, -rc, "log %s: directory cannot be renamed for deletion", log->name);
-    if (rc == 0 && (rc = io_sync_dir(log->io, parent)) < 0)
+        err_set_errno(err, -rc, "log %s: directory cannot be renamed for deletion", log->name);
+    else if (rc == 0 && (rc = io_sync_dir(log->io, parent)) < 0)
         ok = err_set_errno(err, -rc, "log %s: sync of the parent directory failed", log->name);
     struct err why;
-    if (!io_remove_tree(log->io, doomed, &why))
+    if (ok && !io_remove_tree(log->io, doomed, &why))
         log_warn("log", "files_kept", "log=%s cause=%s", log->name, why.text); /* log_purge tries again */
     log_free(log);
     return ok;

@@ -96,7 +96,7 @@ void log_close(struct log *log);
 /* Releases without writing anything, as a crash would. For tests. */
 void log_abandon(struct log *log);
 
-/* Closes and removes the directory. A deletion cut short is finished by log_purge. */
+/* Closes and removes the directory; closes in any case. A deletion cut short is finished by log_purge. */
 bool log_delete(struct log *log, struct err *err);
 
 /* Removes what interrupted deletions left in the directory that holds the logs. Call once before opening

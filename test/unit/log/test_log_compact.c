@@ -749,29 +749,30 @@ static bool compact_with_fault(enum io_fault_kind kind, uint64_t at, uint64_t co
     return struck;
 }
 
-static void fault_loop(enum io_fault_kind kind, uint64_t count, enum io_cut cut)
+/* Another log each time: what a cut leaves is up to the seed. */
+static void fault_loop(enum io_fault_kind kind, uint64_t count, enum io_cut cut, uint64_t seed)
 {
     uint64_t at = 1;
-    while (compact_with_fault(kind, at, count, cut, 3 + at % 2))
+    while (compact_with_fault(kind, at, count, cut, seed + at))
         at++;
     assert_true(at > 10); /* the loop is about something */
 }
 
 static void test_faults(void **state)
 {
-    fault_loop(IO_FAULT_EIO, 1, IO_CUT_KEEP);
-    fault_loop(IO_FAULT_EIO, 3, IO_CUT_RANDOM);
-    fault_loop(IO_FAULT_TORN, 1, IO_CUT_LOSE);
-    fault_loop(IO_FAULT_SHORT, 1000000, IO_CUT_KEEP);
-    fault_loop(IO_FAULT_ENOSPC, 1, IO_CUT_RANDOM);
+    fault_loop(IO_FAULT_EIO, 1, IO_CUT_KEEP, 3);
+    fault_loop(IO_FAULT_EIO, 3, IO_CUT_RANDOM, 4);
+    fault_loop(IO_FAULT_TORN, 1, IO_CUT_LOSE, 5);
+    fault_loop(IO_FAULT_SHORT, 1000000, IO_CUT_KEEP, 6);
+    fault_loop(IO_FAULT_ENOSPC, 1, IO_CUT_RANDOM, 7);
 }
 
 static void test_power_cut(void **state)
 {
-    fault_loop(IO_FAULT_DEAD, 1, IO_CUT_KEEP);
-    fault_loop(IO_FAULT_DEAD, 1, IO_CUT_LOSE);
-    for (int i = 0; i < 3; i++)
-        fault_loop(IO_FAULT_DEAD, 1, IO_CUT_RANDOM);
+    fault_loop(IO_FAULT_DEAD, 1, IO_CUT_KEEP, 1);
+    fault_loop(IO_FAULT_DEAD, 1, IO_CUT_LOSE, 2);
+    for (uint64_t i = 0; i < 30; i++)
+        fault_loop(IO_FAULT_DEAD, 1, IO_CUT_RANDOM, i * 1000);
 }
 
 /* The start that completes an interrupted compaction is interrupted itself, at every operation. */

@@ -20,9 +20,10 @@ struct work {
     int next; /* the first record that is not acknowledged */
     int seq;  /* the same: one sequence number a record */
     int txn_seq;
-    int refused; /* appends and syncs that failed */
-    bool os;     /* durability=os: written is acknowledged, a sync comes now and then */
-    bool strict; /* no fault can be left: failures are errors of the test */
+    int refused;     /* appends and syncs that failed */
+    bool os;         /* durability=os: written is acknowledged, a sync comes now and then */
+    int64_t deleted; /* DeleteRecords up to here was acknowledged */
+    bool strict;     /* no fault can be left: failures are errors of the test */
 };
 
 static void work_init(struct work *work, uint64_t seed)
@@ -69,6 +70,14 @@ static void send_txn(struct work *work, int round)
                "the transaction stays open then");
 }
 
+/* DeleteRecords, some records behind the end. */
+static void delete_some(struct work *work)
+{
+    int64_t offset = log_high_watermark(work->w.log) - 8;
+    if (offset > work->deleted && log_delete_before(work->w.log, offset, NULL))
+        work->deleted = offset;
+}
+
 static void run_rounds(struct work *work, int attempts)
 {
     for (int round = 0; round < ROUNDS; round++) {
@@ -79,6 +88,8 @@ static void run_rounds(struct work *work, int attempts)
             send_txn(work, round);
         if (round % 4 == 3)
             ignore(log_retain(work->w.log, io_now_ms(work->w.io), NULL, NULL), "nothing may be lost by it");
+        if (round % 5 == 4)
+            delete_some(work);
     }
 }
 
@@ -113,6 +124,7 @@ static void check_after(struct work *work, enum io_cut cut)
 {
     world_crash(&work->w, cut);
     assert_int_equal(log_durable_offset(work->w.log), log_end_offset(work->w.log));
+    assert_true(log_start_offset(work->w.log) >= work->deleted);
     check_records(work);
     work->strict = true;
     /* What was in flight is repeated in the same form, as a client does; the count of a batch depends on
@@ -201,6 +213,61 @@ static void test_power_cut(void **state)
     loop(IO_FAULT_DEAD, 1, IO_CUT_KEEP);
     for (int i = 0; i < 4; i++)
         loop(IO_FAULT_DEAD, 1, IO_CUT_RANDOM);
+}
+
+/* The start after a crash is itself cut at every operation. */
+static void test_cut_restarts(void **state)
+{
+    static const enum io_cut cuts[] = {IO_CUT_KEEP, IO_CUT_LOSE, IO_CUT_RANDOM};
+    for (size_t c = 0; c < COUNT_OF(cuts); c++) {
+        bool struck = true;
+        for (uint64_t first = 1; struck; first += 9) {
+            bool again = true;
+            for (uint64_t second = 1; again; second++) {
+                struct work work;
+                work_init(&work, first * 100 + second);
+                world_open(&work.w);
+                run_rounds(&work, 1);
+                io_faulty_script(work.w.faulty, IO_FAULT_DEAD, first, 1);
+                run_rounds(&work, 1);
+                struck = io_faulty_struck(work.w.faulty);
+                log_abandon(work.w.log);
+                io_memory_cut(work.w.mem, cuts[c]);
+                io_faulty_script(work.w.faulty, IO_FAULT_DEAD, second, 1);
+                work.w.log = log_open("logs/t-0", "t-0", &work.w.config, work.w.io, NULL);
+                again = io_faulty_struck(work.w.faulty);
+                check_after(&work, cuts[c]);
+                work_fini(&work);
+            }
+        }
+    }
+}
+
+/* A deletion that is cut leaves the log as it was, or nothing of it. */
+static void test_cut_deletion(void **state)
+{
+    static const enum io_cut cuts[] = {IO_CUT_KEEP, IO_CUT_LOSE, IO_CUT_RANDOM};
+    for (size_t c = 0; c < COUNT_OF(cuts); c++) {
+        bool struck = true;
+        for (uint64_t at = 1; struck; at++) {
+            struct work work;
+            work_init(&work, at);
+            world_open(&work.w);
+            run_rounds(&work, 1);
+            io_faulty_script(work.w.faulty, IO_FAULT_DEAD, at, 1);
+            bool told = log_delete(work.w.log, NULL);
+            struck = io_faulty_struck(work.w.faulty);
+            io_memory_cut(work.w.mem, cuts[c]);
+            io_faulty_script(work.w.faulty, IO_FAULT_EIO, 1, 0);
+            assert_true(log_purge("logs", work.w.io, NULL));
+            world_open(&work.w);
+            if (log_end_offset(work.w.log) != 0) {
+                assert_false(told);
+                check_records(&work);
+            }
+            work_fini(&work);
+        }
+    }
 }
 
 /* A full disk heals without a restart: after the fault everything is accepted again, in the same process. */
@@ -349,12 +416,13 @@ int main(void)
 {
     log_level_set(LOG_OFF);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_eio),       cmocka_unit_test(test_short),
-        cmocka_unit_test(test_torn),      cmocka_unit_test(test_enospc),
-        cmocka_unit_test(test_power_cut), cmocka_unit_test(test_enospc_heals),
-        cmocka_unit_test(test_full_disk), cmocka_unit_test(test_offline),
-        cmocka_unit_test(test_os),        cmocka_unit_test(test_settle_fails),
-        cmocka_unit_test(test_unopened),
+        cmocka_unit_test(test_eio),          cmocka_unit_test(test_short),
+        cmocka_unit_test(test_torn),         cmocka_unit_test(test_enospc),
+        cmocka_unit_test(test_power_cut),    cmocka_unit_test(test_enospc_heals),
+        cmocka_unit_test(test_full_disk),    cmocka_unit_test(test_cut_restarts),
+        cmocka_unit_test(test_cut_deletion), cmocka_unit_test(test_unopened),
+        cmocka_unit_test(test_offline),      cmocka_unit_test(test_os),
+        cmocka_unit_test(test_settle_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

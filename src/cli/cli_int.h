@@ -87,6 +87,7 @@ bool cli_interrupted(const struct cli *cli);
 int cli_topic_list(struct cli *cli);
 int cli_topic_describe(struct cli *cli);
 int cli_topic_create(struct cli *cli);
+int cli_topic_alter(struct cli *cli);
 int cli_topic_delete(struct cli *cli);
 int cli_group_list(struct cli *cli);
 int cli_group_describe(struct cli *cli);

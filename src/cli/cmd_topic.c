@@ -1,4 +1,4 @@
-/* cmd_topic.c - rialto topic list, describe, create, delete: over the Kafka protocol, against any cluster. */
+/* cmd_topic.c - rialto topic list, describe, create, alter, delete: over the Kafka protocol, against any cluster. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -165,15 +165,18 @@ int cli_topic_describe(struct cli *cli)
     return status;
 }
 
-/* All --config NAME=VALUE. */
+/* All --config NAME=VALUE, and (null values) --unset NAME. */
 static bool read_configs(struct cli *cli, struct kafka_config **configs, size_t *count, struct err *err)
 {
     *configs = arena_array(&cli->arena, struct kafka_config, cli->values.len);
     *count = 0;
     for (size_t i = 0; i < cli->values.len; i++) {
-        if (strcmp(cli->values.at[i].option->name, "config") != 0)
-            continue;
+        const char *option = cli->values.at[i].option->name;
         struct str text = cli->values.at[i].text;
+        if (strcmp(option, "unset") == 0)
+            (*configs)[(*count)++] = (struct kafka_config){.name = text};
+        if (strcmp(option, "config") != 0)
+            continue;
         ptrdiff_t equal = str_find_char(text, '=');
         if (equal <= 0)
             return err_set(err, ERR_USAGE, "--config takes NAME=VALUE, not '%.*s'", STR_ARG(text));
@@ -209,6 +212,44 @@ int cli_topic_create(struct cli *cli)
     if (ok || present)
         return CLI_OK;
     return cli_fail(cli, &err, err.code == ERR_TOPIC_EXISTS ? "--if-absent makes this no error." : NULL);
+}
+
+static bool alter(struct cli *cli, struct kafka *kafka, struct str name, int32_t partitions, struct err *err)
+{
+    struct kafka_config *configs;
+    size_t config_count;
+    bool check_only = cli_flag(cli, "check");
+    if (!read_configs(cli, &configs, &config_count, err))
+        return false;
+    if (partitions < 0 && config_count == 0)
+        return err_set(err, ERR_USAGE, "nothing to change: give --config, --unset or --partitions");
+    /* With both, nothing changes unless both can. */
+    if (partitions >= 0 && config_count != 0 &&
+        !kafka_topic_alter(kafka, name, configs, config_count, true, err))
+        return false;
+    return (partitions < 0 || kafka_topic_grow(kafka, name, partitions, check_only, err)) &&
+           (config_count == 0 || kafka_topic_alter(kafka, name, configs, config_count, check_only, err));
+}
+
+int cli_topic_alter(struct cli *cli)
+{
+    struct kafka kafka;
+    struct err err = {0};
+    int status = CLI_OK;
+    int64_t partitions;
+    struct str name = cli->names.at[0];
+    if (!cli_integer(cli, "partitions", 1, 1000000, -1, &partitions, &err))
+        return cli_fail(cli, &err, NULL);
+    kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
+    if (find(cli, &kafka, name, &status) != NULL) {
+        if (!alter(cli, &kafka, name, (int32_t)partitions, &err))
+            status = cli_fail(cli, &err, NULL);
+        else
+            cli_note(cli, cli_flag(cli, "check") ? "topic %.*s would be changed" : "changed topic %.*s",
+                     STR_ARG(name));
+    }
+    kafka_fini(&kafka);
+    return status;
 }
 
 /* Asks on a terminal; without one only -y will do. */

@@ -43,6 +43,14 @@ static const struct cli_option topic_create_options[] = {
     {NULL, 0, NULL, NULL, NULL},
 };
 
+static const struct cli_option topic_alter_options[] = {
+    {"config", 0, "NAME=VALUE", "sets a topic option such as retention.ms=60000; may be repeated", NULL},
+    {"unset", 0, "NAME", "takes an option back to the server's default; may be repeated", NULL},
+    {"partitions", 'p', "N", "raises the number of partitions", NULL},
+    {"check", 0, NULL, "only says whether the server would do it", NULL},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
 static const struct cli_option delete_options[] = {
     {"if-exists", 0, NULL, "it is fine when it does not exist", NULL},
     {"yes", 'y', NULL, "do not ask", NULL},
@@ -172,6 +180,10 @@ const struct cli_command cli_commands[] = {
     {"topic create", "TOPIC", "makes a topic", NULL,
      "rialto topic create orders --partitions 4 --config retention.ms=604800000", topic_create_options, 1, 1,
      cli_topic_create},
+    {"topic alter", "TOPIC", "changes options of a topic, or adds partitions",
+     "All options change together or none does. They are in force at once.",
+     "rialto topic alter orders --config retention.ms=604800000 --unset cleanup.policy", topic_alter_options,
+     1, 1, cli_topic_alter},
     {"topic delete", "TOPIC...", "deletes topics with all their records", NULL,
      "rialto topic delete orders -y", delete_options, 1, -1, cli_topic_delete},
     {"group list", "[PATTERN]", "consumer groups with state and members", NULL, "rialto group list",

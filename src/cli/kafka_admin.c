@@ -5,7 +5,15 @@
 
 #include "cli/sock_int.h"
 
-enum { METADATA = 3, LIST_OFFSETS = 2, CREATE_TOPICS = 19, DELETE_TOPICS = 20, DESCRIBE_CONFIGS = 32 };
+enum {
+    METADATA = 3,
+    LIST_OFFSETS = 2,
+    CREATE_TOPICS = 19,
+    DELETE_TOPICS = 20,
+    DESCRIBE_CONFIGS = 32,
+    CREATE_PARTITIONS = 37,
+    INCREMENTAL_ALTER_CONFIGS = 44,
+};
 enum { RESOURCE_TOPIC = 2, CONFIG_DEFAULT = 5, ADMIN_MS = 30000, RETRY_MS = 100 };
 
 /* Metadata ------------------------------------------------------------------------------------------------ */
@@ -172,6 +180,56 @@ bool kafka_topic_delete(struct kafka *kafka, struct str name, struct err *err)
     bool ok = kafka_call(kafka, KAFKA_ANY, DELETE_TOPICS, &req, &res, ADMIN_MS, &arena, err);
     if (ok && res.Responses.len == 1)
         ok = kafka_check(res.Responses.at[0].ErrorCode, res.Responses.at[0].ErrorMessage, err, "topic '%.*s'",
+                         STR_ARG(name));
+    map_remove(&kafka->topics, name);
+    arena_fini(&arena);
+    return ok;
+}
+
+bool kafka_topic_alter(struct kafka *kafka, struct str name, const struct kafka_config *configs,
+                       size_t config_count, bool check_only, struct err *err)
+{
+    enum { SET = 0, DELETE = 1 };
+    struct arena arena = {0};
+    struct IncrementalAlterConfigsRequest req;
+    struct IncrementalAlterConfigsResponse res;
+    wire_init(&WIRE_IncrementalAlterConfigsRequest, &req);
+    req.ValidateOnly = check_only;
+    WIRE_ALLOC(&arena, req.Resources, IncrementalAlterConfigsRequest_AlterConfigsResource, 1);
+    req.Resources.at[0].ResourceType = RESOURCE_TOPIC;
+    req.Resources.at[0].ResourceName = name;
+    WIRE_ALLOC(&arena, req.Resources.at[0].Configs, IncrementalAlterConfigsRequest_AlterableConfig,
+               config_count);
+    for (size_t i = 0; i < config_count; i++) {
+        struct IncrementalAlterConfigsRequest_AlterableConfig *config = &req.Resources.at[0].Configs.at[i];
+        config->Name = configs[i].name;
+        config->Value = configs[i].value;
+        config->ConfigOperation = str_is_null(configs[i].value) ? DELETE : SET;
+    }
+    bool ok = kafka_call(kafka, KAFKA_ANY, INCREMENTAL_ALTER_CONFIGS, &req, &res, ADMIN_MS, &arena, err);
+    if (ok && res.Responses.len == 1)
+        ok = kafka_check(res.Responses.at[0].ErrorCode, res.Responses.at[0].ErrorMessage, err, "topic '%.*s'",
+                         STR_ARG(name));
+    arena_fini(&arena);
+    return ok;
+}
+
+bool kafka_topic_grow(struct kafka *kafka, struct str name, int32_t partitions, bool check_only,
+                      struct err *err)
+{
+    struct arena arena = {0};
+    struct CreatePartitionsRequest req;
+    struct CreatePartitionsResponse res;
+    wire_init(&WIRE_CreatePartitionsRequest, &req);
+    req.TimeoutMs = ADMIN_MS;
+    req.ValidateOnly = check_only;
+    WIRE_ALLOC(&arena, req.Topics, CreatePartitionsRequest_CreatePartitionsTopic, 1);
+    req.Topics.at[0].Name = name;
+    req.Topics.at[0].Count = partitions;
+    req.Topics.at[0].Assignments.len = -1;
+    bool ok = kafka_call(kafka, KAFKA_ANY, CREATE_PARTITIONS, &req, &res, ADMIN_MS, &arena, err);
+    if (ok && res.Results.len == 1)
+        ok = kafka_check(res.Results.at[0].ErrorCode, res.Results.at[0].ErrorMessage, err, "topic '%.*s'",
                          STR_ARG(name));
     map_remove(&kafka->topics, name);
     arena_fini(&arena);

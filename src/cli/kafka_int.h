@@ -116,6 +116,12 @@ struct kafka_config {
 bool kafka_topic_create(struct kafka *kafka, struct str name, int32_t partitions, int16_t replication,
                         const struct kafka_config *configs, size_t config_count, struct err *err);
 bool kafka_topic_delete(struct kafka *kafka, struct str name, struct err *err);
+
+/* Sets configurations of a topic; a null value goes back to the default. All or none; with `check_only` none. */
+bool kafka_topic_alter(struct kafka *kafka, struct str name, const struct kafka_config *configs,
+                       size_t config_count, bool check_only, struct err *err);
+bool kafka_topic_grow(struct kafka *kafka, struct str name, int32_t partitions, bool check_only,
+                      struct err *err);
 bool kafka_topic_configs(struct kafka *kafka, struct str name, struct kafka_config **configs, size_t *count,
                          struct arena *arena, struct err *err);
 

@@ -111,6 +111,21 @@ static void test_topics(void **state)
     expect(RUN("topic", "describe", "a"), 0,
            "0\t1\t0\t0\t0\n1\t1\t0\t0\t0\n2\t1\t0\t0\t0\nretention.ms=60000\n", "");
     expect(RUN("topic", "describe", "aa"), 1, "", "topic 'aa' does not exist\nhint: did you mean 'a'?");
+    expect(RUN("topic", "alter", "a"), 2, "", "nothing to change");
+    expect(RUN("topic", "alter", "a", "--config", "retention.ms=x"), 1, "", "Not a number");
+    expect(RUN("topic", "alter", "a", "--config", "retention.ms"), 2, "", "NAME=VALUE");
+    expect(RUN("topic", "alter", "a", "-p", "2"), 1, "", "would not be an increase");
+    expect(RUN("topic", "alter", "aa", "-p", "2"), 1, "", "did you mean 'a'?");
+    /* Nothing of what cannot be done as a whole, and nothing of what is only checked. */
+    expect(RUN("topic", "alter", "a", "-p", "4", "--config", "no.such=1"), 1, "", "no.such");
+    expect(RUN("topic", "alter", "a", "-p", "4", "--config", "segment.ms=5000", "--check"), 0, "",
+           "topic a would be changed");
+    expect(RUN("topic", "describe", "a"), 0,
+           "0\t1\t0\t0\t0\n1\t1\t0\t0\t0\n2\t1\t0\t0\t0\nretention.ms=60000\n", "");
+    expect(RUN("topic", "alter", "a", "-p", "4", "--config", "segment.ms=5000", "--unset", "retention.ms"), 0,
+           "", "changed topic a");
+    expect(RUN("topic", "describe", "a"), 0,
+           "0\t1\t0\t0\t0\n1\t1\t0\t0\t0\n2\t1\t0\t0\t0\n3\t1\t0\t0\t0\nsegment.ms=5000\n", "");
     expect(RUN("topic", "delete", "a"), 2, "", "needs -y");
     expect(RUN("topic", "delete", "a", "-y"), 0, "", "deleted topic a");
     expect(RUN("topic", "delete", "a", "-y"), 1, "", "does not exist");

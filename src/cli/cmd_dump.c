@@ -25,7 +25,7 @@ static const char *const group_records[] = {"OffsetCommit",
                                             "ConsumerGroupCurrentMemberAssignment",
                                             "ConsumerGroupRegularExpression"};
 static const char *const txn_records[] = {"TransactionLog", "ProducerIds"};
-static const char *const topic_records[] = {"Topic"};
+static const char *const topic_records[] = {"Topic", "Resource"};
 
 /* What keeps its state in which topic. Records of `plan` are JSON already. */
 static const struct state_topic {

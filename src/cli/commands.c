@@ -254,7 +254,7 @@ const struct cli_command cli_commands[] = {
     {"dump txn", "PATH...", "records of transactions and producer ids",
      DUMP_DETAILS "PATH is the data directory, or a partition or segment of __transaction_state.",
      "rialto dump txn data", dump_options, 1, -1, cli_dump_records},
-    {"dump topic", "PATH...", "records of topics and their options",
+    {"dump topic", "PATH...", "records of topics and of settings that clients made",
      DUMP_DETAILS "PATH is the data directory, or a partition or segment of __cluster_metadata.",
      "rialto dump topic data", dump_options, 1, -1, cli_dump_records},
     {"dump plan", "PATH...", "the statements that a start executes, in order",

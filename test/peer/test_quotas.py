@@ -13,6 +13,7 @@ from harness import Broker, passed
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from kafka_api import Client  # noqa: E402
 from rawkafka import Connection, batch  # noqa: E402
+from rawkafka import produce as produce_raw  # noqa: E402
 
 PRODUCE, FETCH, REQUEST, MUTATION = "producer_byte_rate", "consumer_byte_rate", "request_percentage", "controller_mutation_rate"
 CONNECTION = "connection_creation_rate"
@@ -97,6 +98,11 @@ def fetch(client, topic="q"):
     return answer["ThrottleTimeMs"], len(answer["Responses"][0]["Partitions"][0]["Records"])
 
 
+def end_of(client, topic="q"):
+    asked = [dict(Name=topic, Partitions=[dict(PartitionIndex=0, Timestamp=-1)])]
+    return client.call("ListOffsets", 7, ReplicaId=-1, Topics=asked)["Topics"][0]["Partitions"][0]["Offset"]
+
+
 def check_rates(broker):
     """Bytes beyond a second's burst come at the rate, whoever does not believe the time that he was told."""
     rate = 20000.0
@@ -143,6 +149,16 @@ def check_muted(broker):
         produce(muted, 30000)
         muted.socket.close()  # while it is muted
         assert alter(admin, [("client-id", "mute")], (PRODUCE, None)) == 0
+        assert alter(admin, [("client-id", "c")], (PRODUCE, 10000.0)) == 0
+        with Connection(broker.port) as connection:  # of client id c; nobody is told with acks=0, but it counts
+            start, end = time.monotonic(), end_of(admin)
+            produce_raw(connection, batch(b"x" * 40000), topic=b"q", acks=0)
+            while end_of(admin) == end:
+                time.sleep(0.01)
+            connection.send(18, 0, b"")
+            connection.answer()
+            assert time.monotonic() - start > 2
+        assert alter(admin, [("client-id", "c")], (PRODUCE, None)) == 0
 
 
 def check_request_time(broker):

@@ -91,6 +91,7 @@ int cli_topic_alter(struct cli *cli);
 int cli_topic_delete(struct cli *cli);
 int cli_group_list(struct cli *cli);
 int cli_group_describe(struct cli *cli);
+int cli_group_reset(struct cli *cli);
 int cli_group_delete(struct cli *cli);
 int cli_user_list(struct cli *cli);
 int cli_user_create(struct cli *cli);

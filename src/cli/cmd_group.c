@@ -7,59 +7,12 @@
 #include "cli/table_int.h"
 #include "json/json.h"
 
-enum { DESCRIBE_GROUPS = 15, LIST_GROUPS = 16, DELETE_GROUPS = 42, CONSUMER_GROUP_DESCRIBE = 69 };
+enum { LIST_GROUPS = 16, DELETE_GROUPS = 42 };
 
 struct group_row {
     struct str name, state;
     int32_t members;
 };
-
-/* A group of KIP-848's protocol in the shape of a classic one. False: it is not one, or the server knows no such groups. */
-static bool describe_consumer(struct kafka *kafka, int32_t node_id, struct str name,
-                              struct DescribeGroupsResponse_DescribedGroup *out, struct arena *arena)
-{
-    struct ConsumerGroupDescribeRequest req;
-    struct ConsumerGroupDescribeResponse res;
-    wire_init(&WIRE_ConsumerGroupDescribeRequest, &req);
-    req.GroupIds.at = &name;
-    req.GroupIds.len = 1;
-    if (!kafka_call(kafka, node_id, CONSUMER_GROUP_DESCRIBE, &req, &res, 0, arena, NULL) ||
-        res.Groups.len != 1 || res.Groups.at[0].ErrorCode != 0)
-        return false;
-    const struct ConsumerGroupDescribeResponse_DescribedGroup *group = &res.Groups.at[0];
-    out->ErrorCode = 0;
-    out->GroupState = group->GroupState;
-    out->ProtocolType = STR("consumer");
-    WIRE_ALLOC(arena, out->Members, DescribeGroupsResponse_DescribedGroupMember, group->Members.len);
-    for (int32_t i = 0; i < group->Members.len; i++) {
-        out->Members.at[i].MemberId = group->Members.at[i].MemberId;
-        out->Members.at[i].GroupInstanceId = group->Members.at[i].InstanceId;
-        out->Members.at[i].ClientId = group->Members.at[i].ClientId;
-        out->Members.at[i].ClientHost = group->Members.at[i].ClientHost;
-    }
-    return true;
-}
-
-/* State and members, from the group's coordinator. */
-static bool describe(struct kafka *kafka, struct str name, struct DescribeGroupsResponse_DescribedGroup *out,
-                     struct arena *arena, struct err *err)
-{
-    struct DescribeGroupsRequest req;
-    struct DescribeGroupsResponse res;
-    int32_t node_id;
-    wire_init(&WIRE_DescribeGroupsRequest, &req);
-    req.Groups.at = &name;
-    req.Groups.len = 1;
-    if (!kafka_group_find(kafka, name, &node_id, err) ||
-        !kafka_call(kafka, node_id, DESCRIBE_GROUPS, &req, &res, 0, arena, err))
-        return false;
-    if (res.Groups.len != 1)
-        return err_set(err, ERR_GROUP_NOT_FOUND, "group '%.*s' does not exist", STR_ARG(name));
-    *out = res.Groups.at[0];
-    if (str_eq(out->GroupState, STR("Dead"))) /* for the classic protocol */
-        ignore(describe_consumer(kafka, node_id, name, out, arena), "then it does not exist");
-    return kafka_check(out->ErrorCode, out->ErrorMessage, err, "group '%.*s'", STR_ARG(name));
-}
 
 static int by_name(const void *a, const void *b)
 {
@@ -91,7 +44,7 @@ static bool list_all(struct kafka *kafka, struct group_row **rows, size_t *count
     vec_fini(&found);
     for (size_t i = 0; ok && i < *count; i++) {
         struct DescribeGroupsResponse_DescribedGroup group;
-        if (!describe(kafka, (*rows)[i].name, &group, arena, NULL))
+        if (!kafka_group_describe(kafka, (*rows)[i].name, &group, arena, NULL))
             continue;
         (*rows)[i].state = group.GroupState;
         (*rows)[i].members = group.Members.len;
@@ -225,7 +178,7 @@ int cli_group_describe(struct cli *cli)
     size_t count;
     int64_t lag, *ends;
     kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
-    bool ok = describe(&kafka, name, &group, &cli->arena, &err) &&
+    bool ok = kafka_group_describe(&kafka, name, &group, &cli->arena, &err) &&
               kafka_group_offsets(&kafka, name, &committed, &count, &cli->arena, &err);
     /* Older versions answer for an unknown group as if it were dead. */
     if (ok && str_eq(group.GroupState, STR("Dead")))

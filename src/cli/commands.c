@@ -51,6 +51,14 @@ static const struct cli_option topic_alter_options[] = {
     {NULL, 0, NULL, NULL, NULL},
 };
 
+static const struct cli_option group_reset_options[] = {
+    {"to", 0, "PLACE", "earliest, latest, an offset, or a time such as 2026-03-01T11:00Z", NULL},
+    {"topic", 't', "TOPIC",
+     "all partitions of this topic (else those with a committed offset); may be repeated", NULL},
+    {"check", 0, NULL, "only shows what would be set", NULL},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
 static const struct cli_option delete_options[] = {
     {"if-exists", 0, NULL, "it is fine when it does not exist", NULL},
     {"yes", 'y', NULL, "do not ask", NULL},
@@ -190,6 +198,10 @@ const struct cli_command cli_commands[] = {
      no_options, 0, 1, cli_group_list},
     {"group describe", "GROUP", "committed offsets and lag of a group", NULL, "rialto group describe billing",
      no_options, 1, 1, cli_group_describe},
+    {"group reset", "GROUP", "sets the committed offsets of a group without members",
+     "An offset outside the log counts as its nearer end, a time after the last record as the end.",
+     "rialto group reset billing --topic orders --to 2026-03-01T11:00Z --check", group_reset_options, 1, 1,
+     cli_group_reset},
     {"group delete", "GROUP...", "forgets groups and their offsets", NULL, "rialto group delete billing -y",
      delete_options, 1, -1, cli_group_delete},
     {"user list", "[PATTERN]", "users with their mechanisms", NULL, "rialto user list", no_options, 0, 1,

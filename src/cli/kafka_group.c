@@ -468,3 +468,84 @@ bool kafka_group_offsets(struct kafka *kafka, struct str group_id, struct kafka_
     vec_fini(&found);
     return true;
 }
+
+/* Groups as a whole --------------------------------------------------------------------------------------- */
+
+enum { DESCRIBE_GROUPS = 15, CONSUMER_GROUP_DESCRIBE = 69 };
+
+/* A group of KIP-848's protocol in the shape of a classic one. False: it is not one, or the server knows no such groups. */
+static bool describe_consumer(struct kafka *kafka, int32_t node_id, struct str name,
+                              struct DescribeGroupsResponse_DescribedGroup *out, struct arena *arena)
+{
+    struct ConsumerGroupDescribeRequest req;
+    struct ConsumerGroupDescribeResponse res;
+    wire_init(&WIRE_ConsumerGroupDescribeRequest, &req);
+    req.GroupIds.at = &name;
+    req.GroupIds.len = 1;
+    if (!kafka_call(kafka, node_id, CONSUMER_GROUP_DESCRIBE, &req, &res, 0, arena, NULL) ||
+        res.Groups.len != 1 || res.Groups.at[0].ErrorCode != 0)
+        return false;
+    const struct ConsumerGroupDescribeResponse_DescribedGroup *group = &res.Groups.at[0];
+    out->ErrorCode = 0;
+    out->GroupState = group->GroupState;
+    out->ProtocolType = STR("consumer");
+    WIRE_ALLOC(arena, out->Members, DescribeGroupsResponse_DescribedGroupMember, group->Members.len);
+    for (int32_t i = 0; i < group->Members.len; i++) {
+        out->Members.at[i].MemberId = group->Members.at[i].MemberId;
+        out->Members.at[i].GroupInstanceId = group->Members.at[i].InstanceId;
+        out->Members.at[i].ClientId = group->Members.at[i].ClientId;
+        out->Members.at[i].ClientHost = group->Members.at[i].ClientHost;
+    }
+    return true;
+}
+
+bool kafka_group_describe(struct kafka *kafka, struct str name,
+                          struct DescribeGroupsResponse_DescribedGroup *out, struct arena *arena,
+                          struct err *err)
+{
+    struct DescribeGroupsRequest req;
+    struct DescribeGroupsResponse res;
+    int32_t node_id;
+    wire_init(&WIRE_DescribeGroupsRequest, &req);
+    req.Groups.at = &name;
+    req.Groups.len = 1;
+    if (!kafka_group_find(kafka, name, &node_id, err) ||
+        !kafka_call(kafka, node_id, DESCRIBE_GROUPS, &req, &res, 0, arena, err))
+        return false;
+    if (res.Groups.len != 1)
+        return err_set(err, ERR_GROUP_NOT_FOUND, "group '%.*s' does not exist", STR_ARG(name));
+    *out = res.Groups.at[0];
+    if (str_eq(out->GroupState, STR("Dead"))) /* for the classic protocol */
+        ignore(describe_consumer(kafka, node_id, name, out, arena), "then it does not exist");
+    return kafka_check(out->ErrorCode, out->ErrorMessage, err, "group '%.*s'", STR_ARG(name));
+}
+
+bool kafka_group_set_offsets(struct kafka *kafka, struct str group_id, const struct kafka_committed *offsets,
+                             size_t count, struct err *err)
+{
+    struct arena arena = {0};
+    struct OffsetCommitRequest req;
+    struct OffsetCommitResponse res;
+    int32_t node_id;
+    wire_init(&WIRE_OffsetCommitRequest, &req);
+    req.GroupId = group_id;
+    WIRE_ALLOC(&arena, req.Topics, OffsetCommitRequest_OffsetCommitRequestTopic, count);
+    for (size_t i = 0; i < count; i++) {
+        struct OffsetCommitRequest_OffsetCommitRequestTopic *topic = &req.Topics.at[i];
+        topic->Name = offsets[i].topic;
+        WIRE_ALLOC(&arena, topic->Partitions, OffsetCommitRequest_OffsetCommitRequestPartition, 1);
+        topic->Partitions.at[0].PartitionIndex = offsets[i].partition;
+        topic->Partitions.at[0].CommittedOffset = offsets[i].offset;
+        topic->Partitions.at[0].CommittedMetadata = STR("");
+    }
+    bool ok = kafka_group_find(kafka, group_id, &node_id, err) &&
+              kafka_call(kafka, node_id, OFFSET_COMMIT, &req, &res, 0, &arena, err);
+    for (int32_t i = 0; ok && i < res.Topics.len; i++)
+        for (int32_t k = 0; ok && k < res.Topics.at[i].Partitions.len; k++)
+            ok =
+                kafka_check(res.Topics.at[i].Partitions.at[k].ErrorCode, STR_NULL, err,
+                            "offset of group '%.*s' in %.*s-%d", STR_ARG(group_id),
+                            STR_ARG(res.Topics.at[i].Name), res.Topics.at[i].Partitions.at[k].PartitionIndex);
+    arena_fini(&arena);
+    return ok;
+}

@@ -251,6 +251,15 @@ struct kafka_committed {
 /* Node that coordinates a group. */
 bool kafka_group_find(struct kafka *kafka, struct str group_id, int32_t *node_id, struct err *err);
 
+/* State and members, from the group's coordinator; also of groups of the new protocol. */
+bool kafka_group_describe(struct kafka *kafka, struct str name,
+                          struct DescribeGroupsResponse_DescribedGroup *out, struct arena *arena,
+                          struct err *err);
+
+/* Sets committed offsets of a group that has no members. */
+bool kafka_group_set_offsets(struct kafka *kafka, struct str group_id, const struct kafka_committed *offsets,
+                             size_t count, struct err *err);
+
 /* All offsets that a group has committed. */
 bool kafka_group_offsets(struct kafka *kafka, struct str group_id, struct kafka_committed **offsets,
                          size_t *count, struct arena *arena, struct err *err);

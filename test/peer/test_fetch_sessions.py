@@ -53,7 +53,11 @@ class Fetcher:
 def create(broker, name, partitions):
     with Client(broker.port) as client:
         topics = [dict(Name=name, NumPartitions=partitions, ReplicationFactor=1)]
-        assert client.call("CreateTopics", 7, Topics=topics)["Topics"][0]["ErrorCode"] == 0
+        assert client.call("CreateTopics", 7, Topics=topics, timeoutMs=10000)["Topics"][0]["ErrorCode"] == 0
+        asked = [dict(Name=name, Partitions=[dict(PartitionIndex=part, Timestamp=-1) for part in range(partitions)])]
+        # Apache Kafka answers before the partitions are there
+        until(lambda: client.call("ListOffsets", 7, ReplicaId=-1, Topics=asked)["Topics"][0]["Partitions"],
+              lambda rows: all(row["ErrorCode"] == 0 for row in rows))
 
 
 def write(broker, topic, partition, value=b"v"):
@@ -179,7 +183,7 @@ def check_deleted(broker):
             session = f.begin((0, 0), (1, 0))
             idle = f.begin((0, 0), (1, 0))
             f.send(session, 1, wait=20000)
-            assert client.call("DeleteTopics", 6, Topics=[dict(Name="gone")])["Responses"][0]["ErrorCode"] == 0
+            assert client.call("DeleteTopics", 6, TimeoutMs=10000, Topics=[dict(Name="gone")])["Responses"][0]["ErrorCode"] == 0
             error, _, rows = f.receive()
             assert error == 0 and sorted(rows) == [(0, code, -1, 0), (1, code, -1, 0)]
             start = time.monotonic()
@@ -191,7 +195,7 @@ def check_deleted(broker):
                 assert rows[0][:3] == (0, 0, 1) and rows[1] == (1, 3, -1, 0), rows
             else:
                 assert rows == [(0, 100, -1, 0), (1, 100, -1, 0)]
-            client.call("DeleteTopics", 6, Topics=[dict(Name="gone")])
+            client.call("DeleteTopics", 6, TimeoutMs=10000, Topics=[dict(Name="gone")])
 
 
 def check_limit(broker):

@@ -183,6 +183,25 @@ static void test_groups(void **state)
     expect(RUN("group", "describe", "readers"), 0, "g\t0\t0\t0\t0\ng\t1\t3\t4\t1\n", "");
     expect(RUN("consume", "g", "-G", "readers", "-o", "beginning", "-e", "-f", "%s"), 0, "d", "");
     expect(RUN("group", "list"), 0, "readers\tEmpty\t0\t0\n", "");
+    expect(RUN("group", "reset", "readers"), 2, "", "--to must say where");
+    expect(RUN("group", "reset", "readers", "--to", "sometime"), 2, "", "a time is wanted");
+    expect(RUN("group", "reset", "readers", "--to", "1", "--check"), 0, "g\t0\t0\t0\ng\t1\t4\t1\n", "");
+    expect(RUN("group", "describe", "readers"), 0, "g\t0\t0\t0\t0\ng\t1\t4\t4\t0\n", "");
+    expect(RUN("group", "reset", "readers", "--to", "1"), 0, "", "reset group readers: 2 partitions");
+    expect(RUN("group", "describe", "readers"), 0, "g\t0\t0\t0\t0\ng\t1\t1\t4\t3\n", "");
+    expect(RUN("group", "reset", "readers", "--to", "earliest", "--json"), 0,
+           "[{\"topic\":\"g\",\"partition\":0,\"from\":0,\"to\":0},{\"topic\":\"g\",\"partition\":1,\"from\":"
+           "1,\"to\":0}]\n",
+           "reset");
+    expect(RUN("group", "reset", "readers", "--to", "2001-01-01T00:00:00Z"), 0, "", "reset");
+    expect(RUN("group", "describe", "readers"), 0, "g\t0\t0\t0\t0\ng\t1\t0\t4\t4\n", "");
+    expect(RUN("group", "reset", "readers", "--to", "2101-01-01T00:00:00Z"), 0, "", "reset");
+    expect(RUN("group", "reset", "readers", "--to", "99"), 0, "", "reset"); /* the end */
+    expect(RUN("group", "describe", "readers"), 0, "g\t0\t0\t0\t0\ng\t1\t4\t4\t0\n", "");
+    expect(RUN("group", "reset", "fresh", "--to", "latest"), 1, "", "has committed nothing");
+    expect(RUN("group", "reset", "fresh", "--to", "latest", "-t", "nowhere"), 1, "", "nowhere");
+    expect(RUN("group", "reset", "fresh", "--to", "latest", "-t", "g"), 0, "", "2 partitions");
+    expect(RUN("group", "delete", "fresh", "-y"), 0, "", "deleted");
     expect(RUN("group", "delete", "readers"), 2, "", "needs -y");
     expect(RUN("group", "delete", "readers", "-y"), 0, "", "deleted group readers");
     expect(RUN("group", "describe", "readers"), 1, "", "rialto:");

@@ -35,6 +35,15 @@ static void set_host(struct request *req, struct group_call *call)
         call->client_host = str_printf(&req->arena, "/%.*s", STR_ARG(host));
 }
 
+/* True when it was answered: whoever asks may not use the group like this. */
+static bool refuse_group(struct request *req, int16_t *code, enum acl_operation operation, struct str group)
+{
+    *code = request_denied(req, ACL_GROUP, operation, group);
+    if (*code != 0)
+        request_reply(req);
+    return *code != 0;
+}
+
 /* --- joining: answered through the effects, by token --- */
 
 void api_join_group(struct request *req)
@@ -43,6 +52,9 @@ void api_join_group(struct request *req)
     struct group_call *call = make_call(req);
     struct group_effects own = {0};
     struct err err;
+    if (refuse_group(req, &((struct JoinGroupResponse *)req->res)->ErrorCode, ACL_READ,
+                     ((const struct JoinGroupRequest *)req->body)->GroupId))
+        return;
     call->effects = &own;
     set_host(req, call);
     io_random(broker->io, call->random, sizeof call->random);
@@ -62,6 +74,9 @@ void api_sync_group(struct request *req)
     struct group_call *call = make_call(req);
     struct group_effects own = {0};
     struct err err;
+    if (refuse_group(req, &((struct SyncGroupResponse *)req->res)->ErrorCode, ACL_READ,
+                     ((const struct SyncGroupRequest *)req->body)->GroupId))
+        return;
     call->effects = &own;
     if (!groups_run(broker, group_decide_sync, call, NULL, &err)) {
         log_warn("broker", "sync_failed", "cause=\"%s\"", err.text);
@@ -82,6 +97,8 @@ void api_heartbeat(struct request *req)
     struct group_call *call = make_call(req);
     struct HeartbeatResponse *res = req->res;
     struct err err;
+    if (refuse_group(req, &res->ErrorCode, ACL_READ, ((const struct HeartbeatRequest *)req->body)->GroupId))
+        return;
     if (!replay_run(req->broker->groups_replay, group_decide_heartbeat, call, NULL, &err))
         res->ErrorCode = NOT_AVAILABLE;
     request_reply(req);
@@ -95,6 +112,8 @@ void api_leave_group(struct request *req)
     struct LeaveGroupResponse *res = req->res;
     struct err err;
     int64_t end_offset;
+    if (refuse_group(req, &res->ErrorCode, ACL_READ, ((const struct LeaveGroupRequest *)req->body)->GroupId))
+        return;
     call->effects = &own;
     if (groups_run(broker, group_decide_leave, call, &end_offset, &err)) {
         request_reply_durable(req, broker->groups_replay, end_offset);
@@ -138,9 +157,13 @@ void api_consumer_group_heartbeat(struct request *req)
     groups_rearm(broker);
 }
 
+/* A topic that may not be read is none to commit to; fix_commit_errors names the cause. */
 static bool partition_exists(void *arg, struct str topic, int32_t partition)
 {
-    struct partition *part = str_is_null(topic) ? NULL : topics_partition(arg, topic, partition);
+    struct request *req = arg;
+    if (str_is_null(topic) || request_denied(req, ACL_TOPIC, ACL_READ, topic) != 0)
+        return false;
+    struct partition *part = topics_partition(req->broker, topic, partition);
     broker_partition_unref(part);
     return part != NULL;
 }
@@ -159,14 +182,41 @@ static void name_commit_topics(struct request *req)
 static void fix_commit_errors(struct request *req, const struct err *failure)
 {
     struct OffsetCommitResponse *res = req->res;
-    for (int32_t i = 0; i < res->Topics.len; i++)
+    for (int32_t i = 0; i < res->Topics.len; i++) {
+        struct str topic = res->Topics.at[i].Name;
+        int16_t denied = str_is_null(topic) ? 0 : request_denied(req, ACL_TOPIC, ACL_READ, topic);
         for (int32_t j = 0; j < res->Topics.at[i].Partitions.len; j++) {
             int16_t *code = &res->Topics.at[i].Partitions.at[j].ErrorCode;
+            if (denied != 0)
+                *code = denied;
             if (failure != NULL && *code == 0)
                 *code = NOT_AVAILABLE;
-            if (str_is_null(res->Topics.at[i].Name) && *code != 0)
+            if (str_is_null(topic) && *code != 0)
                 *code = UNKNOWN_TOPIC_ID;
         }
+    }
+}
+
+/* The same error for all that was to be committed. */
+static void refuse_commit(struct request *req, int16_t code)
+{
+    const struct OffsetCommitRequest *body = req->body;
+    struct OffsetCommitResponse *res = req->res;
+    WIRE_ALLOC(&req->arena, res->Topics, OffsetCommitResponse_OffsetCommitResponseTopic,
+               MAX(body->Topics.len, 0));
+    for (int32_t i = 0; i < body->Topics.len; i++) {
+        const struct OffsetCommitRequest_OffsetCommitRequestTopic *asked = &body->Topics.at[i];
+        struct OffsetCommitResponse_OffsetCommitResponseTopic *row = &res->Topics.at[i];
+        row->Name = asked->Name;
+        row->TopicId = asked->TopicId;
+        WIRE_ALLOC(&req->arena, row->Partitions, OffsetCommitResponse_OffsetCommitResponsePartition,
+                   MAX(asked->Partitions.len, 0));
+        for (int32_t j = 0; j < asked->Partitions.len; j++) {
+            row->Partitions.at[j].PartitionIndex = asked->Partitions.at[j].PartitionIndex;
+            row->Partitions.at[j].ErrorCode = code;
+        }
+    }
+    request_reply(req);
 }
 
 void api_offset_commit(struct request *req)
@@ -175,9 +225,15 @@ void api_offset_commit(struct request *req)
     struct group_call *call = make_call(req);
     struct err err;
     int64_t end_offset;
+    int16_t denied =
+        request_denied(req, ACL_GROUP, ACL_READ, ((const struct OffsetCommitRequest *)req->body)->GroupId);
+    if (denied != 0) {
+        refuse_commit(req, denied);
+        return;
+    }
     name_commit_topics(req);
     call->partition_exists = partition_exists;
-    call->exists_arg = broker;
+    call->exists_arg = req;
     bool good = replay_run(broker->groups_replay, group_decide_commit, call, &end_offset, &err);
     fix_commit_errors(req, good ? NULL : &err);
     if (good)
@@ -225,6 +281,107 @@ static void fix_fetched_topics(struct request *req)
         }
 }
 
+/* --- what may not be seen is taken out of answers --- */
+
+typedef struct OffsetFetchResponse_OffsetFetchResponseTopics fetched_topic;
+typedef struct OffsetFetchResponse_OffsetFetchResponseTopic old_fetched_topic;
+
+/* A topic that was named shows its error; one of a list of all is left out. False: it goes. */
+static bool keep_fetched(struct request *req, fetched_topic *topic, bool named)
+{
+    int16_t denied = str_is_null(topic->Name) ? 0 : request_denied(req, ACL_TOPIC, ACL_DESCRIBE, topic->Name);
+    for (int32_t i = 0; denied != 0 && i < topic->Partitions.len; i++) {
+        struct OffsetFetchResponse_OffsetFetchResponsePartitions *part = &topic->Partitions.at[i];
+        part->CommittedOffset = part->CommittedLeaderEpoch = -1;
+        part->Metadata = STR("");
+        part->ErrorCode = denied;
+    }
+    return denied == 0 || named;
+}
+
+/* Versions before 8 ask for one group. */
+static void hide_fetched_old(struct request *req)
+{
+    enum { GROUP_CODE_VERSION = 2 };
+    const struct OffsetFetchRequest *body = req->body;
+    struct OffsetFetchResponse *res = req->res;
+    int16_t group = request_denied(req, ACL_GROUP, ACL_DESCRIBE, body->GroupId);
+    int32_t kept = 0;
+    res->ErrorCode = group != 0 ? group : res->ErrorCode;
+    for (int32_t i = 0; i < res->Topics.len; i++) {
+        old_fetched_topic *topic = &res->Topics.at[i];
+        int16_t denied = group != 0 ? group : request_denied(req, ACL_TOPIC, ACL_DESCRIBE, topic->Name);
+        for (int32_t j = 0; denied != 0 && j < topic->Partitions.len; j++) {
+            topic->Partitions.at[j].CommittedOffset = topic->Partitions.at[j].CommittedLeaderEpoch = -1;
+            topic->Partitions.at[j].Metadata = STR("");
+            topic->Partitions.at[j].ErrorCode = denied;
+        }
+        bool gone = group != 0 ? req->version >= GROUP_CODE_VERSION : denied != 0 && body->Topics.len < 0;
+        if (!gone)
+            res->Topics.at[kept++] = *topic;
+    }
+    res->Topics.len = kept;
+}
+
+static void hide_fetched(struct request *req)
+{
+    enum { GROUPS_VERSION = 8 };
+    const struct OffsetFetchRequest *body = req->body;
+    struct OffsetFetchResponse *res = req->res;
+    if (!auth_is_on(req->broker->auth))
+        return;
+    if (req->version < GROUPS_VERSION) {
+        hide_fetched_old(req);
+        return;
+    }
+    for (int32_t i = 0; i < res->Groups.len; i++) {
+        struct OffsetFetchResponse_OffsetFetchResponseGroup *group = &res->Groups.at[i];
+        int16_t denied = request_denied(req, ACL_GROUP, ACL_DESCRIBE, group->GroupId);
+        int32_t kept = 0, count = denied != 0 ? 0 : group->Topics.len;
+        for (int32_t j = 0; j < count; j++)
+            if (keep_fetched(req, &group->Topics.at[j], body->Groups.at[i].Topics.len >= 0))
+                group->Topics.at[kept++] = group->Topics.at[j];
+        group->Topics.len = kept;
+        group->ErrorCode = denied != 0 ? denied : group->ErrorCode;
+    }
+}
+
+static void finish_fetch(struct request *req)
+{
+    fix_fetched_topics(req);
+    hide_fetched(req);
+}
+
+static void finish_describe(struct request *req)
+{
+    const struct DescribeGroupsRequest *body = req->body;
+    struct DescribeGroupsResponse *res = req->res;
+    for (int32_t i = 0; i < res->Groups.len; i++) {
+        struct DescribeGroupsResponse_DescribedGroup *row = &res->Groups.at[i], hidden;
+        int16_t denied = request_denied(req, ACL_GROUP, ACL_DESCRIBE, row->GroupId);
+        if (denied != 0) {
+            wire_init(&WIRE_DescribeGroupsResponse_DescribedGroup, &hidden);
+            hidden.GroupId = row->GroupId;
+            hidden.ErrorCode = denied;
+            *row = hidden;
+        } else if (body->IncludeAuthorizedOperations) {
+            row->AuthorizedOperations = request_operations(req, ACL_GROUP, row->GroupId);
+        }
+    }
+}
+
+static void finish_list(struct request *req)
+{
+    struct ListGroupsResponse *res = req->res;
+    int32_t kept = 0;
+    if (!auth_is_on(req->broker->auth) || request_may_cluster(req, ACL_DESCRIBE))
+        return;
+    for (int32_t i = 0; i < res->Groups.len; i++)
+        if (request_may(req, ACL_GROUP, ACL_DESCRIBE, res->Groups.at[i].GroupId))
+            res->Groups.at[kept++] = res->Groups.at[i];
+    res->Groups.len = kept;
+}
+
 /* Runs a reader under the lock; its answer waits for what it saw. */
 static void read_and_reply(struct request *req, void (*reader)(struct groups *, struct group_call *),
                            void (*finish)(struct request *))
@@ -242,12 +399,12 @@ static void read_and_reply(struct request *req, void (*reader)(struct groups *, 
 void api_offset_fetch(struct request *req)
 {
     name_fetch_topics(req);
-    read_and_reply(req, group_fetch, fix_fetched_topics);
+    read_and_reply(req, group_fetch, finish_fetch);
 }
 
 void api_describe_groups(struct request *req)
 {
-    read_and_reply(req, group_describe, NULL);
+    read_and_reply(req, group_describe, finish_describe);
 }
 
 void api_consumer_group_describe(struct request *req)
@@ -257,7 +414,38 @@ void api_consumer_group_describe(struct request *req)
 
 void api_list_groups(struct request *req)
 {
-    read_and_reply(req, group_list, NULL);
+    read_and_reply(req, group_list, finish_list);
+}
+
+/* Moves the names that may not be deleted to the end of the request, out of its count; gives how many they are. */
+static int32_t part_denied(struct request *req)
+{
+    struct DeleteGroupsRequest *body = (struct DeleteGroupsRequest *)req->body;
+    int32_t kept = 0, count = MAX(body->GroupsNames.len, 0);
+    for (int32_t i = 0; i < count; i++) {
+        struct str name = body->GroupsNames.at[i];
+        if (request_denied(req, ACL_GROUP, ACL_DELETE, name) == 0) {
+            body->GroupsNames.at[i] = body->GroupsNames.at[kept];
+            body->GroupsNames.at[kept++] = name;
+        }
+    }
+    body->GroupsNames.len = kept;
+    return count - kept;
+}
+
+static void add_denied(struct request *req, int32_t denied)
+{
+    const struct DeleteGroupsRequest *body = req->body;
+    struct DeleteGroupsResponse *res = req->res, old = *res;
+    int32_t kept = old.Results.len;
+    if (denied == 0)
+        return;
+    WIRE_ALLOC(&req->arena, res->Results, DeleteGroupsResponse_DeletableGroupResult, kept + denied);
+    memcpy(res->Results.at, old.Results.at, (size_t)kept * sizeof *old.Results.at);
+    for (int32_t i = kept; i < kept + denied; i++) {
+        res->Results.at[i].GroupId = body->GroupsNames.at[i];
+        res->Results.at[i].ErrorCode = request_denied(req, ACL_GROUP, ACL_DELETE, body->GroupsNames.at[i]);
+    }
 }
 
 void api_delete_groups(struct request *req)
@@ -266,13 +454,16 @@ void api_delete_groups(struct request *req)
     struct DeleteGroupsResponse *res = req->res;
     struct err err;
     int64_t end_offset;
+    int32_t denied = part_denied(req);
     if (replay_run(req->broker->groups_replay, group_decide_delete, call, &end_offset, &err)) {
+        add_denied(req, denied);
         request_reply_durable(req, req->broker->groups_replay, end_offset);
         return;
     }
     for (int32_t i = 0; i < res->Results.len; i++)
         if (res->Results.at[i].ErrorCode == 0)
             res->Results.at[i].ErrorCode = NOT_AVAILABLE;
+    add_denied(req, denied);
     request_reply(req);
 }
 
@@ -284,7 +475,7 @@ void api_offset_delete(struct request *req)
     struct err err;
     int64_t end_offset;
     call->partition_exists = partition_exists;
-    call->exists_arg = broker;
+    call->exists_arg = req;
     if (replay_run(broker->groups_replay, group_decide_offset_delete, call, &end_offset, &err)) {
         request_reply_durable(req, broker->groups_replay, end_offset);
         return;

@@ -53,6 +53,57 @@ static struct topic_entry *find(struct broker *broker, const asked_topic *asked)
     return by_id(asked) ? topics_entry_by_id(broker, asked->TopicId) : topics_entry(broker, asked->Name);
 }
 
+static bool may_create(const struct request *req)
+{
+    const struct MetadataRequest *body = req->body;
+    return LIVE(req->broker, auto_create_topics) &&
+           (req->version < FLAG_VERSION || body->AllowAutoTopicCreation);
+}
+
+static bool includes_topic_operations(const struct request *req)
+{
+    return ((const struct MetadataRequest *)req->body)->IncludeTopicAuthorizedOperations;
+}
+
+/* One that may be seen, with what may be done to it. Under topics_lock. */
+static void show_topic(struct request *req, const struct topic_entry *entry, topic_row *row)
+{
+    fill_topic(entry, row, &req->arena);
+    if (includes_topic_operations(req))
+        row->TopicAuthorizedOperations = request_operations(req, ACL_TOPIC, row->Name);
+}
+
+/* A topic that may not be seen: whether it exists is not told. */
+static void hide_topic(const asked_topic *asked, topic_row *row, int16_t denied)
+{
+    row->Name = asked->Name;
+    row->TopicId = asked->TopicId;
+    row->ErrorCode = str_is_null(asked->Name) ? UNKNOWN_TOPIC_ID : denied;
+}
+
+/* A named topic that is not there and may not be created either. */
+static int16_t check_right_to_create(struct request *req, struct str name)
+{
+    int16_t code = request_denied_cluster(req, ACL_CREATE);
+    return code == 0 ? 0 : request_denied(req, ACL_TOPIC, ACL_CREATE, name);
+}
+
+static void fill_named(struct request *req, const asked_topic *asked, topic_row *row)
+{
+    const struct topic_entry *entry = find(req->broker, asked);
+    struct str name = entry != NULL ? entry->name : asked->Name;
+    int16_t denied = str_is_null(name) ? 0 : request_denied(req, ACL_TOPIC, ACL_DESCRIBE, name);
+    if (denied != 0) {
+        hide_topic(asked, row, denied);
+    } else if (entry != NULL) {
+        show_topic(req, entry, row);
+    } else {
+        fill_missing(asked, row);
+        denied = row->ErrorCode == UNKNOWN_TOPIC && may_create(req) ? check_right_to_create(req, name) : 0;
+        row->ErrorCode = denied != 0 ? denied : row->ErrorCode;
+    }
+}
+
 static void fill_topics(struct request *req)
 {
     struct broker *broker = req->broker;
@@ -63,20 +114,24 @@ static void fill_topics(struct request *req)
     pthread_rwlock_rdlock(&broker->topics_lock);
     if (all) {
         WIRE_ALLOC(&req->arena, res->Topics, MetadataResponse_MetadataResponseTopic, broker->entries.len);
-        topic_row *row = res->Topics.at;
+        res->Topics.len = 0;
         for (size_t i = 0; map_next(&broker->entries, &i, NULL, &entry);)
-            fill_topic(entry, row++, &req->arena);
+            if (request_denied(req, ACL_TOPIC, ACL_DESCRIBE, ((struct topic_entry *)entry)->name) == 0)
+                show_topic(req, entry, &res->Topics.at[res->Topics.len++]);
     } else {
         WIRE_ALLOC(&req->arena, res->Topics, MetadataResponse_MetadataResponseTopic, body->Topics.len);
-        for (int32_t i = 0; i < body->Topics.len; i++) {
-            entry = find(broker, &body->Topics.at[i]);
-            if (entry != NULL)
-                fill_topic(entry, &res->Topics.at[i], &req->arena);
-            else if (res->Topics.at[i].ErrorCode == 0)
-                fill_missing(&body->Topics.at[i], &res->Topics.at[i]);
-        }
+        for (int32_t i = 0; i < body->Topics.len; i++)
+            fill_named(req, &body->Topics.at[i], &res->Topics.at[i]);
     }
     pthread_rwlock_unlock(&broker->topics_lock);
+}
+
+/* What may be done to the cluster; nothing is told without the right to describe it. */
+static int32_t cluster_operations(struct request *req)
+{
+    return request_may_cluster(req, ACL_DESCRIBE)
+               ? request_operations(req, ACL_CLUSTER, STR(ACL_CLUSTER_NAME))
+               : 0;
 }
 
 static void answer(struct request *req)
@@ -97,14 +152,14 @@ static void answer(struct request *req)
     res->Brokers.at[0].Port = req->listener->port;
     res->ClusterId = broker->cluster_id;
     res->ControllerId = NODE_ID;
+    if (((const struct MetadataRequest *)req->body)->IncludeClusterAuthorizedOperations)
+        res->ClusterAuthorizedOperations = cluster_operations(req);
     request_reply(req);
 }
 
-static bool may_create(const struct request *req)
+static bool may_make(struct request *req, struct str name)
 {
-    const struct MetadataRequest *body = req->body;
-    return LIVE(req->broker, auto_create_topics) &&
-           (req->version < FLAG_VERSION || body->AllowAutoTopicCreation);
+    return request_denied(req, ACL_TOPIC, ACL_DESCRIBE, name) == 0 && check_right_to_create(req, name) == 0;
 }
 
 /* Some named topic is missing and could be made. */
@@ -132,7 +187,8 @@ static void create_and_answer(struct request *req)
             continue;
         struct partition *part = topics_partition(req->broker, name, 0);
         broker_partition_unref(part);
-        if (part == NULL && !topics_create(req->broker, &args, &err) && err.code != ERR_TOPIC_EXISTS)
+        if (part == NULL && may_make(req, name) && !topics_create(req->broker, &args, &err) &&
+            err.code != ERR_TOPIC_EXISTS)
             log_warn("broker", "auto_create_failed", "topic=%.*s cause=\"%s\"", STR_ARG(name), err.text);
     }
     answer(req);
@@ -165,7 +221,7 @@ void api_describe_cluster(struct request *req)
     res->ClusterId = req->broker->cluster_id;
     res->ControllerId = NODE_ID;
     if (body->IncludeClusterAuthorizedOperations)
-        res->ClusterAuthorizedOperations = request_operations(req, ACL_CLUSTER, STR(ACL_CLUSTER_NAME));
+        res->ClusterAuthorizedOperations = cluster_operations(req);
     WIRE_ALLOC(&req->arena, res->Brokers, DescribeClusterResponse_DescribeClusterBroker, 1);
     res->Brokers.at[0].BrokerId = NODE_ID;
     res->Brokers.at[0].Host = req->listener->host;
@@ -296,34 +352,42 @@ void api_describe_topic_partitions(struct request *req)
     request_reply(req);
 }
 
+/* 0, or why the key has no coordinator for whoever asks. */
+static int16_t check_coordinator(struct request *req, struct str key, struct str *text)
+{
+    enum { KEY_GROUP = 0, KEY_TRANSACTION = 1 };
+    const struct FindCoordinatorRequest *body = req->body;
+    *text = STR_NULL;
+    if (body->KeyType == KEY_GROUP)
+        return request_denied(req, ACL_GROUP, ACL_DESCRIBE, key);
+    if (body->KeyType == KEY_TRANSACTION)
+        return request_denied(req, ACL_TRANSACTIONAL_ID, ACL_DESCRIBE, key);
+    *text = STR("only groups (key type 0) and transactions (1) have a coordinator here");
+    return INVALID_REQUEST;
+}
+
 void api_find_coordinator(struct request *req)
 {
-    enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, MANY_VERSION = 4 };
+    enum { MANY_VERSION = 4 };
     const struct FindCoordinatorRequest *body = req->body;
     struct FindCoordinatorResponse *res = req->res;
-    bool known = body->KeyType == KEY_GROUP || body->KeyType == KEY_TRANSACTION;
-    int16_t error = known ? 0 : INVALID_REQUEST;
-    struct str text =
-        error ? STR("only groups (key type 0) and transactions (1) have a coordinator here") : STR_NULL;
     if (req->version < MANY_VERSION) {
-        res->ErrorCode = error;
-        res->ErrorMessage = text;
-        res->NodeId = error ? -1 : NODE_ID;
-        res->Host = error ? STR("") : req->listener->host;
-        res->Port = error ? -1 : req->listener->port;
+        res->ErrorCode = check_coordinator(req, body->Key, &res->ErrorMessage);
+        res->NodeId = res->ErrorCode != 0 ? -1 : NODE_ID;
+        res->Host = res->ErrorCode != 0 ? STR("") : req->listener->host;
+        res->Port = res->ErrorCode != 0 ? -1 : req->listener->port;
         request_reply(req);
         return;
     }
     WIRE_ALLOC(&req->arena, res->Coordinators, FindCoordinatorResponse_Coordinator,
                MAX(body->CoordinatorKeys.len, 0));
-    for (int32_t i = 0; i < body->CoordinatorKeys.len; i++)
-        res->Coordinators.at[i] = (struct FindCoordinatorResponse_Coordinator){
-            .Key = body->CoordinatorKeys.at[i],
-            .NodeId = error ? -1 : NODE_ID,
-            .Host = error ? STR("") : req->listener->host,
-            .Port = error ? -1 : req->listener->port,
-            .ErrorCode = error,
-            .ErrorMessage = text,
-        };
+    for (int32_t i = 0; i < body->CoordinatorKeys.len; i++) {
+        struct FindCoordinatorResponse_Coordinator *row = &res->Coordinators.at[i];
+        row->Key = body->CoordinatorKeys.at[i];
+        row->ErrorCode = check_coordinator(req, row->Key, &row->ErrorMessage);
+        row->NodeId = row->ErrorCode != 0 ? -1 : NODE_ID;
+        row->Host = row->ErrorCode != 0 ? STR("") : req->listener->host;
+        row->Port = row->ErrorCode != 0 ? -1 : req->listener->port;
+    }
     request_reply(req);
 }

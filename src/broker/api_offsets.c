@@ -84,6 +84,9 @@ static void list_partition(struct request *req, struct str topic, const list_ask
         row->ErrorCode = UNSUPPORTED_VERSION;
         return;
     }
+    row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_DESCRIBE, topic);
+    if (row->ErrorCode != 0)
+        return;
     struct partition *part = topics_partition(req->broker, topic, asked->PartitionIndex);
     row->ErrorCode = part == NULL ? UNKNOWN_TOPIC : check_epoch(part, asked->CurrentLeaderEpoch);
     if (row->ErrorCode == 0)
@@ -115,6 +118,9 @@ typedef struct OffsetForLeaderEpochResponse_EpochEndOffset epoch_row;
 static void epoch_one(struct request *req, struct str topic, const epoch_asked *asked, epoch_row *row)
 {
     row->Partition = asked->Partition;
+    row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_DESCRIBE, topic);
+    if (row->ErrorCode != 0)
+        return;
     struct partition *part = topics_partition(req->broker, topic, asked->Partition);
     row->ErrorCode = part == NULL ? UNKNOWN_TOPIC : check_epoch(part, asked->CurrentLeaderEpoch);
     if (row->ErrorCode == 0)

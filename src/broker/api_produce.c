@@ -105,6 +105,16 @@ static void refuse_record(struct request *req, partition_response *row, const st
     row->RecordErrors.at[0].BatchIndexErrorMessage = row->ErrorMessage;
 }
 
+/* 0, or the error of a request that may not write to the topic, or not in its transaction. */
+static int16_t check_rights(struct request *req, struct str topic)
+{
+    const struct ProduceRequest *body = req->body;
+    int16_t code = str_is_null(body->TransactionalId)
+                       ? 0
+                       : request_denied(req, ACL_TRANSACTIONAL_ID, ACL_WRITE, body->TransactionalId);
+    return code != 0 || str_is_null(topic) ? code : request_denied(req, ACL_TOPIC, ACL_WRITE, topic);
+}
+
 /* Appends one partition's batch; *appended is what a durable answer waits for, end_offset -1 when it was refused; *flush:
  * the topic wants the answer to wait. */
 static struct partition *append_one(struct request *req, struct str topic, const partition_data *data,
@@ -116,6 +126,11 @@ static struct partition *append_one(struct request *req, struct str topic, const
     row->Index = data->Index;
     appended->end_offset = -1;
     *flush = false;
+    int16_t denied = check_rights(req, topic);
+    if (denied != 0) {
+        refuse(req, row, denied, NULL);
+        return NULL;
+    }
     struct partition *part = str_is_null(topic) ? NULL : topics_partition(req->broker, topic, data->Index);
     if (part == NULL) { /* a name comes of a known id, or of an older version */
         refuse(req, row, str_is_null(topic) ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC, NULL);

@@ -62,6 +62,12 @@ static int16_t check_create(const struct request *req, const create_asked *asked
 static void fill_created(struct request *req, create_row *row)
 {
     struct broker *broker = req->broker;
+    row->TopicConfigErrorCode = request_denied(req, ACL_TOPIC, ACL_DESCRIBE_CONFIGS, row->Name);
+    if (row->TopicConfigErrorCode != 0) {
+        row->NumPartitions = row->ReplicationFactor = -1;
+        row->Configs.len = -1;
+        return;
+    }
     row->ReplicationFactor = 1;
     WIRE_ALLOC(&req->arena, row->Configs, CreateTopicsResponse_CreatableTopicConfigs, TOPIC_CONFIG_COUNT);
     replay_lock(broker->topics_replay);
@@ -74,6 +80,12 @@ static void fill_created(struct request *req, create_row *row)
     if (topic != NULL)
         row->NumPartitions = topic->partition_count;
     replay_unlock(broker->topics_replay);
+}
+
+static int16_t check_right_to_create(struct request *req, struct str name)
+{
+    int16_t code = request_denied_cluster(req, ACL_CREATE);
+    return code == 0 ? 0 : request_denied(req, ACL_TOPIC, ACL_CREATE, name);
 }
 
 static void create_one(struct request *req, const create_asked *asked, create_row *row)
@@ -92,7 +104,9 @@ static void create_one(struct request *req, const create_asked *asked, create_ro
         .setting_count = (size_t)MAX(asked->Configs.len, 0),
         .check_only = body->validateOnly,
     };
-    row->ErrorCode = check_create(req, asked, &row->ErrorMessage);
+    row->ErrorCode = check_right_to_create(req, asked->Name);
+    if (row->ErrorCode == 0)
+        row->ErrorCode = check_create(req, asked, &row->ErrorMessage);
     if (row->ErrorCode != 0)
         return;
     int64_t partitions =
@@ -194,9 +208,11 @@ static void delete_topics(struct request *req)
         }
         if (by_id)
             row->Name = topics_name_of(req->broker, row->TopicId, &req->arena);
+        if (by_id && !str_is_null(row->Name) && request_denied(req, ACL_TOPIC, ACL_DESCRIBE, row->Name) != 0)
+            row->Name = STR_NULL; /* its name is not told */
         if (str_is_null(row->Name))
             row->ErrorCode = UNKNOWN_TOPIC_ID;
-        else
+        else if ((row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_DELETE, row->Name)) == 0)
             delete_one(req, row->Name, row);
     }
     request_reply(req);
@@ -256,6 +272,9 @@ static void create_partitions(struct request *req)
         struct err err;
         const char *fault = assignments_fault(req, asked);
         row->Name = asked->Name;
+        row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_ALTER, asked->Name);
+        if (row->ErrorCode != 0)
+            continue;
         if (grown_twice(body, i)) {
             row->ErrorCode = INVALID_REQUEST;
             row->ErrorMessage = STR("Duplicate topic name.");

@@ -75,6 +75,7 @@ const struct broker_right broker_rights[] = {
     {1, ACL_TOPIC, ACL_READ, NO_TOPIC, ""},
     {2, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, ""},
     {3, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "a list of all leaves the others out"},
+    {3, ACL_CLUSTER, ACL_DESCRIBE, 0, "to be told the authorized operations of the cluster, else none"},
     {3, ACL_TOPIC, ACL_CREATE, NO_TOPIC, "to create a missing topic, or Create on the cluster"},
     {3, ACL_CLUSTER, ACL_CREATE, NO_TOPIC, "to create a missing topic, or Create on the topic"},
     {8, ACL_GROUP, ACL_READ, NO_GROUP, ""},
@@ -125,12 +126,39 @@ const struct broker_right broker_rights[] = {
     {51, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
     {55, ACL_CLUSTER, ACL_DESCRIBE, NO_CLUSTER, ""},
     {57, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
-    {60, ACL_CLUSTER, ACL_DESCRIBE, NO_CLUSTER, ""},
+    {60, ACL_CLUSTER, ACL_DESCRIBE, 0, "to be told the authorized operations, else none"},
     {74, ACL_CLUSTER, ACL_DESCRIBE_CONFIGS, NO_CLUSTER, ""},
     {75, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "a list of all leaves the others out"},
 };
 
 const size_t broker_right_count = COUNT_OF(broker_rights);
+
+/* APIs for everybody: what can be asked, and proving who one is. */
+static const int16_t open_apis[] = {17, 18, 36};
+
+bool broker_api_is_guarded(int16_t api_key)
+{
+    for (size_t i = 0; i < COUNT_OF(open_apis); i++)
+        if (open_apis[i] == api_key)
+            return true;
+    for (size_t i = 0; i < broker_right_count; i++)
+        if (broker_rights[i].api_key == api_key)
+            return true;
+    return false;
+}
+
+bool broker_right_at(size_t at, struct broker_right_doc *out)
+{
+    if (at >= broker_right_count)
+        return false;
+    const struct broker_right *right = &broker_rights[at];
+    *out = (struct broker_right_doc){.api = wire_api_find(right->api_key)->name,
+                                     .resource = acl_resource_word(right->resource),
+                                     .operation = acl_operation_word(right->operation),
+                                     .error = right->error,
+                                     .when = right->when};
+    return true;
+}
 
 const struct broker_api *broker_api_find(int16_t api_key)
 {

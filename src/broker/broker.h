@@ -118,6 +118,17 @@ struct str broker_cluster_id(const struct broker *broker);
 /* Connections open at present on the Kafka listener. */
 int64_t broker_connection_count(const struct broker *broker);
 
+/* --- the table of rights, for references --- */
+
+struct broker_right_doc {
+    const char *api, *resource, *operation;
+    int16_t error;    /* what is answered without it; 0: something is left out */
+    const char *when; /* in which case; may be empty */
+};
+
+/* Row `at` of what APIs ask for; false: there are no more. */
+bool broker_right_at(size_t at, struct broker_right_doc *out);
+
 /* --- topics (any thread) --- */
 
 struct broker_topic_config {

@@ -607,10 +607,20 @@ struct broker_right {
 extern const struct broker_right broker_rights[];
 extern const size_t broker_right_count;
 
+/* Does the table say what the API asks for, or that it is for everybody? With an authorizer others are not served. */
+bool broker_api_is_guarded(int16_t api_key);
+
 /* 0, or the error of the table's row when whoever sent the request may not do this to the resource. The row must be there
  * (asserted): the table says all that is asked. ACL_CLUSTER takes no name. Any thread. */
 int16_t request_denied(struct request *req, enum acl_resource resource, enum acl_operation operation,
                        struct str name);
+/* The same where there is no error, only things that are left out. */
+bool request_may(struct request *req, enum acl_resource resource, enum acl_operation operation,
+                 struct str name);
+static inline bool request_may_cluster(struct request *req, enum acl_operation operation)
+{
+    return request_may(req, ACL_CLUSTER, operation, STR(ACL_CLUSTER_NAME));
+}
 static inline int16_t request_denied_cluster(struct request *req, enum acl_operation operation)
 {
     return request_denied(req, ACL_CLUSTER, operation, STR(ACL_CLUSTER_NAME));

@@ -379,6 +379,10 @@ static bool start_request(struct kafka_conn *kc, struct request *req, struct str
     take_quotas(kc, req, produce ? frame.len : 0);
     if (api == NULL)
         return err_set(err, ERR_UNSUPPORTED_VERSION, "API key %d is not served", head.api_key);
+    if (auth_is_on(kc->broker->auth) && !broker_api_is_guarded(head.api_key))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "API key %d is not served with an authorizer: no right is defined for it",
+                       head.api_key);
     if (!login_admits(&kc->login, head.api_key, loop_now_ms(req->loop), err))
         return false;
     bool known = head.api_version >= api->answered_min && head.api_version <= api->version_max;

@@ -147,9 +147,6 @@ bool security_open(struct broker *broker, struct err *err)
     broker->auth = auth_new(broker->config.auth != NULL ? broker->config.auth : &defaults, secret, err);
     if (broker->auth == NULL)
         return false;
-    if (auth_is_on(broker->auth))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "authorizer.class.name: access rules are kept, but not every API asks for them yet");
     broker->auth_log.part = partition_open(broker, STR(SECURITY_TOPIC), 0, &config, true, err);
     return broker->auth_log.part != NULL &&
            replay_open(&broker->auth_replay, &state_log_ops, &broker->auth_log, &security_class, broker,
@@ -181,33 +178,43 @@ static const struct broker_right *right_find(int16_t api_key, enum acl_resource 
                   api_key, acl_operation_word(operation), acl_resource_word(resource));
 }
 
-int16_t request_denied(struct request *req, enum acl_resource resource, enum acl_operation operation,
-                       struct str name)
+/* Asks with or without a name; NULL: it may, else the row that says what is lacking. */
+static const struct broker_right *lacking(struct request *req, enum acl_resource resource,
+                                          enum acl_operation operation, bool any, struct str name)
 {
     struct broker *broker = req->broker;
     if (!auth_is_on(broker->auth))
-        return 0;
+        return NULL;
     const struct broker_right *right = right_find(req->api->api_key, resource, operation);
+    struct str text = str_is_null(name) ? STR("") : name;
     pthread_rwlock_rdlock(&broker->auth_lock);
-    bool allowed =
-        auth_allows(broker->auth, req->who, resource, str_is_null(name) ? STR("") : name, operation);
+    bool allowed = any ? auth_allows_any(broker->auth, req->who, resource, operation)
+                       : auth_allows(broker->auth, req->who, resource, text, operation);
     pthread_rwlock_unlock(&broker->auth_lock);
     if (!allowed)
         metric_add(broker->refusals, 1);
-    return allowed ? 0 : right->error;
+    return allowed ? NULL : right;
+}
+
+int16_t request_denied(struct request *req, enum acl_resource resource, enum acl_operation operation,
+                       struct str name)
+{
+    const struct broker_right *right = lacking(req, resource, operation, false, name);
+    ASSERT(right == NULL || right->error != 0); /* else it is left out: request_may */
+    return right != NULL ? right->error : 0;
+}
+
+bool request_may(struct request *req, enum acl_resource resource, enum acl_operation operation,
+                 struct str name)
+{
+    return lacking(req, resource, operation, false, name) == NULL;
 }
 
 int16_t request_denied_everywhere(struct request *req, enum acl_resource resource,
                                   enum acl_operation operation)
 {
-    struct broker *broker = req->broker;
-    if (!auth_is_on(broker->auth))
-        return 0;
-    const struct broker_right *right = right_find(req->api->api_key, resource, operation);
-    pthread_rwlock_rdlock(&broker->auth_lock);
-    bool allowed = auth_allows_any(broker->auth, req->who, resource, operation);
-    pthread_rwlock_unlock(&broker->auth_lock);
-    return allowed ? 0 : right->error;
+    const struct broker_right *right = lacking(req, resource, operation, true, STR_NULL);
+    return right != NULL ? right->error : 0;
 }
 
 int32_t request_operations(struct request *req, enum acl_resource resource, struct str name)

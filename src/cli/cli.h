@@ -18,6 +18,7 @@ struct cli_docs {
     void (*functions)(struct str pattern, bool json, struct buf *out);
     void (*routes)(struct str pattern, bool json, struct buf *out);
     void (*metrics)(struct str pattern, bool json, struct buf *out);
+    void (*rights)(struct str pattern, bool json, struct buf *out);
 };
 
 /* Runs the command in argv[1..] and returns the exit status. Main thread; blocks SIGINT and SIGTERM, ignores SIGPIPE. */

@@ -62,7 +62,8 @@ int cli_doc(struct cli *cli)
     } kinds[] = {{"doc options", docs->options},
                  {"doc functions", docs->functions},
                  {"doc routes", docs->routes},
-                 {"doc metrics", docs->metrics}};
+                 {"doc metrics", docs->metrics},
+                 {"doc rights", docs->rights}};
     struct str pattern = cli->names.len > 0 ? cli->names.at[0] : STR_NULL;
     if (cli->json && cli_flag(cli, "markdown"))
         return cli_usage(cli, "--json and --markdown exclude each other");

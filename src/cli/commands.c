@@ -288,6 +288,8 @@ const struct cli_command cli_commands[] = {
      cli_doc},
     {"doc errors", "[PATTERN]", "errors with their codes at every face", NULL, "rialto doc errors 40001",
      doc_options, 0, 1, cli_doc},
+    {"doc rights", "[PATTERN]", "rights that each Kafka API asks for", NULL, "rialto doc rights Fetch",
+     doc_options, 0, 1, cli_doc},
     {"doc metrics", "[PATTERN]", "metrics of /metrics", NULL, "rialto doc metrics", doc_options, 0, 1,
      cli_doc},
     {"completion", "SHELL", "prints a completion script for bash, zsh or fish", NULL,

@@ -184,7 +184,39 @@ static void doc_metrics(struct str pattern, bool json, struct buf *out)
         json_array_end(&writer);
 }
 
+/* Rights --------------------------------------------------------------------------------------------------------------- */
+
+static void doc_rights(struct str pattern, bool json, struct buf *out)
+{
+    struct json_writer writer = {.out = out};
+    struct broker_right_doc right;
+    if (json)
+        json_array_begin(&writer);
+    else
+        buf_append_cstr(out,
+                        "| API | resource | operation | error without it | when |\n|---|---|---|---|---|\n");
+    for (size_t i = 0; broker_right_at(i, &right); i++) {
+        if (!cli_glob(pattern, str_from(right.api)))
+            continue;
+        if (json) {
+            json_object_begin(&writer);
+            json_key_cstr(&writer, "api", right.api);
+            json_key_cstr(&writer, "resource", right.resource);
+            json_key_cstr(&writer, "operation", right.operation);
+            json_key_i64(&writer, "error", right.error);
+            json_key_cstr(&writer, "when", right.when);
+            json_object_end(&writer);
+        } else {
+            buf_printf(out, "| %s | %s | %s | %d | %s |\n", right.api, right.resource, right.operation,
+                       right.error, right.when);
+        }
+    }
+    if (json)
+        json_array_end(&writer);
+}
+
 const struct cli_docs rialto_docs = {.options = doc_options,
                                      .functions = doc_functions,
                                      .routes = doc_routes,
-                                     .metrics = doc_metrics};
+                                     .metrics = doc_metrics,
+                                     .rights = doc_rights};

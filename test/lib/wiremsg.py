@@ -41,7 +41,7 @@ class Field:
         if self.array:
             return []
         if self.kind in NUMBERS:
-            return {None: 0, "true": True, "false": False}.get(self.default) if self.default in (None, "true", "false") else int(self.default)
+            return {None: 0, "true": True, "false": False}.get(self.default) if self.default in (None, "true", "false") else int(self.default, 0)
         if self.kind in ("string", "bytes", "records", "uuid"):
             return {"string": self.default or "", "uuid": uuid.UUID(int=0)}.get(self.kind, b"")
         return {}

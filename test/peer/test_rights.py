@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""Walks the table of rights (`rialto doc rights`): for each row a user who has every right but this one sends the request and must get
+the row's error, or an answer without what he may not see; with all rights neither happens. A row without a case fails the test,
+so a new API cannot come without one. Then: rules over a restart, hosts, everybody, super users, no rule at all, the command line.
+"""
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+from harness import Broker, passed
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from rawkafka import Connection, batch  # noqa: E402
+from wiremsg import call  # noqa: E402
+
+RESOURCES = {"Topic": 2, "Group": 3, "Cluster": 4, "TransactionalId": 5}
+OPERATIONS = {name: code for code, name in enumerate("- Any All Read Write Create Delete Alter Describe ClusterAction DescribeConfigs AlterConfigs "
+                                                     "IdempotentWrite CreateTokens DescribeTokens TwoPhaseCommit".split())}
+LITERAL, PREFIXED, DENY, ALLOW = 3, 4, 2, 3
+USERS = {"root": "root-Wort", "user": "user-Wort", "other": "other-Wort"}
+
+
+class Authorized(Broker):
+    def __init__(self, *options):
+        super().__init__()
+        users = ";".join(f"SCRAM-SHA-256=[name={name},password={word}]" for name, word in USERS.items())
+        self.options += [f"kafka.listen=SASL_PLAINTEXT://127.0.0.1:{self.port}", "sasl.enabled.mechanisms=PLAIN", f"sasl.bootstrap.users={users}",
+                         "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:root",
+                         "group.initial.rebalance.delay.ms=0", *options]
+
+    def login(self, user):
+        connection = Connection(self.port)
+        assert call(connection, "SaslHandshake", 1, {"Mechanism": "PLAIN"})["ErrorCode"] == 0
+        answer = call(connection, "SaslAuthenticate", 2, {"AuthBytes": f"\0{user}\0{USERS[user]}".encode()})
+        assert answer["ErrorCode"] == 0, answer
+        return connection
+
+
+def rule(permission, principal, operation, resource, name, pattern=LITERAL, host="*"):
+    return {"ResourceType": RESOURCES[resource], "ResourceName": name, "ResourcePatternType": pattern, "Principal": principal, "Host": host,
+            "Operation": OPERATIONS[operation], "PermissionType": permission}
+
+
+def put(root, *rules):
+    results = call(root, "CreateAcls", 3, {"Creations": list(rules)})["Results"]
+    assert [result["ErrorCode"] for result in results] == [0] * len(rules), results
+
+
+def drop_all(root, **filters):
+    one = {"ResourceTypeFilter": 1, "ResourceNameFilter": None, "PatternTypeFilter": 1, "PrincipalFilter": None, "HostFilter": None, "Operation": 1,
+           "PermissionType": 1, **filters}
+    return call(root, "DeleteAcls", 3, {"Filters": [one]})["FilterResults"][0]["MatchingAcls"]
+
+
+def codes(answer):
+    """All error codes of an answer, wherever they are."""
+    if isinstance(answer, list):
+        return [code for each in answer for code in codes(each)]
+    if not isinstance(answer, dict):
+        return []
+    own = [value for name, value in answer.items() if name.endswith("ErrorCode")]
+    return own + [code for value in answer.values() for code in codes(value)]
+
+
+# The cases ---------------------------------------------------------------------------------------------------------------
+
+
+def scram(name):
+    return {"Name": name, "Mechanism": 1, "Iterations": 4096, "Salt": b"salt", "SaltedPassword": b"x" * 32}
+
+
+FILTER = {"ResourceTypeFilter": 2, "ResourceNameFilter": "none", "PatternTypeFilter": 3, "PrincipalFilter": None, "HostFilter": None, "Operation": 1,
+          "PermissionType": 1}
+PRODUCE = {"Acks": 1, "TimeoutMs": 5000, "TopicData": [{"Name": "t", "PartitionData": [{"Index": 0, "Records": batch()}]}]}
+ONE = [{"Name": "t", "Partitions": [{"PartitionIndex": 0, "Timestamp": -1, "CurrentLeaderEpoch": -1}]}]
+JOIN = {"GroupId": "g", "SessionTimeoutMs": 10000, "RebalanceTimeoutMs": 10000, "MemberId": "nobody", "ProtocolType": "consumer",
+        "Protocols": [{"Name": "range", "Metadata": b""}]}
+COMMIT = {"GroupId": "g2", "GenerationIdOrMemberEpoch": -1, "MemberId": "", "Topics": [
+    {"Name": "t", "Partitions": [{"PartitionIndex": 0, "CommittedOffset": 0, "CommittedLeaderEpoch": -1, "CommittedMetadata": ""}]}]}
+
+
+def new_topic(name="made"):
+    return {"Topics": [{"Name": name, "NumPartitions": 1, "ReplicationFactor": 1, "Assignments": [], "Configs": []}], "timeoutMs": 5000,
+            "validateOnly": False}
+
+
+# Transactions of clients are refused with the same code where they are not served.
+REFUSED_ANYWAY = {("Produce", "TransactionalId", "Write"), ("InitProducerId", "TransactionalId", "Write")}
+
+# (API, resource, operation): (version, request or what makes it, name of the resource, further rows that would serve instead)
+CASES = {
+    ("Produce", "Topic", "Write"): (9, PRODUCE, "t", []),
+    ("Produce", "TransactionalId", "Write"): (9, PRODUCE | {"TransactionalId": "x"}, "x", []),
+    ("Fetch", "Topic", "Read"): (12, {"MaxWaitMs": 0, "MinBytes": 0, "MaxBytes": 1000, "SessionEpoch": -1, "Topics": [
+        {"Topic": "t", "Partitions": [{"Partition": 0, "FetchOffset": 0, "PartitionMaxBytes": 1000}]}]}, "t", []),
+    ("ListOffsets", "Topic", "Describe"): (7, {"ReplicaId": -1, "Topics": ONE}, "t", []),
+    ("Metadata", "Topic", "Describe"): (12, {"Topics": [{"Name": "t"}]}, "t", []),
+    ("Metadata", "Topic", "Create"): (12, lambda state: {"Topics": [{"Name": f"fresh{state['count']}"}]}, "*", [("Cluster", "Create")]),
+    ("Metadata", "Cluster", "Create"): (12, lambda state: {"Topics": [{"Name": f"fresh{state['count']}"}]}, None, [("Topic", "Create")]),
+    ("OffsetCommit", "Group", "Read"): (8, COMMIT, "g2", []),
+    ("OffsetCommit", "Topic", "Read"): (8, COMMIT, "t", []),
+    ("OffsetFetch", "Group", "Describe"): (8, {"Groups": [{"GroupId": "g2", "Topics": [{"Name": "t", "PartitionIndexes": [0]}]}]}, "g2", []),
+    ("OffsetFetch", "Topic", "Describe"): (8, {"Groups": [{"GroupId": "g2", "Topics": [{"Name": "t", "PartitionIndexes": [0]}]}]}, "t", []),
+    ("FindCoordinator", "Group", "Describe"): (4, {"KeyType": 0, "CoordinatorKeys": ["g"]}, "g", []),
+    ("JoinGroup", "Group", "Read"): (9, JOIN, "g", []),
+    ("SyncGroup", "Group", "Read"): (5, {"GroupId": "g", "MemberId": "m"}, "g", []),
+    ("Heartbeat", "Group", "Read"): (4, {"GroupId": "g", "MemberId": "m"}, "g", []),
+    ("LeaveGroup", "Group", "Read"): (5, {"GroupId": "g", "Members": [{"MemberId": "m", "GroupInstanceId": None}]}, "g", []),
+    ("DescribeGroups", "Group", "Describe"): (5, {"Groups": ["g2"]}, "g2", []),
+    ("CreateTopics", "Cluster", "Create"): (7, lambda state: new_topic(f"made{state['count']}"), None, [("Topic", "Create")]),
+    ("CreateTopics", "Topic", "Create"): (7, lambda state: new_topic(f"made{state['count']}"), "*", [("Cluster", "Create")]),
+    ("CreateTopics", "Topic", "DescribeConfigs"): (7, lambda state: new_topic(f"made{state['count']}"), "*", []),
+    ("DeleteTopics", "Topic", "Delete"): (6, {"Topics": [{"Name": "absent", "TopicId": uuid.UUID(int=0)}], "TimeoutMs": 5000}, "absent", []),
+    ("InitProducerId", "TransactionalId", "Write"): (4, {"TransactionalId": "x", "TransactionTimeoutMs": 1000}, "x", []),
+    ("InitProducerId", "Cluster", "IdempotentWrite"): (4, {"TransactionalId": None, "TransactionTimeoutMs": 1000}, None, [("Topic", "Write")]),
+    ("InitProducerId", "Topic", "Write"): (4, {"TransactionalId": None, "TransactionTimeoutMs": 1000}, "*", [("Cluster", "IdempotentWrite")]),
+    ("OffsetForLeaderEpoch", "Topic", "Describe"): (4, {"ReplicaId": -1, "Topics": [
+        {"Topic": "t", "Partitions": [{"Partition": 0, "CurrentLeaderEpoch": -1, "LeaderEpoch": 0}]}]}, "t", []),
+    ("DescribeAcls", "Cluster", "Describe"): (3, FILTER, None, []),
+    ("CreateAcls", "Cluster", "Alter"): (3, lambda state: {"Creations": [rule(ALLOW, "User:x", "Read", "Topic", "none")]}, None, []),
+    ("DeleteAcls", "Cluster", "Alter"): (3, {"Filters": [FILTER]}, None, []),
+    ("DescribeConfigs", "Topic", "DescribeConfigs"): (4, {"Resources": [{"ResourceType": 2, "ResourceName": "t", "ConfigurationKeys": None}]}, "t", []),
+    ("DescribeConfigs", "Cluster", "DescribeConfigs"): (4, {"Resources": [{"ResourceType": 4, "ResourceName": "1", "ConfigurationKeys": None}]}, None, []),
+    ("CreatePartitions", "Topic", "Alter"): (3, {"Topics": [{"Name": "t", "Count": 4, "Assignments": None}], "TimeoutMs": 5000, "ValidateOnly": True}, "t", []),
+    ("DeleteGroups", "Group", "Delete"): (2, {"GroupsNames": ["absent", "g2x"]}, "absent", []),
+    ("DescribeUserScramCredentials", "Cluster", "Describe"): (0, {"Users": None}, None, []),
+    ("AlterUserScramCredentials", "Cluster", "Alter"): (0, {"Deletions": [], "Upsertions": [scram("somebody")]}, None, []),
+}
+
+
+def check_left_out(user, root, deny, undo):
+    """Rows without an error: what is not told. (API, resource, operation): check."""
+    def metadata_cluster():
+        request = {"Topics": [], "IncludeClusterAuthorizedOperations": True}
+        with_right = call(user, "Metadata", 10, request)["ClusterAuthorizedOperations"]
+        deny("Describe", "Cluster", None)
+        assert call(user, "Metadata", 10, request)["ClusterAuthorizedOperations"] == 0 != with_right
+
+    def describe_cluster():
+        request = {"IncludeClusterAuthorizedOperations": True, "EndpointType": 1}
+        with_right = call(user, "DescribeCluster", 1, request)["ClusterAuthorizedOperations"]
+        assert with_right == sum(1 << OPERATIONS[word] for word in ("Create", "ClusterAction", "DescribeConfigs", "AlterConfigs", "IdempotentWrite",
+                                                                    "Alter", "Describe")), with_right
+        deny("Describe", "Cluster", None)
+        assert call(user, "DescribeCluster", 1, request)["ClusterAuthorizedOperations"] == 0
+
+    def listed():
+        return {group["GroupId"] for group in call(user, "ListGroups", 4, {})["Groups"]}
+
+    def list_groups():
+        assert "g2" in listed()
+        deny("Describe", "Cluster", None)
+        assert "g2" in listed()  # by the right on the group
+        deny("Describe", "Group", "g2")
+        assert "g2" not in listed()
+
+    def delete_by_id():
+        ids = {topic["Name"]: topic["TopicId"] for topic in call(root, "Metadata", 12, {"Topics": None})["Topics"]}
+        deny("Describe", "Topic", "t")
+        answer = call(user, "DeleteTopics", 6, {"Topics": [{"Name": None, "TopicId": ids["t"]}], "TimeoutMs": 5000})["Responses"][0]
+        assert answer["ErrorCode"] == 100 and answer["Name"] is None, answer
+    checks = {("Metadata", "Cluster", "Describe"): metadata_cluster, ("DescribeCluster", "Cluster", "Describe"): describe_cluster,
+              ("ListGroups", "Cluster", "Describe"): list_groups, ("ListGroups", "Group", "Describe"): list_groups,
+              ("DeleteTopics", "Topic", "Describe"): delete_by_id}
+    return checks
+
+
+def walk(broker, root):
+    table = json.loads(subprocess.run([str(Path(broker.program).parent / "rialto"), "doc", "rights", "--json"], capture_output=True, check=True).stdout)
+    assert len(table) > 30
+    put(root, *[rule(ALLOW, "User:user", "All", kind, "kafka-cluster" if kind == "Cluster" else "*") for kind in RESOURCES])
+    user, state = broker.login("user"), {"count": 0}
+    denials = []
+
+    def deny(operation, resource, name):
+        denials.append(rule(DENY, "User:user", operation, resource, name or "kafka-cluster"))
+        put(root, denials[-1])
+
+    def undo():
+        drop_all(root, PermissionType=DENY)
+
+    def send(api, version, request):
+        state["count"] += 1
+        return call(user, api, version, request(state) if callable(request) else request)
+    left_out = check_left_out(user, root, deny, undo)
+    for row in table:
+        key = row["api"], row["resource"], row["operation"]
+        if key in left_out:
+            left_out[key]()
+        else:
+            assert key in CASES, f"the table of rights has {key}, and this test has no case for it"
+            version, request, name, instead = CASES[key]
+            with_all = codes(send(key[0], version, request))
+            assert not {29, 30, 31, 53} & set(with_all) or key in REFUSED_ANYWAY, (key, with_all)
+            deny(row["operation"], row["resource"], name)
+            for resource, operation in instead:
+                deny(operation, resource, "*" if resource != "Cluster" else None)
+            without = codes(send(key[0], version, request))
+            assert row["error"] in without, (key, row["error"], without)
+        undo()
+    return len(table)
+
+
+# Beyond the table ----------------------------------------------------------------------------------------------------------
+
+
+def error_of_fetch(connection, topic):
+    answer = call(connection, "Fetch", 12, CASES[("Fetch", "Topic", "Read")][1] | {"Topics": [
+        {"Topic": topic, "Partitions": [{"Partition": 0, "FetchOffset": 0, "PartitionMaxBytes": 1000}]}]})
+    return answer["Responses"][0]["Partitions"][0]["ErrorCode"]
+
+
+def check_rules(broker, root):
+    other = broker.login("other")
+    assert error_of_fetch(other, "t") == 29 == error_of_fetch(other, "no-such-topic")  # existence is not told
+    names = {topic["Name"] for topic in call(other, "Metadata", 12, {"Topics": None})["Topics"]}
+    assert names == set(), names
+    put(root, rule(ALLOW, "User:other", "Read", "Topic", "t", host="192.0.2.1"))
+    assert error_of_fetch(other, "t") == 29  # not from here
+    put(root, rule(ALLOW, "User:other", "Read", "Topic", "t", host="127.0.0.1"))
+    assert error_of_fetch(other, "t") == 0
+    topic = call(other, "Metadata", 12, {"Topics": None, "IncludeTopicAuthorizedOperations": True})["Topics"]
+    assert [(one["Name"], one["TopicAuthorizedOperations"]) for one in topic] == [("t", 1 << 3 | 1 << 8)], topic
+    put(root, rule(DENY, "User:*", "Read", "Topic", "t"))
+    assert error_of_fetch(other, "t") == 29 and error_of_fetch(root, "t") == 0  # super users are beyond rules
+    drop_all(root, PermissionType=DENY)
+    put(root, rule(ALLOW, "User:*", "All", "Topic", "t", pattern=PREFIXED))
+    broker.restart()
+    root, other = broker.login("root"), broker.login("other")
+    assert error_of_fetch(other, "t") == 0
+    assert len(drop_all(root)) == 3
+    assert error_of_fetch(other, "t") == 29
+    return root
+
+
+def check_cli(broker):
+    config = Path(broker.directory) / "root.properties"
+    config.write_text(f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=root\nsasl.password={USERS['root']}\n")
+    program = str(Path(broker.program).parent / "rialto")
+
+    def run(*words):
+        return subprocess.run([program, *words, "-b", broker.address, "--command-config", str(config)], capture_output=True, text=True, timeout=60)
+    assert run("acl", "create", "--topic", "t", "--allow", "other", "--operation", "Read", "--operation", "Write").returncode == 0
+    assert run("acl", "create", "--group", "app-", "--prefixed", "--deny", "User:eve", "--operation", "all").returncode == 0
+    listed = run("acl", "list").stdout.splitlines()
+    assert sorted(listed) == sorted(["Topic\tt\tLiteral\tUser:other\t*\tRead\tAllow", "Topic\tt\tLiteral\tUser:other\t*\tWrite\tAllow",
+                                     "Group\tapp-\tPrefixed\tUser:eve\t*\tAll\tDeny"]), listed
+    assert run("acl", "list", "--group", "app-1", "--matching").stdout.count("\n") == 1
+    assert error_of_fetch(broker.login("other"), "t") == 0
+    assert run("acl", "delete", "--topic", "t", "--principal", "other").returncode == 2  # nobody can be asked
+    assert "deleted 2 rules" in run("acl", "delete", "--topic", "t", "--principal", "other", "-y").stderr
+    assert error_of_fetch(broker.login("other"), "t") == 29
+    assert run("acl", "create", "--topic", "t", "--allow", "x", "--operation", "Fly").returncode == 2
+
+
+def check_open_resources():
+    """allow.everyone.if.no.acl.found; without an authorizer the APIs of rules say so."""
+    with Authorized("allow.everyone.if.no.acl.found=true") as broker:
+        root, other = broker.login("root"), broker.login("other")
+        assert call(other, "CreateTopics", 7, new_topic("free"))["Topics"][0]["ErrorCode"] == 0
+        assert error_of_fetch(other, "free") == 0
+        put(root, rule(ALLOW, "User:user", "Read", "Topic", "free"))
+        assert error_of_fetch(other, "free") == 29 and error_of_fetch(broker.login("user"), "free") == 0
+    with Broker() as broker, Connection(broker.port) as connection:
+        answer = call(connection, "DescribeAcls", 3, FILTER)
+        assert answer["ErrorCode"] == 54 and "Authorizer" in answer["ErrorMessage"], answer
+        operations = call(connection, "DescribeCluster", 1, {"IncludeClusterAuthorizedOperations": True, "EndpointType": 1})["ClusterAuthorizedOperations"]
+        assert operations == sum(1 << code for code in (5, 7, 8, 9, 10, 11, 12)), operations
+
+
+def main():
+    with Authorized() as broker:
+        root = broker.login("root")
+        for name in ("t", "u"):
+            assert call(root, "CreateTopics", 7, new_topic(name))["Topics"][0]["ErrorCode"] == 0
+        assert codes(call(root, "OffsetCommit", 8, COMMIT)) == [0]
+        rows = walk(broker, root)
+        drop_all(root)
+        root = check_rules(broker, root)
+        check_cli(broker)
+    check_open_resources()
+    passed("rights", f"{rows} rows of the table, rules over a restart, hosts, prefixes, super users, the command line")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 /* cmd_dump.c - rialto dump: what lies on disk, readable. Reads files only, needs no server, never writes.
  *
  *   dump log|index|timeindex|txnindex|checkpoint   files of partitions                              module log
- *   dump group|txn|topic|plan                      the same, with records of the topics that keep
+ *   dump group|txn|topic|security|plan             the same, with records of the topics that keep
  *                                                  the server's state, decoded
  *   dump state                                     DIR/state: journal and rows                      module state
  *   dump wire                                      dump_wire.c
@@ -26,6 +26,7 @@ static const char *const group_records[] = {"OffsetCommit",
                                             "ConsumerGroupRegularExpression"};
 static const char *const txn_records[] = {"TransactionLog", "ProducerIds"};
 static const char *const topic_records[] = {"Topic", "Resource"};
+static const char *const security_records[] = {"User", "Acl"};
 
 /* What keeps its state in which topic. Records of `plan` are JSON already. */
 static const struct state_topic {
@@ -37,6 +38,7 @@ static const struct state_topic {
     {"group", "__consumer_offsets", NULL, group_records, COUNT_OF(group_records)},
     {"txn", "__transaction_state", NULL, txn_records, COUNT_OF(txn_records)},
     {"topic", "__cluster_metadata", NULL, topic_records, COUNT_OF(topic_records)},
+    {"security", "__cluster_security", NULL, security_records, COUNT_OF(security_records)},
     {"plan", "_confluent-ksql-", "command_topic", NULL, 0},
 };
 

@@ -269,6 +269,10 @@ const struct cli_command cli_commands[] = {
     {"dump topic", "PATH...", "records of topics and of settings that clients made",
      DUMP_DETAILS "PATH is the data directory, or a partition or segment of __cluster_metadata.",
      "rialto dump topic data", dump_options, 1, -1, cli_dump_records},
+    {"dump security", "PATH...", "records of users and access rules",
+     DUMP_DETAILS "PATH is the data directory, or a partition or segment of __cluster_security.\n"
+                  "Users are shown with their salt and keys: whoever has these can guess passwords.",
+     "rialto dump security data", dump_options, 1, -1, cli_dump_records},
     {"dump plan", "PATH...", "the statements that a start executes, in order",
      DUMP_DETAILS "Plans are not stored: each start makes them from these statements; EXPLAIN shows them.\n"
                   "PATH is the data directory, or a partition or segment of the command topic.",

@@ -140,6 +140,29 @@ static bool accepts(struct str token)
     return good;
 }
 
+/* RFC 7515, appendix A.3: a signature that somebody else made. */
+static void test_example_of_rfc_7515(void **state)
+{
+    static const char keys[] =
+        "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
+        "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}]}";
+    static const char text[] =
+        "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt"
+        "cGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    static const char signature[] =
+        "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+    struct buf bytes = {0};
+    struct err err;
+    struct jwks *jwks = jwks_parse(str_from(keys), &err);
+    assert_non_null(jwks);
+    assert_true(append_base64url_decoded(&bytes, str_from(signature)));
+    assert_true(jwks_verify(jwks, STR("ES256"), STR_NULL, str_from(text), buf_str(&bytes), &err));
+    bytes.ptr[40] ^= 1;
+    assert_false(jwks_verify(jwks, STR("ES256"), STR_NULL, str_from(text), buf_str(&bytes), &err));
+    buf_fini(&bytes);
+    jwks_free(jwks);
+}
+
 static void test_good_tokens(void **state)
 {
     char claims[512];
@@ -284,8 +307,11 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_tokens), cmocka_unit_test(test_claims),
-        cmocka_unit_test(test_forgeries),   cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_example_of_rfc_7515),
+        cmocka_unit_test(test_good_tokens),
+        cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_forgeries),
+        cmocka_unit_test(test_messages),
         cmocka_unit_test(test_key_files),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

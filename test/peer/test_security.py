@@ -337,6 +337,21 @@ def check_renewal(home):
             assert connection_error == 58 and other.closed()  # somebody else may not take over
 
 
+def check_java_admin(home):
+    """The Java admin client makes users and rules and takes them away; it is told what it may do."""
+    with Secured(home, "authorizer.class.name=StandardAuthorizer", "super.users=User:admin") as broker:
+        facts = java(broker, java_properties(broker, "BOTH", "SCRAM-SHA-256", "admin"), "admin", "zoe")
+        assert facts["user"] == "[ScramCredentialInfo{mechanism=SCRAM_SHA_512, iterations=4096}]", facts
+        assert facts["users"] == "[admin, alice, bob]" and facts["deleted"] == "1", facts
+        assert "PREFIXED" in facts["rules"] and "User:zoe" in facts["rules"], facts
+        wanted = {"ALTER", "ALTER_CONFIGS", "CLUSTER_ACTION", "CREATE", "DESCRIBE", "DESCRIBE_CONFIGS", "IDEMPOTENT_WRITE"}
+        assert set(facts["operations"].strip("[]").split(", ")) == wanted, facts
+        refused = AdminClient(settings(broker, "BOTH", "SCRAM-SHA-256"))  # alice may nothing
+        assert refused.list_topics(timeout=20).topics == {}
+        error = refused.create_topics([NewTopic("no", 1)])["no"].exception(20).args[0]
+        assert error.code() == confluent_kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED, error
+
+
 def check_secrets(broker):
     """No password and no token in a log line, a config answer or the list of users."""
     admin = AdminClient(settings(broker, "OPEN"))
@@ -369,6 +384,7 @@ def main():
             broker.restart()  # users are still there
             check_by_hand(broker)
             check_secrets(broker)
+        check_java_admin(home)
         check_bad_peers(home)
         check_renewal(home)
     passed("security", "four clients over TLS, certificates and SASL; bad peers, renewal, a new certificate under traffic")

@@ -126,6 +126,20 @@ void api_leave_group(struct request *req)
 }
 
 /* A member without news is answered at once: nothing of its answer waits for the disk. */
+/* The group, and the topics that are subscribed to by name. */
+static bool refuse_heartbeat(struct request *req)
+{
+    const struct ConsumerGroupHeartbeatRequest *body = req->body;
+    struct ConsumerGroupHeartbeatResponse *res = req->res;
+    if (refuse_group(req, &res->ErrorCode, ACL_READ, body->GroupId))
+        return true;
+    for (int32_t i = 0; i < body->SubscribedTopicNames.len && res->ErrorCode == 0; i++)
+        res->ErrorCode = request_denied(req, ACL_TOPIC, ACL_DESCRIBE, body->SubscribedTopicNames.at[i]);
+    if (res->ErrorCode != 0)
+        request_reply(req);
+    return res->ErrorCode != 0;
+}
+
 void api_consumer_group_heartbeat(struct request *req)
 {
     struct broker *broker = req->broker;
@@ -134,6 +148,8 @@ void api_consumer_group_heartbeat(struct request *req)
     struct ConsumerGroupHeartbeatResponse *res = req->res;
     struct err err;
     int64_t before = replay_end(broker->groups_replay), end_offset;
+    if (refuse_heartbeat(req))
+        return;
     call->effects = &own;
     set_host(req, call);
     io_random(broker->io, call->random, sizeof call->random);
@@ -370,6 +386,37 @@ static void finish_describe(struct request *req)
     }
 }
 
+typedef struct ConsumerGroupDescribeResponse_DescribedGroup consumer_row;
+
+/* A group with a member that has a topic which may not be described is not shown, as in Kafka. */
+static int16_t denied_consumer(struct request *req, const consumer_row *row)
+{
+    int16_t denied = request_denied(req, ACL_GROUP, ACL_DESCRIBE, row->GroupId);
+    for (int32_t i = 0; i < row->Members.len; i++)
+        for (int32_t j = 0; denied == 0 && j < row->Members.at[i].SubscribedTopicNames.len; j++)
+            denied =
+                request_denied(req, ACL_TOPIC, ACL_DESCRIBE, row->Members.at[i].SubscribedTopicNames.at[j]);
+    return denied;
+}
+
+static void finish_describe_consumer(struct request *req)
+{
+    const struct ConsumerGroupDescribeRequest *body = req->body;
+    struct ConsumerGroupDescribeResponse *res = req->res;
+    for (int32_t i = 0; i < res->Groups.len; i++) {
+        consumer_row *row = &res->Groups.at[i], hidden;
+        int16_t denied = denied_consumer(req, row);
+        if (denied != 0) {
+            wire_init(&WIRE_ConsumerGroupDescribeResponse_DescribedGroup, &hidden);
+            hidden.GroupId = row->GroupId;
+            hidden.ErrorCode = denied;
+            *row = hidden;
+        } else if (body->IncludeAuthorizedOperations) {
+            row->AuthorizedOperations = request_operations(req, ACL_GROUP, row->GroupId);
+        }
+    }
+}
+
 static void finish_list(struct request *req)
 {
     struct ListGroupsResponse *res = req->res;
@@ -409,7 +456,7 @@ void api_describe_groups(struct request *req)
 
 void api_consumer_group_describe(struct request *req)
 {
-    read_and_reply(req, group_describe_consumer, NULL);
+    read_and_reply(req, group_describe_consumer, finish_describe_consumer);
 }
 
 void api_list_groups(struct request *req)
@@ -467,6 +514,17 @@ void api_delete_groups(struct request *req)
     request_reply(req);
 }
 
+/* A topic that may not be read looked as if it did not exist. */
+static void name_undeleted(struct request *req)
+{
+    struct OffsetDeleteResponse *res = req->res;
+    for (int32_t i = 0; i < res->Topics.len; i++) {
+        int16_t denied = request_denied(req, ACL_TOPIC, ACL_READ, res->Topics.at[i].Name);
+        for (int32_t j = 0; denied != 0 && j < res->Topics.at[i].Partitions.len; j++)
+            res->Topics.at[i].Partitions.at[j].ErrorCode = denied;
+    }
+}
+
 void api_offset_delete(struct request *req)
 {
     struct broker *broker = req->broker;
@@ -474,9 +532,13 @@ void api_offset_delete(struct request *req)
     struct OffsetDeleteResponse *res = req->res;
     struct err err;
     int64_t end_offset;
+    if (refuse_group(req, &res->ErrorCode, ACL_DELETE,
+                     ((const struct OffsetDeleteRequest *)req->body)->GroupId))
+        return;
     call->partition_exists = partition_exists;
     call->exists_arg = req;
     if (replay_run(broker->groups_replay, group_decide_offset_delete, call, &end_offset, &err)) {
+        name_undeleted(req);
         request_reply_durable(req, broker->groups_replay, end_offset);
         return;
     }

@@ -29,6 +29,13 @@ static int16_t check_id(struct str id)
     return txn_id_is_reserved(id) ? TXN_UNAUTHORIZED : 0;
 }
 
+/* The same, and whoever asks may write with it. */
+static int16_t check_use(struct request *req, struct str id)
+{
+    int16_t denied = request_denied(req, ACL_TRANSACTIONAL_ID, ACL_WRITE, id);
+    return denied != 0 ? denied : check_id(id);
+}
+
 static int16_t log_failed(const struct err *err)
 {
     log_warn("broker", "transaction_log_failed", "cause=\"%s\"", err->text);
@@ -132,14 +139,21 @@ static void refill_and_init(struct request *req)
         init_answer(req, log_failed(&err));
 }
 
+/* A producer without transactions: the right of the cluster, or to write to any topic. */
+static int16_t check_idempotent(struct request *req)
+{
+    int16_t denied = request_denied_cluster(req, ACL_IDEMPOTENT_WRITE);
+    return denied == 0 ? 0 : request_denied_everywhere(req, ACL_TOPIC, ACL_WRITE);
+}
+
 void api_init_producer_id(struct request *req)
 {
     const struct InitProducerIdRequest *body = req->body;
     struct InitProducerIdResponse *res = req->res;
-    int16_t error = 0;
+    bool transactional = !str_is_null(body->TransactionalId);
+    int16_t error = transactional ? check_use(req, body->TransactionalId) : check_idempotent(req);
     res->ProducerEpoch = -1;
-    if (!str_is_null(body->TransactionalId)) {
-        error = check_id(body->TransactionalId);
+    if (transactional) {
         if (error == 0 && (body->TransactionTimeoutMs <= 0 ||
                            body->TransactionTimeoutMs > req->broker->config.txn_timeout_ms_max))
             error = TXN_INVALID_TIMEOUT;
@@ -196,14 +210,17 @@ static bool partition_exists(void *arg, struct str topic, int32_t partition)
     return part != NULL;
 }
 
-/* One that does not exist spoils all: the others are not attempted. */
-static bool check_exist(struct broker *broker, struct add_list *list)
+/* One that does not exist, or may not be written to, spoils all: the others are not attempted. */
+static bool check_all(struct request *req, struct add_list *list)
 {
     bool all = true;
     for (size_t i = 0; i < list->count; i++) {
-        bool exists = partition_exists(broker, list->at[i].topic, list->at[i].partition);
-        list->codes[i] = exists ? NOT_ATTEMPTED : UNKNOWN_TOPIC;
-        all = all && exists;
+        const struct txn_partition *one = &list->at[i];
+        int16_t code = request_denied(req, ACL_TOPIC, ACL_WRITE, one->topic);
+        if (code == 0 && !partition_exists(req->broker, one->topic, one->partition))
+            code = UNKNOWN_TOPIC;
+        list->codes[i] = code != 0 ? code : NOT_ATTEMPTED;
+        all = all && code == 0;
     }
     return all;
 }
@@ -258,10 +275,10 @@ static void add_one(struct request *req, const struct add_one *one)
     enum { FENCED_VERSION = 2, BATCHED_VERSION = 4 };
     struct add_list list = {0};
     list_partitions(req, one, &list);
-    int16_t error = check_id(one->id);
+    int16_t error = check_use(req, one->id);
     if (error == 0 && one->verify_only)
         error = verify(req->broker, one, &list);
-    else if (error == 0 && check_exist(req->broker, &list)) {
+    else if (error == 0 && check_all(req, &list)) {
         error = add(req->broker, one, req->version >= BATCHED_VERSION ? 2 : 0, &list);
         set_all(&list, 0);
     }
@@ -330,7 +347,9 @@ void api_add_offsets_to_txn(struct request *req)
     struct AddOffsetsToTxnResponse *res = req->res;
     struct add_one one = {.id = body->TransactionalId, .pid = body->ProducerId, .epoch = body->ProducerEpoch};
     struct add_list list = {.at = (struct txn_partition *)&offsets_partition, .count = 1};
-    int16_t error = check_id(one.id);
+    int16_t error = check_use(req, one.id);
+    if (error == 0)
+        error = request_denied(req, ACL_GROUP, ACL_READ, body->GroupId);
     if (error == 0)
         error = add(req->broker, &one, 0, &list);
     res->ErrorCode = fenced_as(error, req->version >= FENCED_VERSION);
@@ -354,7 +373,11 @@ static int16_t admit_offsets(struct request *req)
 {
     enum { ABORTABLE_VERSION = 4, JOINS_VERSION = 5 };
     const struct TxnOffsetCommitRequest *body = req->body;
-    int16_t code = 0;
+    int16_t code = request_denied(req, ACL_TRANSACTIONAL_ID, ACL_WRITE, body->TransactionalId);
+    if (code == 0)
+        code = request_denied(req, ACL_GROUP, ACL_READ, body->GroupId);
+    if (code != 0)
+        return code;
     if (body->GroupId.len == 0)
         return INVALID_GROUP;
     int16_t error = txn_admit(req->broker, body->TransactionalId, body->ProducerId, body->ProducerEpoch,
@@ -364,6 +387,24 @@ static int16_t admit_offsets(struct request *req)
     if (error == 0 && code == TXN_ABORTABLE && req->version < ABORTABLE_VERSION)
         return TXN_INVALID_STATE;
     return error != 0 ? fenced_as(error, false) : code;
+}
+
+/* A topic that may not be read is none to commit to; name_denied names the cause. */
+static bool may_commit(void *arg, struct str topic, int32_t partition)
+{
+    struct request *req = arg;
+    return request_denied(req, ACL_TOPIC, ACL_READ, topic) == 0 &&
+           partition_exists(req->broker, topic, partition);
+}
+
+static void name_denied(struct request *req)
+{
+    struct TxnOffsetCommitResponse *res = req->res;
+    for (int32_t i = 0; i < res->Topics.len; i++) {
+        int16_t denied = request_denied(req, ACL_TOPIC, ACL_READ, res->Topics.at[i].Name);
+        for (int32_t j = 0; denied != 0 && j < res->Topics.at[i].Partitions.len; j++)
+            res->Topics.at[i].Partitions.at[j].ErrorCode = denied;
+    }
 }
 
 void api_txn_offset_commit(struct request *req)
@@ -378,8 +419,8 @@ void api_txn_offset_commit(struct request *req)
                               .res = req->res,
                               .arena = &req->arena,
                               .effects = &effects,
-                              .partition_exists = partition_exists,
-                              .exists_arg = broker};
+                              .partition_exists = may_commit,
+                              .exists_arg = req};
     int64_t end_offset = 0;
     pthread_rwlock_t *appends = txn_append_lock(broker, body->TransactionalId);
     pthread_rwlock_rdlock(appends);
@@ -391,6 +432,7 @@ void api_txn_offset_commit(struct request *req)
         group_txn_commit_answer(body, req->res, error, &req->arena);
         request_reply(req);
     } else {
+        name_denied(req);
         request_reply_durable(req, broker->groups_replay, end_offset);
     }
 }
@@ -476,7 +518,7 @@ void api_end_txn(struct request *req)
     const struct EndTxnRequest *body = req->body;
     struct EndTxnResponse *res = req->res;
     int64_t fresh_pid = -1;
-    res->ErrorCode = check_id(body->TransactionalId);
+    res->ErrorCode = check_use(req, body->TransactionalId);
     if (res->ErrorCode != 0)
         request_reply(req);
     else if (req->version >= END_BUMP_VERSION && body->ProducerEpoch >= TXN_EPOCH_LAST &&
@@ -546,7 +588,11 @@ static void write_one(struct request *req, const asked_marker *asked, struct str
 static void write_marker(struct request *req, const asked_marker *asked,
                          struct WriteTxnMarkersResponse_WritableTxnMarkerResult *result)
 {
-    bool refused = is_engine_pid(req->broker, asked->ProducerId);
+    int16_t refused = request_denied_cluster(req, ACL_CLUSTER_ACTION);
+    if (refused != 0)
+        refused = request_denied_cluster(req, ACL_ALTER);
+    if (refused == 0 && is_engine_pid(req->broker, asked->ProducerId))
+        refused = TXN_UNAUTHORIZED;
     result->ProducerId = asked->ProducerId;
     WIRE_ALLOC(&req->arena, result->Topics, WriteTxnMarkersResponse_WritableTxnMarkerTopicResult,
                MAX(asked->Topics.len, 0));
@@ -558,8 +604,8 @@ static void write_marker(struct request *req, const asked_marker *asked,
                    MAX(topic->PartitionIndexes.len, 0));
         for (int32_t j = 0; j < topic->PartitionIndexes.len; j++) {
             row->Partitions.at[j].PartitionIndex = topic->PartitionIndexes.at[j];
-            if (refused)
-                row->Partitions.at[j].ErrorCode = TXN_UNAUTHORIZED;
+            if (refused != 0)
+                row->Partitions.at[j].ErrorCode = refused;
             else
                 write_one(req, asked, topic->Name, topic->PartitionIndexes.at[j],
                           &row->Partitions.at[j].ErrorCode);

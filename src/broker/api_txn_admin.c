@@ -10,8 +10,11 @@ static void describe_partition(struct request *req, struct str topic, int32_t pa
                                described_partition *row)
 {
     struct log_producer_list list = {0};
-    struct partition *part = topics_partition(req->broker, topic, partition);
     row->PartitionIndex = partition;
+    row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_READ, topic);
+    if (row->ErrorCode != 0)
+        return;
+    struct partition *part = topics_partition(req->broker, topic, partition);
     if (part == NULL) {
         row->ErrorCode = UNKNOWN_TOPIC;
         return;
@@ -50,18 +53,55 @@ void api_describe_producers(struct request *req)
     request_reply(req);
 }
 
+/* Topics that may not be described are left out. */
+static void hide_topics(struct request *req, struct DescribeTransactionsResponse_TransactionState *row)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < row->Topics.len; i++)
+        if (request_may(req, ACL_TOPIC, ACL_DESCRIBE, row->Topics.at[i].Topic))
+            row->Topics.at[kept++] = row->Topics.at[i];
+    row->Topics.len = kept;
+}
+
+static void hide_transactions(struct request *req)
+{
+    struct DescribeTransactionsResponse *res = req->res;
+    for (int32_t i = 0; i < res->TransactionStates.len; i++) {
+        struct DescribeTransactionsResponse_TransactionState *row = &res->TransactionStates.at[i], hidden;
+        wire_init(&WIRE_DescribeTransactionsResponse_TransactionState, &hidden);
+        hidden.TransactionalId = row->TransactionalId;
+        hidden.ErrorCode = request_denied(req, ACL_TRANSACTIONAL_ID, ACL_DESCRIBE, row->TransactionalId);
+        if (hidden.ErrorCode != 0)
+            *row = hidden;
+        else
+            hide_topics(req, row);
+    }
+}
+
 void api_describe_transactions(struct request *req)
 {
     struct broker *broker = req->broker;
     replay_lock(broker->txns_replay);
     txns_describe(broker->txns, req->body, req->res, &req->arena);
     replay_unlock(broker->txns_replay);
+    hide_transactions(req);
     request_reply_durable(req, broker->txns_replay, replay_end(broker->txns_replay));
 }
 
 static bool matches(void *regex, struct str transactional_id)
 {
     return regex_matches(regex, transactional_id);
+}
+
+static void hide_listed(struct request *req)
+{
+    struct ListTransactionsResponse *res = req->res;
+    int32_t kept = 0;
+    for (int32_t i = 0; i < res->TransactionStates.len; i++)
+        if (request_may(req, ACL_TRANSACTIONAL_ID, ACL_DESCRIBE,
+                        res->TransactionStates.at[i].TransactionalId))
+            res->TransactionStates.at[kept++] = res->TransactionStates.at[i];
+    res->TransactionStates.len = kept;
 }
 
 void api_list_transactions(struct request *req)
@@ -83,5 +123,6 @@ void api_list_transactions(struct request *req)
               &req->arena);
     replay_unlock(broker->txns_replay);
     regex_free(regex);
+    hide_listed(req);
     request_reply_durable(req, broker->txns_replay, replay_end(broker->txns_replay));
 }

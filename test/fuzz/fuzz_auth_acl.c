@@ -1,5 +1,5 @@
-/* Any bytes as CreateAcls, DeleteAcls and DescribeAcls requests one after another: what is decided is applied, decisions agree with the
- * rules, the snapshot brings the same rules back, and deleting all leaves nothing. */
+/* Any bytes as CreateAcls, DeleteAcls and DescribeAcls requests one after another: what is decided is applied, decisions agree
+ * with the rules, and the snapshot brings the same rules back. */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
-/* Any bytes as what a client sends while it proves who it is: the first byte chooses the mechanism, the rest are tokens, each after
- * its length. Nobody gets in (the users' passwords are not among the bytes), nothing but the protocol's own answers comes back. The
- * rest is also read as mapping rules, as users made at the start, and as a file of token keys. */
+/* Any bytes as what a client sends while it proves who it is: the first byte chooses the mechanism, the rest are tokens, each
+ * after its length. Nobody gets in: there are no users, and no token's key. The rest is also read as mapping rules, as users
+ * made at the start, and as a file of token keys. */
 #include <stddef.h>
 #include <stdint.h>
 

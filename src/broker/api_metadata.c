@@ -76,9 +76,9 @@ static void show_topic(struct request *req, const struct topic_entry *entry, top
 /* A topic that may not be seen: whether it exists is not told. */
 static void hide_topic(const asked_topic *asked, topic_row *row, int16_t denied)
 {
-    row->Name = asked->Name;
+    row->Name = by_id(asked) ? STR_NULL : asked->Name;
     row->TopicId = asked->TopicId;
-    row->ErrorCode = str_is_null(asked->Name) ? UNKNOWN_TOPIC_ID : denied;
+    row->ErrorCode = by_id(asked) ? UNKNOWN_TOPIC_ID : denied;
 }
 
 /* A named topic that is not there and may not be created either. */
@@ -91,7 +91,7 @@ static int16_t check_right_to_create(struct request *req, struct str name)
 static void fill_named(struct request *req, const asked_topic *asked, topic_row *row)
 {
     const struct topic_entry *entry = find(req->broker, asked);
-    struct str name = entry != NULL ? entry->name : asked->Name;
+    struct str name = entry != NULL ? entry->name : by_id(asked) ? STR_NULL : asked->Name;
     int16_t denied = str_is_null(name) ? 0 : request_denied(req, ACL_TOPIC, ACL_DESCRIBE, name);
     if (denied != 0) {
         hide_topic(asked, row, denied);

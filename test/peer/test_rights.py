@@ -233,6 +233,10 @@ def check_left_out(user, root, deny, undo):
     def delete_by_id():
         ids = {topic["Name"]: topic["TopicId"] for topic in call(root, "Metadata", 12, {"Topics": None})["Topics"]}
         deny("Describe", "Topic", "t")
+        for name in (None, ""):  # as Java clients write it
+            for topic_id in (ids["t"], uuid.uuid4()):
+                found = call(user, "Metadata", 12, {"Topics": [{"Name": name, "TopicId": topic_id}]})["Topics"][0]
+                assert found["ErrorCode"] == 100 and found["Name"] is None, found
         answer = call(user, "DeleteTopics", 6, {"Topics": [{"Name": None, "TopicId": ids["t"]}], "TimeoutMs": 5000})["Responses"][0]
         assert answer["ErrorCode"] == 100 and answer["Name"] is None, answer
     def list_transactions():

@@ -179,6 +179,7 @@ void admin_spawn(size_t number);
 void noise_spawn(void);
 void balanced_spawn(size_t number);
 void txn_spawn(size_t number);
+void session_spawn(void);
 
 /* A group's committed offset, -1 without one. Kafka's error code, or -1 when there was no answer. */
 int group_offset(struct client *client, struct str group, int32_t partition, int64_t *offset);
@@ -198,7 +199,13 @@ struct fetched {
     int64_t hw, lso, start, next_offset; /* next_offset: behind the last whole batch */
     size_t records;
 };
+typedef void take_fn(uint16_t topic, int32_t partition, const struct record *rec);
 int fetch_once(struct client *client, uint16_t topic, int32_t partition, int64_t offset, int8_t isolation,
-               void (*fn)(uint16_t topic, int32_t partition, const struct record *rec), struct fetched *out);
+               take_fn *fn, struct fetched *out);
+
+/* The same of one partition's part of an answer; least_hw: facts_hw() when the request was sent. */
+int fetch_take(uint16_t topic, int32_t partition, int64_t offset, int8_t isolation,
+               const struct FetchResponse_PartitionData *part, int64_t least_hw, take_fn *fn,
+               struct fetched *out);
 
 #endif

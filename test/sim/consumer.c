@@ -12,8 +12,6 @@
 
 enum { FETCH = 1, FETCH_VERSION_MIN = 10, FETCH_VERSION_MAX = 12 };
 
-typedef void take_fn(uint16_t topic, int32_t partition, const struct record *rec);
-
 /* C3: the transactions of the list that have begun and not ended before a batch. */
 struct aborted {
     const struct FetchResponse_AbortedTransaction *list;
@@ -109,14 +107,11 @@ static struct FetchRequest *make_request(uint16_t topic, int32_t partition, int6
     return req;
 }
 
-static int take_answer(uint16_t topic, int32_t partition, int64_t offset, int8_t isolation,
-                       const struct FetchResponse *res, int64_t least_hw, take_fn *fn, struct fetched *out)
+int fetch_take(uint16_t topic, int32_t partition, int64_t offset, int8_t isolation,
+               const struct FetchResponse_PartitionData *part, int64_t least_hw, take_fn *fn,
+               struct fetched *out)
 {
-    if (res->ErrorCode != 0)
-        return res->ErrorCode;
-    if (res->Responses.len != 1 || res->Responses.at[0].Partitions.len != 1)
-        sim_fail("a fetch of one partition is answered with %d topics", res->Responses.len);
-    const struct FetchResponse_PartitionData *part = res->Responses.at[0].Partitions.at;
+    *out = (struct fetched){.next_offset = offset};
     if (part->ErrorCode == KAFKA_OFFSET_OUT_OF_RANGE && offset <= least_hw)
         sim_fail("%s-%d: offset %lld is out of range, the high watermark was %lld", /* C2 */
                  scenario.topics[topic].name, partition, (long long)offset, (long long)least_hw);
@@ -154,7 +149,12 @@ int fetch_once(struct client *client, uint16_t topic, int32_t partition, int64_t
         client_call(client, FETCH, version, make_request(topic, partition, offset, isolation, &arena),
                     8000000);
     arena_fini(&arena);
-    return res == NULL ? -1 : take_answer(topic, partition, offset, isolation, res, least_hw, fn, out);
+    if (res == NULL || res->ErrorCode != 0)
+        return res == NULL ? -1 : res->ErrorCode;
+    if (res->Responses.len != 1 || res->Responses.at[0].Partitions.len != 1)
+        sim_fail("a fetch of one partition is answered with %d topics", res->Responses.len);
+    return fetch_take(topic, partition, offset, isolation, res->Responses.at[0].Partitions.at, least_hw, fn,
+                      out);
 }
 
 /* ---- a consumer ---- */

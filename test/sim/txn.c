@@ -7,6 +7,8 @@
  *      was to commit and was not answered is asked again now and then; else its outcome is unknown, but it has one.
  * (X2) What a transaction consists of is acknowledged before it is committed.
  * (X3) The group's offset is the number of the transaction: whoever reads it knows which was the last.
+ * (X4) Half of them speak KIP-890's way: produce and offset commit add what they concern by themselves, and each end gives the
+ *      next epoch, in which sequences begin anew.
  */
 #include "clients.h"
 
@@ -30,6 +32,7 @@ struct txn_producer {
     int64_t pid;
     int16_t epoch;
     int32_t timeout_ms;
+    bool new_way; /* X4 */
     int32_t next_seq[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
     uint64_t next_n[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
     bool added[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
@@ -112,7 +115,7 @@ static bool produce(struct txn_producer *prod, uint16_t topic, int32_t partition
     struct arena arena = {0};
     struct mark marks[3];
     int count = (int)sim_between(1, COUNT_OF(marks));
-    int16_t version = (int16_t)sim_between(3, 11);
+    int16_t version = prod->new_way ? 12 : (int16_t)sim_between(3, 11);
     struct ProduceRequest *req = wire_new(&WIRE_ProduceRequest, 1, &arena);
     req->TransactionalId = str_from(prod->id);
     req->Acks = -1;
@@ -145,10 +148,14 @@ static bool send_offset(struct txn_producer *prod)
     add->ProducerId = req->ProducerId = prod->pid;
     add->ProducerEpoch = req->ProducerEpoch = prod->epoch;
     add->GroupId = req->GroupId = str_from(prod->group);
-    const struct AddOffsetsToTxnResponse *added =
-        client_call(&prod->client, ADD_OFFSETS, (int16_t)sim_between(0, 3), add, ANSWER_US);
-    bool good = is_good(prod, "add offsets", added == NULL ? -1 : added->ErrorCode);
+    bool good = prod->new_way;
+    if (!good) {
+        const struct AddOffsetsToTxnResponse *added =
+            client_call(&prod->client, ADD_OFFSETS, (int16_t)sim_between(0, 3), add, ANSWER_US);
+        good = is_good(prod, "add offsets", added == NULL ? -1 : added->ErrorCode);
+    }
     if (good) {
+        int16_t version = prod->new_way ? 5 : (int16_t)sim_between(0, 3);
         WIRE_ALLOC(&arena, req->Topics, TxnOffsetCommitRequest_TxnOffsetCommitRequestTopic, 1);
         req->Topics.at[0].Name = str_from(scenario.topics[0].name);
         WIRE_ALLOC(&arena, req->Topics.at[0].Partitions,
@@ -156,7 +163,7 @@ static bool send_offset(struct txn_producer *prod)
         req->Topics.at[0].Partitions.at[0].CommittedOffset = prod->txn;
         req->Topics.at[0].Partitions.at[0].CommittedLeaderEpoch = -1;
         const struct TxnOffsetCommitResponse *res =
-            client_call(&prod->client, TXN_OFFSET_COMMIT, (int16_t)sim_between(0, 3), req, ANSWER_US);
+            client_call(&prod->client, TXN_OFFSET_COMMIT, version, req, ANSWER_US);
         good = is_good(prod, "offset", res == NULL ? -1 : res->Topics.at[0].Partitions.at[0].ErrorCode);
     }
     arena_fini(&arena);
@@ -170,7 +177,7 @@ static bool fill(struct txn_producer *prod)
     for (int64_t i = sim_between(0, 4); i > 0; i--) {
         uint16_t topic = (uint16_t)sim_below(scenario.topic_count);
         int32_t partition = (int32_t)sim_below((uint64_t)scenario.topics[topic].partition_count);
-        if (!prod->added[topic][partition] && !add_partition(prod, topic, partition))
+        if (!prod->new_way && !prod->added[topic][partition] && !add_partition(prod, topic, partition))
             return false;
         prod->added[topic][partition] = true;
         if (!produce(prod, topic, partition))
@@ -190,8 +197,14 @@ static int end(struct txn_producer *prod, bool commit)
     req->ProducerEpoch = prod->epoch;
     req->Committed = commit;
     const struct EndTxnResponse *res =
-        client_call(&prod->client, END_TXN, (int16_t)sim_between(0, 3), req, ANSWER_US);
+        client_call(&prod->client, END_TXN, prod->new_way ? 5 : (int16_t)sim_between(0, 3), req, ANSWER_US);
     arena_fini(&arena);
+    if (prod->new_way && res != NULL && res->ErrorCode == 0) {
+        prod->pid = res->ProducerId;
+        prod->epoch = res->ProducerEpoch;
+        facts_pid(prod->pid, prod->epoch);
+        memset(prod->next_seq, 0, sizeof prod->next_seq);
+    }
     return res == NULL ? -1 : res->ErrorCode;
 }
 
@@ -244,6 +257,7 @@ void txn_spawn(size_t number)
     snprintf(prod->id, sizeof prod->id, "txn-%zu", number);
     snprintf(prod->group, sizeof prod->group, "txn-group-%zu", number);
     prod->number = facts_producer(true);
+    prod->new_way = sim_chance(1, 2);
     prod->timeout_ms = (int32_t)sim_between(3, 30) * 1000;
     facts_txn_producer(prod->number, prod->group);
     client_init(&prod->client, prod->id);

@@ -230,6 +230,8 @@ static void setup_main(void *arg)
         txn_spawn((size_t)i);
     if (sim_chance(1, 3))
         admin_spawn(0);
+    if (sim_chance(1, 2))
+        session_spawn();
     scenario.balanced = sim_chance(1, 3);
     for (size_t i = 0; i < 4 && scenario.balanced; i++)
         balanced_spawn(i);

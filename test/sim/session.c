@@ -119,6 +119,7 @@ static void session_main(void *arg)
             session->epoch = 0;
         sim_sleep_us(sim_between(0, scenario.slow ? 300000 : 20000));
     }
+    sim_note("ends with all that is there, in epoch %d of session %d", session->epoch, session->id);
     client_fini(&session->client);
     free(session);
     scenario.actors--;

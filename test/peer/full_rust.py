@@ -11,7 +11,7 @@ WANTED = {"extra": "0", "state": "Stable", "committed": str(COUNT), "end": str(C
 
 def main():
     program = os.environ.get("PEER_RUST") or sys.exit("PEER_RUST must name the program")
-    check_program("rust", [program], WANTED, ["transactions"])
+    check_program("rust", [program], WANTED, ["transactions", "consumer"])
 
 
 main()

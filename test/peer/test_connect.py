@@ -55,6 +55,12 @@ def create(rest, name, config):
     wait_for(f"task of {name}", 60, lambda: rest.running(name))
 
 
+def source_position(rest):
+    """How far into the file the source has committed: after a kill it goes on from there."""
+    offsets = (rest("GET", "/connectors/from-file/offsets") or {}).get("offsets")
+    return offsets[0]["offset"]["position"] if offsets else None
+
+
 def lines_of(path):
     if not os.path.exists(path):
         return []
@@ -109,6 +115,7 @@ def main():
                 append(source, range(quarter * LINES // 4, (quarter + 1) * LINES // 4))
                 broker.restart()
             wait_for("all lines", 90, lambda: len(once(lines_of(sink))) == LINES)
+            wait_for("the source's offset", 60, lambda: source_position(rest) == os.path.getsize(source))
             worker.kill()  # another worker finds everything in the topics
             worker.start()
             wait_for("the tasks of the second worker", 90, lambda: rest.running("from-file") and rest.running("to-file"))

@@ -11,7 +11,7 @@ WANTED = {"extra": "0", "state": "Stable", "committed": str(COUNT), "end": str(C
 
 def main():
     programs = os.environ.get("PEER_GO") or sys.exit("PEER_GO must name the folder of the Go programs")
-    check_program("franz", [os.path.join(programs, "franz")], WANTED, ["transactions", "configs", "records"])
+    check_program("franz", [os.path.join(programs, "franz")], WANTED, ["transactions", "configs", "records", "consumer"])
 
 
 if __name__ == "__main__":

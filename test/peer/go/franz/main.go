@@ -180,6 +180,27 @@ func transact(ctx context.Context, admin *kadm.Client) {
 	talk.Fact("txnAborted", aborted)
 }
 
+func readWithNewProtocol(ctx context.Context, admin *kadm.Client) {
+	consumer := client(kgo.ConsumerGroup("new-group"), kgo.ConsumeTopics(talk.Topic), kgo.DisableAutoCommit(), kgo.ServerSideBalancer(),
+		kgo.Balancers(kgo.StickyBalancer()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	limited, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	seen := 0
+	for seen < talk.Count && limited.Err() == nil {
+		seen += consumer.PollFetches(limited).NumRecords()
+	}
+	talk.Must(consumer.CommitUncommittedOffsets(ctx))
+	groups, err := admin.ListGroups(ctx)
+	talk.Must(err)
+	if kind := groups["new-group"].GroupType; kind != "consumer" {
+		talk.Must(fmt.Errorf("the group is of type %s", kind))
+	}
+	consumer.Close()
+	talk.Fact("newGroup", seen)
+	_, err = admin.DeleteGroup(ctx, "new-group")
+	talk.Must(err)
+}
+
 func alterConfig(ctx context.Context, admin *kadm.Client) {
 	value := "123456"
 	_, err := admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: &value}}, "made")
@@ -252,6 +273,9 @@ func main() {
 		transact(ctx, admin)
 		_, err = admin.DeleteGroup(ctx, talk.TxnGroup)
 		talk.Must(err)
+	}
+	if talk.Serves("consumer") {
+		readWithNewProtocol(ctx, admin)
 	}
 	resume(ctx)
 	administer(ctx, admin)

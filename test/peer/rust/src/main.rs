@@ -179,6 +179,24 @@ impl Peer {
         fact("txnAborted", aborted);
     }
 
+    fn read_with_new_protocol(&self, admin: &AdminClient<DefaultClientContext>) {
+        let mut config = self.config();
+        config.set("group.id", "new-group").set("group.protocol", "consumer").set("auto.offset.reset", "earliest");
+        let consumer: BaseConsumer = config.set("enable.auto.commit", "false").create().unwrap();
+        consumer.subscribe(&[TOPIC]).unwrap();
+        let mut seen = 0;
+        let end = Instant::now() + Duration::from_secs(60);
+        while seen < self.count && Instant::now() < end {
+            if let Some(Ok(_)) = consumer.poll(Duration::from_millis(200)) {
+                seen += 1;
+            }
+        }
+        consumer.commit_consumer_state(CommitMode::Sync).unwrap();
+        drop(consumer);
+        fact("newGroup", seen);
+        wait(admin.delete_groups(&["new-group"], &AdminOptions::new())).unwrap()[0].as_ref().unwrap();
+    }
+
     fn resume(&self) {
         pause();
         let consumer = self.member();
@@ -226,8 +244,12 @@ fn main() {
     peer.produce();
     peer.consume();
     let features = std::env::var("PEER_FEATURES").unwrap();
-    if features.split(' ').any(|feature| feature == "transactions") {
-        peer.transact(&admin);
+    for feature in features.split(' ') {
+        match feature {
+            "transactions" => peer.transact(&admin),
+            "consumer" => peer.read_with_new_protocol(&admin),
+            _ => {}
+        }
     }
     peer.resume();
     peer.administer(&admin);

@@ -56,7 +56,8 @@ int cli_connector_list(struct cli *cli)
     if (ok && answer != NULL && answer->kind == JSON_OBJECT) {
         struct table table;
         table_init(&table, cli, list_columns, COUNT_OF(list_columns));
-        for (uint32_t i = 0; i < answer->len; i++) {
+        ok = table_pick(&table, cli, &err);
+        for (uint32_t i = 0; ok && i < answer->len; i++) {
             const struct json_value *status = json_get(&answer->members[i].value, STR("status"));
             const struct json_value *info = json_get(&answer->members[i].value, STR("info"));
             struct str cells[] = {answer->members[i].name, text_of(status, "type", &cli->arena),
@@ -66,7 +67,8 @@ int cli_connector_list(struct cli *cli)
             if (cli_glob(pattern, cells[0]))
                 table_row(&table, cells);
         }
-        table_print(&table);
+        if (ok)
+            table_print(&table);
         table_fini(&table);
     }
     hclient_fini(&http);

@@ -87,7 +87,7 @@ int cli_group_list(struct cli *cli)
     struct str pattern = cli->names.len > 0 ? cli->names.at[0] : STR_NULL;
     kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
     table_init(&table, cli, list_columns, COUNT_OF(list_columns));
-    bool ok = list_all(&kafka, &rows, &count, &cli->arena, &err);
+    bool ok = table_pick(&table, cli, &err) && list_all(&kafka, &rows, &count, &cli->arena, &err);
     for (size_t i = 0; ok && i < count; i++) {
         struct kafka_committed *committed;
         size_t committed_count;

@@ -39,7 +39,8 @@ int cli_query_list(struct cli *cli)
         const struct json_value *queries = json_get(entity, STR("queries"));
         struct table table;
         table_init(&table, cli, list_columns, COUNT_OF(list_columns));
-        for (uint32_t i = 0; queries != NULL && queries->kind == JSON_ARRAY && i < queries->len; i++) {
+        ok = table_pick(&table, cli, &err);
+        for (uint32_t i = 0; ok && queries != NULL && queries->kind == JSON_ARRAY && i < queries->len; i++) {
             const struct json_value *query = &queries->elems[i];
             struct str cells[] = {text_of(query, "id", &cli->arena), text_of(query, "queryType", &cli->arena),
                                   text_of(query, "state", &cli->arena), text_of(query, "sinks", &cli->arena),
@@ -47,7 +48,8 @@ int cli_query_list(struct cli *cli)
             if (cli_glob(pattern, cells[0]))
                 table_row(&table, cells);
         }
-        table_print(&table);
+        if (ok)
+            table_print(&table);
         table_fini(&table);
     }
     hclient_fini(&http);

@@ -34,7 +34,7 @@ int cli_topic_list(struct cli *cli)
     struct str pattern = cli->names.len > 0 ? cli->names.at[0] : STR_NULL;
     kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
     table_init(&table, cli, list_columns, COUNT_OF(list_columns));
-    bool ok = kafka_topic_list(&kafka, &topics, &count, &cli->arena, &err);
+    bool ok = table_pick(&table, cli, &err) && kafka_topic_list(&kafka, &topics, &count, &cli->arena, &err);
     for (size_t i = 0; ok && i < count; i++) {
         const struct kafka_topic *topic = &topics[i];
         bool hidden = topic->internal && !cli_flag(cli, "internal");

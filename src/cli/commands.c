@@ -30,8 +30,19 @@ static const struct cli_option sql_options[] = {
     {NULL, 0, NULL, NULL, NULL},
 };
 
+#define COLUMNS_OPTION                                                                          \
+    {                                                                                           \
+        "columns", 0, "NAME,...", "only these columns, in this order ('help' lists them)", NULL \
+    }
+
+static const struct cli_option list_options[] = {
+    COLUMNS_OPTION,
+    {NULL, 0, NULL, NULL, NULL},
+};
+
 static const struct cli_option topic_list_options[] = {
     {"internal", 0, NULL, "internal topics too", NULL},
+    COLUMNS_OPTION,
     {NULL, 0, NULL, NULL, NULL},
 };
 
@@ -195,7 +206,7 @@ const struct cli_command cli_commands[] = {
     {"topic delete", "TOPIC...", "deletes topics with all their records", NULL,
      "rialto topic delete orders -y", delete_options, 1, -1, cli_topic_delete},
     {"group list", "[PATTERN]", "consumer groups with state and members", NULL, "rialto group list",
-     no_options, 0, 1, cli_group_list},
+     list_options, 0, 1, cli_group_list},
     {"group describe", "GROUP", "committed offsets and lag of a group", NULL, "rialto group describe billing",
      no_options, 1, 1, cli_group_describe},
     {"group reset", "GROUP", "sets the committed offsets of a group without members",
@@ -218,7 +229,7 @@ const struct cli_command cli_commands[] = {
     {"acl delete", "", "deletes access rules", NULL, "rialto acl delete --topic orders --principal alice -y",
      acl_find_options, 0, 0, cli_acl_delete},
     {"connector list", "[PATTERN]", "connectors with state and tasks", NULL, "rialto connector list",
-     no_options, 0, 1, cli_connector_list},
+     list_options, 0, 1, cli_connector_list},
     {"connector describe", "NAME", "state, tasks and configuration of a connector", NULL,
      "rialto connector describe pg-orders", no_options, 1, 1, cli_connector_describe},
     {"connector create", "NAME", "makes a connector, or changes its configuration", NULL,
@@ -231,7 +242,7 @@ const struct cli_command cli_commands[] = {
      "rialto connector restart pg-orders", no_options, 1, -1, cli_connector_change},
     {"connector delete", "NAME...", "deletes a connector", NULL, "rialto connector delete pg-orders -y",
      delete_options, 1, -1, cli_connector_change},
-    {"query list", "[PATTERN]", "running queries", NULL, "rialto query list", no_options, 0, 1,
+    {"query list", "[PATTERN]", "running queries", NULL, "rialto query list", list_options, 0, 1,
      cli_query_list},
     {"query describe", "ID", "SQL, sources, sinks and plan of a query", NULL,
      "rialto query describe CTAS_REVENUE_7", no_options, 1, 1, cli_query_describe},

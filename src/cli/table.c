@@ -33,10 +33,52 @@ void table_fini(struct table *table)
     arena_fini(&table->arena);
 }
 
+/* The column of this name; the count when there is none. */
+static size_t find_column(const struct table *table, struct str name)
+{
+    size_t i = 0;
+    while (i < table->column_count && !str_eq_nocase(table->columns[i].key, name) &&
+           !str_eq_nocase(table->columns[i].title, name))
+        i++;
+    return i;
+}
+
+static bool refuse_column(const struct table *table, struct str name, struct err *err)
+{
+    struct buf names = {0};
+    for (size_t i = 0; i < table->column_count; i++)
+        buf_printf(&names, "%s%.*s", i == 0 ? "" : ", ", STR_ARG(table->columns[i].key));
+    err_set(err, ERR_USAGE, "there is no column '%.*s', the columns are: %.*s", STR_ARG(name), (int)names.len,
+            names.len != 0 ? names.ptr : "");
+    buf_fini(&names);
+    return false;
+}
+
+bool table_pick(struct table *table, const struct cli *cli, struct err *err)
+{
+    struct str rest = cli_value(cli, "columns"), name;
+    size_t *picked = arena_array(&table->arena, size_t, rest.len + 1), count = 0;
+    if (str_is_null(rest))
+        return true;
+    while (str_split(&rest, ',', &name)) {
+        size_t at = find_column(table, str_trim(name));
+        if (at == table->column_count)
+            return refuse_column(table, str_trim(name), err);
+        picked[count++] = at;
+    }
+    struct table_column *columns = arena_array(&table->arena, struct table_column, count);
+    for (size_t i = 0; i < count; i++)
+        columns[i] = table->columns[picked[i]];
+    table->columns = columns;
+    table->column_count = count;
+    table->picked = picked;
+    return true;
+}
+
 void table_row(struct table *table, const struct str *cells)
 {
     for (size_t i = 0; i < table->column_count; i++)
-        vec_push(&table->cells, str_dup(cells[i], &table->arena));
+        vec_push(&table->cells, str_dup(cells[table->picked != NULL ? table->picked[i] : i], &table->arena));
 }
 
 struct str table_number(struct table *table, int64_t n)

@@ -16,9 +16,10 @@ struct table {
     enum table_form form;
     bool header; /* with TABLE_LINES too */
     bool color;
-    int width; /* of the terminal; 0: unlimited */
-    const struct table_column *columns;
+    int width;                          /* of the terminal; 0: unlimited */
+    const struct table_column *columns; /* that are shown */
     size_t column_count;
+    const size_t *picked;  /* of each its place in a row's cells; NULL: all of them */
     vec(struct str) cells; /* row after row; null: nothing */
     struct arena arena;
 };
@@ -27,7 +28,11 @@ struct table {
 void table_init(struct table *table, const struct cli *cli, const struct table_column *columns, size_t count);
 void table_fini(struct table *table);
 
-/* Adds a row; the texts are copied. */
+/* Shows only the columns that --columns names, in its order; to be called before the first row. ERR_USAGE names them all
+ * when one is unknown. */
+bool table_pick(struct table *table, const struct cli *cli, struct err *err);
+
+/* Adds a row, with all cells of table_init's columns; the texts are copied. */
 void table_row(struct table *table, const struct str *cells);
 
 /* Shorthand: an integer as a cell, in the table's arena. */

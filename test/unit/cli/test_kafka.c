@@ -106,6 +106,10 @@ static void test_topics(void **state)
     expect(RUN("topic", "create", "b", "--config", "no.such=1"), 1, "", "rialto:");
     expect(RUN("topic", "list", "--header"), 0, "NAME\tPARTITIONS\tREPLICATION\tRECORDS\na\t3\t1\t0\n", "");
     expect(RUN("topic", "list", "x*"), 0, "", "");
+    expect(RUN("topic", "list", "--header", "--columns", "records,NAME"), 0, "RECORDS\tNAME\n0\ta\n", "");
+    expect(RUN("topic", "list", "--columns=name", "--json"), 0, "[{\"name\":\"a\"}]\n", "");
+    expect(RUN("topic", "list", "--columns", "help"), 2, "",
+           "there is no column 'help', the columns are: name, partitions, replication, records\n");
     expect(RUN("topic", "list", "--json"), 0,
            "[{\"name\":\"a\",\"partitions\":3,\"replication\":1,\"records\":0}]\n", "");
     expect(RUN("topic", "describe", "a"), 0,

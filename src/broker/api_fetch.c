@@ -63,12 +63,17 @@ static int16_t check_epoch(const struct fetch_part *fp)
 /* Finds errors that need no read; true when there is one. The right is asked for each time: a session may outlive it. */
 static bool find_error(const struct fetch *fetch, struct fetch_part *fp)
 {
+    struct err err;
     struct str name = fp->part != NULL ? fp->part->topic : fp->topic.name;
     fp->error = str_is_null(name) ? 0 : request_denied(fetch->req, ACL_TOPIC, ACL_READ, name);
     if (fp->error != 0)
         return true;
     if (fp->part == NULL || broker_partition_is_deleted(fp->part)) {
         fp->error = fp->unknown;
+        return true;
+    }
+    if (!log_check_readable(fp->part->log, &err)) {
+        fp->error = error_code_of(&err);
         return true;
     }
     fp->error = check_epoch(fp);

@@ -8,8 +8,9 @@
  * (P3) A rewrite appends the state as records, waits until they are durable, and only then lets the history go: at
  *      every instant the topic alone gives the whole state.
  * (P4) A log that drops records (a failed sync on a full disk, and then room again) leaves the state ahead of the topic:
- *      append then ends lower than the state is. The state is appended anew at once, and the next rewrite lets what is
- *      before it go. Who wants to tell of the state without a record of its own asks replay_secure.
+ *      append then ends lower than the state is. The state is appended anew at once, behind tombstones of the keys that are
+ *      in the topic and not in the state: a deletion may be among what was dropped. So the topic alone gives the state again;
+ *      the next rewrite lets what is before it go. Who wants to tell of the state without a record of its own asks replay_secure.
  */
 #include "replay/replay.h"
 
@@ -120,23 +121,67 @@ static void apply_all(struct replay *replay)
 
 static bool append_snapshot(struct replay *replay, struct err *err);
 
+/* Keys that have a value in the topic. */
+static bool note_key(void *arg, const struct replay_record *rec, struct err *err)
+{
+    struct map *keys = arg;
+    if (str_is_null(rec->value))
+        map_remove(keys, rec->key);
+    else
+        map_put(keys, rec->key, keys);
+    return true;
+}
+
+/* Tombstones, the last key first, as things that belong to others come after them; then the state. */
+static void fill_renewal(struct replay *replay, const struct replay_records *state, const struct map *stale)
+{
+    vec(struct str) keys = {0};
+    struct str key;
+    records_reset(&replay->records);
+    for (size_t i = 0; map_next(stale, &i, &key, NULL);)
+        vec_push(&keys, key);
+    while (keys.len > 0)
+        replay_add(&replay->records, keys.at[--keys.len], STR_NULL, 0);
+    for (size_t i = 0; i < state->list.len; i++)
+        replay_add(&replay->records, state->list.at[i].key, state->list.at[i].value,
+                   state->list.at[i].timestamp_ms);
+    vec_fini(&keys);
+}
+
+/* Appends what makes the topic give the state again (P4); *first is where it begins. Under the lock. */
+static bool append_renewal(struct replay *replay, int64_t *first, struct err *err)
+{
+    struct replay_records state = {0};
+    struct map stale = {0};
+    int64_t end;
+    bool good = replay->ops->read(replay->log, 0, note_key, &stale, &end, err);
+    if (good) {
+        replay->class->snapshot(replay->state, &state);
+        for (size_t i = 0; i < state.list.len; i++)
+            map_remove(&stale, state.list.at[i].key);
+        fill_renewal(replay, &state, &stale);
+        good = append_snapshot(replay, err);
+    }
+    replay->dropped = !good;
+    if (good)
+        *first = replay->renewed = replay->records.list.len != 0 ? replay->records.list.at[0].offset : end;
+    vec_fini(&state.list);
+    arena_fini(&state.arena);
+    map_fini(&stale);
+    return good;
+}
+
 /* P4. A failure is tried again by the next run. */
 static void renew(struct replay *replay)
 {
     struct err err;
-    int64_t first = replay->end;
+    int64_t first;
     if (replay->class->snapshot == NULL)
         return;
-    records_reset(&replay->records);
-    replay->class->snapshot(replay->state, &replay->records);
-    replay->dropped = false;
-    if (append_snapshot(replay, &err)) {
-        replay->renewed = first;
+    if (append_renewal(replay, &first, &err))
         log_warn("replay", "state_renewed", "state=%s offset=%lld", replay->class->name, (long long)first);
-    } else {
-        replay->dropped = true;
+    else
         log_warn("replay", "state_renew_failed", "state=%s cause=\"%s\"", replay->class->name, err.text);
-    }
 }
 
 bool replay_run(struct replay *replay, replay_decide_fn decide, void *request, int64_t *end_offset,
@@ -209,20 +254,6 @@ bool replay_run_durable(struct replay *replay, replay_decide_fn decide, void *re
     return replay_run(replay, decide, request, &end, err) && replay_wait_durable(replay, end, err);
 }
 
-/* Appends the state anew; *first is where it begins. Under the lock. */
-static bool renew_now(struct replay *replay, int64_t *first, struct err *err)
-{
-    records_reset(&replay->records);
-    replay->class->snapshot(replay->state, &replay->records);
-    if (replay->records.list.len == 0)
-        return err_set(err, ERR_STORAGE, "%s: nothing is left to be written", replay->class->name);
-    if (!append_snapshot(replay, err))
-        return false;
-    replay->dropped = false;
-    *first = replay->renewed = replay->records.list.at[0].offset;
-    return true;
-}
-
 bool replay_secure(struct replay *replay, struct err *err)
 {
     int64_t first = 0, end;
@@ -231,7 +262,7 @@ bool replay_secure(struct replay *replay, struct err *err)
     if (replay->class->snapshot == NULL || replay->ops->trim == NULL)
         return false;
     pthread_mutex_lock(&replay->lock);
-    bool good = renew_now(replay, &first, err);
+    bool good = append_renewal(replay, &first, err);
     end = replay->end;
     pthread_mutex_unlock(&replay->lock);
     if (!good || !replay_wait_durable(replay, end, err) || !replay->ops->trim(replay->log, first, err))

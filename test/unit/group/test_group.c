@@ -692,6 +692,22 @@ static void test_many_groups(void **state)
     assert_int_equal(w->log.len, GROUPS); /* each became empty once */
 }
 
+/* The same when only a deletion was dropped: it is one for a start that comes before any rewrite, too. */
+static void test_dropped_deletion(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(commit_as(w, "s", "", -1, 5, "", 8), 0);
+    assert_int_equal(commit_as(w, "u", "", -1, 1, "", 8), 0);
+    size_t before = w->log.len;
+    assert_int_equal(delete_group(w, "u"), 0);
+    w->log.len = before;
+    assert_int_equal(commit_as(w, "v", "", -1, 7, "", 8), 0);
+    reload(w);
+    assert_int_equal(committed(w, "s"), 5);
+    assert_int_equal(committed(w, "u"), -1);
+    assert_int_equal(committed(w, "v"), 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -712,6 +728,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rewrite, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rewrite_in_rebalance, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dropped_deletion, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lowered_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_votes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_parked_sessions, setup, teardown),

@@ -17,7 +17,7 @@ static struct CreateTopicsRequest *make_request(const struct topic_plan *plan, s
     req->Topics.at[0].ReplicationFactor = 1;
     WIRE_ALLOC(arena, req->Topics.at[0].Configs, CreateTopicsRequest_CreatableTopicConfig, 2);
     req->Topics.at[0].Configs.at[0].Name = STR("segment.bytes");
-    req->Topics.at[0].Configs.at[0].Value = str_printf(arena, "%d", (int)sim_between(2000, 40000));
+    req->Topics.at[0].Configs.at[0].Value = str_printf(arena, "%d", (int)sim_between(7000, 40000));
     req->Topics.at[0].Configs.at[1].Name = STR("retention.ms");
     req->Topics.at[0].Configs.at[1].Value = STR("-1");
     return req;

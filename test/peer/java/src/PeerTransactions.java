@@ -47,6 +47,8 @@ public class PeerTransactions {
         Map<String, Object> props = common();
         props.putAll(Map.of("group.id", group, "auto.offset.reset", "earliest", "enable.auto.commit", false, "isolation.level", isolation,
                             "max.poll.records", BATCH));
+        if (group.equals(GROUP)) /* KIP-848; test_confluent_txn.py has the classic protocol */
+            props.put("group.protocol", "consumer");
         return new KafkaConsumer<>(props, new StringDeserializer(), new StringDeserializer());
     }
 

@@ -179,6 +179,11 @@ static bool find_static(struct consumer_turn *turn, const struct group_call *cal
                                  "Static member %.*s with instance id %.*s cannot join the group because the "
                                  "instance id is owned by %.*s member.",
                                  STR_ARG(req->MemberId), STR_ARG(req->InstanceId), STR_ARG(holder->id)));
+    if (consumer_find(turn->consumer, req->MemberId) != NULL)
+        return refuse(call, GROUP_INVALID_REQUEST,
+                      str_printf(call->arena,
+                                 "Member %.*s is in the group already, without instance id %.*s.",
+                                 STR_ARG(req->MemberId), STR_ARG(req->InstanceId)));
     turn->replaced = holder;
     return true;
 }

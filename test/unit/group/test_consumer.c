@@ -333,19 +333,22 @@ static void test_static_members(void **state)
     assert_beat(w, "epoch -2", .member = "m1", .instance = "i", .epoch = -2);
     check_replay(w);
     reload(w);
+    assert_beat(w, "epoch 2:", .member = "other", .topics = "a");
+    assert_beat(w, "error 42", .member = "other", .instance = "i", .topics = "a"); /* one id, two places */
+    assert_beat(w, "epoch -1", .member = "other", .epoch = -1);
     size_t before = w->log.len;
     /* it comes back as another process: no new assignment, its partitions at once */
-    assert_beat(w, "epoch 1: a0 a1", .member = "m2", .instance = "i", .topics = "a");
+    assert_beat(w, "epoch 3: a0 a1", .member = "m2", .instance = "i", .topics = "a");
     assert_true(w->log.len > before);
-    assert_described(w, "Stable 1/1 uniform | m2 1: a0 a1 -> a0 a1");
+    assert_described(w, "Stable 3/3 uniform | m2 3: a0 a1 -> a0 a1");
     assert_beat(w, "error 82", .member = "m1", .instance = "i", .epoch = 1);
     check_replay(w);
     assert_beat(w, "epoch -2", .member = "m2", .instance = "i", .epoch = -2);
     tick(w, 45000); /* it did not come back */
-    assert_described(w, "Empty 2/1 uniform");
-    assert_beat(w, "epoch 3: a0 a1", .member = "m3", .instance = "i", .topics = "a");
-    assert_beat(w, "epoch -1", .member = "m3", .instance = "i", .epoch = -1);
     assert_described(w, "Empty 4/3 uniform");
+    assert_beat(w, "epoch 5: a0 a1", .member = "m3", .instance = "i", .topics = "a");
+    assert_beat(w, "epoch -1", .member = "m3", .instance = "i", .epoch = -1);
+    assert_described(w, "Empty 6/5 uniform");
 }
 
 static void test_full(void **state)

@@ -424,13 +424,49 @@ def run(port):
     return failed
 
 
+def check_silent_member(broker):
+    """A member that is not heard any more is out after its session, also when the server was started anew in between."""
+    world = World(broker.port, "silent")
+    epoch = world.first("m1")
+    world.beat("m2", 0)
+    broker.restart()
+    world.connection = Connection(broker.port)
+    epoch, parts = epoch + 1, []
+    end = time.monotonic() + 20
+    while parts != [0, 1]:
+        assert time.monotonic() < end, (epoch, parts)
+        epoch, told = world.beat("m2", epoch)
+        parts = parts if told is None else told
+        time.sleep(0.1)
+    expect(world.beat("m1", 1), 25)
+
+
+def check_unfinished_rebalance(broker):
+    """Killed when one member has been told to give a partition up and has not: it still has to, and then the other gets it."""
+    world = World(broker.port, "unfinished")
+    old = world.first("m1")
+    expect(world.beat("m2", 0), (old + 1, []))
+    kept = world.beat("m1", old)[1]
+    broker.restart()
+    world.connection = Connection(broker.port)
+    expect(world.beat("m2", old + 1), (old + 1, None))
+    expect(world.beat("m1", old, TopicPartitions=(0, 1)), (old, None))
+    expect(world.beat("m1", old, TopicPartitions=tuple(kept)), (old + 1, None))
+    broker.restart()
+    world.connection = Connection(broker.port)
+    expect(world.beat("m2", old + 1), (old + 1, [1 - kept[0]]))
+
+
 def main():
     if "KAFKA_PORT" in os.environ:
         sys.exit(run(int(os.environ["KAFKA_PORT"])))
+    with Broker("group.consumer.session.timeout.ms=2000") as broker:
+        check_silent_member(broker)
     with Broker() as broker:
+        check_unfinished_rebalance(broker)
         if run(broker.port):
             broker.fail("answers differ")
-    passed("group protocol", f"{len(CHECKS)} conversations")
+    passed("group protocol", f"{len(CHECKS)} conversations, a silent member, a rebalance over kills")
 
 
 main()

@@ -72,9 +72,9 @@ struct partition {
     struct list waits;   /* struct broker_wait */
     struct list watches; /* struct broker_watch */
     bool syncing;        /* a sync job is queued or running */
-    /* Of the cleaner's thread: its last round with this one; damage was met. */
+    /* Of the cleaner's thread: its last round with this one; the last try failed, which was said; damage was met. */
     uint64_t clean_round;
-    bool uncleanable;
+    bool clean_fails, uncleanable;
 };
 
 struct partition *partition_open(struct broker *broker, struct str topic, int32_t id,

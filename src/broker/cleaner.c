@@ -59,6 +59,22 @@ static bool keep_pace(void *arg, uint64_t bytes)
 
 /* --- rounds --- */
 
+/* Says it once, not each round: a full disk stays full for a while. */
+static void note_failed(struct partition *part, const struct err *err)
+{
+    struct broker *broker = part->broker;
+    bool passing = err->code == ERR_IO || err->code == ERR_DISK_FULL || err->code == ERR_STORAGE;
+    metric_add(broker->cleaner_meters.failures, 1);
+    if (!passing) {
+        part->uncleanable = true;
+        metric_add(broker->cleaner_meters.uncleanable, 1);
+    }
+    if (!part->clean_fails && log_offline_reason(part->log) == NULL)
+        log_error("broker", passing ? "compaction_failed" : "compaction_stopped",
+                  "topic=%.*s partition=%d cause=\"%s\"", STR_ARG(part->topic), part->id, err->text);
+    part->clean_fails = true;
+}
+
 struct choice {
     struct broker *broker;
     struct partition *best; /* a reference */
@@ -74,9 +90,8 @@ static void consider(struct partition *part, void *arg)
         broker_partition_is_deleted(part) || log_offline_reason(part->log) != NULL)
         return;
     if (!log_compact_due(part->log, io_now_ms(choice->broker->io), &dirty, &err)) {
-        log_warn("broker", "compaction_not_measured", "topic=%.*s partition=%d cause=\"%s\"",
-                 STR_ARG(part->topic), part->id, err.text);
         part->clean_round = choice->broker->cleaner_round;
+        note_failed(part, &err);
         return;
     }
     if (!dirty.due || (choice->best != NULL && dirty.ratio <= choice->ratio))
@@ -84,19 +99,6 @@ static void consider(struct partition *part, void *arg)
     broker_partition_unref(choice->best);
     choice->best = broker_partition_ref(part);
     choice->ratio = dirty.ratio;
-}
-
-static void say_failed(struct partition *part, const struct err *err)
-{
-    struct broker *broker = part->broker;
-    metric_add(broker->cleaner_meters.failures, 1);
-    bool damaged = err->code != ERR_IO && err->code != ERR_DISK_FULL && err->code != ERR_STORAGE;
-    if (damaged) {
-        part->uncleanable = true;
-        metric_add(broker->cleaner_meters.uncleanable, 1);
-    }
-    log_error("broker", damaged ? "compaction_stopped" : "compaction_failed",
-              "topic=%.*s partition=%d cause=\"%s\"", STR_ARG(part->topic), part->id, err->text);
 }
 
 static void compact(struct broker *broker, struct partition *part)
@@ -114,9 +116,10 @@ static void compact(struct broker *broker, struct partition *part)
     metric_add(broker->cleaner_meters.written_bytes, (int64_t)done.bytes_written);
     metric_add(broker->cleaner_meters.freed_bytes, (int64_t)done.bytes_freed);
     if (!good) {
-        say_failed(part, &err);
+        note_failed(part, &err);
         return;
     }
+    part->clean_fails = false;
     metric_add(broker->cleaner_meters.runs, 1);
     log_info("broker", "compacted",
              "topic=%.*s partition=%d read=%llu freed=%llu records=%lld kept=%lld passes=%u stopped=%d",

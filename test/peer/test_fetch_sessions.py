@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Fetch sessions (KIP-227) request by request: the table of ids and epochs, what an incremental answer holds, waiting, turns of
 partitions, deleted topics, the limit of sessions. Codes as Apache Kafka 4.3 answers them."""
+import random
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +19,8 @@ class Fetcher:
 
     def __init__(self, broker, topic, version=12):
         self.client, self.topic, self.version = Client(broker.port), topic, version
-        self.id = self.client.call("Metadata", 12, Topics=[dict(Name=topic)])["Topics"][0]["TopicId"]
+        metadata = self.client.call("Metadata", 12, Topics=[dict(Name=topic)], AllowAutoTopicCreation=False)
+        self.id = metadata["Topics"][0]["TopicId"]
 
     def __enter__(self):
         return self
@@ -124,7 +127,7 @@ def check_news(broker):
         assert f.fetch(session, 3, [(1, 1)])[2] == []
         write(broker, "news", 0)
         write(broker, "news", 2)
-        assert {row[0] for row in f.fetch(session, 4, wait=20000, least=150)[2]} == {0, 2}
+        assert {row[0] for row in f.fetch(session, 4, wait=20000, least=100)[2]} == {0, 2}
 
 
 def check_waiting(broker):
@@ -226,9 +229,73 @@ def check_many(broker):
         assert error == 0 and [row[:3] for row in rows] == [(777, 0, 1)]
 
 
+class Storm(threading.Thread):
+    """A client that does to sessions what comes to its mind, also to those of others."""
+
+    ids = [1]
+
+    def __init__(self, broker, seed):
+        super().__init__()
+        self.broker, self.random, self.failure = broker, random.Random(seed), None
+
+    def some_parts(self):
+        return [(part, self.random.choice((0, 0, 0, 5, 99))) for part in range(4) if self.random.random() < 0.5]
+
+    def step(self, f, mine):
+        """The session to go on with: (id, epoch)."""
+        session, epoch = mine
+        turn = self.random.random()
+        if turn < 0.15:
+            session, epoch = self.random.choice(self.ids[-20:]), self.random.choice((-1, 0, 1, 2, 3))
+        elif turn < 0.3 or session == 0:
+            session, epoch = self.random.choice((0, session)), 0
+        error, session, rows = f.fetch(session, epoch, self.some_parts(), forget=self.some_forgotten(),
+                                       wait=self.random.choice((0, 0, 20)), isolation=self.random.choice((0, 1)))
+        assert error in (0, 70, 71), error
+        assert all(row[1] in (0, 1, 3, 100) for row in rows), rows
+        self.ids.append(session)
+        return (session, 1 if epoch <= 0 else epoch + 1) if error == 0 else (0, 0)
+
+    def some_forgotten(self):
+        return [part for part in range(4) if self.random.random() < 0.1]
+
+    def run(self):
+        try:
+            for _ in range(5):
+                with Fetcher(self.broker, self.random.choice(("storm0", "storm1")), 12) as f:
+                    mine = (0, 0)
+                    for _ in range(60):
+                        mine = self.step(f, mine)
+        except (AssertionError, OSError, EOFError) as error:
+            self.failure = repr(error)
+
+
+def check_storm(broker):
+    """Many clients, records and deleted topics at once: every answer is one of those above, and nothing is held for ever."""
+    storms = [Storm(broker, seed) for seed in range(6)]
+    for name in ("storm0", "storm1"):
+        create(broker, name, 4)
+    for storm in storms:
+        storm.start()
+    with Client(broker.port) as client, Connection(broker.port) as producer:
+        turn = 0
+        while any(storm.is_alive() for storm in storms):
+            turn += 1
+            topic = f"storm{turn % 2}"
+            for part in range(4):
+                assert produce(producer, batch(b"x" * 300), topic=topic.encode(), partition=part)[0] in (0, 3)
+            if turn % 5 == 0:
+                client.call("DeleteTopics", 6, TimeoutMs=10000, Topics=[dict(Name=topic)])
+                create(broker, topic, 4)
+    for storm in storms:
+        storm.join()
+        assert storm.failure is None, storm.failure
+
+
 def main():
     with Broker() as broker:
-        for check in (check_table, check_news, check_waiting, check_turns, check_deleted, check_limit, check_many):
+        for check in (check_table, check_news, check_waiting, check_turns, check_deleted, check_limit, check_many,
+                      check_storm):
             check(broker)
     passed("fetch sessions", "ids and epochs, news only, waiting, turns, deleted topics, limits")
 

@@ -115,10 +115,17 @@ void api_list_offsets(struct request *req)
 typedef struct OffsetForLeaderEpochRequest_OffsetForLeaderPartition epoch_asked;
 typedef struct OffsetForLeaderEpochResponse_EpochEndOffset epoch_row;
 
+/* Describe on the topic; brokers have a right on the cluster instead. */
+static int16_t check_right(struct request *req, struct str topic)
+{
+    int16_t denied = request_denied(req, ACL_TOPIC, ACL_DESCRIBE, topic);
+    return denied == 0 ? 0 : request_denied_cluster(req, ACL_CLUSTER_ACTION);
+}
+
 static void epoch_one(struct request *req, struct str topic, const epoch_asked *asked, epoch_row *row)
 {
     row->Partition = asked->Partition;
-    row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_DESCRIBE, topic);
+    row->ErrorCode = check_right(req, topic);
     if (row->ErrorCode != 0)
         return;
     struct partition *part = topics_partition(req->broker, topic, asked->Partition);

@@ -187,6 +187,20 @@ static void delete_one(struct request *req, struct str name,
     }
 }
 
+/* As Kafka: Describe, then whether it exists, then Delete. A name that may not be seen is not told for an id. */
+static int16_t check_right_to_delete(struct request *req, struct str name, struct str *told, bool by_id)
+{
+    int16_t denied = request_denied(req, ACL_TOPIC, ACL_DESCRIBE, name);
+    if (denied != 0) {
+        *told = by_id ? STR_NULL : name;
+        return denied;
+    }
+    struct partition *part = topics_partition(req->broker, name, 0);
+    denied = part == NULL ? 0 : request_denied(req, ACL_TOPIC, ACL_DELETE, name);
+    broker_partition_unref(part);
+    return denied;
+}
+
 static void delete_topics(struct request *req)
 {
     enum { STRUCT_VERSION = 6 };
@@ -208,11 +222,9 @@ static void delete_topics(struct request *req)
         }
         if (by_id)
             row->Name = topics_name_of(req->broker, row->TopicId, &req->arena);
-        if (by_id && !str_is_null(row->Name) && request_denied(req, ACL_TOPIC, ACL_DESCRIBE, row->Name) != 0)
-            row->Name = STR_NULL; /* its name is not told */
         if (str_is_null(row->Name))
             row->ErrorCode = UNKNOWN_TOPIC_ID;
-        else if ((row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_DELETE, row->Name)) == 0)
+        else if ((row->ErrorCode = check_right_to_delete(req, row->Name, &row->Name, by_id)) == 0)
             delete_one(req, row->Name, row);
     }
     request_reply(req);

@@ -110,6 +110,13 @@ def producer_of(user, transactional_id):
         time.sleep(0.05)
 
 
+def delete_topic(state):
+    """One that is there."""
+    name = f"gone{state['count']}"
+    call(state["root"], "CreateTopics", 7, new_topic(name))
+    return {"Topics": [{"Name": name, "TopicId": uuid.UUID(int=0)}], "TimeoutMs": 5000}
+
+
 def txn_commit(state):
     """A transaction in which offsets may be committed."""
     made = producer_of(state["user"], "y")
@@ -139,19 +146,21 @@ CASES = {
     ("OffsetFetch", "Topic", "Describe"): (8, {"Groups": [{"GroupId": "g2", "Topics": [{"Name": "t", "PartitionIndexes": [0]}]}]}, "t", []),
     ("FindCoordinator", "Group", "Describe"): (4, {"KeyType": 0, "CoordinatorKeys": ["g"]}, "g", []),
     ("JoinGroup", "Group", "Read"): (9, JOIN, "g", []),
-    ("SyncGroup", "Group", "Read"): (5, {"GroupId": "g", "MemberId": "m"}, "g", []),
+    ("SyncGroup", "Group", "Read"): (5, {"GroupId": "g", "MemberId": "m", "ProtocolType": "consumer", "ProtocolName": "range"}, "g", []),
     ("Heartbeat", "Group", "Read"): (4, {"GroupId": "g", "MemberId": "m"}, "g", []),
     ("LeaveGroup", "Group", "Read"): (5, {"GroupId": "g", "Members": [{"MemberId": "m", "GroupInstanceId": None}]}, "g", []),
     ("DescribeGroups", "Group", "Describe"): (5, {"Groups": ["g2"]}, "g2", []),
     ("CreateTopics", "Cluster", "Create"): (7, lambda state: new_topic(f"made{state['count']}"), None, [("Topic", "Create")]),
     ("CreateTopics", "Topic", "Create"): (7, lambda state: new_topic(f"made{state['count']}"), "*", [("Cluster", "Create")]),
     ("CreateTopics", "Topic", "DescribeConfigs"): (7, lambda state: new_topic(f"made{state['count']}"), "*", []),
-    ("DeleteTopics", "Topic", "Delete"): (6, {"Topics": [{"Name": "absent", "TopicId": uuid.UUID(int=0)}], "TimeoutMs": 5000}, "absent", []),
+    ("DeleteTopics", "Topic", "Delete"): (6, delete_topic, "*", []),
     ("InitProducerId", "TransactionalId", "Write"): (4, {"TransactionalId": "x", "TransactionTimeoutMs": 1000}, "x", []),
     ("InitProducerId", "Cluster", "IdempotentWrite"): (4, {"TransactionalId": None, "TransactionTimeoutMs": 1000}, None, [("Topic", "Write")]),
     ("InitProducerId", "Topic", "Write"): (4, {"TransactionalId": None, "TransactionTimeoutMs": 1000}, "*", [("Cluster", "IdempotentWrite")]),
     ("OffsetForLeaderEpoch", "Topic", "Describe"): (4, {"ReplicaId": -1, "Topics": [
-        {"Topic": "t", "Partitions": [{"Partition": 0, "CurrentLeaderEpoch": -1, "LeaderEpoch": 0}]}]}, "t", []),
+        {"Topic": "t", "Partitions": [{"Partition": 0, "CurrentLeaderEpoch": -1, "LeaderEpoch": 0}]}]}, "t", [("Cluster", "ClusterAction")]),
+    ("OffsetForLeaderEpoch", "Cluster", "ClusterAction"): (4, {"ReplicaId": -1, "Topics": [
+        {"Topic": "t", "Partitions": [{"Partition": 0, "CurrentLeaderEpoch": -1, "LeaderEpoch": 0}]}]}, None, [("Topic", "Describe")]),
     ("DescribeAcls", "Cluster", "Describe"): (3, FILTER, None, []),
     ("CreateAcls", "Cluster", "Alter"): (3, lambda state: {"Creations": [rule(ALLOW, "User:x", "Read", "Topic", "none")]}, None, []),
     ("DeleteAcls", "Cluster", "Alter"): (3, {"Filters": [FILTER]}, None, []),
@@ -238,7 +247,11 @@ def check_left_out(user, root, deny, undo):
                 found = call(user, "Metadata", 12, {"Topics": [{"Name": name, "TopicId": topic_id}]})["Topics"][0]
                 assert found["ErrorCode"] == 100 and found["Name"] is None, found
         answer = call(user, "DeleteTopics", 6, {"Topics": [{"Name": None, "TopicId": ids["t"]}], "TimeoutMs": 5000})["Responses"][0]
-        assert answer["ErrorCode"] == 100 and answer["Name"] is None, answer
+        assert answer["ErrorCode"] == 29 and answer["Name"] is None, answer
+        named = {"Topics": [{"Name": "absent", "TopicId": uuid.UUID(int=0)}], "TimeoutMs": 5000}
+        assert call(user, "DeleteTopics", 6, named)["Responses"][0]["ErrorCode"] == 3
+        deny("Describe", "Topic", "absent")
+        assert call(user, "DeleteTopics", 6, named)["Responses"][0]["ErrorCode"] == 29
     def list_transactions():
         def listed_ids():
             return {state["TransactionalId"] for state in call(user, "ListTransactions", 1, {"StateFilters": [], "ProducerIdFilters": []})["TransactionStates"]}
@@ -273,7 +286,7 @@ def walk(broker, root):
     assert served - guarded == {17, 18, 36}, f"served without rights: {served - guarded}"  # SASL and ApiVersions are for everybody
     put(root, *[rule(ALLOW, "User:user", "All", kind, "kafka-cluster" if kind == "Cluster" else "*") for kind in RESOURCES])
     user = broker.login("user")
-    state = {"count": 0, "user": user}
+    state = {"count": 0, "user": user, "root": root}
     denials = []
 
     def deny(operation, resource, name):

@@ -352,6 +352,39 @@ def check_java_admin(home):
         assert error.code() == confluent_kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED, error
 
 
+def check_warnings(home):
+    """Who listens beyond loopback and asks nobody who he is, or lets passwords travel in the clear, is told so; others are not."""
+    def said(listen, *options):
+        broker = Broker()
+        broker.options += [f"kafka.listen={listen}", f"ssl.keystore.location={home}/server.pem", f"ssl.truststore.location={home}/ca.pem", *options]
+        with broker:
+            text = broker.stderr()
+        return {word for word in ("listener_open", "password_in_clear") if word in text}
+    plain = "sasl.enabled.mechanisms=PLAIN"
+    assert said("127.0.0.1:0,SSL://127.0.0.1:0") == set()
+    assert said("0.0.0.0:0") == {"listener_open"}
+    assert said("SSL://0.0.0.0:0") == {"listener_open"} == said("SSL://0.0.0.0:0", "ssl.client.auth=requested")
+    assert said("SSL://0.0.0.0:0", "ssl.client.auth=required") == set() == said("SASL_SSL://0.0.0.0:0", plain)
+    assert said("SASL_PLAINTEXT://0.0.0.0:0", plain) == {"password_in_clear"}
+    assert said("SASL_PLAINTEXT://0.0.0.0:0") == set()  # SCRAM does not send it
+
+
+def check_refused_starts(home):
+    """Options that cannot be meant end the start with a sentence that names them."""
+    program = os.environ["BROKER_PROGRAM"]
+    cases = [("SSL://127.0.0.1:0", (), "ssl.keystore.location"), ("HOME://127.0.0.1:0", (), "listener.security.protocol.map"),
+             ("127.0.0.1:0", ("sasl.enabled.mechanisms=GSSAPI",), "sasl.enabled.mechanisms"), ("127.0.0.1:0", ("super.users=admin",), "super.users"),
+             ("127.0.0.1:0", ("authorizer.class.name=Mine",), "authorizer.class.name"),
+             ("127.0.0.1:0", (f"ssl.keystore.location={home}/ca.pem",), "private key"),
+             ("127.0.0.1:0", ("sasl.enabled.mechanisms=OAUTHBEARER",), "sasl.oauthbearer.jwks.endpoint.url"),
+             ("127.0.0.1:0", ("sasl.bootstrap.users=admin=secret-Wort",), "sasl.bootstrap.users")]
+    for listen, options, named in cases:
+        words = [word for option in (f"kafka.listen={listen}", "http.listen=127.0.0.1:0", *options) for word in ("--set", option)]
+        with tempfile.TemporaryDirectory() as data:
+            done = subprocess.run([program, "server", "--data", data, *words], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and named in done.stderr and "secret-Wort" not in done.stderr, (listen, options, done.stderr)
+
+
 def check_secrets(broker):
     """No password and no token in a log line, a config answer or the list of users."""
     admin = AdminClient(settings(broker, "OPEN"))
@@ -385,6 +418,8 @@ def main():
             check_by_hand(broker)
             check_secrets(broker)
         check_java_admin(home)
+        check_warnings(home)
+        check_refused_starts(home)
         check_bad_peers(home)
         check_renewal(home)
     passed("security", "four clients over TLS, certificates and SASL; bad peers, renewal, a new certificate under traffic")

@@ -629,6 +629,12 @@ static inline int16_t request_denied_cluster(struct request *req, enum acl_opera
 int16_t request_denied_everywhere(struct request *req, enum acl_resource resource,
                                   enum acl_operation operation);
 
+/* Answers of groups without what may not be seen, with the authorized operations if they were asked for. */
+void hide_fetched_offsets(struct request *req);
+void hide_described_groups(struct request *req);
+void hide_consumer_groups(struct request *req);
+void hide_listed_groups(struct request *req);
+
 /* For the authorized-operations fields. */
 int32_t request_operations(struct request *req, enum acl_resource resource, struct str name);
 

@@ -186,6 +186,7 @@ def check_cli(broker):
     assert refused.returncode == 1 and "Invalid username or password" in refused.stderr, refused
     assert "carol" not in run("user", "list").stdout
     assert "no user" in run("user", "delete", "carol").stderr
+    assert PASSWORDS.pop("carol") not in broker.stderr()
 
 
 def check_java(broker):

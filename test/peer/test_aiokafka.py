@@ -5,7 +5,7 @@ import logging
 import os
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
@@ -132,6 +132,25 @@ async def check_transactions(broker):
         broker.fail(f"{len(seen)} records are committed, {len(found - wanted)} of them should not; offset {offset}")
 
 
+async def check_configs(broker):
+    admin = AIOKafkaAdminClient(**connection(broker))
+    await admin.start()
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, TOPIC, configs={"retention.ms": "123456"})])
+    configs = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, TOPIC)])
+    assert {entry[0]: entry[1] for entry in configs[0].resources[0][4]}["retention.ms"] == "123456", configs
+    await admin.close()
+
+
+async def check_records(broker):
+    admin, place = AIOKafkaAdminClient(**connection(broker)), TopicPartition(TOPIC, 0)
+    await admin.start()
+    assert await admin.delete_records({place: RecordsToDelete(before_offset=5)}) == {place: 5}
+    await admin.close()
+
+
+CHECKS = {"transactions": check_transactions, "configs": check_configs, "records": check_records}
+
+
 async def check_admin(broker):
     admin = AIOKafkaAdminClient(**connection(broker))
     await admin.start()
@@ -159,8 +178,8 @@ async def talk(broker):
     await consume(broker)
     await check_resume(broker)
     await check_admin(broker)
-    if served(broker, ["transactions"]):
-        await check_transactions(broker)
+    for feature in served(broker, CHECKS):
+        await CHECKS[feature](broker)
 
 
 def check(name, make_broker=Broker):

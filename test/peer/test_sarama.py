@@ -17,9 +17,9 @@ SINCE_2_0 = {"policy": "compact", "partitions": "4"}
 def main():
     programs = os.environ.get("PEER_GO") or sys.exit("PEER_GO must name the folder of the Go programs")
     for version in MATRIX if full_matrix() else EVERY_RUN:
-        old = version < "2"
+        old, configs = version < "2", version >= "2.3"
         check_program(f"sarama {version}", [os.path.join(programs, "sarama"), version], WANTED if old else {**WANTED, **SINCE_2_0},
-                      [] if old else ["transactions", "records"])
+                      [] if old else ["transactions", "records"] + ["configs"] * configs)
 
 
 if __name__ == "__main__":

@@ -237,6 +237,16 @@ func readCommitted(version sarama.KafkaVersion) {
 	talk.Fact("txnAborted", aborted)
 }
 
+func alterConfig(admin sarama.ClusterAdmin) {
+	value := "123456"
+	entries := map[string]sarama.IncrementalAlterConfigsEntry{
+		"retention.ms": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &value}}
+	talk.Must(admin.IncrementalAlterConfig(sarama.TopicResource, "made", entries, false))
+	described, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: "made", ConfigNames: []string{"retention.ms"}})
+	talk.Must(err)
+	talk.Fact("retention", described[0].Value)
+}
+
 // administer leaves out what sarama itself lacks before 2.0: partitions to add, groups to delete, DescribeConfigs in a version of today.
 func administer(version sarama.KafkaVersion, admin sarama.ClusterAdmin, client sarama.Client) {
 	compact := "compact"
@@ -260,6 +270,9 @@ func administer(version sarama.KafkaVersion, admin sarama.ClusterAdmin, client s
 		talk.Fact("partitions", topics["made"].NumPartitions)
 		talk.Fact("policy", *topics["made"].ConfigEntries["cleanup.policy"])
 		talk.Must(admin.DeleteConsumerGroup(group))
+		if talk.Serves("configs") {
+			alterConfig(admin)
+		}
 		if talk.Serves("records") {
 			talk.Must(admin.DeleteRecords(talk.Topic, map[int32]int64{0: 5}))
 			low, err := client.GetOffset(talk.Topic, 0, sarama.OffsetOldest)

@@ -9,7 +9,8 @@
  *     rowtime: 2022/03/18 15:53:22.989 Z, key: 18, value: {"a":1}, partition: 0
  *
  * (R1) Formats are narrowed by all records of a piece before the first of them is printed, so that they change little.
- * (R2) The receiver's wish for a pause stops the thread between two pieces; what is not read stays in the log.
+ * (R2) The receiver's wish for a pause stops the thread between two pieces; what is not read stays in the log. Its word that it
+ *      can take more may come before the thread has heard of the wish: words are counted, so that none is lost.
  * (R3) `lock` guards the flags only and is held with no other lock; readers' notifications take it.
  */
 #include "engine/print_int.h"
@@ -31,6 +32,7 @@ struct print {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool more, paused, stopping;
+    uint64_t resumes; /* how often the receiver has said that it can take more */
 };
 
 static void on_notify(void *arg)
@@ -99,6 +101,22 @@ static uint32_t format_lines(struct print *print, struct value *lines, struct bu
     return changed ? 2 : 0;
 }
 
+static uint64_t resumes_of(struct print *print)
+{
+    pthread_mutex_lock(&print->lock);
+    uint64_t resumes = print->resumes;
+    pthread_mutex_unlock(&print->lock);
+    return resumes;
+}
+
+/* The receiver is full; unless it has said in between that it is not any more. */
+static void rest_after(struct print *print, uint64_t resumes)
+{
+    pthread_mutex_lock(&print->lock);
+    print->paused = print->resumes == resumes;
+    pthread_mutex_unlock(&print->lock);
+}
+
 /* False: the query is over. */
 static bool print_piece(struct print *print, const struct record *recs, size_t n, int32_t partition)
 {
@@ -117,11 +135,9 @@ static bool print_piece(struct print *print, const struct record *recs, size_t n
         }
     buf_fini(&text);
     const struct value *column = lines;
-    if (count > formats && !select_rows(print->query, &column, count)) {
-        pthread_mutex_lock(&print->lock);
-        print->paused = true;
-        pthread_mutex_unlock(&print->lock);
-    }
+    uint64_t resumes = resumes_of(print);
+    if (count > formats && !select_rows(print->query, &column, count))
+        rest_after(print, resumes);
     if (print->printed != print->limit)
         return true;
     select_end(print->query, true, NULL);
@@ -184,6 +200,7 @@ void print_resume(struct print *print)
 {
     pthread_mutex_lock(&print->lock);
     print->paused = false;
+    print->resumes++;
     pthread_cond_signal(&print->changed);
     pthread_mutex_unlock(&print->lock);
 }

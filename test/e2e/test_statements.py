@@ -144,7 +144,7 @@ def check_print(server):
     """Lines as the language's reference shows them."""
     time_text = "rowtime: 2022/03/18 15:53:22.989 Z"
     for topic in ("shown", "numbers", "windows", "mixed", "live"):
-        server.cli("topic", "create", topic, "-b", server.kafka)
+        server.cli("topic", "create", topic, "--config", "retention.ms=-1", "-b", server.kafka)  # the records are old
     put(server, "shown", (b"18", b'{"ordertime": 1497014222380}'), (b"x", None), (None, b'{"a":[1, 2]}'))
     expect_lines("one record", printed(server, "PRINT 'shown' FROM BEGINNING LIMIT 1;")[2:],
                  [time_text + ', key: 18, value: {"ordertime":1497014222380}, partition: 0'])

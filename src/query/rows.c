@@ -5,6 +5,7 @@
  *
  * (R1) on_end comes exactly once, unless query_rows_close was called before.
  * (R2) Closing from another thread: the flag stops further calls, then close waits until none is under way.
+ * (R3) The receiver's word that it can take more may come before the pause that it ends: words are counted, none is lost.
  */
 #include "query/query_int.h"
 
@@ -16,12 +17,13 @@ struct query_rows {
     void *arg;
     struct func_settings settings;
     struct flow_query *flow; /* push */
-    pthread_mutex_t lock;    /* closed, paused, running */
+    pthread_mutex_t lock;    /* closed, paused, running, resumes */
     pthread_cond_t changed;
-    bool closed;  /* no more calls */
-    bool paused;  /* the receiver asked for a pause */
-    bool running; /* pull: the pool has it */
-    int64_t left; /* rows until LIMIT; -1: no limit */
+    bool closed;      /* no more calls */
+    bool paused;      /* the receiver asked for a pause */
+    bool running;     /* pull: the pool has it */
+    uint64_t resumes; /* pull: how often the receiver has said that it can take more */
+    int64_t left;     /* rows until LIMIT; -1: no limit */
 };
 
 static struct query_rows *rows_new(struct queries *queries, struct plan *plan,
@@ -85,13 +87,14 @@ struct query_rows *query_push(struct queries *queries, struct plan *plan, const 
 
 /* Pull --------------------------------------------------------------------------------------------------------------- */
 
-/* Waits while the receiver wants a pause; false when it is gone. */
-static bool rows_wait_wanted(struct query_rows *rows)
+/* Waits while the receiver wants a pause; false when it is gone. *resumes: its words so far. */
+static bool rows_wait_wanted(struct query_rows *rows, uint64_t *resumes)
 {
     pthread_mutex_lock(&rows->lock);
     while (rows->paused && !rows->closed)
         pthread_cond_wait(&rows->changed, &rows->lock);
     bool wanted = !rows->closed;
+    *resumes = rows->resumes;
     pthread_mutex_unlock(&rows->lock);
     return wanted;
 }
@@ -99,7 +102,8 @@ static bool rows_wait_wanted(struct query_rows *rows)
 static bool rows_pull(void *arg, const struct flow_rows *batch)
 {
     struct query_rows *rows = arg;
-    if (!rows_wait_wanted(rows))
+    uint64_t resumes;
+    if (!rows_wait_wanted(rows, &resumes))
         return false;
     uint32_t count = batch->count;
     if (rows->left >= 0 && (int64_t)count > rows->left)
@@ -108,7 +112,7 @@ static bool rows_pull(void *arg, const struct flow_rows *batch)
         rows->left -= count;
     if (count != 0 && !rows->class->on_rows(rows->arg, batch->cols, count, batch->tombstones)) {
         pthread_mutex_lock(&rows->lock);
-        rows->paused = true;
+        rows->paused = rows->resumes == resumes;
         pthread_mutex_unlock(&rows->lock);
     }
     return rows->left != 0;
@@ -120,7 +124,8 @@ static void rows_pull_run(void *arg)
     struct err err = {0};
     bool done =
         rows->left == 0 || flow_pull(rows->queries->flow, rows->plan, &rows->settings, rows_pull, rows, &err);
-    if (rows_wait_wanted(rows))
+    uint64_t resumes;
+    if (rows_wait_wanted(rows, &resumes))
         rows->class->on_end(rows->arg, rows->left == 0, done ? NULL : &err);
     pthread_mutex_lock(&rows->lock);
     rows->running = false;
@@ -151,6 +156,7 @@ void query_rows_resume(struct query_rows *rows)
     }
     pthread_mutex_lock(&rows->lock);
     rows->paused = false;
+    rows->resumes++;
     pthread_cond_broadcast(&rows->changed);
     pthread_mutex_unlock(&rows->lock);
 }

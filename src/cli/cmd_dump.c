@@ -23,7 +23,8 @@ static const char *const group_records[] = {"OffsetCommit",
                                             "ConsumerGroupTargetAssignmentMetadata",
                                             "ConsumerGroupTargetAssignmentMember",
                                             "ConsumerGroupCurrentMemberAssignment",
-                                            "ConsumerGroupRegularExpression"};
+                                            "ConsumerGroupRegularExpression",
+                                            "PendingOffset:OffsetCommit"};
 static const char *const txn_records[] = {"TransactionLog", "ProducerIds"};
 static const char *const topic_records[] = {"Topic", "Resource"};
 static const char *const security_records[] = {"User", "Acl"};

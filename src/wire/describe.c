@@ -64,9 +64,9 @@ bool wire_describe_response(struct describe *out, struct str frame, const struct
 }
 
 /* The message `<name><suffix>`, or NULL. */
-static const struct wire_message *find(const char *name, const char *suffix, struct arena *arena)
+static const struct wire_message *find(struct str name, const char *suffix, struct arena *arena)
 {
-    return wire_message_find(str_printf(arena, "%s%s", name, suffix));
+    return wire_message_find(str_printf(arena, "%.*s%s", STR_ARG(name), suffix));
 }
 
 static void tell_field(struct describe *out, const char *name, const struct wire_message *msg,
@@ -102,15 +102,17 @@ bool wire_describe_typed(struct describe *out, const char *const *names, size_t 
     struct arena arena = {0};
     bool told = false;
     for (size_t i = 0; !told && key.len >= 2 && i < name_count; i++) {
-        const struct wire_message *msg = find(names[i], "Key", &arena);
+        struct str value_name = str_from(names[i]), key_name;
+        bool own = !str_split(&value_name, ':', &key_name) || str_is_null(value_name);
+        const struct wire_message *msg = find(key_name, "Key", &arena);
         if (msg == NULL || msg->api_key != (int16_t)load_be16(key.ptr))
             continue;
         void *fields = arena_zalloc(&arena, 1, msg->body->size);
         if (!wire_decode(msg, msg->versions.min, str_sub(key, 2, SIZE_MAX), fields, NULL, &arena, NULL))
             break;
-        describe_cstr(out, "type", names[i]);
+        describe_text(out, "type", key_name);
         tell_field(out, "key", msg, msg->versions.min, fields);
-        tell_value(out, find(names[i], "Value", &arena), value, &arena);
+        tell_value(out, find(own ? key_name : value_name, "Value", &arena), value, &arena);
         told = true;
     }
     arena_fini(&arena);

@@ -207,7 +207,8 @@ bool wire_describe_response(struct describe *out, struct str frame, const struct
                             int16_t version, wire_records_fn *records, struct arena *arena, struct err *err);
 
 /* Key and value of a record of a coordinator's topic, as fields of the item that is open: the key's message is the first of
- * those named `<name>Key` with the key's type. False: it is none of these, nothing was told. */
+ * those named `<name>Key` with the key's type, the value's is `<name>Value`; "A:B": AKey and BValue. False: it is none of
+ * these, nothing was told. */
 bool wire_describe_typed(struct describe *out, const char *const *names, size_t name_count, struct str key,
                          struct str value);
 

@@ -383,6 +383,11 @@ static void test_describe(void **state)
     assert_non_null(
         strstr(text.ptr, " value=x check=\"OffsetCommitValue of 1 bytes is too short for a version\""));
     assert_false(wire_describe_typed(out, names, 2, STR("k"), STR_NULL));
+    static const char *const pair[] = {"OffsetCommit:ProducerIds"};
+    buf_clear(&text);
+    assert_true(wire_describe_typed(out, pair, 1, k, hex("0000 0000000000000007 00", &buf)));
+    assert_non_null(strstr(text.ptr, " type=OffsetCommit key={"));
+    assert_non_null(strstr(text.ptr, " value_version=0 value={\"NextProducerId\":7}"));
     buf_fini(&text);
     buf_fini(&buf);
     buf_fini(&key);

@@ -1,4 +1,5 @@
-/* fuzz_group_calls.c - any sequence of calls of the group state, in both protocols, with any contents: it answers, and what it has
+/* fuzz_group_calls.c - any sequence of calls of the group state, in both protocols, with any contents: it answers, and
+ * what it has
  * written makes a state again.
  *
  *   bytes:  { kind of call | time that has passed | version | contents, as wire_fill asks for them } ...

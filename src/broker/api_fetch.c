@@ -20,6 +20,7 @@
 
 enum {
     OFFSET_OUT_OF_RANGE = 1,
+    STORAGE = 56,
     FENCED_EPOCH = 74,
     UNKNOWN_EPOCH = 75,
     UNSUPPORTED_CODEC = 76,
@@ -63,7 +64,6 @@ static int16_t check_epoch(const struct fetch_part *fp)
 /* Finds errors that need no read; true when there is one. The right is asked for each time: a session may outlive it. */
 static bool find_error(const struct fetch *fetch, struct fetch_part *fp)
 {
-    struct err err;
     struct str name = fp->part != NULL ? fp->part->topic : fp->topic.name;
     fp->error = str_is_null(name) ? 0 : request_denied(fetch->req, ACL_TOPIC, ACL_READ, name);
     if (fp->error != 0)
@@ -72,11 +72,7 @@ static bool find_error(const struct fetch *fetch, struct fetch_part *fp)
         fp->error = fp->unknown;
         return true;
     }
-    if (!log_check_readable(fp->part->log, &err)) {
-        fp->error = error_code_of(&err);
-        return true;
-    }
-    fp->error = check_epoch(fp);
+    fp->error = !log_check_readable(fp->part->log, NULL) ? STORAGE : check_epoch(fp);
     if (fp->error == 0 &&
         (fp->offset < log_start_offset(fp->part->log) || fp->offset > log_end_offset(fp->part->log)))
         fp->error = OFFSET_OUT_OF_RANGE;

@@ -124,12 +124,15 @@ static int16_t check_right(struct request *req, struct str topic)
 
 static void epoch_one(struct request *req, struct str topic, const epoch_asked *asked, epoch_row *row)
 {
+    struct err err;
     row->Partition = asked->Partition;
     row->ErrorCode = check_right(req, topic);
     if (row->ErrorCode != 0)
         return;
     struct partition *part = topics_partition(req->broker, topic, asked->Partition);
-    row->ErrorCode = part == NULL ? UNKNOWN_TOPIC : check_epoch(part, asked->CurrentLeaderEpoch);
+    row->ErrorCode = part == NULL                           ? UNKNOWN_TOPIC
+                     : !log_check_readable(part->log, &err) ? error_code_of(&err)
+                                                            : check_epoch(part, asked->CurrentLeaderEpoch);
     if (row->ErrorCode == 0)
         log_offset_for_epoch(part->log, asked->LeaderEpoch, &row->LeaderEpoch, &row->EndOffset);
     broker_partition_unref(part);

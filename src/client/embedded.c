@@ -78,12 +78,14 @@ static bool embedded_offsets(struct client *client, struct str topic, int32_t pa
     struct partition *part = broker_partition_get(embedded_broker(client), topic, partition, err);
     if (part == NULL)
         return false;
+    bool ok = log_check_readable(broker_partition_log(part), err);
     int64_t hw = broker_partition_hw(part), lso = broker_partition_lso(part);
-    *out = (struct client_offsets){.start = broker_partition_start(part),
-                                   .end = broker_partition_end(part),
-                                   .committed = MIN(hw, lso)};
+    if (ok)
+        *out = (struct client_offsets){.start = broker_partition_start(part),
+                                       .end = broker_partition_end(part),
+                                       .committed = MIN(hw, lso)};
     broker_partition_unref(part);
-    return true;
+    return ok;
 }
 
 static bool embedded_offset_for_time(struct client *client, struct str topic, int32_t partition,

@@ -94,6 +94,10 @@ struct client_reader *embedded_reader_new(struct client *client, struct str topi
     struct partition *part = broker_partition_get(embedded_broker(client), topic, partition, err);
     if (part == NULL)
         return NULL;
+    if (!log_check_readable(broker_partition_log(part), err)) {
+        broker_partition_unref(part);
+        return NULL;
+    }
     struct embedded_reader *er = mem_new(struct embedded_reader);
     er->reader.client = client;
     er->part = part;

@@ -8,7 +8,7 @@ from harness import Broker, passed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from kafka_api import Client  # noqa: E402
-from rawkafka import Connection, batch, produce  # noqa: E402
+from rawkafka import Connection, batch, fetch, produce  # noqa: E402
 
 TOPIC, BROKER, LOGGER, METRICS, GROUP = 2, 4, 8, 16, 32
 SET, DELETE, APPEND, SUBTRACT = range(4)
@@ -116,6 +116,23 @@ def check_in_force(broker):
         assert value(client, TOPIC, "force", "cleanup.policy") == "compact"
         assert produce(producer, batch(b"no key"), topic=b"force")[0] == 87
         assert alter(client, BROKER, "1", ("log.cleanup.policy", DELETE, None)) == 0
+
+        def attributes():
+            """Codec and timestamp type of a batch that is appended now."""
+            error, offset = produce(producer, batch(b"x" * 500), topic=b"force")
+            assert error == 0
+            low = fetch(producer, offset, wait=20000, topic=b"force")[2][22]
+            return low & 7, low >> 3 & 1
+        assert attributes() == (0, 0)
+        assert alter(client, TOPIC, "force", ("compression.type", SET, "gzip"),
+                     ("message.timestamp.type", SET, "LogAppendTime")) == 0
+        assert attributes() == (1, 1)
+        assert alter(client, TOPIC, "force", ("compression.type", DELETE, None),
+                     ("message.timestamp.type", DELETE, None)) == 0
+        assert attributes() == (0, 0)
+        assert alter(client, BROKER, "", ("compression.type", SET, "snappy")) == 0
+        assert attributes() == (2, 0)
+        assert alter(client, BROKER, "", ("compression.type", DELETE, None)) == 0
 
 
 def check_broker_configs(broker):

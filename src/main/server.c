@@ -162,6 +162,38 @@ static const char **terminated(const struct conf_list *list, struct arena *arena
     return at;
 }
 
+/* HTTP asks nobody who he is, encrypted or not; a certificate that clients must have is the exception. */
+static void warn_if_open(const struct rialto *r, const struct net_listener *listener, bool tls)
+{
+    if (!net_listener_is_loopback(listener) && !(tls && net_tls_requires_client(r->tls)))
+        log_warn("main", "listener_open",
+                 "address=%.*s risk=\"anybody who reaches this address can run statements, change connectors "
+                 "and read "
+                 "all topics: HTTP does not ask who it is\"",
+                 STR_ARG(net_listener_address(listener)));
+}
+
+static bool listen_http(struct rialto *r, struct err *err)
+{
+    struct buf addresses = {0};
+    bool good = true;
+    for (size_t i = 0; good && i < r->options.server.http_listen.len; i++) {
+        struct str address = r->options.server.http_listen.at[i];
+        bool tls = str_starts_with(address, STR("https://"));
+        struct net_listener *listener = http_server_listen(r->http, r->net, address, err);
+        good = listener != NULL;
+        if (!good)
+            break;
+        warn_if_open(r, listener, tls);
+        buf_printf(&addresses, "%s%s%.*s", i != 0 ? "," : "", tls ? "https://" : "",
+                   STR_ARG(net_listener_address(listener)));
+    }
+    r->http_addresses = str_dup(buf_str(&addresses), &r->arena);
+    atomic_store(&r->api.http_addresses, &r->http_addresses);
+    buf_fini(&addresses);
+    return good;
+}
+
 static bool start_http(struct rialto *r, struct err *err)
 {
     struct net_options net = {.thread_count = 2, .metrics = r->metrics};
@@ -190,22 +222,7 @@ static bool start_http(struct rialto *r, struct err *err)
     };
     api_routes(r->http, &r->api);
     api_live_start(&r->api);
-    struct buf addresses = {0};
-    for (size_t i = 0; i < r->options.server.http_listen.len; i++) {
-        struct net_listener *listener =
-            http_server_listen(r->http, r->net, r->options.server.http_listen.at[i], err);
-        if (listener == NULL) {
-            buf_fini(&addresses);
-            return false;
-        }
-        bool tls = str_starts_with(r->options.server.http_listen.at[i], STR("https://"));
-        buf_printf(&addresses, "%s%s%.*s", i != 0 ? "," : "", tls ? "https://" : "",
-                   STR_ARG(net_listener_address(listener)));
-    }
-    r->http_addresses = str_dup(buf_str(&addresses), &r->arena);
-    atomic_store(&r->api.http_addresses, &r->http_addresses);
-    buf_fini(&addresses);
-    return true;
+    return listen_http(r, err);
 }
 
 /* The statements of `rialto run` ------------------------------------------------------------------------------------- */

@@ -86,7 +86,7 @@ bool log_check_readable(const struct log *log, struct err *err);
 bool log_is_unsettled(struct log *log);
 
 /* Ends recovery. `synced`: the caller has made the directory's file system durable (io_sync_all) since log_open; otherwise
- * this log syncs its own files. Before any append. False: the log is offline, and serves what was durable before. */
+ * this log syncs its own files. Before any append. False: the log is offline, and answers as one of log_open_offline. */
 bool log_settle(struct log *log, bool synced, struct err *err);
 
 /* Syncs, writes a checkpoint where it saves the next start some reading, and releases; slices must have been released. Failures

@@ -374,6 +374,8 @@ bool log_settle(struct log *log, bool synced, struct err *err)
         return true;
     if (err != NULL)
         *err = why;
+    /* How much of what was found had been durable, and told, is not known: it is not served either. */
+    atomic_store_explicit(&log->unread, true, memory_order_release);
     return log_set_offline(log, &why);
 }
 

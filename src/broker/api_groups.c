@@ -125,7 +125,6 @@ void api_leave_group(struct request *req)
     groups_rearm(broker);
 }
 
-/* A member without news is answered at once: nothing of its answer waits for the disk. */
 /* The group, and the topics that are subscribed to by name. */
 static bool refuse_heartbeat(struct request *req)
 {
@@ -140,6 +139,13 @@ static bool refuse_heartbeat(struct request *req)
     return res->ErrorCode != 0;
 }
 
+/* What a pattern may match. */
+static bool topic_visible(void *arg, struct str topic)
+{
+    return request_denied(arg, ACL_TOPIC, ACL_DESCRIBE, topic) == 0;
+}
+
+/* A member without news is answered at once: nothing of its answer waits for the disk. */
 void api_consumer_group_heartbeat(struct request *req)
 {
     struct broker *broker = req->broker;
@@ -151,6 +157,8 @@ void api_consumer_group_heartbeat(struct request *req)
     if (refuse_heartbeat(req))
         return;
     call->effects = &own;
+    call->topic_visible = topic_visible;
+    call->visible_arg = req;
     set_host(req, call);
     io_random(broker->io, call->random, sizeof call->random);
     bool good = groups_run(broker, group_decide_upgrade, call, NULL, &err);

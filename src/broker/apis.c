@@ -146,7 +146,7 @@ const struct broker_right broker_rights[] = {
     {65, ACL_TOPIC, ACL_DESCRIBE, 0, "topics of a transaction are left out"},
     {66, ACL_TRANSACTIONAL_ID, ACL_DESCRIBE, 0, "the others are left out"},
     {68, ACL_GROUP, ACL_READ, NO_GROUP, ""},
-    {68, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "of topics subscribed to by name"},
+    {68, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "of topics subscribed to by name; a pattern matches no others"},
     {69, ACL_GROUP, ACL_DESCRIBE, NO_GROUP, ""},
     {69, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "of a topic that a member is subscribed to"},
     {74, ACL_CLUSTER, ACL_DESCRIBE_CONFIGS, NO_CLUSTER, ""},

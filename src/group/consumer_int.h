@@ -113,6 +113,7 @@ struct consumer_turn {
     const struct part_set *owned; /* what it says it has; NULL: it did not say */
     int32_t epoch, target_epoch;
     bool subscription_changed;
+    const struct group_call *call;
     int64_t now_ms;
     struct arena *arena;
     struct replay_records *out;

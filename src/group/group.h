@@ -115,6 +115,9 @@ struct group_call {
     /* OffsetCommit */
     bool (*partition_exists)(void *arg, struct str topic, int32_t partition);
     void *exists_arg;
+    /* ConsumerGroupHeartbeat: may the caller see the topic? A pattern matches no other ones. NULL: all. */
+    bool (*topic_visible)(void *arg, struct str topic);
+    void *visible_arg;
 };
 
 /* Decide functions; the request is a `struct group_call`. They always return true: errors are in the answers. */

@@ -26,6 +26,7 @@ void consumer_turn_init(struct consumer_turn *turn, struct groups *groups, struc
         .groups = groups,
         .name = name,
         .consumer = consumer != NULL ? consumer : empty,
+        .call = call,
         .now_ms = call->now_ms,
         .arena = call->arena,
         .out = out,
@@ -55,13 +56,24 @@ static void match_topic(void *arg, const struct group_topic *topic)
         vec_push(&matching->names, str_dup(topic->name, matching->arena));
 }
 
-/* Matches a pattern against all topics; the result lives in the arena. NULL: not valid. */
+/* Keeps the names that the caller may see; asked when the topics are not locked any more. */
+static void drop_hidden(const struct group_call *call, struct matching *matching)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < matching->names.len; i++)
+        if (call->topic_visible == NULL || call->topic_visible(call->visible_arg, matching->names.at[i]))
+            matching->names.at[kept++] = matching->names.at[i];
+    matching->names.len = kept;
+}
+
+/* Matches a pattern against all topics that the caller may see; the result lives in the arena. NULL: not valid. */
 static struct consumer_regex *resolve(struct consumer_turn *turn, struct str pattern)
 {
     struct matching matching = {.regex = regex_new(pattern, NULL), .arena = turn->arena};
     if (matching.regex == NULL)
         return NULL;
     topics_of(turn)->each(topics_of(turn)->arg, match_topic, &matching);
+    drop_hidden(turn->call, &matching);
     struct name_list *list = name_list_new(matching.names.at, matching.names.len);
     struct consumer_regex *resolved = arena_new(turn->arena, struct consumer_regex);
     size_t bytes = sizeof *list + matching.names.len * sizeof list->at[0];

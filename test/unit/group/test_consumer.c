@@ -61,6 +61,13 @@ static void print_answer(const struct ConsumerGroupHeartbeatResponse *res)
                                     res->Assignment->TopicPartitions.at[i].Partitions.at[j]);
 }
 
+static const char *hidden; /* a topic that the clients may not see */
+
+static bool visible(void *arg, struct str topic)
+{
+    return hidden == NULL || !str_eq_cstr(topic, hidden);
+}
+
 static const char *beat(struct world *w, struct beat b)
 {
     struct ConsumerGroupHeartbeatRequest req;
@@ -79,6 +86,7 @@ static const char *beat(struct world *w, struct beat b)
     if (b.owned != NULL || b.epoch == 0)
         fill_owned(w, b.owned ? b.owned : "", &req);
     struct group_call call = call_of(w, b.version ? b.version : 1, &req, &res);
+    call.topic_visible = visible;
     run(w, group_decide_upgrade, &call);
     if (res.ErrorCode == 0)
         run(w, group_decide_consumer_heartbeat, &call);
@@ -418,6 +426,21 @@ static void test_regex(void **state)
                 .owned = "b0"); /* all for the other one */
 }
 
+/* A pattern matches what its client may see. */
+static void test_regex_and_rights(void **state)
+{
+    struct world *w = *state;
+    set_topic(w, "a", 1);
+    set_topic(w, "b", 1);
+    hidden = "b";
+    assert_beat(w, "epoch 1: a0", .member = "m1", .regex = ".*");
+    assert_beat(w, "epoch 1", .member = "m1", .epoch = 1);
+    hidden = NULL;
+    assert_beat(w, "epoch 1", .member = "m1", .epoch = 1);
+    groups_topics_changed(w->groups); /* looked at anew */
+    assert_beat(w, "epoch 2: a0 b0", .member = "m1", .epoch = 1);
+}
+
 static void test_range(void **state)
 {
     struct world *w = *state;
@@ -653,6 +676,7 @@ int main(void)
         TEST(test_subscription_changes),
         TEST(test_topics_change),
         TEST(test_regex),
+        TEST(test_regex_and_rights),
         TEST(test_range),
         TEST(test_offsets),
         TEST(test_empty_groups_change_kind),

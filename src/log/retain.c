@@ -34,6 +34,10 @@ static bool is_due(struct log *log, struct log_segment *seg, const struct log_co
     *due = next_base <= log_start_offset(log);
     if (*due || !config->retention_on)
         return true;
+    if (seg_bytes == 0) { /* compaction has left nothing in it: it holds up nobody */
+        *due = true;
+        return true;
+    }
     if (config->retention_bytes >= 0 && bytes_left >= seg_bytes + (uint64_t)config->retention_bytes) {
         *due = true;
         return true;
@@ -98,8 +102,8 @@ static bool find_start(struct log *log, int64_t now_ms, int64_t *start_offset, s
             return true;
         bool due = false;
         uint64_t seg_bytes = segment_bytes(log, seg);
-        bool ok =
-            seg_bytes == 0 || is_due(log, seg, &config, now_ms, seg_bytes, bytes_left, next_base, &due, err);
+        bool ok = (seg_bytes == 0 && active) ||
+                  is_due(log, seg, &config, now_ms, seg_bytes, bytes_left, next_base, &due, err);
         bytes_left -= MIN(bytes_left, seg_bytes);
         segment_unref(seg);
         if (!ok || !due)

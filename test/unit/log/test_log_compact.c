@@ -452,6 +452,54 @@ static void test_merging(void **state)
     world_fini(&w);
 }
 
+/* Segments of which nothing is left: stepped over by readers, by a start, by time, and by retention. */
+static void test_empty_segments(void **state)
+{
+    struct world w;
+    struct io_stat st;
+    struct log_slice slice;
+    struct log_time_hit hit;
+    struct log_retained gone;
+    compacted_init(&w, 1);
+    world_open(&w);
+    for (int i = 0; i < 40; i++) {
+        char word[100];
+        snprintf(word, sizeof word, "k=%060d", i);
+        put(&w, word);
+    }
+    roll(&w);
+    world_sync(&w);
+    compact(&w);
+    assert_int_equal(io_stat(w.io, "logs/t-0/00000000000000000000.log", &st), 0);
+    assert_int_equal(st.size, 0);
+    for (int restart = 0; restart < 3; restart++) {
+        for (int64_t offset = 0; offset < 40; offset += 13) {
+            assert_true(log_read(w.log, offset, 1, LOG_UP_TO_HW, &slice, NULL));
+            assert_int_equal(slice.base_offset, 39);
+            log_slice_release(&slice);
+        }
+        assert_true(log_offset_for_time(w.log, 1000, LOG_UP_TO_HW, &hit, NULL));
+        assert_int_equal(hit.offset, 39);
+        assert_true(log_retain(w.log, io_now_ms(w.io), &gone, NULL));
+        assert_int_equal(gone.segments, 0);
+        assert_int_equal(log_start_offset(w.log), 0);
+        if (restart == 0)
+            world_reopen(&w);
+        else if (restart == 1) {
+            assert_int_equal(io_unlink(w.io, "logs/t-0/checkpoint"), 0);
+            world_crash(&w, IO_CUT_KEEP);
+        }
+    }
+    assert_true(log_delete_before(w.log, 20, NULL));
+    assert_int_equal(io_stat(w.io, "logs/t-0/00000000000000000000.log", &st), -ENOENT);
+    w.config.retention_on = true;
+    w.config.retention_ms = 1000; /* the record at 1000 is from long ago */
+    log_set_config(w.log, &w.config);
+    assert_true(log_retain(w.log, io_now_ms(w.io), &gone, NULL));
+    assert_true(log_start_offset(w.log) >= 40);
+    world_fini(&w);
+}
+
 /* A flipped bit is found, named by segment and position, and nothing of the log changes. */
 static void test_damage(void **state)
 {
@@ -909,6 +957,7 @@ int main(void)
         cmocka_unit_test(test_when),
         cmocka_unit_test(test_small_memory),
         cmocka_unit_test(test_merging),
+        cmocka_unit_test(test_empty_segments),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_model),
         cmocka_unit_test(test_faults),

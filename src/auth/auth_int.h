@@ -74,6 +74,9 @@ struct acl_set *acl_set_find(const struct auth *auth, enum acl_resource type, en
 bool subject_rules_new(struct subject_rules **out, struct str text, struct err *err);
 void subject_rules_free(struct subject_rules *rules);
 
+/* "User:" and the name, all its bytes: a name that holds a NUL is another one than what stands before it. */
+struct str user_principal(struct str name, struct arena *arena);
+
 /* --- crypto.c: the functions of RFC 5802 and base64url --- */
 
 size_t scram_hash_bytes(enum auth_mechanism mechanism);

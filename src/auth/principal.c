@@ -153,12 +153,21 @@ static bool rule_fits(const struct subject_rule *rule, struct str subject, struc
     return count > 0;
 }
 
+struct str user_principal(struct str name, struct arena *arena)
+{
+    static const struct str prefix = STR_INIT("User:");
+    char *text = arena_alloc_bytes(arena, prefix.len + name.len);
+    memcpy(text, prefix.ptr, prefix.len);
+    memcpy(text + prefix.len, name.ptr, name.len);
+    return str_of(text, prefix.len + name.len);
+}
+
 bool auth_map_subject(const struct auth *auth, struct str subject, struct str *principal, struct arena *arena)
 {
     struct str name;
     for (size_t i = 0; i < auth->subject_rules->list.len; i++)
         if (rule_fits(&auth->subject_rules->list.at[i], subject, &name, arena)) {
-            *principal = str_printf(arena, "User:%.*s", STR_ARG(name));
+            *principal = user_principal(name, arena);
             return true;
         }
     return false;

@@ -87,7 +87,7 @@ enum sasl_result sasl_fail(struct err *err, const char *text)
 
 void sasl_set_user(struct sasl *sasl, struct str name)
 {
-    sasl->principal = str_printf(&sasl->arena, "User:%.*s", STR_ARG(name));
+    sasl->principal = user_principal(name, &sasl->arena);
 }
 
 struct auth_user sasl_user(const struct auth *auth, struct str name, enum auth_mechanism mechanism,

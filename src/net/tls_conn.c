@@ -272,9 +272,10 @@ ssize_t tls_write(struct tls *tls, const void *bytes, size_t size)
     return end;
 }
 
+/* A part of a record that waits for the rest does not count: it will raise an event. */
 bool tls_has_unread(const struct tls *tls)
 {
-    return SSL_has_pending(tls->ssl) == 1 || (SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
+    return SSL_pending(tls->ssl) > 0 || (SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
 }
 
 struct str tls_subject(const struct tls *tls)

@@ -238,6 +238,19 @@ static void test_forgeries(void **state)
     assert_false(accepts(str_printf(&arena, "%.*s.x", STR_ARG(good))));
 }
 
+/* A name that goes on behind a NUL is not the name before it. */
+static void test_names_with_nul(void **state)
+{
+    struct str principal = STR_NULL;
+    int64_t expires_ms;
+    struct str token = token_of(ec, ES,
+                                "{\"sub\":\"root\\u0000x\",\"iss\":\"https://issuer\",\"aud\":\"kafka\","
+                                "\"scope\":\"write\",\"exp\":1800000060}");
+    struct str message = str_printf(&arena, "n,,\1auth=Bearer %.*s\1\1", STR_ARG(token));
+    assert_int_equal(say(message, &principal, &expires_ms), SASL_DONE);
+    assert_true(str_eq(principal, STR("User:root\0x")));
+}
+
 static void test_messages(void **state)
 {
     static const char claims[] = "{" ALL ",\"exp\":1800000060}";
@@ -312,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_claims),
         cmocka_unit_test(test_forgeries),
         cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_names_with_nul),
         cmocka_unit_test(test_key_files),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -303,6 +304,30 @@ static void test_slow_and_wrong_peers(void **state)
     stop();
 }
 
+static int64_t used_ms(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
+/* A record that does not come to its end costs nothing while it is waited for. */
+static void test_part_of_a_record(void **state)
+{
+    static const char part[] = "\x17\x03\x03\x00\x40 the beginning";
+    struct peer peer;
+    serve((struct net_tls_options){0}, 0);
+    assert_true(peer_open(&peer, NULL, TLS1_3_VERSION));
+    send(peer.fd, part, sizeof part - 1, 0);
+    usleep(100000);
+    int64_t before_ms = used_ms();
+    usleep(1000000);
+    assert_true(used_ms() - before_ms < 50);
+    peer_close(&peer);
+    stop();
+}
+
 static void test_certificate_changes(void **state)
 {
     struct peer old, other;
@@ -399,9 +424,13 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes_and_files),     cmocka_unit_test(test_old_versions_are_refused),
-        cmocka_unit_test(test_client_certificates), cmocka_unit_test(test_slow_and_wrong_peers),
-        cmocka_unit_test(test_certificate_changes), cmocka_unit_test(test_stores),
+        cmocka_unit_test(test_bytes_and_files),
+        cmocka_unit_test(test_old_versions_are_refused),
+        cmocka_unit_test(test_client_certificates),
+        cmocka_unit_test(test_slow_and_wrong_peers),
+        cmocka_unit_test(test_part_of_a_record),
+        cmocka_unit_test(test_certificate_changes),
+        cmocka_unit_test(test_stores),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -10,6 +10,9 @@
  *   then   Prepare*              Complete*: all markers are durable now
  *          Ongoing, the engine's aborted: there is nobody who could go on with it
  *
+ * While a partition cannot be opened a decided transaction stays so: its marker may be missing there, and its id takes no
+ * other decision before a start has found out.
+ *
  * The offsets that a transaction has pending in groups are found and ended in the same way, as its part in
  * __consumer_offsets. One walk over all logs, whatever the number of ids.
  */
@@ -27,6 +30,7 @@ struct search {
     struct arena arena;
     struct map by_pid; /* producer id -> struct found */
     vec(struct found *) all;
+    bool unreadable; /* a partition could not be opened: what is open there is not known */
     bool good;
     struct err *err;
 };
@@ -82,6 +86,9 @@ static void take_open(struct search *search, struct partition *part, int64_t pid
 static void search_log(struct partition *part, void *arg)
 {
     struct log_producer_list list = {0};
+    struct search *search = arg;
+    struct err err;
+    search->unreadable = search->unreadable || !log_check_readable(part->log, &err);
     log_producers(part->log, &list);
     for (size_t i = 0; i < list.list.len; i++)
         if (list.list.at[i].txn_first_offset >= 0)
@@ -150,6 +157,12 @@ static bool settle(struct broker *broker, const struct found *found, struct err 
            (found->joins.len == 0 || join(broker, found, err)) && abort_ongoing(broker, found->id, err);
 }
 
+/* Its markers are not all durable yet. */
+static bool is_prepared(const struct txn *txn)
+{
+    return txn->status == TXN_PREPARE_COMMIT || txn->status == TXN_PREPARE_ABORT;
+}
+
 bool txns_recover(struct broker *broker, struct err *err)
 {
     struct search search = {.broker = broker, .good = true, .err = err};
@@ -157,8 +170,10 @@ bool txns_recover(struct broker *broker, struct err *err)
     topics_each_partition(broker, search_log, &search);
     search_groups(&search);
     for (size_t i = 0; i < search.all.len; i++) {
-        search.good = search.good && settle(broker, search.all.at[i], err);
-        vec_fini(&search.all.at[i]->joins);
+        struct found *found = search.all.at[i];
+        bool kept = search.unreadable && is_prepared(&found->txn);
+        search.good = search.good && (kept || settle(broker, found, err));
+        vec_fini(&found->joins);
     }
     vec_fini(&search.all);
     map_fini(&search.by_pid);

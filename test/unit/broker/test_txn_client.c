@@ -24,7 +24,7 @@ enum {
     KEY_COMMIT_OFFSET = 28
 };
 enum { CONCURRENT = 51, BROKEN = -99 };
-enum { TRIES = 400, PAUSE_US = 500 }; /* while the transaction before is being completed */
+enum { TRIES = 400, TRIES_DEAD = 10, PAUSE_US = 500 }; /* while the transaction before is being completed */
 
 /* --- a client ------------------------------------------------------------------------------------------------------- */
 
@@ -33,7 +33,8 @@ struct client {
     bool new; /* KIP-890 */
     int64_t pid;
     int16_t epoch;
-    int32_t seq[2]; /* by partition */
+    int32_t seq[2];               /* by partition */
+    const struct io_faulty *dies; /* a disk that never works again once it has failed, or NULL */
     struct arena arena;
     struct batch_builder builder;
 };
@@ -146,10 +147,16 @@ static int16_t add_once(struct client *c)
     return added != NULL ? added->ErrorCode : BROKEN;
 }
 
+/* A server whose disk is gone completes nothing any more. */
+static int tries_of(const struct client *c)
+{
+    return c->dies != NULL && io_faulty_struck(c->dies) ? TRIES_DEAD : TRIES;
+}
+
 static int16_t add(struct client *c)
 {
     int16_t error = add_once(c);
-    for (int i = 0; i < TRIES && error == CONCURRENT; i++) {
+    for (int i = 0; i < tries_of(c) && error == CONCURRENT; i++) {
         usleep(PAUSE_US);
         error = add_once(c);
     }
@@ -179,7 +186,7 @@ static int16_t produce_once(struct client *c, int32_t partition, const char *wor
 static int16_t produce(struct client *c, int32_t partition, const char *word)
 {
     int16_t error = produce_once(c, partition, word);
-    for (int i = 0; i < TRIES && error == CONCURRENT; i++) {
+    for (int i = 0; i < tries_of(c) && error == CONCURRENT; i++) {
         usleep(PAUSE_US);
         error = produce_once(c, partition, word);
     }
@@ -257,7 +264,7 @@ static bool fill(struct client *c, int i)
 }
 
 /* Three transactions are committed, then one is aborted and one left ongoing; anything may fail. */
-static void workload(struct io *io, bool new, struct told *told)
+static void workload(struct io *io, const struct io_faulty *dies, bool new, struct told *told)
 {
     struct broker *broker;
     struct client c;
@@ -266,6 +273,7 @@ static void workload(struct io *io, bool new, struct told *told)
         return;
     if (broker_topic_create(broker, STR("t"), 2, NULL, 0, &err) || err.code == ERR_TOPIC_EXISTS) {
         client_open(&c, broker_kafka_port(broker), new);
+        c.dies = dies;
         bool good = init(&c) == 0;
         for (int i = 0; i < COMMITS && good; i++)
             good = told->committed[i] = fill(&c, i) && end(&c, true) == 0;
@@ -423,7 +431,7 @@ static void fault_loop(enum io_fault_kind kind, uint64_t count, enum io_cut cut,
         struct io_faulty *faulty = io_faulty_new(io_memory_io(mem));
         struct told told = {0};
         io_faulty_script(faulty, kind, at, count);
-        workload(io_faulty_io(faulty), new, &told);
+        workload(io_faulty_io(faulty), kind == IO_FAULT_DEAD ? faulty : NULL, new, &told);
         struck = io_faulty_struck(faulty);
         if (!struck)
             assert_true(told.left);

@@ -475,6 +475,8 @@ int shell_run(struct session *session)
     while (!shell.done) {
         int count = 0;
         shell.aborted = false;
+        /* Before the prompt is seen, not after it as el_gets would: what is typed at once must not meet the line discipline. */
+        el_set(shell.editor, EL_PREP_TERM, 1);
         const char *line = el_gets(shell.editor, &count);
         if (shell.aborted) {
             buf_clear(&shell.text);

@@ -58,6 +58,7 @@ public class GroupClient {
     static class Member implements ConsumerRebalanceListener {
         final KafkaConsumer<String, String> consumer;
         final List<Integer> seen;
+        boolean committed; // all that it has read
 
         Member(String group, String topic, List<Integer> seen, String protocol, String instance, String pattern) {
             Map<String, Object> props = common();
@@ -79,6 +80,7 @@ public class GroupClient {
         void commit() {
             try {
                 consumer.commitSync();
+                committed = true;
             } catch (RetriableException | RebalanceInProgressException | CommitFailedException ex) {
                 // the server is away or the group comes together: the next commit has these offsets too
             }
@@ -94,6 +96,7 @@ public class GroupClient {
         void step() {
             for (var record : consumer.poll(Duration.ofMillis(20)))
                 seen.add(Integer.parseInt(record.value()));
+            committed = false;
             commit();
         }
 
@@ -116,12 +119,15 @@ public class GroupClient {
         }
     }
 
-    /** Every partition has one member, and every member some. */
+    /**
+     * Every partition has one member, every member some, and what was read is committed: a client that is closed while it joins
+     * again counts its partitions as lost and cannot commit any more, so what it had not committed would come again.
+     */
     static Condition shared(List<Member> members) {
         return () -> {
             List<Integer> all = new ArrayList<>();
             for (var member : members) {
-                if (member.assigned().isEmpty())
+                if (member.assigned().isEmpty() || !member.committed)
                     return false;
                 all.addAll(member.assigned());
             }

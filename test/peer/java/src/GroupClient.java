@@ -65,7 +65,7 @@ public class GroupClient {
             props.putAll(Map.of("group.id", group, "group.protocol", protocol, "auto.offset.reset", "earliest",
                                 "enable.auto.commit", false, "metadata.max.age.ms", 500));
             if (protocol.equals("classic"))
-                props.putAll(Map.of("session.timeout.ms", 6000, "heartbeat.interval.ms", 300, "partition.assignment.strategy",
+                props.putAll(Map.of("session.timeout.ms", 30000, "heartbeat.interval.ms", 300, "partition.assignment.strategy",
                                     CooperativeStickyAssignor.class.getName()));
             if (instance != null)
                 props.put("group.instance.id", instance);
@@ -120,14 +120,16 @@ public class GroupClient {
     }
 
     /**
-     * Every partition has one member, every member some, and what was read is committed: a client that is closed while it joins
-     * again counts its partitions as lost and cannot commit any more, so what it had not committed would come again.
+     * Every partition has one member, every member its even share (before that partitions are still on their way), and what was read
+     * is committed: a client that is closed while it joins again counts its partitions as lost and cannot commit any more, so what it
+     * had not committed would come again.
      */
     static Condition shared(List<Member> members) {
         return () -> {
             List<Integer> all = new ArrayList<>();
             for (var member : members) {
-                if (member.assigned().isEmpty() || !member.committed)
+                int count = member.assigned().size();
+                if (count < PARTITIONS / members.size() || count > (PARTITIONS + members.size() - 1) / members.size() || !member.committed)
                     return false;
                 all.addAll(member.assigned());
             }

@@ -73,7 +73,15 @@ public class PeerClient {
 
     static void consume() {
         try (var consumer = makeConsumer(null)) {
-            consumer.subscribe(List.of(TOPIC));
+            consumer.subscribe(List.of(TOPIC), new ConsumerRebalanceListener() {
+                /** A client that finds its only node away for long enough forgets the topics, and joins again when it is back (KIP-899). */
+                public void onPartitionsRevoked(Collection<TopicPartition> parts) {
+                    consumer.commitSync();
+                }
+
+                public void onPartitionsAssigned(Collection<TopicPartition> parts) {
+                }
+            });
             int seen = take(consumer, 0, count / 2, 60);
             consumer.commitSync();
             pause();

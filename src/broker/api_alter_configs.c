@@ -1,6 +1,6 @@
 /* api_alter_configs.c - AlterConfigs and IncrementalAlterConfigs: one change a resource, all of its keys or none.
  *
- *   request -> (resource, operations) -> topics_alter | settings_alter | the level of log lines
+ *   request -> (resource, operations) -> storage_topic_alter | settings_alter | the level of log lines
  *
  * The old AlterConfigs replaces the whole set of a resource: its operations are SET, and what is not named goes back to the
  * default. Both run on the admin pool: a change waits for the disk.
@@ -23,15 +23,15 @@ static void fill_lists(struct change *change)
     struct broker *broker = change->req->broker;
     bool topic = change->type == RESOURCE_TOPIC;
     int8_t source;
-    replay_lock(broker->topics_replay);
+    storage_topics_lock(broker->storage);
     for (size_t i = 0; i < change->op_count; i++) {
         struct setting_op *op = &change->ops[i];
         int config = topic ? topic_config_find(op->name) : topic_config_by_synonym(op->name);
         op->is_list = config >= 0 && topic_config_defs[config].type == TOPIC_CONFIG_LIST;
         if (op->is_list)
-            op->in_force = topic_config_value(broker, NULL, config, &source, &change->req->arena);
+            op->in_force = topic_config_value(broker->storage, NULL, config, &source, &change->req->arena);
     }
-    replay_unlock(broker->topics_replay);
+    storage_topics_unlock(broker->storage);
 }
 
 static bool alter_topic(struct change *change, struct err *err)
@@ -49,7 +49,7 @@ static bool alter_topic(struct change *change, struct err *err)
                                 .op_count = change->op_count,
                                 .replace = change->replace,
                                 .check_only = change->check_only};
-    return topics_alter(change->req->broker, &alter, err);
+    return storage_topic_alter(change->req->broker->storage, &alter, err);
 }
 
 static bool alter_resource(struct change *change, struct err *err)

@@ -87,8 +87,8 @@ static void describe_topic_config(struct request *req, const asked_resource *ask
 {
     const struct topic_config_def *def = &topic_config_defs[i];
     struct config_value chain[CONFIG_CHAIN_MAX], value;
-    value.value = topic_config_value(req->broker, topic, i, &value.source, &req->arena);
-    broker_config_chain(req->broker, str_from(def->synonym), str_from(def->init), chain, &req->arena);
+    value.value = topic_config_value(req->broker->storage, topic, i, &value.source, &req->arena);
+    config_chain(req->broker->storage, str_from(def->synonym), str_from(def->init), chain, &req->arena);
     config_row *config = add_config(req, asked, row, def->name, (int)def->type, value, def->doc);
     add_synonyms(req, config, str_from(def->synonym), chain);
 }
@@ -102,8 +102,8 @@ static void describe_topic(struct request *req, const asked_resource *asked, res
         row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
         return;
     }
-    replay_lock(broker->topics_replay);
-    const struct topic *topic = topics_find(broker->topics, asked->ResourceName);
+    storage_topics_lock(broker->storage);
+    const struct topic *topic = topics_find(storage_topics(broker->storage), asked->ResourceName);
     if (topic == NULL) {
         row->ErrorCode = UNKNOWN_TOPIC;
         row->ErrorMessage =
@@ -113,7 +113,7 @@ static void describe_topic(struct request *req, const asked_resource *asked, res
         for (int i = 0; i < TOPIC_CONFIG_COUNT; i++)
             describe_topic_config(req, asked, row, topic, i);
     }
-    replay_unlock(broker->topics_replay);
+    storage_topics_unlock(broker->storage);
 }
 
 /* --- the broker --- */
@@ -127,7 +127,7 @@ static struct str units(int64_t ms, int64_t unit_ms, struct arena *arena)
 
 static struct str logs_dir(const struct broker *broker, struct arena *arena)
 {
-    return str_printf(arena, "%.*s/log", STR_ARG(broker->config.data_dir));
+    return str_printf(arena, "%.*s/log", STR_ARG(broker->config.storage.data_dir));
 }
 
 bool broker_fact_is(struct str name)
@@ -195,7 +195,7 @@ static void describe_option(struct request *req, const asked_resource *asked, re
 {
     struct config_value chain[CONFIG_CHAIN_MAX];
     struct str name = str_from(option->name);
-    broker_config_chain(req->broker, name, STR_NULL, chain, &req->arena);
+    config_chain(req->broker->storage, name, STR_NULL, chain, &req->arena);
     config_row *config =
         add_config(req, asked, row, option->name, type_of_option(option), chain[0], option->doc);
     if (config != NULL) {
@@ -212,8 +212,8 @@ static void describe_security(struct request *req, const asked_resource *asked, 
     auth_config_init(&defaults);
     for (size_t i = 0; i < auth_conf_table.count; i++) {
         const struct conf_option *option = &auth_conf_table.options[i];
-        struct str init = option_text(option, &defaults, &req->arena);
-        struct str value = option_text(option, auth_config_of(req->broker->auth), &req->arena);
+        struct str init = conf_option_text(option, &defaults, &req->arena);
+        struct str value = conf_option_text(option, auth_config_of(req->broker->auth), &req->arena);
         struct config_value chain[CONFIG_CHAIN_MAX] = {
             {value, str_eq(value, init) ? SOURCE_DEFAULT : SOURCE_STATIC}};
         config_row *config =
@@ -234,7 +234,7 @@ static void describe_default(struct request *req, const asked_resource *asked, r
     struct str name = str_from(def->synonym);
     if (broker_option_find(name) != NULL)
         return;
-    broker_config_chain(req->broker, name, str_from(def->init), chain, &req->arena);
+    config_chain(req->broker->storage, name, str_from(def->init), chain, &req->arena);
     config_row *config = add_config(req, asked, row, def->synonym, (int)def->type, chain[0], def->doc);
     add_synonyms(req, config, name, chain);
 }
@@ -242,7 +242,8 @@ static void describe_default(struct request *req, const asked_resource *asked, r
 /* Only what is set, as Kafka does. */
 static void describe_cluster_default(struct request *req, const asked_resource *asked, result_row *row)
 {
-    const struct resource *res = topics_resource(req->broker->topics, RESOURCE_BROKER, STR(""));
+    const struct resource *res =
+        topics_resource(storage_topics(req->broker->storage), RESOURCE_BROKER, STR(""));
     alloc_configs(req, row, res == NULL ? 0 : res->setting_count);
     for (size_t i = 0; res != NULL && i < res->setting_count; i++) {
         const char *name = str_cstr(res->settings[i].name, &req->arena);
@@ -274,7 +275,7 @@ static void describe_broker(struct request *req, const asked_resource *asked, re
     bool cluster = asked->ResourceName.len == 0;
     if (!cluster && !is_this_node(req, asked, row))
         return;
-    replay_lock(req->broker->topics_replay);
+    storage_topics_lock(req->broker->storage);
     if (cluster) {
         describe_cluster_default(req, asked, row);
     } else {
@@ -285,7 +286,7 @@ static void describe_broker(struct request *req, const asked_resource *asked, re
         for (int i = 0; i < TOPIC_CONFIG_COUNT; i++)
             describe_default(req, asked, row, &topic_config_defs[i]);
     }
-    replay_unlock(req->broker->topics_replay);
+    storage_topics_unlock(req->broker->storage);
 }
 
 /* --- loggers, groups --- */
@@ -321,21 +322,22 @@ static void describe_group(struct request *req, const asked_resource *asked, res
 {
     if (!describe_named(req, asked, row, "Group name must not be empty"))
         return;
-    replay_lock(req->broker->topics_replay);
-    const struct resource *res = topics_resource(req->broker->topics, RESOURCE_GROUP, asked->ResourceName);
+    storage_topics_lock(req->broker->storage);
+    const struct resource *res =
+        topics_resource(storage_topics(req->broker->storage), RESOURCE_GROUP, asked->ResourceName);
     alloc_configs(req, row, GROUP_SETTINGS);
     for (int i = 0; i < GROUP_SETTINGS; i++) {
         const struct group_config_def *def = &group_config_defs[i];
         struct config_value chain[CONFIG_CHAIN_MAX];
         struct str synonym = str_from(def->synonym), set = resource_setting(res, str_from(def->name));
-        broker_config_chain(req->broker, synonym, STR_NULL, chain, &req->arena);
+        config_chain(req->broker->storage, synonym, STR_NULL, chain, &req->arena);
         struct config_value value =
             str_is_null(set) ? chain[0] : (struct config_value){str_dup(set, &req->arena), SOURCE_GROUP};
         config_row *config =
             add_config(req, asked, row, def->name, TYPE_INT, value, broker_option_find(synonym)->doc);
         add_synonyms(req, config, synonym, chain);
     }
-    replay_unlock(req->broker->topics_replay);
+    storage_topics_unlock(req->broker->storage);
 }
 
 /* --- the requests --- */
@@ -410,15 +412,16 @@ static void list_type(struct resource_list *list, int type)
     size_t pos = 0;
     if (type == RESOURCE_BROKER || type == RESOURCE_LOGGER)
         list_one(list, type, STR(NODE_NAME));
-    replay_lock(broker->topics_replay);
+    storage_topics_lock(broker->storage);
     if (type == RESOURCE_TOPIC)
-        for (const struct topic *topic; (topic = topics_next(broker->topics, &pos)) != NULL;)
+        for (const struct topic *topic; (topic = topics_next(storage_topics(broker->storage), &pos)) != NULL;)
             list_one(list, type, topic->name);
     if (type == RESOURCE_GROUP)
-        for (const struct resource *res; (res = topics_next_resource(broker->topics, &pos)) != NULL;)
+        for (const struct resource *res;
+             (res = topics_next_resource(storage_topics(broker->storage), &pos)) != NULL;)
             if (res->type == RESOURCE_GROUP)
                 list_one(list, type, res->name);
-    replay_unlock(broker->topics_replay);
+    storage_topics_unlock(broker->storage);
 }
 
 void api_list_config_resources(struct request *req)

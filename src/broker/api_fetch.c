@@ -35,7 +35,7 @@ typedef struct FetchResponse_PartitionData partition_row;
 struct lone_part {
     struct fetch_part fp;
     struct fetch *fetch;
-    struct broker_watch watch;
+    struct partition_watch watch;
 };
 
 struct fetch {
@@ -55,7 +55,7 @@ struct fetch {
 
 static int16_t check_epoch(const struct fetch_part *fp)
 {
-    int32_t asked = fp->leader_epoch, current = log_leader_epoch(fp->part->log);
+    int32_t asked = fp->leader_epoch, current = log_leader_epoch(partition_log(fp->part));
     if (asked < 0 || asked == current)
         return 0;
     return asked < current ? FENCED_EPOCH : UNKNOWN_EPOCH;
@@ -64,17 +64,17 @@ static int16_t check_epoch(const struct fetch_part *fp)
 /* Finds errors that need no read; true when there is one. The right is asked for each time: a session may outlive it. */
 static bool find_error(const struct fetch *fetch, struct fetch_part *fp)
 {
-    struct str name = fp->part != NULL ? fp->part->topic : fp->topic.name;
+    struct str name = fp->part != NULL ? partition_topic(fp->part) : fp->topic.name;
     fp->error = str_is_null(name) ? 0 : request_denied(fetch->req, ACL_TOPIC, ACL_READ, name);
     if (fp->error != 0)
         return true;
-    if (fp->part == NULL || broker_partition_is_deleted(fp->part)) {
+    if (fp->part == NULL || partition_is_deleted(fp->part)) {
         fp->error = fp->unknown;
         return true;
     }
-    fp->error = !log_check_readable(fp->part->log, NULL) ? STORAGE : check_epoch(fp);
-    if (fp->error == 0 &&
-        (fp->offset < log_start_offset(fp->part->log) || fp->offset > log_end_offset(fp->part->log)))
+    fp->error = !log_check_readable(partition_log(fp->part), NULL) ? STORAGE : check_epoch(fp);
+    if (fp->error == 0 && (fp->offset < log_start_offset(partition_log(fp->part)) ||
+                           fp->offset > log_end_offset(partition_log(fp->part))))
         fp->error = OFFSET_OUT_OF_RANGE;
     return fp->error != 0;
 }
@@ -84,15 +84,15 @@ static int64_t look(const struct fetch *fetch, struct fetch_part *fp)
 {
     if (find_error(fetch, fp))
         return -1;
-    int64_t readable = (int64_t)log_readable_bytes(fp->part->log, fp->offset, fetch->isolation);
+    int64_t readable = (int64_t)log_readable_bytes(partition_log(fp->part), fp->offset, fetch->isolation);
     return MIN(readable, MAX(fp->bytes_max, 1));
 }
 
 /* Has the client not been told of this yet? */
 static bool has_news(const struct session_part *sp)
 {
-    return sp->told_hw != log_high_watermark(sp->fp.part->log) ||
-           sp->told_start != log_start_offset(sp->fp.part->log);
+    return sp->told_hw != log_high_watermark(partition_log(sp->fp.part)) ||
+           sp->told_start != log_start_offset(partition_log(sp->fp.part));
 }
 
 /* Looks at the active parts; those with nothing to tell rest. */
@@ -131,7 +131,7 @@ static void fill_aborted(const struct fetch_part *fp, partition_row *row, const 
                          struct arena *arena)
 {
     struct log_aborted_list aborted = {0};
-    log_aborted_in(fp->part->log, fp->offset, slice->lso, &aborted);
+    log_aborted_in(partition_log(fp->part), fp->offset, slice->lso, &aborted);
     WIRE_ALLOC(arena, row->AbortedTransactions, FetchResponse_AbortedTransaction, aborted.list.len);
     for (size_t i = 0; i < aborted.list.len; i++)
         row->AbortedTransactions.at[i] =
@@ -149,8 +149,8 @@ static bool codec_fits(struct request *req, struct partition *part, const struct
     if (req->version >= ZSTD_VERSION || slice->len < BATCH_HEADER_BYTES)
         return true;
     first.len = BATCH_HEADER_BYTES;
-    bool zstd = log_slice_read(part->log, &first, &head, NULL) && batch_open_header(head.ptr, &batch, NULL) &&
-                batch_codec(&batch) == CODEC_ZSTD;
+    bool zstd = log_slice_read(partition_log(part), &first, &head, NULL) &&
+                batch_open_header(head.ptr, &batch, NULL) && batch_codec(&batch) == CODEC_ZSTD;
     buf_fini(&head);
     return !zstd;
 }
@@ -164,14 +164,14 @@ static bool attach_slice(const struct fetch_part *fp, partition_row *row, struct
         log_slice_release(slice);
         return true;
     }
-    metric_add(fp->part->meters.fetched_bytes, (int64_t)slice->len);
+    partition_count_fetched(fp->part, (int64_t)slice->len);
     if (slice->len > COPY_BYTES) {
         row->Records.slice = mem_dup(slice, sizeof *slice); /* released by the connection */
         row->Records.slice_bytes = slice->len;
         return true;
     }
     struct buf bytes = {0};
-    bool good = log_slice_read(fp->part->log, slice, &bytes, err);
+    bool good = log_slice_read(partition_log(fp->part), slice, &bytes, err);
     if (good)
         row->Records.bytes = str_dup(buf_str(&bytes), arena);
     buf_fini(&bytes);
@@ -196,7 +196,7 @@ static int64_t read_part(struct fetch *fetch, struct fetch_part *fp, partition_r
     struct log_slice slice = {0};
     struct err err;
     int64_t limit = MAX(MIN((int64_t)fp->bytes_max, *bytes_left), 0);
-    if (!log_read(fp->part->log, fp->offset, (size_t)limit, fetch->isolation, &slice, &err)) {
+    if (!log_read(partition_log(fp->part), fp->offset, (size_t)limit, fetch->isolation, &slice, &err)) {
         refuse(row, err.code == ERR_OFFSET_OUT_OF_RANGE ? OFFSET_OUT_OF_RANGE : error_code_of(&err));
         return 0;
     }
@@ -214,8 +214,8 @@ static int64_t read_part(struct fetch *fetch, struct fetch_part *fp, partition_r
         fill_aborted(fp, row, &slice, arena);
     int64_t len = (int64_t)slice.len;
     if (!attach_slice(fp, row, &slice, arena, &err)) {
-        log_warn("broker", "fetch_failed", "topic=%.*s partition=%d cause=\"%s\"", STR_ARG(fp->part->topic),
-                 fp->part->id, err.text);
+        log_warn("broker", "fetch_failed", "topic=%.*s partition=%d cause=\"%s\"",
+                 STR_ARG(partition_topic(fp->part)), partition_id(fp->part), err.text);
         refuse(row, error_code_of(&err));
         return 0;
     }
@@ -321,7 +321,7 @@ static void unpark(struct fetch *fetch)
         session_park(fetch->session, NULL);
     for (size_t i = 0; i < fetch->lone_count; i++)
         if (fetch->lone[i].fp.part != NULL)
-            broker_partition_watch_remove(fetch->lone[i].fp.part, &fetch->lone[i].watch);
+            partition_watch_remove(fetch->lone[i].fp.part, &fetch->lone[i].watch);
     loop_timer_stop(&fetch->timer);
     loop_call_cancel(fetch->req->loop, &fetch->wake);
 }
@@ -329,7 +329,7 @@ static void unpark(struct fetch *fetch)
 static void release(struct fetch *fetch)
 {
     for (size_t i = 0; i < fetch->lone_count; i++)
-        broker_partition_unref(fetch->lone[i].fp.part);
+        partition_unref(fetch->lone[i].fp.part);
     if (fetch->session != NULL)
         session_release(fetch->session);
 }
@@ -356,7 +356,7 @@ void fetch_wake(struct fetch *fetch)
     loop_post(fetch->req->loop, &fetch->wake);
 }
 
-static void on_watch(struct broker_watch *watch)
+static void on_watch(struct partition_watch *watch)
 {
     fetch_wake(LIST_ENTRY(watch, struct lone_part, watch)->fetch);
 }
@@ -394,8 +394,8 @@ static void park(struct fetch *fetch, int64_t wait_ms)
         session_park(fetch->session, fetch);
     for (size_t i = 0; i < fetch->lone_count; i++) {
         fetch->lone[i].watch.fn = on_watch;
-        fetch->lone[i].watch.events = BROKER_WATCH_VISIBLE;
-        broker_partition_watch_add(fetch->lone[i].fp.part, &fetch->lone[i].watch);
+        fetch->lone[i].watch.events = PARTITION_WATCH_VISIBLE;
+        partition_watch_add(fetch->lone[i].fp.part, &fetch->lone[i].watch);
     }
     loop_timer_start(&fetch->timer, wait_ms);
     if (is_ready(fetch)) /* something may have come between the first look and the watches */

@@ -187,8 +187,8 @@ static bool partition_exists(void *arg, struct str topic, int32_t partition)
     struct request *req = arg;
     if (str_is_null(topic) || request_denied(req, ACL_TOPIC, ACL_READ, topic) != 0)
         return false;
-    struct partition *part = topics_partition(req->broker, topic, partition);
-    broker_partition_unref(part);
+    struct partition *part = storage_partition(req->broker->storage, topic, partition);
+    partition_unref(part);
     return part != NULL;
 }
 
@@ -199,7 +199,8 @@ static void name_commit_topics(struct request *req)
     if (req->version < COMMIT_ID_VERSION)
         return;
     for (int32_t i = 0; i < body->Topics.len; i++)
-        body->Topics.at[i].Name = topics_name_of(req->broker, body->Topics.at[i].TopicId, &req->arena);
+        body->Topics.at[i].Name =
+            storage_topic_name(req->broker->storage, body->Topics.at[i].TopicId, &req->arena);
 }
 
 /* What does not exist is named differently where topics have ids; a failed append says so for each partition. */
@@ -275,18 +276,18 @@ static void name_fetch_topics(struct request *req)
     for (int32_t i = 0; i < body->Groups.len; i++)
         for (int32_t j = 0; j < body->Groups.at[i].Topics.len; j++) {
             struct OffsetFetchRequest_OffsetFetchRequestTopics *topic = &body->Groups.at[i].Topics.at[j];
-            topic->Name = topics_name_of(req->broker, topic->TopicId, &req->arena);
+            topic->Name = storage_topic_name(req->broker->storage, topic->TopicId, &req->arena);
         }
 }
 
 static struct uuid id_of(struct broker *broker, struct str name)
 {
     struct uuid id = {{0}};
-    pthread_rwlock_rdlock(&broker->topics_lock);
-    struct topic_entry *entry = topics_entry(broker, name);
+    storage_entries_lock(broker->storage);
+    struct topic_entry *entry = storage_entry(broker->storage, name);
     if (entry != NULL)
         id = entry->id;
-    pthread_rwlock_unlock(&broker->topics_lock);
+    storage_entries_unlock(broker->storage);
     return id;
 }
 

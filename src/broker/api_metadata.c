@@ -13,7 +13,7 @@ typedef struct MetadataResponse_MetadataResponseTopic topic_row;
 
 static const int32_t self[] = {NODE_ID};
 
-/* Rows of a topic that is there. Under topics_lock. */
+/* Rows of a topic that is there. Under the lock of the entries. */
 static void fill_topic(const struct topic_entry *entry, topic_row *row, struct arena *arena)
 {
     row->ErrorCode = 0;
@@ -25,7 +25,7 @@ static void fill_topic(const struct topic_entry *entry, topic_row *row, struct a
         struct MetadataResponse_MetadataResponsePartition *part = &row->Partitions.at[i];
         part->PartitionIndex = i;
         part->LeaderId = NODE_ID;
-        part->LeaderEpoch = log_leader_epoch(entry->parts[i]->log);
+        part->LeaderEpoch = log_leader_epoch(partition_log(entry->parts[i]));
         part->ReplicaNodes.at = part->IsrNodes.at = (int32_t *)self;
         part->ReplicaNodes.len = part->IsrNodes.len = 1;
     }
@@ -50,7 +50,8 @@ static void fill_missing(const asked_topic *asked, topic_row *row)
 
 static struct topic_entry *find(struct broker *broker, const asked_topic *asked)
 {
-    return by_id(asked) ? topics_entry_by_id(broker, asked->TopicId) : topics_entry(broker, asked->Name);
+    return by_id(asked) ? storage_entry_by_id(broker->storage, asked->TopicId)
+                        : storage_entry(broker->storage, asked->Name);
 }
 
 static bool may_create(const struct request *req)
@@ -65,7 +66,7 @@ static bool includes_topic_operations(const struct request *req)
     return ((const struct MetadataRequest *)req->body)->IncludeTopicAuthorizedOperations;
 }
 
-/* One that may be seen, with what may be done to it. Under topics_lock. */
+/* One that may be seen, with what may be done to it. Under the lock of the entries. */
 static void show_topic(struct request *req, const struct topic_entry *entry, topic_row *row)
 {
     fill_topic(entry, row, &req->arena);
@@ -110,20 +111,21 @@ static void fill_topics(struct request *req)
     const struct MetadataRequest *body = req->body;
     struct MetadataResponse *res = req->res;
     bool all = body->Topics.len < 0 || (req->version == 0 && body->Topics.len == 0);
-    void *entry;
-    pthread_rwlock_rdlock(&broker->topics_lock);
+    struct topic_entry *entry;
+    storage_entries_lock(broker->storage);
     if (all) {
-        WIRE_ALLOC(&req->arena, res->Topics, MetadataResponse_MetadataResponseTopic, broker->entries.len);
+        WIRE_ALLOC(&req->arena, res->Topics, MetadataResponse_MetadataResponseTopic,
+                   storage_entry_count(broker->storage));
         res->Topics.len = 0;
-        for (size_t i = 0; map_next(&broker->entries, &i, NULL, &entry);)
-            if (request_denied(req, ACL_TOPIC, ACL_DESCRIBE, ((struct topic_entry *)entry)->name) == 0)
+        for (size_t i = 0; (entry = storage_entry_next(broker->storage, &i)) != NULL;)
+            if (request_denied(req, ACL_TOPIC, ACL_DESCRIBE, entry->name) == 0)
                 show_topic(req, entry, &res->Topics.at[res->Topics.len++]);
     } else {
         WIRE_ALLOC(&req->arena, res->Topics, MetadataResponse_MetadataResponseTopic, body->Topics.len);
         for (int32_t i = 0; i < body->Topics.len; i++)
             fill_named(req, &body->Topics.at[i], &res->Topics.at[i]);
     }
-    pthread_rwlock_unlock(&broker->topics_lock);
+    storage_entries_unlock(broker->storage);
 }
 
 /* What may be done to the cluster; nothing is told without the right to describe it. */
@@ -150,7 +152,7 @@ static void answer(struct request *req)
     res->Brokers.at[0].NodeId = NODE_ID;
     res->Brokers.at[0].Host = req->listener->host;
     res->Brokers.at[0].Port = req->listener->port;
-    res->ClusterId = broker->cluster_id;
+    res->ClusterId = storage_cluster_id(broker->storage);
     res->ControllerId = NODE_ID;
     if (((const struct MetadataRequest *)req->body)->IncludeClusterAuthorizedOperations)
         res->ClusterAuthorizedOperations = cluster_operations(req);
@@ -167,11 +169,11 @@ static bool any_missing(struct request *req)
 {
     const struct MetadataRequest *body = req->body;
     bool missing = false;
-    pthread_rwlock_rdlock(&req->broker->topics_lock);
+    storage_entries_lock(req->broker->storage);
     for (int32_t i = 0; i < body->Topics.len && !missing; i++)
         missing = !by_id(&body->Topics.at[i]) && find(req->broker, &body->Topics.at[i]) == NULL &&
                   topic_name_check(body->Topics.at[i].Name, NULL);
-    pthread_rwlock_unlock(&req->broker->topics_lock);
+    storage_entries_unlock(req->broker->storage);
     return missing;
 }
 
@@ -185,10 +187,10 @@ static void create_and_answer(struct request *req)
         struct topic_create_args args = {.name = name, .partition_count = -1};
         if (by_id(&body->Topics.at[i]))
             continue;
-        struct partition *part = topics_partition(req->broker, name, 0);
-        broker_partition_unref(part);
-        if (part == NULL && may_make(req, name) && !topics_create(req->broker, &args, &err) &&
-            err.code != ERR_TOPIC_EXISTS)
+        struct partition *part = storage_partition(req->broker->storage, name, 0);
+        partition_unref(part);
+        if (part == NULL && may_make(req, name) &&
+            !storage_topic_create_with(req->broker->storage, &args, &err) && err.code != ERR_TOPIC_EXISTS)
             log_warn("broker", "auto_create_failed", "topic=%.*s cause=\"%s\"", STR_ARG(name), err.text);
     }
     answer(req);
@@ -218,7 +220,7 @@ void api_describe_cluster(struct request *req)
         request_reply(req);
         return;
     }
-    res->ClusterId = req->broker->cluster_id;
+    res->ClusterId = storage_cluster_id(req->broker->storage);
     res->ControllerId = NODE_ID;
     if (body->IncludeClusterAuthorizedOperations)
         res->ClusterAuthorizedOperations = cluster_operations(req);
@@ -240,17 +242,17 @@ static int by_name(const void *a, const void *b)
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
-/* The names to describe, sorted, each once, none before the cursor's topic. Under topics_lock. */
+/* The names to describe, sorted, each once, none before the cursor's topic. Under the lock of the entries. */
 static struct str *page_names(struct request *req, size_t *count)
 {
     const struct DescribeTopicPartitionsRequest *body = req->body;
     struct broker *broker = req->broker;
     bool all = body->Topics.len <= 0;
-    size_t have = all ? broker->entries.len : (size_t)body->Topics.len, used = 0;
+    size_t have = all ? storage_entry_count(broker->storage) : (size_t)body->Topics.len, used = 0;
     struct str *names = arena_array(&req->arena, struct str, have);
-    void *entry;
-    for (size_t i = 0, n = 0; all && map_next(&broker->entries, &i, NULL, &entry); n++)
-        names[n] = ((struct topic_entry *)entry)->name;
+    struct topic_entry *entry;
+    for (size_t i = 0, n = 0; all && (entry = storage_entry_next(broker->storage, &i)) != NULL; n++)
+        names[n] = entry->name;
     for (size_t i = 0; !all && i < have; i++)
         names[i] = body->Topics.at[i].Name;
     qsort(names, have, sizeof *names, by_name);
@@ -275,7 +277,7 @@ static void fill_page_topic(const struct topic_entry *entry, int32_t from, int32
             &row->Partitions.at[i - from];
         part->PartitionIndex = i;
         part->LeaderId = NODE_ID;
-        part->LeaderEpoch = log_leader_epoch(entry->parts[i]->log);
+        part->LeaderEpoch = log_leader_epoch(partition_log(entry->parts[i]));
         part->ReplicaNodes.at = part->IsrNodes.at = (int32_t *)self;
         part->ReplicaNodes.len = part->IsrNodes.len = 1;
         part->EligibleLeaderReplicas.len = part->LastKnownElr.len = 0; /* Java clients cannot take null */
@@ -290,7 +292,7 @@ static void set_cursor(struct request *req, struct str topic, int32_t partition)
     res->NextCursor->PartitionIndex = partition;
 }
 
-/* Adds topics until `left` partitions are described; what comes next is the cursor. Under topics_lock. */
+/* Adds topics until `left` partitions are described; what comes next is the cursor. Under the lock of the entries. */
 static void fill_page(struct request *req, int32_t left)
 {
     const struct DescribeTopicPartitionsRequest *body = req->body;
@@ -301,7 +303,7 @@ static void fill_page(struct request *req, int32_t left)
                count);
     res->Topics.len = 0;
     for (size_t i = 0; i < count; i++) {
-        struct topic_entry *entry = topics_entry(req->broker, names[i]);
+        struct topic_entry *entry = storage_entry(req->broker->storage, names[i]);
         bool here = body->Cursor != NULL && str_eq(names[i], body->Cursor->TopicName);
         int32_t from = here ? body->Cursor->PartitionIndex : 0;
         if (left == 0) {
@@ -345,9 +347,9 @@ void api_describe_topic_partitions(struct request *req)
             res->Topics.at[i].ErrorCode = INVALID_REQUEST;
         }
     } else {
-        pthread_rwlock_rdlock(&req->broker->topics_lock);
+        storage_entries_lock(req->broker->storage);
         fill_page(req, MAX(1, MIN(body->ResponsePartitionLimit, PAGE_PARTITIONS_MAX)));
-        pthread_rwlock_unlock(&req->broker->topics_lock);
+        storage_entries_unlock(req->broker->storage);
     }
     request_reply(req);
 }

@@ -13,7 +13,7 @@ typedef struct ListOffsetsResponse_ListOffsetsPartitionResponse list_row;
 
 static int16_t check_epoch(struct partition *part, int32_t asked)
 {
-    int32_t current = log_leader_epoch(part->log);
+    int32_t current = log_leader_epoch(partition_log(part));
     if (asked < 0 || asked == current)
         return 0;
     return asked < current ? FENCED_EPOCH : UNKNOWN_EPOCH;
@@ -52,21 +52,21 @@ static void list_one(struct partition *part, const list_asked *asked, enum log_i
     int64_t time_ms = asked->Timestamp;
     if (time_ms == LATEST_TIERED || time_ms == EARLIEST_PENDING)
         return; /* nothing is tiered: offset -1 */
-    if (!log_check_readable(part->log, &err)) {
+    if (!log_check_readable(partition_log(part), &err)) {
         row->ErrorCode = error_code_of(&err);
         return;
     }
     if (time_ms == LATEST || time_ms == EARLIEST || time_ms == EARLIEST_LOCAL) {
         bool latest = time_ms == LATEST;
-        row->Offset = !latest                           ? log_start_offset(part->log)
-                      : isolation == LOG_READ_COMMITTED ? log_lso(part->log)
-                                                        : log_high_watermark(part->log);
-        row->LeaderEpoch = log_leader_epoch(part->log);
+        row->Offset = !latest                           ? log_start_offset(partition_log(part))
+                      : isolation == LOG_READ_COMMITTED ? log_lso(partition_log(part))
+                                                        : log_high_watermark(partition_log(part));
+        row->LeaderEpoch = log_leader_epoch(partition_log(part));
         return;
     }
     if (time_ms == MAX_TIMESTAMP)
         time_ms = LOG_TIME_MAX;
-    if (!log_offset_for_time(part->log, time_ms, isolation, &hit, &err)) {
+    if (!log_offset_for_time(partition_log(part), time_ms, isolation, &hit, &err)) {
         row->ErrorCode = error_code_of(&err);
         return;
     }
@@ -87,11 +87,11 @@ static void list_partition(struct request *req, struct str topic, const list_ask
     row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_DESCRIBE, topic);
     if (row->ErrorCode != 0)
         return;
-    struct partition *part = topics_partition(req->broker, topic, asked->PartitionIndex);
+    struct partition *part = storage_partition(req->broker->storage, topic, asked->PartitionIndex);
     row->ErrorCode = part == NULL ? UNKNOWN_TOPIC : check_epoch(part, asked->CurrentLeaderEpoch);
     if (row->ErrorCode == 0)
         list_one(part, asked, isolation, row);
-    broker_partition_unref(part);
+    partition_unref(part);
 }
 
 void api_list_offsets(struct request *req)
@@ -129,13 +129,14 @@ static void epoch_one(struct request *req, struct str topic, const epoch_asked *
     row->ErrorCode = check_right(req, topic);
     if (row->ErrorCode != 0)
         return;
-    struct partition *part = topics_partition(req->broker, topic, asked->Partition);
-    row->ErrorCode = part == NULL                           ? UNKNOWN_TOPIC
-                     : !log_check_readable(part->log, &err) ? error_code_of(&err)
-                                                            : check_epoch(part, asked->CurrentLeaderEpoch);
+    struct partition *part = storage_partition(req->broker->storage, topic, asked->Partition);
+    row->ErrorCode = part == NULL ? UNKNOWN_TOPIC
+                     : !log_check_readable(partition_log(part), &err)
+                         ? error_code_of(&err)
+                         : check_epoch(part, asked->CurrentLeaderEpoch);
     if (row->ErrorCode == 0)
-        log_offset_for_epoch(part->log, asked->LeaderEpoch, &row->LeaderEpoch, &row->EndOffset);
-    broker_partition_unref(part);
+        log_offset_for_epoch(partition_log(part), asked->LeaderEpoch, &row->LeaderEpoch, &row->EndOffset);
+    partition_unref(part);
 }
 
 void api_offset_for_leader_epoch(struct request *req)

@@ -31,7 +31,7 @@ typedef struct ProduceResponse_PartitionProduceResponse partition_response;
 
 /* A partition whose append waits for its sync. */
 struct produce_wait {
-    struct broker_wait wait;
+    struct partition_wait wait;
     struct request *req;
     partition_response *row;
 };
@@ -118,7 +118,7 @@ static int16_t check_rights(struct request *req, struct str topic)
 /* Appends one partition's batch; *appended is what a durable answer waits for, end_offset -1 when it was refused; *flush:
  * the topic wants the answer to wait. */
 static struct partition *append_one(struct request *req, struct str topic, const partition_data *data,
-                                    partition_response *row, struct broker_appended *appended, bool *flush)
+                                    partition_response *row, struct partition_appended *appended, bool *flush)
 {
     struct err err;
     struct log_append_result result;
@@ -131,7 +131,8 @@ static struct partition *append_one(struct request *req, struct str topic, const
         refuse(req, row, denied, NULL);
         return NULL;
     }
-    struct partition *part = str_is_null(topic) ? NULL : topics_partition(req->broker, topic, data->Index);
+    struct partition *part =
+        str_is_null(topic) ? NULL : storage_partition(req->broker->storage, topic, data->Index);
     if (part == NULL) { /* a name comes of a known id, or of an older version */
         refuse(req, row, str_is_null(topic) ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC, NULL);
         return NULL;
@@ -139,7 +140,7 @@ static struct partition *append_one(struct request *req, struct str topic, const
     int16_t code = check_batch(req, bytes, topic, data->Index);
     if (code != 0) {
         refuse(req, row, code, NULL);
-    } else if (!partition_append(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result, &err)) {
+    } else if (!partition_append_from(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result, &err)) {
         refuse_record(req, row, &err, result.bad_record);
     } else {
         row->BaseOffset = result.base_offset;
@@ -152,7 +153,7 @@ static struct partition *append_one(struct request *req, struct str topic, const
     return part;
 }
 
-static void on_durable(struct broker_wait *wait, const struct err *failure)
+static void on_durable(struct partition_wait *wait, const struct err *failure)
 {
     struct produce_wait *produce = (struct produce_wait *)wait;
     struct request *req = produce->req;
@@ -187,14 +188,14 @@ static void finish_unwaited(struct request *req, int16_t acks)
 static struct str topic_name(struct request *req, const topic_data *topic)
 {
     if (req->version >= TOPIC_ID_VERSION)
-        return topics_name_of(req->broker, topic->TopicId, &req->arena);
+        return storage_topic_name(req->broker->storage, topic->TopicId, &req->arena);
     return str_dup(topic->Name, &req->arena);
 }
 
 /* Must the answer wait for the sync? With acks=0 there is none. */
 static bool waits(const struct partition *part, int16_t acks, bool flush)
 {
-    return (acks == -1 && part->fsync) || (acks != 0 && flush);
+    return (acks == -1 && partition_is_synced(part)) || (acks != 0 && flush);
 }
 
 /* Appends all partitions of a topic. Appends that are waited for are counted in req->left. */
@@ -207,7 +208,7 @@ static void append_topic(struct request *req, const topic_data *topic, topic_res
                MAX(topic->PartitionData.len, 0));
     for (int32_t i = 0; i < topic->PartitionData.len; i++) {
         partition_response *row = &out->PartitionResponses.at[i];
-        struct broker_appended appended;
+        struct partition_appended appended;
         bool flush;
         struct partition *part = append_one(req, name, &topic->PartitionData.at[i], row, &appended, &flush);
         if (appended.end_offset >= 0 && waits(part, acks, flush)) {
@@ -215,9 +216,9 @@ static void append_topic(struct request *req, const topic_data *topic, topic_res
             *produce =
                 (struct produce_wait){.wait.fn = on_durable, .wait.even_os = true, .req = req, .row = row};
             atomic_fetch_add_explicit(&req->left, 1, memory_order_relaxed);
-            broker_partition_when_appended(part, &appended, &produce->wait);
+            partition_when_appended(part, &appended, &produce->wait);
         }
-        broker_partition_unref(part);
+        partition_unref(part);
     }
 }
 

@@ -307,14 +307,15 @@ static void fill_entries(struct request *req, const struct filter filters[QUOTA_
     struct DescribeClientQuotasResponse *res = req->res;
     vec(struct DescribeClientQuotasResponse_EntryData) rows = {0};
     size_t pos = 0;
-    replay_lock(req->broker->topics_replay);
-    for (const struct resource *one; (one = topics_next_resource(req->broker->topics, &pos)) != NULL;) {
+    storage_topics_lock(req->broker->storage);
+    for (const struct resource *one;
+         (one = topics_next_resource(storage_topics(req->broker->storage), &pos)) != NULL;) {
         struct quota_entity entity;
         if (one->type == RESOURCE_QUOTA && quota_entity_parse(one->name, &entity, &req->arena) &&
             fits(filters, body->Strict, &entity))
             fill_entry(one, &entity, vec_push_zero(&rows), &req->arena);
     }
-    replay_unlock(req->broker->topics_replay);
+    storage_topics_unlock(req->broker->storage);
     res->Entries.at = arena_dup(&req->arena, rows.at, rows.len * sizeof *rows.at);
     res->Entries.len = (int32_t)rows.len;
     vec_fini(&rows);

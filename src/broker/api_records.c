@@ -17,21 +17,22 @@ typedef struct DeleteRecordsResponse_DeleteRecordsPartitionResult result_row;
 static int16_t delete_before(struct partition *part, int64_t offset)
 {
     struct err err;
-    int64_t before = log_start_offset(part->log);
-    if (!log_get_config(part->log).retention_on)
+    int64_t before = log_start_offset(partition_log(part));
+    if (!log_get_config(partition_log(part)).retention_on)
         return POLICY_VIOLATION;
     if (offset < HIGH_WATERMARK)
         return OUT_OF_RANGE;
-    if (!log_delete_before(part->log, offset == HIGH_WATERMARK ? log_high_watermark(part->log) : offset,
+    if (!log_delete_before(partition_log(part),
+                           offset == HIGH_WATERMARK ? log_high_watermark(partition_log(part)) : offset,
                            &err)) {
         if (err.code != ERR_OFFSET_OUT_OF_RANGE &&
             err.code != ERR_STORAGE) /* which was said when it happened */
             log_warn("broker", "delete_records_failed", "topic=%.*s partition=%d cause=\"%s\"",
-                     STR_ARG(part->topic), part->id, err.text);
+                     STR_ARG(partition_topic(part)), partition_id(part), err.text);
         return error_code_of(&err);
     }
-    if (log_start_offset(part->log) != before)
-        partition_notify(part, BROKER_WATCH_STATE);
+    if (log_start_offset(partition_log(part)) != before)
+        partition_notify(part, PARTITION_WATCH_STATE);
     return 0;
 }
 
@@ -39,15 +40,15 @@ static void delete_one(struct request *req, struct str topic, const asked_partit
 {
     row->PartitionIndex = asked->PartitionIndex;
     row->LowWatermark = -1;
-    struct partition *part = topics_partition(req->broker, topic, asked->PartitionIndex);
+    struct partition *part = storage_partition(req->broker->storage, topic, asked->PartitionIndex);
     int16_t denied = request_denied(req, ACL_TOPIC, ACL_DELETE, topic);
     row->ErrorCode = denied != 0                ? denied
                      : is_internal_topic(topic) ? INVALID_TOPIC
                      : part == NULL             ? UNKNOWN_TOPIC
                                                 : delete_before(part, asked->Offset);
     if (row->ErrorCode == 0)
-        row->LowWatermark = log_start_offset(part->log);
-    broker_partition_unref(part);
+        row->LowWatermark = log_start_offset(partition_log(part));
+    partition_unref(part);
 }
 
 static void delete_records(struct request *req)

@@ -18,14 +18,14 @@ enum {
 
 static bool exists(struct broker *broker, struct str topic, int32_t id)
 {
-    struct partition *part = topics_partition(broker, topic, id);
-    broker_partition_unref(part);
+    struct partition *part = storage_partition(broker->storage, topic, id);
+    partition_unref(part);
     return part != NULL;
 }
 
 static struct str logs_dir(struct request *req)
 {
-    return str_printf(&req->arena, "%.*s/log", STR_ARG(req->broker->config.data_dir));
+    return str_printf(&req->arena, "%.*s/log", STR_ARG(req->broker->config.storage.data_dir));
 }
 
 /* --- DescribeLogDirs, AlterReplicaLogDirs --- */
@@ -35,10 +35,10 @@ typedef struct DescribeLogDirsResponse_DescribeLogDirsTopic dir_topic;
 static void add_size(dir_topic *row, const struct topic_entry *entry, int32_t id)
 {
     row->Partitions.at[row->Partitions.len++] = (struct DescribeLogDirsResponse_DescribeLogDirsPartition){
-        .PartitionIndex = id, .PartitionSize = (int64_t)log_size_bytes(entry->parts[id]->log)};
+        .PartitionIndex = id, .PartitionSize = (int64_t)log_size_bytes(partition_log(entry->parts[id]))};
 }
 
-/* The wanted partitions of a topic that are there (all: `wanted` NULL). Under topics_lock. */
+/* The wanted partitions of a topic that are there (all: `wanted` NULL). Under the lock of the entries. */
 static void add_sizes(struct request *req, dir_topic *row, const struct topic_entry *entry,
                       const struct DescribeLogDirsRequest_DescribableLogDirTopic *wanted)
 {
@@ -60,7 +60,7 @@ static void describe_log_dirs(struct request *req)
     struct broker *broker = req->broker;
     struct io_space space;
     bool all = body->Topics.len < 0;
-    void *entry;
+    struct topic_entry *entry;
     WIRE_ALLOC(&req->arena, res->Results, DescribeLogDirsResponse_DescribeLogDirsResult, 1);
     struct DescribeLogDirsResponse_DescribeLogDirsResult *dir = &res->Results.at[0];
     dir->LogDir = logs_dir(req);
@@ -68,16 +68,16 @@ static void describe_log_dirs(struct request *req)
         dir->TotalBytes = (int64_t)space.total_bytes;
         dir->UsableBytes = (int64_t)space.usable_bytes;
     }
-    pthread_rwlock_rdlock(&broker->topics_lock);
-    size_t count = all ? broker->entries.len : (size_t)body->Topics.len;
+    storage_entries_lock(broker->storage);
+    size_t count = all ? storage_entry_count(broker->storage) : (size_t)body->Topics.len;
     WIRE_ALLOC(&req->arena, dir->Topics, DescribeLogDirsResponse_DescribeLogDirsTopic, count);
     dir->Topics.len = 0;
-    for (size_t i = 0; all && map_next(&broker->entries, &i, NULL, &entry);)
+    for (size_t i = 0; all && (entry = storage_entry_next(broker->storage, &i)) != NULL;)
         add_sizes(req, &dir->Topics.at[dir->Topics.len++], entry, NULL);
     for (int32_t i = 0; i < body->Topics.len; i++)
-        if ((entry = topics_entry(broker, body->Topics.at[i].Topic)) != NULL)
+        if ((entry = storage_entry(broker->storage, body->Topics.at[i].Topic)) != NULL)
             add_sizes(req, &dir->Topics.at[dir->Topics.len++], entry, &body->Topics.at[i]);
-    pthread_rwlock_unlock(&broker->topics_lock);
+    storage_entries_unlock(broker->storage);
     request_reply(req);
 }
 
@@ -254,14 +254,14 @@ void api_list_partition_reassignments(struct request *req)
 
 static void describe_voter(struct request *req, struct DescribeQuorumResponse_PartitionData *row)
 {
-    struct partition *part = req->broker->topics_log.part;
+    struct partition *part = storage_metadata_partition(req->broker->storage);
     int64_t now_ms = io_now_ms(req->broker->io);
     row->LeaderId = NODE_ID;
-    row->LeaderEpoch = log_leader_epoch(part->log);
-    row->HighWatermark = broker_partition_hw(part);
+    row->LeaderEpoch = log_leader_epoch(partition_log(part));
+    row->HighWatermark = partition_hw(part);
     WIRE_ALLOC(&req->arena, row->CurrentVoters, DescribeQuorumResponse_ReplicaState, 1);
     row->CurrentVoters.at[0].ReplicaId = NODE_ID;
-    row->CurrentVoters.at[0].LogEndOffset = broker_partition_end(part);
+    row->CurrentVoters.at[0].LogEndOffset = partition_end(part);
     row->CurrentVoters.at[0].LastFetchTimestamp = now_ms;
     row->CurrentVoters.at[0].LastCaughtUpTimestamp = now_ms;
 }

@@ -70,16 +70,16 @@ static void fill_created(struct request *req, create_row *row)
     }
     row->ReplicationFactor = 1;
     WIRE_ALLOC(&req->arena, row->Configs, CreateTopicsResponse_CreatableTopicConfigs, TOPIC_CONFIG_COUNT);
-    replay_lock(broker->topics_replay);
-    const struct topic *topic = topics_find(broker->topics, row->Name);
+    storage_topics_lock(broker->storage);
+    const struct topic *topic = topics_find(storage_topics(broker->storage), row->Name);
     for (int i = 0; i < TOPIC_CONFIG_COUNT; i++) {
         row->Configs.at[i].Name = str_from(topic_config_defs[i].name);
         row->Configs.at[i].Value =
-            topic_config_value(broker, topic, i, &row->Configs.at[i].ConfigSource, &req->arena);
+            topic_config_value(broker->storage, topic, i, &row->Configs.at[i].ConfigSource, &req->arena);
     }
     if (topic != NULL)
         row->NumPartitions = topic->partition_count;
-    replay_unlock(broker->topics_replay);
+    storage_topics_unlock(broker->storage);
 }
 
 static int16_t check_right_to_create(struct request *req, struct str name)
@@ -110,13 +110,13 @@ static void create_one(struct request *req, const create_asked *asked, create_ro
     if (row->ErrorCode != 0)
         return;
     int64_t partitions =
-        args.partition_count == -1 ? LIVE(req->broker, num_partitions) : args.partition_count;
+        args.partition_count == -1 ? LIVE(req->broker, storage.num_partitions) : args.partition_count;
     if (!body->validateOnly && !request_may_mutate(req, STRICT_CREATE, MAX(partitions, 1))) {
         row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
         row->ErrorMessage = throttled_text;
         return;
     }
-    if (!topics_create(req->broker, &args, &err)) {
+    if (!storage_topic_create_with(req->broker->storage, &args, &err)) {
         row->ErrorCode = error_code_of(&err);
         row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
         return;
@@ -124,8 +124,8 @@ static void create_one(struct request *req, const create_asked *asked, create_ro
     row->ErrorMessage = STR_NULL;
     if (!body->validateOnly)
         row->TopicId = args.id;
-    row->NumPartitions =
-        args.partition_count == -1 ? (int32_t)LIVE(req->broker, num_partitions) : args.partition_count;
+    row->NumPartitions = args.partition_count == -1 ? (int32_t)LIVE(req->broker, storage.num_partitions)
+                                                    : args.partition_count;
     fill_created(req, row);
 }
 
@@ -164,10 +164,10 @@ void api_create_topics(struct request *req)
 
 static int32_t partition_count_of(struct broker *broker, struct str name)
 {
-    pthread_rwlock_rdlock(&broker->topics_lock);
-    struct topic_entry *entry = topics_entry(broker, name);
+    storage_entries_lock(broker->storage);
+    struct topic_entry *entry = storage_entry(broker->storage, name);
     int32_t count = entry == NULL ? 0 : entry->partition_count;
-    pthread_rwlock_unlock(&broker->topics_lock);
+    storage_entries_unlock(broker->storage);
     return count;
 }
 
@@ -181,7 +181,7 @@ static void delete_one(struct request *req, struct str name,
     } else if (!request_may_mutate(req, STRICT_DELETE, partition_count_of(req->broker, name))) {
         row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
         row->ErrorMessage = throttled_text;
-    } else if (!topics_delete(req->broker, name, &err)) {
+    } else if (!storage_topic_delete(req->broker->storage, name, &err)) {
         row->ErrorCode = error_code_of(&err);
         row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
     }
@@ -195,9 +195,9 @@ static int16_t check_right_to_delete(struct request *req, struct str name, struc
         *told = by_id ? STR_NULL : name;
         return denied;
     }
-    struct partition *part = topics_partition(req->broker, name, 0);
+    struct partition *part = storage_partition(req->broker->storage, name, 0);
     denied = part == NULL ? 0 : request_denied(req, ACL_TOPIC, ACL_DELETE, name);
-    broker_partition_unref(part);
+    partition_unref(part);
     return denied;
 }
 
@@ -221,7 +221,7 @@ static void delete_topics(struct request *req)
             continue;
         }
         if (by_id)
-            row->Name = topics_name_of(req->broker, row->TopicId, &req->arena);
+            row->Name = storage_topic_name(req->broker->storage, row->TopicId, &req->arena);
         if (str_is_null(row->Name))
             row->ErrorCode = UNKNOWN_TOPIC_ID;
         else if ((row->ErrorCode = check_right_to_delete(req, row->Name, &row->Name, by_id)) == 0)
@@ -296,7 +296,8 @@ static void create_partitions(struct request *req)
         } else if (!body->ValidateOnly && !request_may_mutate(req, STRICT_GROW, added_by(req, asked))) {
             row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
             row->ErrorMessage = throttled_text;
-        } else if (!topics_grow(req->broker, asked->Name, asked->Count, body->ValidateOnly, &err)) {
+        } else if (!storage_topic_grow(req->broker->storage, asked->Name, asked->Count, body->ValidateOnly,
+                                       &err)) {
             row->ErrorCode = error_code_of(&err);
             row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
         }

@@ -203,10 +203,10 @@ static void list_partitions(struct request *req, const struct add_one *one, stru
                 (struct txn_partition){one->topics[i].Name, one->topics[i].Partitions.at[j]};
 }
 
-static bool partition_exists(void *arg, struct str topic, int32_t partition)
+static bool partition_exists(struct broker *broker, struct str topic, int32_t partition)
 {
-    struct partition *part = str_is_null(topic) ? NULL : topics_partition(arg, topic, partition);
-    broker_partition_unref(part);
+    struct partition *part = str_is_null(topic) ? NULL : storage_partition(broker->storage, topic, partition);
+    partition_unref(part);
     return part != NULL;
 }
 
@@ -472,11 +472,11 @@ static struct txn_input *list_inputs(struct request *req, struct str id, size_t 
     struct txn_input *inputs = mem_zalloc(count + 1, sizeof *inputs);
     *input_count = 0;
     for (size_t i = 0; i < count; i++) {
-        struct partition *part = topics_partition(broker, list[i].topic, list[i].partition);
+        struct partition *part = storage_partition(broker->storage, list[i].topic, list[i].partition);
         if (part != NULL)
             inputs[(*input_count)++] =
                 (struct txn_input){.part = part,
-                                   .appended = {.end_offset = log_end_offset(part->log)},
+                                   .appended = {.end_offset = log_end_offset(partition_log(part))},
                                    .any_incarnation = true};
     }
     return inputs;
@@ -534,12 +534,12 @@ typedef struct WriteTxnMarkersRequest_WritableTxnMarker asked_marker;
 
 /* A partition whose marker waits for its sync. */
 struct marker_wait {
-    struct broker_wait wait;
+    struct partition_wait wait;
     struct request *req;
     int16_t *code;
 };
 
-static void on_marker_durable(struct broker_wait *wait, const struct err *failure)
+static void on_marker_durable(struct partition_wait *wait, const struct err *failure)
 {
     struct marker_wait *marker = (struct marker_wait *)wait;
     struct request *req = marker->req;
@@ -567,22 +567,22 @@ static void write_one(struct request *req, const asked_marker *asked, struct str
 {
     struct txn_outcome outcome = {asked->ProducerId, asked->ProducerEpoch, asked->ProducerEpoch,
                                   asked->TransactionResult};
-    struct broker_appended appended;
+    struct partition_appended appended;
     struct err err;
-    struct partition *part = topics_partition(req->broker, topic, partition);
+    struct partition *part = storage_partition(req->broker->storage, topic, partition);
     if (part == NULL) {
         *code = UNKNOWN_TOPIC;
         return;
     }
-    if (!txn_write_marker(part, &outcome, asked->CoordinatorEpoch, &appended, &err)) {
+    if (!txn_write_marker(req->broker, part, &outcome, asked->CoordinatorEpoch, &appended, &err)) {
         *code = error_code_of(&err);
     } else {
         struct marker_wait *marker = arena_new(&req->arena, struct marker_wait);
         *marker = (struct marker_wait){.wait.fn = on_marker_durable, .req = req, .code = code};
         atomic_fetch_add(&req->left, 1);
-        broker_partition_when_durable(part, appended.end_offset, &marker->wait);
+        partition_when_durable(part, appended.end_offset, &marker->wait);
     }
-    broker_partition_unref(part);
+    partition_unref(part);
 }
 
 static void write_marker(struct request *req, const asked_marker *asked,

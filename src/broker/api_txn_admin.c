@@ -14,12 +14,12 @@ static void describe_partition(struct request *req, struct str topic, int32_t pa
     row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_READ, topic);
     if (row->ErrorCode != 0)
         return;
-    struct partition *part = topics_partition(req->broker, topic, partition);
+    struct partition *part = storage_partition(req->broker->storage, topic, partition);
     if (part == NULL) {
         row->ErrorCode = UNKNOWN_TOPIC;
         return;
     }
-    log_producers(part->log, &list);
+    log_producers(partition_log(part), &list);
     WIRE_ALLOC(&req->arena, row->ActiveProducers, DescribeProducersResponse_ProducerState, list.list.len);
     for (size_t i = 0; i < list.list.len; i++) {
         const struct log_producer_info *info = &list.list.at[i];
@@ -33,7 +33,7 @@ static void describe_partition(struct request *req, struct str topic, int32_t pa
         };
     }
     vec_fini(&list.list);
-    broker_partition_unref(part);
+    partition_unref(part);
 }
 
 void api_describe_producers(struct request *req)

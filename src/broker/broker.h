@@ -13,12 +13,11 @@
 #define RIALTO_BROKER_BROKER_H
 
 #include "base/base.h"
+#include "storage/storage.h"
 
 struct broker;
-struct partition;
 struct broker_txn;
 struct io;
-struct log;
 struct conf_table;
 struct metric_registry;
 struct auth_config;
@@ -26,15 +25,9 @@ struct net_tls;
 
 /* --- life --- */
 
-enum broker_durability {
-    BROKER_FSYNC, /* acks=all answers after an fdatasync shared by all who wait; consumers see only what is
-                     synced */
-    BROKER_OS,    /* the page cache is durable enough: Kafka's own default */
-};
-
 /* Options of the broker. Strings are borrowed until broker_start returns. */
 struct broker_config {
-    struct str data_dir; /* logs live in <data_dir>/log; not in the option table */
+    struct storage_config storage; /* topics and logs */
     struct str
         kafka_listen; /* kafka.listen, "127.0.0.1:9092,SASL_SSL://:9093"; port 0 takes a free one; empty: none */
     struct str kafka_advertise; /* kafka.advertise, the same form, told to clients; empty: where we listen */
@@ -42,32 +35,14 @@ struct broker_config {
     const struct auth_config *auth; /* users and rights; NULL: the defaults. Not in the option table */
     struct net_tls
         *tls; /* for SSL and SASL_SSL listeners, outlives the broker; NULL: none. Not in the option table */
-    int durability;          /* durability: enum broker_durability */
     int64_t net_threads;     /* num.network.threads */
-    int64_t sync_threads;    /* num.sync.threads: pool threads that sync partitions */
-    int64_t num_partitions;  /* num.partitions: of topics created without a count */
     bool auto_create_topics; /* auto.create.topics.enable */
     bool delete_topics;      /* delete.topic.enable */
     bool
         clamp_replication_factor; /* replication.factor.clamp: above 1 counts as 1 instead of being refused */
-    int64_t retention_ms;         /* log.retention.ms; -1 never */
-    int64_t retention_bytes;      /* log.retention.bytes; -1 unlimited, per partition */
-    int64_t retention_check_interval_ms;      /* log.retention.check.interval.ms */
-    int64_t segment_bytes;                    /* log.segment.bytes */
-    int64_t segment_ms;                       /* log.roll.ms */
-    bool cleaner_on;                          /* log.cleaner.enable */
-    int64_t cleaner_backoff_ms;               /* log.cleaner.backoff.ms */
-    int64_t cleaner_map_bytes;                /* log.cleaner.dedupe.buffer.size */
-    int64_t cleaner_bytes_per_s;              /* log.cleaner.io.max.bytes.per.second */
-    int64_t delete_retention_ms;              /* log.cleaner.delete.retention.ms */
-    double cleanable_ratio_min;               /* log.cleaner.min.cleanable.ratio */
-    int64_t compaction_lag_min_ms;            /* log.cleaner.min.compaction.lag.ms */
-    int64_t compaction_lag_max_ms;            /* log.cleaner.max.compaction.lag.ms */
-    int64_t open_files_max;                   /* log.files.max: segment files held open */
-    int64_t message_bytes_max;                /* message.max.bytes: one record batch */
-    int64_t request_bytes_max;                /* socket.request.max.bytes: one request frame */
-    int64_t fetch_bytes_max;                  /* fetch.max.bytes: one fetch response */
-    int64_t connections_max;                  /* max.connections */
+    int64_t request_bytes_max;    /* socket.request.max.bytes: one request frame */
+    int64_t fetch_bytes_max;      /* fetch.max.bytes: one fetch response */
+    int64_t connections_max;      /* max.connections */
     int64_t connections_per_ip_max;           /* max.connections.per.ip */
     int64_t connection_rate_max;              /* max.connection.creation.rate: new ones a second */
     int64_t fetch_sessions_max;               /* max.incremental.fetch.session.cache.slots */
@@ -112,6 +87,9 @@ struct str broker_kafka_addresses(const struct broker *broker, struct arena *are
 /* The port that the first Kafka listener got; 0 without one. */
 int broker_kafka_port(const struct broker *broker);
 
+/* Its topics and partitions, for this process. */
+struct storage *broker_storage(struct broker *broker);
+
 /* 22 characters; generated once per data directory. */
 struct str broker_cluster_id(const struct broker *broker);
 
@@ -128,135 +106,6 @@ struct broker_right_doc {
 
 /* Row `at` of what APIs ask for; false: there are no more. */
 bool broker_right_at(size_t at, struct broker_right_doc *out);
-
-/* --- topics (any thread) --- */
-
-struct broker_topic_config {
-    struct str name, value; /* Kafka's topic config names; value null: back to the default (only in alter) */
-};
-
-struct broker_topic {
-    struct str name;
-    uint8_t id[16]; /* changes when a topic is deleted and created again */
-    int32_t partition_count;
-    bool internal;                       /* __consumer_offsets, __transaction_state */
-    struct broker_topic_config *configs; /* those set on the topic */
-    size_t config_count;
-};
-
-/* Creates a topic; partition_count -1 takes num.partitions. Durable when it returns. ERR_TOPIC_EXISTS,
- * ERR_INVALID_TOPIC, ERR_INVALID_PARTITIONS, ERR_INVALID_CONFIG. Blocking. */
-bool broker_topic_create(struct broker *broker, struct str name, int32_t partition_count,
-                         const struct broker_topic_config *configs, size_t config_count, struct err *err);
-
-/* Deletes topic and records; open handles of its partitions answer ERR_UNKNOWN_TOPIC from then on. Blocking.
- */
-bool broker_topic_delete(struct broker *broker, struct str name, struct err *err);
-
-/* Raises the partition count. Blocking. */
-bool broker_topic_grow(struct broker *broker, struct str name, int32_t partition_count, struct err *err);
-
-/* Fills *out in the arena. ERR_UNKNOWN_TOPIC. */
-bool broker_topic_describe(struct broker *broker, struct str name, struct broker_topic *out,
-                           struct arena *arena, struct err *err);
-
-/* All topics, by name. */
-struct broker_topic *broker_topic_list(struct broker *broker, size_t *count, struct arena *arena);
-
-/* The value in force of a topic's config, defaults included; null when there is no such config or topic. */
-struct str broker_topic_config_get(struct broker *broker, struct str topic, struct str config,
-                                   struct arena *arena);
-
-/* Calls fn(arg) after topics were created, deleted or grown (any thread; must not block). One entry a caller
- * owns. */
-struct broker_topic_watch {
-    void (*fn)(struct broker_topic_watch *watch);
-    struct list link;
-};
-void broker_topic_watch_add(struct broker *broker, struct broker_topic_watch *watch);
-void broker_topic_watch_remove(struct broker *broker, struct broker_topic_watch *watch);
-
-/* --- partitions (any thread) --- */
-
-/* A handle (reference) to a partition, or NULL with ERR_UNKNOWN_TOPIC. Give it back with
- * broker_partition_unref. */
-struct partition *broker_partition_get(struct broker *broker, struct str topic, int32_t partition,
-                                       struct err *err);
-struct partition *broker_partition_ref(struct partition *part);
-void broker_partition_unref(struct partition *part);
-
-struct str broker_partition_topic(const struct partition *part);
-int32_t broker_partition_id(const struct partition *part);
-
-/* The log below, for log_read, log_slice_read, log_offset_for_time, ...: valid as long as the handle. Appends
- * go through the functions here, so that waiters wake. */
-struct log *broker_partition_log(struct partition *part);
-
-/* Offsets: first kept; next written; what consumers may read up to (durable end with BROKER_FSYNC); below the
- * first open transaction; synced. */
-int64_t broker_partition_start(struct partition *part);
-int64_t broker_partition_end(struct partition *part);
-int64_t broker_partition_hw(struct partition *part);
-int64_t broker_partition_lso(struct partition *part);
-
-struct broker_appended {
-    int64_t base_offset;  /* of the first record */
-    int64_t end_offset;   /* after the last record: what to wait for */
-    int64_t append_ms;    /* LogAppendTime topics, else -1 */
-    bool duplicate;       /* an idempotent retry: base_offset is that of the first time */
-    uint32_t incarnation; /* of the log: a failed sync drops records and their offsets are used again */
-};
-
-/* Appends one finished record batch, as a produce request would (offsets and leader epoch are set in place in
- * `batch`). Returns before it is durable. Internal topics are allowed here. */
-bool broker_partition_append(struct partition *part, char *batch, size_t size, struct broker_appended *out,
-                             struct err *err);
-
-/* Somebody who waits for durability. The memory is the waiter's until fn was called, once. With BROKER_OS fn is called
- * at once unless even_os. */
-struct broker_wait {
-    void (*fn)(struct broker_wait *wait, const struct err *failure); /* failure NULL: durable */
-    bool even_os;                                                    /* waits with BROKER_OS too */
-    /* Set by the functions below. */
-    int64_t offset;
-    uint32_t incarnation;
-    bool any_incarnation;
-    struct list link;
-};
-
-/* Waits until what was appended is durable: this is what an acknowledgement asks. */
-void broker_partition_when_appended(struct partition *part, const struct broker_appended *appended,
-                                    struct broker_wait *wait);
-
-/* The same, blocking. */
-bool broker_partition_wait_appended(struct partition *part, const struct broker_appended *appended,
-                                    struct err *err);
-
-/* Waits until the partition is durable up to an offset, whoever wrote what is there. Fails when the log ends before it. */
-void broker_partition_when_durable(struct partition *part, int64_t offset, struct broker_wait *wait);
-
-/* The same, blocking. */
-bool broker_partition_wait_durable(struct partition *part, int64_t offset, struct err *err);
-
-/* What a watch wants to hear of. */
-enum broker_watch_event {
-    BROKER_WATCH_END = 1,     /* records were appended: more for those who read beyond the hw */
-    BROKER_WATCH_VISIBLE = 2, /* the hw or the lso moved: more for consumers */
-    BROKER_WATCH_STATE = 4,   /* the start moved, or the topic was deleted; always told */
-};
-
-/* Somebody who wants to know that there is more to read. fn is called often: set a flag, post one mail. After
- * broker_partition_watch_remove has returned fn is not called any more. */
-struct broker_watch {
-    void (*fn)(struct broker_watch *watch);
-    int events; /* enum broker_watch_event */
-    struct list link;
-};
-void broker_partition_watch_add(struct partition *part, struct broker_watch *watch);
-void broker_partition_watch_remove(struct partition *part, struct broker_watch *watch);
-
-/* True after the topic was deleted: no more appends, no more reads. */
-bool broker_partition_is_deleted(struct partition *part);
 
 /* --- committed offsets of a group (any thread) --- */
 
@@ -321,7 +170,7 @@ int16_t broker_txn_epoch(const struct broker_txn *txn);
 /* Appends a record batch inside the transaction. Producer id, epoch, sequence and the transactional bit are
  * stamped into `batch`, the CRC is computed anew: the builder needs to know nothing of them. Any thread. */
 bool broker_txn_append(struct broker_txn *txn, struct partition *part, char *batch, size_t size,
-                       struct broker_appended *out, struct err *err);
+                       struct partition_appended *out, struct err *err);
 
 /* A place that the transaction has read up to. When it is beyond the hw of that partition, step (a) syncs it
  * too: results never outlive their inputs. */

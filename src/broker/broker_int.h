@@ -1,18 +1,18 @@
 /* broker_int.h - private to src/broker: what the broker is made of.
  *
- *   struct broker --entries--> struct topic_entry --parts--> struct partition --> struct log
- *                 --state_logs (metadata, offsets, transactions) --> struct replay --> topics, groups, txns
+ *   struct broker --storage--> topics, partitions
+ *                 --state_logs (offsets, transactions, security) --> struct replay --> groups, txns, auth
  *                 --net--> connections --requests--> struct request
  *
  * Locks, in the order in which they may be taken (never the other way round):
  *   address_lock   start only
- *   admin_lock     topic changes, one at a time; blocking work happens under it
+ *   admin_lock     of storage: topic changes, one at a time; blocking work happens under it
  *   append locks   of transactions: check and append of what belongs to one
  *   replay locks   one a state; groups, txns, topics are never nested
  *   txn_lock       open transactions of the engine, tails, the block of producer ids
- *   topics_lock    readers look up entries; a topic change swaps an entry under the write lock
+ *   entries' lock  of storage: readers look up topics
  *   auth_lock      users and rules: written under the replay lock of their state, read by anybody
- *   part->lock     waiters and watches of a partition; watch callbacks run under it
+ *   partitions'    of storage: waiters and watches; watch callbacks run under it
  *   (locks of log, loop, pool: taken inside their functions)
  */
 #ifndef RIALTO_BROKER_BROKER_INT_H
@@ -32,98 +32,25 @@
 #include "net/net.h"
 #include "record/record.h"
 #include "replay/replay.h"
+#include "storage/storage.h"
 #include "topic/topic.h"
 #include "txn/txn.h"
 #include "wire/wire.h"
 
-#define METADATA_TOPIC "__cluster_metadata"
-#define OFFSETS_TOPIC  "__consumer_offsets"
-#define TXN_TOPIC      "__transaction_state"
-#define SECURITY_TOPIC "__cluster_security"
-
-#define NODE_NAME "1" /* NODE_ID as the name of a config resource */
-
-enum { NODE_ID = 1, BROKER_API_KEYS = 96, TXN_APPEND_LOCKS = 64 };
+enum { BROKER_API_KEYS = 96, TXN_APPEND_LOCKS = 64 };
 
 /* An option that may change while the broker runs (`live` in its table; settings.c). */
 #define LIVE(broker, member) __atomic_load_n(&(broker)->config.member, __ATOMIC_RELAXED)
 
-/* With durability=os what is dirty is synced so often. */
-enum { OS_SYNC_MS = 1000 };
-
-/* --- partitions (partition.c) --- */
-
-/* Counters of a topic, shared by its partitions; series of the metric registry. */
-struct topic_meters {
-    struct metric *appended_bytes, *appended_records, *fetched_bytes;
-};
-
-struct partition {
-    atomic_int refs;
-    struct broker *broker;
-    struct str topic; /* owned */
-    int32_t id;
-    struct log *log;
-    bool fsync;        /* readers see what is synced */
-    atomic_bool eager; /* a sync follows every append: fsync, or flush.ms is shorter than OS_SYNC_MS */
-    struct topic_meters meters;
-    atomic_bool deleted;
-    pthread_mutex_t lock;
-    struct list waits;   /* struct broker_wait */
-    struct list watches; /* struct broker_watch */
-    bool syncing;        /* a sync job is queued or running */
-    /* Of the cleaner's thread: its last round with this one; the last try failed, which was said; damage was met. */
-    uint64_t clean_round;
-    bool clean_fails, uncleanable;
-};
-
-struct partition *partition_open(struct broker *broker, struct str topic, int32_t id,
-                                 const struct log_config *config, bool fsync, struct err *err);
-
-/* The config of a topic's logs: what is set on it, else the broker's. Internal topics: nothing goes by age or key. */
-struct log_config log_config_of(const struct broker *broker, const struct topic *topic);
-
-/* Takes the config for what comes. */
-void partition_configure(struct partition *part, const struct log_config *config);
-
 /* --- settings (settings.c) --- */
-
-/* Where a config's value comes from, as DescribeConfigs numbers it. */
-enum config_source {
-    SOURCE_TOPIC = 1,
-    SOURCE_DYNAMIC_BROKER = 2,
-    SOURCE_DYNAMIC_DEFAULT = 3,
-    SOURCE_STATIC = 4,
-    SOURCE_DEFAULT = 5,
-    SOURCE_LOGGER = 6,
-    SOURCE_GROUP = 8,
-};
-
-struct config_value {
-    struct str value;
-    int8_t source; /* enum config_source */
-};
-
-enum { CONFIG_CHAIN_MAX = 4 };
-
-/* The values of a broker config from the one in force to the default; unused entries have a null value. `init`: Kafka's default,
- * of names that are no options. Under the lock of the topics' state. */
-void broker_config_chain(const struct broker *broker, struct str name, struct str init,
-                         struct config_value chain[CONFIG_CHAIN_MAX], struct arena *arena);
 
 struct conf_option;
 const struct conf_option *broker_option_find(struct str name);
 const struct conf_option *
 security_option_find(struct str name); /* of users and rights; none of them is live */
 
-/* The option's value in a config of its table, in the form that Kafka's tools read: durations and sizes are plain numbers. */
-struct str option_text(const struct conf_option *option, const void *config, struct arena *arena);
-
 /* A name that DescribeConfigs shows as a fact of this node (broker/facts.def): it cannot be changed. */
 bool broker_fact_is(struct str name);
-
-/* The topic config whose default is this broker config, or -1. */
-int topic_config_by_synonym(struct str name);
 
 /* Configs of groups: numbers that take the place of an option for one group. */
 struct group_config_def {
@@ -137,103 +64,12 @@ void settings_fini(struct broker *broker);
 /* Brings the settings of the state into force; after replay and after changes. */
 void settings_take(struct broker *broker);
 
-/* Change settings, durable and in force when they return. Blocking: on the admin pool. `req` has everything but the time
- * and (of resources) the check. */
+/* Changes settings, durable and in force when it returns. Blocking: on the admin pool. `req` has everything but the time and
+ * the check. */
 bool settings_alter(struct broker *broker, struct resource_alter *req, struct err *err);
-bool topics_alter(struct broker *broker, struct topic_alter *req, struct err *err);
 
 /* With replication.factor.clamp, min.insync.replicas above 1 counts as 1 too: what is set is what is in force. */
 struct str topic_setting_clamped(const struct broker *broker, struct str name, struct str value);
-
-/* The value in force of a topic config and where it comes from. Under the lock of the topics' state. */
-struct str topic_config_value(const struct broker *broker, const struct topic *topic, int config,
-                              int8_t *source, struct arena *arena);
-
-/* Tells watches. */
-void partition_notify(struct partition *part, int events);
-
-/* Tells everybody that there is nothing more: waits fail, watches hear BROKER_WATCH_STATE. */
-void partition_mark_deleted(struct partition *part);
-
-/* Syncs in the background soon. */
-void partition_kick_sync(struct partition *part);
-
-/* Appends for any caller; wakes whom it concerns. */
-bool partition_append(struct partition *part, char *bytes, size_t size, enum log_origin origin,
-                      struct log_append_result *result, struct err *err);
-bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch, enum marker marker,
-                             int32_t coordinator_epoch, struct broker_appended *out, struct err *err);
-
-/* --- topics (topics.c) --- */
-
-struct topic_entry {
-    struct str name; /* owned */
-    struct uuid id;
-    bool internal;
-    int32_t partition_count;
-    struct partition **parts; /* a reference each */
-    struct topic_meters meters;
-};
-
-bool is_internal_topic(struct str name);
-/* A log that is no topic: clients neither see nor read it, and may not make a topic of its name. */
-bool is_hidden_topic(struct str name);
-
-/* Opens the logs of all topics of the replayed state; makes the internal ones at the first start. */
-bool topics_open(struct broker *broker, struct err *err);
-void topics_close(struct broker *broker);
-
-struct topic_create_args {
-    struct str name;
-    int32_t partition_count; /* -1: the broker's default */
-    const struct topic_setting *settings;
-    size_t setting_count;
-    bool check_only;
-    struct uuid id; /* reply */
-};
-
-/* Topic changes, durable when they return. Blocking: on the admin pool, or a thread of the caller's. */
-bool topics_create(struct broker *broker, struct topic_create_args *args, struct err *err);
-bool topics_delete(struct broker *broker, struct str name, struct err *err);
-bool topics_grow(struct broker *broker, struct str name, int32_t partition_count, bool check_only,
-                 struct err *err);
-
-/* Under topics_lock (read). */
-struct topic_entry *topics_entry(struct broker *broker, struct str name);
-struct topic_entry *topics_entry_by_id(struct broker *broker, struct uuid id);
-
-/* A reference, or NULL. By name, or by id when the name is null (then *name is set, in the arena). */
-struct partition *topics_partition(struct broker *broker, struct str topic, int32_t id);
-/* By id; *known: there is such a topic. */
-struct partition *topics_partition_by_id(struct broker *broker, struct uuid topic, int32_t id, bool *known);
-struct str topics_name_of(struct broker *broker, struct uuid id, struct arena *arena);
-
-/* Gives the logs of a topic, or of all (null), the configs that are in force now. Under admin_lock. */
-void topics_configure(struct broker *broker, struct str name);
-
-/* Calls fn for every partition, with a reference held. */
-void topics_each_partition(struct broker *broker, void (*fn)(struct partition *part, void *arg), void *arg);
-
-/* --- compaction (cleaner.c) --- */
-
-struct cleaner_meters {
-    struct metric *runs, *failures, *read_bytes, *written_bytes, *freed_bytes, *uncleanable;
-};
-
-void cleaner_open(struct broker *broker);
-
-/* Starts a round, unless one is running or compaction is switched off. Any thread, before the pool is freed. */
-void cleaner_wake(struct broker *broker);
-
-/* --- states (state_log.c) --- */
-
-/* A partition as the log of a replayed state. */
-struct state_log {
-    struct partition *part;
-    struct batch_builder builder;
-};
-
-extern const struct replay_log_ops state_log_ops;
 
 /* --- groups, transactions --- */
 
@@ -284,10 +120,10 @@ pthread_rwlock_t *txn_append_lock(struct broker *broker, struct str transactiona
 
 /* What must be durable before a commit is decided. */
 struct txn_input {
-    struct broker_wait wait;
+    struct partition_wait wait;
     struct txn_ending *ending;
-    struct partition *part;          /* a reference */
-    struct broker_appended appended; /* end_offset alone when any_incarnation */
+    struct partition *part;             /* a reference */
+    struct partition_appended appended; /* end_offset alone when any_incarnation */
     bool any_incarnation;
 };
 
@@ -328,8 +164,8 @@ void txn_ending_start(const struct txn_ending *template);
 bool txn_end_wait(struct txn_ending *template, int16_t *error, struct err *err);
 
 /* Writes the marker of one partition; for __consumer_offsets, whose marker is the end of pending offsets, too. */
-bool txn_write_marker(struct partition *part, const struct txn_outcome *outcome, int32_t coordinator_epoch,
-                      struct broker_appended *out, struct err *err);
+bool txn_write_marker(struct broker *broker, struct partition *part, const struct txn_outcome *outcome,
+                      int32_t coordinator_epoch, struct partition_appended *out, struct err *err);
 
 /* Everything that waits for the disk of this id's last transaction is over. Under the replay lock. */
 bool txn_tail_is_settled(struct broker *broker, struct str transactional_id);
@@ -374,9 +210,6 @@ const char *quotas_admit(void *kafka_listener, struct str host);
 
 /* --- the broker --- */
 
-/* More segment files are open than log.files.max: closes those that are durable and not being read, soon. Any thread. */
-void broker_close_files(struct broker *broker);
-
 struct broker {
     struct broker_config config;                       /* in force; live options change (LIVE) */
     struct broker_config given_config, default_config; /* as started, as nobody has set anything */
@@ -384,7 +217,6 @@ struct broker {
     struct io *io;
     struct metric_registry *metrics;
     struct metric_registry *own_metrics; /* when the caller has none */
-    struct str cluster_id;
     atomic_bool stopping;
 
     struct net *net;
@@ -392,23 +224,10 @@ struct broker {
     size_t listener_count;
     pthread_mutex_t
         address_lock; /* held until the listeners' addresses are known: connections wait for it when they open */
-    struct pool *sync_pool;
-    struct pool *admin_pool; /* one thread: topic changes in order */
-    struct pool *auth_pool;  /* hashing of passwords, signatures of tokens */
+    struct pool *auth_pool; /* hashing of passwords, signatures of tokens */
     atomic_llong connection_count;
 
-    pthread_mutex_t admin_lock;
-    struct topics *topics;
-    struct replay *topics_replay;
-    struct state_log topics_log;
-    pthread_rwlock_t topics_lock;
-    struct map entries, entries_by_id;
-    bool settle_later; /* while all logs are opened: they are made durable together (topics.c) */
-    pthread_mutex_t watch_lock;
-    struct list topic_watches;
-    pthread_mutex_t dead_lock; /* partitions of deleted topics that are still referenced */
-    pthread_cond_t dead_cond;
-    struct map dead_topics; /* name -> number of partitions not yet gone */
+    struct storage *storage;
 
     struct groups *groups;
     struct group_settings group_settings; /* asks the three below (settings.c) */
@@ -447,19 +266,10 @@ struct broker {
     struct buf jwks_text;
     struct metric *logins, *failed_logins, *refusals;
 
-    struct loop_timer sync_timer, retention_timer; /* housekeeping; on network thread 0 */
-    struct loop_timer cleaner_timer;
-    struct pool *cleaner_pool; /* one thread */
-    struct cleaner_meters cleaner_meters;
-    uint64_t cleaner_seed, cleaner_round;
-    atomic_bool cleaning; /* a round is queued or running */
-    struct loop_call start_call, stop_call, settings_call;
+    struct loop_call start_call, stop_call;
     pthread_mutex_t timers_lock;
     pthread_cond_t timers_cond;
     bool timers_off;
-    atomic_bool retaining;     /* a housekeeping job is queued or running */
-    atomic_int open_files;     /* segment files, of all partitions */
-    atomic_bool closing_files; /* a job that closes some is queued or running */
 
     struct metric *request_meters[BROKER_API_KEYS]; /* requests by API key */
     struct metric *refused_meter;                   /* requests that could not be read */

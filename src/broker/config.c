@@ -1,7 +1,6 @@
-/* config.c - the broker's options, and how topic configs become configs of logs.
+/* config.c - the server's options on the Kafka side: one table, whose rows fill the config of the module that reads them.
  *
- *   topic's setting, else the broker's (settings.c: dynamic, default of the cluster, option, Kafka's default)
- *       -> log_config_of -> log_open, log_set_config
+ *   row -> struct broker_config { storage: topics and logs; the rest: this module's }
  */
 #include "broker/broker_int.h"
 #include "conf/conf.h"
@@ -39,51 +38,54 @@ static const struct conf_option options[] = {
      .doc = "fsync: acks=all is answered after an fdatasync shared by all who wait, and consumers see only "
             "what is synced. "
             "os: the page cache is enough, as in Kafka.",
-     CONF_AT(struct broker_config, durability)},
+     CONF_AT(struct broker_config, storage.durability)},
     OPT("num.network.threads", CONF_INT, "2", 1, 64, net_threads, "Threads that serve connections."),
-    OPT("num.sync.threads", CONF_INT, "2", 1, 64, sync_threads, "Threads that sync partitions."),
-    LIVE_OPT("num.partitions", CONF_INT, "1", 1, TOPIC_PARTITIONS_MAX, num_partitions,
+    OPT("num.sync.threads", CONF_INT, "2", 1, 64, storage.sync_threads, "Threads that sync partitions."),
+    LIVE_OPT("num.partitions", CONF_INT, "1", 1, TOPIC_PARTITIONS_MAX, storage.num_partitions,
              "Partitions of topics that are created without a count."),
     LIVE_OPT("auto.create.topics.enable", CONF_BOOL, "true", 0, 0, auto_create_topics,
              "A metadata request for an unknown topic creates it."),
     LIVE_OPT("delete.topic.enable", CONF_BOOL, "true", 0, 0, delete_topics, "Clients may delete topics."),
     LIVE_OPT("replication.factor.clamp", CONF_BOOL, "false", 0, 0, clamp_replication_factor,
              "A replication factor above 1 counts as 1 instead of being refused."),
-    LIVE_OPT("log.retention.ms", CONF_DURATION_MS, "7d", -1, INT64_MAX, retention_ms,
+    LIVE_OPT("log.retention.ms", CONF_DURATION_MS, "7d", -1, INT64_MAX, storage.retention_ms,
              "Time that records are kept; -1: for ever. Topics: retention.ms."),
-    LIVE_OPT("log.retention.bytes", CONF_SIZE, "-1", -1, INT64_MAX, retention_bytes,
+    LIVE_OPT("log.retention.bytes", CONF_SIZE, "-1", -1, INT64_MAX, storage.retention_bytes,
              "Bytes kept of a partition; -1: all. Topics: retention.bytes."),
     LIVE_OPT("log.retention.check.interval.ms", CONF_DURATION_MS, "5m", 100, INT64_MAX,
-             retention_check_interval_ms, "How often retention is looked after."),
-    LIVE_OPT("log.segment.bytes", CONF_SIZE, "1GiB", 1024, I32_MAX, segment_bytes,
+             storage.retention_check_interval_ms, "How often retention is looked after."),
+    LIVE_OPT("log.segment.bytes", CONF_SIZE, "1GiB", 1024, I32_MAX, storage.segment_bytes,
              "Largest segment file. Topics: segment.bytes."),
-    OPT("log.files.max", CONF_INT, "2000", 100, I32_MAX, open_files_max,
+    OPT("log.files.max", CONF_INT, "2000", 100, I32_MAX, storage.open_files_max,
         "Segment files held open. More are closed as soon as they are durable, and opened again when they "
         "are needed: the other "
         "descriptors of the process are for connections."),
-    LIVE_OPT("log.roll.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, segment_ms,
+    LIVE_OPT("log.roll.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, storage.segment_ms,
              "Age at which a new segment is begun. Topics: segment.ms."),
-    LIVE_OPT("log.cleaner.enable", CONF_BOOL, "true", 0, 0, cleaner_on,
+    LIVE_OPT("log.cleaner.enable", CONF_BOOL, "true", 0, 0, storage.cleaner_on,
              "Topics with cleanup.policy=compact are compacted."),
-    LIVE_OPT("log.cleaner.backoff.ms", CONF_DURATION_MS, "15s", 1, INT64_MAX, cleaner_backoff_ms,
+    LIVE_OPT("log.cleaner.backoff.ms", CONF_DURATION_MS, "15s", 1, INT64_MAX, storage.cleaner_backoff_ms,
              "How often is looked for something to compact."),
     LIVE_OPT(
-        "log.cleaner.dedupe.buffer.size", CONF_SIZE, "128MiB", 1 << 20, INT64_MAX, cleaner_map_bytes,
+        "log.cleaner.dedupe.buffer.size", CONF_SIZE, "128MiB", 1 << 20, INT64_MAX, storage.cleaner_map_bytes,
         "Memory for the keys of the log that is being compacted, 24 bytes each, taken as needed; more keys "
         "take more passes."),
-    LIVE_OPT("log.cleaner.io.max.bytes.per.second", CONF_SIZE, "64MiB", 1024, INT64_MAX, cleaner_bytes_per_s,
+    LIVE_OPT("log.cleaner.io.max.bytes.per.second", CONF_SIZE, "64MiB", 1024, INT64_MAX,
+             storage.cleaner_bytes_per_s,
              "How fast compaction reads and writes, so that it is not felt by who produces."),
-    LIVE_OPT("log.cleaner.delete.retention.ms", CONF_DURATION_MS, "1d", 0, INT64_MAX, delete_retention_ms,
+    LIVE_OPT("log.cleaner.delete.retention.ms", CONF_DURATION_MS, "1d", 0, INT64_MAX,
+             storage.delete_retention_ms,
              "Time that tombstones are kept after compaction first met them. Topics: delete.retention.ms."),
-    LIVE_OPT("log.cleaner.min.cleanable.ratio", CONF_DOUBLE, "0.5", 0, 1, cleanable_ratio_min,
+    LIVE_OPT("log.cleaner.min.cleanable.ratio", CONF_DOUBLE, "0.5", 0, 1, storage.cleanable_ratio_min,
              "Share of new data in a log from which it is compacted. Topics: min.cleanable.dirty.ratio."),
-    LIVE_OPT("log.cleaner.min.compaction.lag.ms", CONF_DURATION_MS, "0", 0, INT64_MAX, compaction_lag_min_ms,
+    LIVE_OPT("log.cleaner.min.compaction.lag.ms", CONF_DURATION_MS, "0", 0, INT64_MAX,
+             storage.compaction_lag_min_ms,
              "Age that records reach before they are compacted. Topics: min.compaction.lag.ms."),
     LIVE_OPT(
         "log.cleaner.max.compaction.lag.ms", CONF_DURATION_MS, "9223372036854775807", 1, INT64_MAX,
-        compaction_lag_max_ms,
+        storage.compaction_lag_max_ms,
         "Age at which records are compacted whatever the share of new data. Topics: max.compaction.lag.ms."),
-    LIVE_OPT("message.max.bytes", CONF_SIZE, "1048588", 1024, 100 << 20, message_bytes_max,
+    LIVE_OPT("message.max.bytes", CONF_SIZE, "1048588", 1024, 100 << 20, storage.message_bytes_max,
              "Largest record batch. Topics: max.message.bytes."),
     LIVE_OPT("socket.request.max.bytes", CONF_SIZE, "100MiB", 1024, I32_MAX, request_bytes_max,
              "Largest request."),
@@ -156,96 +158,4 @@ void broker_config_init(struct broker_config *config)
     config->kafka_advertise = STR("");
     config->consumer_assignors = STR("uniform,range");
     config->listener_protocols = STR("");
-}
-
-struct str topic_config_value(const struct broker *broker, const struct topic *topic, int config,
-                              int8_t *source, struct arena *arena)
-{
-    const struct topic_config_def *def = &topic_config_defs[config];
-    struct config_value chain[CONFIG_CHAIN_MAX];
-    if (topic != NULL && !str_is_null(topic->settings[config])) {
-        *source = SOURCE_TOPIC;
-        return str_dup(topic->settings[config], arena);
-    }
-    broker_config_chain(broker, str_from(def->synonym), str_from(def->init), chain, arena);
-    *source = chain[0].source;
-    return chain[0].value;
-}
-
-static int64_t number(const struct broker *broker, const struct topic *topic, int config, struct arena *arena)
-{
-    int8_t source;
-    int64_t out = 0;
-    bool good = str_to_i64(topic_config_value(broker, topic, config, &source, arena), &out);
-    ASSERT(good); /* checked when it was set */
-    return out;
-}
-
-static bool has_word(const struct broker *broker, const struct topic *topic, int config, struct str word,
-                     struct arena *arena)
-{
-    int8_t source;
-    struct str rest = topic_config_value(broker, topic, config, &source, arena), part;
-    while (str_split(&rest, ',', &part))
-        if (str_eq(str_trim(part), word))
-            return true;
-    return false;
-}
-
-static double ratio(const struct broker *broker, const struct topic *topic, int config, struct arena *arena)
-{
-    int8_t source;
-    double out = 0;
-    bool good = str_to_double(topic_config_value(broker, topic, config, &source, arena), &out);
-    ASSERT(good); /* checked when it was set */
-    return out;
-}
-
-static void set_codec(const struct broker *broker, const struct topic *topic, struct log_config *out,
-                      struct arena *arena)
-{
-    int8_t source;
-    struct str type = topic_config_value(broker, topic, TOPIC_COMPRESSION_TYPE, &source, arena);
-    out->recompress = !str_eq(type, STR("producer"));
-    out->codec = CODEC_NONE; /* "uncompressed" */
-    ignore(codec_from_name(type, &out->codec), "two words are no codecs");
-    out->codec_levels[CODEC_GZIP] = (int)number(broker, topic, TOPIC_COMPRESSION_GZIP_LEVEL, arena);
-    out->codec_levels[CODEC_LZ4] = (int)number(broker, topic, TOPIC_COMPRESSION_LZ4_LEVEL, arena);
-    out->codec_levels[CODEC_ZSTD] = (int)number(broker, topic, TOPIC_COMPRESSION_ZSTD_LEVEL, arena);
-}
-
-struct log_config log_config_of(const struct broker *broker, const struct topic *topic)
-{
-    struct arena arena = {0};
-    struct log_config config = log_config_default();
-    replay_lock(broker->topics_replay); /* the broker's settings are part of that state */
-    config.durability = broker->config.durability == BROKER_FSYNC ? LOG_FSYNC : LOG_OS;
-    config.open_files = (atomic_int *)&broker->open_files;
-    config.segment_bytes = (uint32_t)number(broker, topic, TOPIC_SEGMENT_BYTES, &arena);
-    config.segment_ms = number(broker, topic, TOPIC_SEGMENT_MS, &arena);
-    config.segment_jitter_ms = number(broker, topic, TOPIC_SEGMENT_JITTER_MS, &arena);
-    config.index_interval_bytes = (uint32_t)number(broker, topic, TOPIC_INDEX_INTERVAL_BYTES, &arena);
-    config.message_bytes_max = (uint32_t)number(broker, topic, TOPIC_MAX_MESSAGE_BYTES, &arena);
-    config.retention_ms = number(broker, topic, TOPIC_RETENTION_MS, &arena);
-    config.retention_bytes = number(broker, topic, TOPIC_RETENTION_BYTES, &arena);
-    config.retention_on = has_word(broker, topic, TOPIC_CLEANUP_POLICY, STR("delete"), &arena);
-    config.key_required = has_word(broker, topic, TOPIC_CLEANUP_POLICY, STR("compact"), &arena);
-    config.compaction_on = config.key_required;
-    config.delete_retention_ms = number(broker, topic, TOPIC_DELETE_RETENTION_MS, &arena);
-    config.compaction_lag_min_ms = number(broker, topic, TOPIC_MIN_COMPACTION_LAG_MS, &arena);
-    config.compaction_lag_max_ms = number(broker, topic, TOPIC_MAX_COMPACTION_LAG_MS, &arena);
-    config.cleanable_ratio_min = ratio(broker, topic, TOPIC_MIN_CLEANABLE_RATIO, &arena);
-    config.append_time = has_word(broker, topic, TOPIC_TIMESTAMP_TYPE, STR("LogAppendTime"), &arena);
-    config.timestamp_before_max_ms = number(broker, topic, TOPIC_TIMESTAMP_BEFORE_MAX_MS, &arena);
-    config.timestamp_after_max_ms = number(broker, topic, TOPIC_TIMESTAMP_AFTER_MAX_MS, &arena);
-    config.flush_messages = number(broker, topic, TOPIC_FLUSH_MESSAGES, &arena);
-    config.flush_ms = number(broker, topic, TOPIC_FLUSH_MS, &arena);
-    set_codec(broker, topic, &config, &arena);
-    replay_unlock(broker->topics_replay);
-    arena_fini(&arena);
-    if (is_internal_topic(topic->name)) { /* the state decides what goes, by rewriting */
-        config.retention_on = config.compaction_on = false;
-        config.message_bytes_max = INT32_MAX;
-    }
-    return config;
 }

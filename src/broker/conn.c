@@ -343,7 +343,7 @@ static void run_job(void *arg)
 void request_on_pool(struct request *req, void (*fn)(struct request *req))
 {
     req->job = fn;
-    pool_submit(req->broker->admin_pool, run_job, req, NULL, NULL);
+    pool_submit(storage_admin_pool(req->broker->storage), run_job, req, NULL, NULL);
 }
 
 /* --- frames --- */

@@ -35,7 +35,7 @@ void fetch_part_resolve(struct broker *broker, struct fetch_part *fp);
 struct session_part {
     struct fetch_part fp;
     struct fetch_session *session;
-    struct broker_watch watch;
+    struct partition_watch watch;
     int64_t told_hw, told_start; /* what the client knows; -1: it was told an error, or nothing */
     atomic_bool dirty;           /* on the dirty list, or about to be */
     struct list dirty_link;

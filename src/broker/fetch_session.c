@@ -54,18 +54,19 @@ void fetch_part_set(struct fetch_part *fp, const struct FetchRequest_FetchPartit
 void fetch_part_resolve(struct broker *broker, struct fetch_part *fp)
 {
     bool known = true;
-    if (fp->part != NULL && broker_partition_is_deleted(fp->part)) {
-        broker_partition_unref(fp->part);
+    if (fp->part != NULL && partition_is_deleted(fp->part)) {
+        partition_unref(fp->part);
         fp->part = NULL;
     }
     if (fp->part != NULL)
         return;
-    fp->part = str_is_null(fp->topic.name) ? topics_partition_by_id(broker, fp->topic.id, fp->id, &known)
-                                           : topics_partition(broker, fp->topic.name, fp->id);
+    fp->part = str_is_null(fp->topic.name)
+                   ? storage_partition_by_id(broker->storage, fp->topic.id, fp->id, &known)
+                   : storage_partition(broker->storage, fp->topic.name, fp->id);
     fp->unknown = known ? UNKNOWN_TOPIC : UNKNOWN_TOPIC_ID;
 }
 
-static void on_watch(struct broker_watch *watch)
+static void on_watch(struct partition_watch *watch)
 {
     struct session_part *sp = LIST_ENTRY(watch, struct session_part, watch);
     struct fetch_session *session = sp->session;
@@ -81,13 +82,13 @@ static void on_watch(struct broker_watch *watch)
 /* Watches the partition that was found. */
 static void part_resolve(struct session_part *sp)
 {
-    bool gone = sp->fp.part != NULL && broker_partition_is_deleted(sp->fp.part);
+    bool gone = sp->fp.part != NULL && partition_is_deleted(sp->fp.part);
     bool watched = sp->fp.part != NULL && !gone;
     if (gone)
-        broker_partition_watch_remove(sp->fp.part, &sp->watch);
+        partition_watch_remove(sp->fp.part, &sp->watch);
     fetch_part_resolve(sp->session->broker, &sp->fp);
     if (sp->fp.part != NULL && !watched)
-        broker_partition_watch_add(sp->fp.part, &sp->watch);
+        partition_watch_add(sp->fp.part, &sp->watch);
 }
 
 static void part_activate(struct session_part *sp)
@@ -115,12 +116,12 @@ void session_part_last(struct session_part *sp)
 static void part_free(struct session_part *sp)
 {
     if (sp->fp.part != NULL)
-        broker_partition_watch_remove(sp->fp.part, &sp->watch);
+        partition_watch_remove(sp->fp.part, &sp->watch);
     pthread_mutex_lock(&sp->session->lock);
     list_remove(&sp->dirty_link);
     pthread_mutex_unlock(&sp->session->lock);
     session_part_rest(sp);
-    broker_partition_unref(sp->fp.part);
+    partition_unref(sp->fp.part);
     free((char *)sp->fp.topic.name.ptr);
     free(sp);
 }
@@ -133,7 +134,7 @@ static struct session_part *part_new(struct fetch_session *session, const struct
     if (!str_is_null(topic->name))
         sp->fp.topic.name.ptr = mem_dup(topic->name.ptr, topic->name.len);
     sp->watch.fn = on_watch;
-    sp->watch.events = BROKER_WATCH_VISIBLE;
+    sp->watch.events = PARTITION_WATCH_VISIBLE;
     sp->told_hw = sp->told_start = -1;
     atomic_init(&sp->dirty, false);
     list_init(&sp->watch.link);

@@ -121,7 +121,6 @@ void groups_expire(struct broker *broker)
     run_quietly(broker, group_decide_expire, NULL, "offsets_expire_failed");
     if (!replay_rewrite(broker->groups_replay, HISTORY_RECORDS, &err) ||
         !replay_rewrite(broker->txns_replay, HISTORY_RECORDS, &err) ||
-        !replay_rewrite(broker->topics_replay, HISTORY_RECORDS, &err) ||
         !replay_rewrite(broker->auth_replay, HISTORY_RECORDS, &err))
         log_warn("broker", "rewrite_failed", "cause=\"%s\"", err.text);
 }
@@ -141,37 +140,37 @@ void groups_on_topics(struct broker *broker)
     replay_unlock(broker->groups_replay);
 }
 
-/* --- topics, for decide functions: replay lock, then topics_lock --- */
+/* --- topics, for decide functions: replay lock, then the lock of the entries --- */
 
 static bool find_topic(void *arg, struct str name, struct group_topic *out)
 {
     struct broker *broker = arg;
-    pthread_rwlock_rdlock(&broker->topics_lock);
-    const struct topic_entry *entry = topics_entry(broker, name);
+    storage_entries_lock(broker->storage);
+    const struct topic_entry *entry = storage_entry(broker->storage, name);
     if (entry != NULL) {
         out->id = entry->id;
         out->partition_count = entry->partition_count;
     }
-    pthread_rwlock_unlock(&broker->topics_lock);
+    storage_entries_unlock(broker->storage);
     return entry != NULL;
 }
 
 static struct str topic_name_of(void *arg, struct uuid id, struct arena *arena)
 {
-    return topics_name_of(arg, id, arena);
+    struct broker *broker = arg;
+    return storage_topic_name(broker->storage, id, arena);
 }
 
 static void each_topic(void *arg, void (*fn)(void *fn_arg, const struct group_topic *topic), void *fn_arg)
 {
     struct broker *broker = arg;
-    void *entry_ptr;
-    pthread_rwlock_rdlock(&broker->topics_lock);
-    for (size_t i = 0; map_next(&broker->entries, &i, NULL, &entry_ptr);) {
-        const struct topic_entry *entry = entry_ptr;
+    storage_entries_lock(broker->storage);
+    const struct topic_entry *entry;
+    for (size_t i = 0; (entry = storage_entry_next(broker->storage, &i)) != NULL;) {
         struct group_topic topic = {entry->name, entry->id, entry->partition_count};
         fn(fn_arg, &topic);
     }
-    pthread_rwlock_unlock(&broker->topics_lock);
+    storage_entries_unlock(broker->storage);
 }
 
 static bool check_assignors(struct str list, struct err *err)
@@ -219,8 +218,7 @@ bool groups_open(struct broker *broker, struct err *err)
     if (!check_assignors(config->consumer_assignors, err))
         return false;
     broker->groups = groups_new(&options);
-    broker->groups_log.part = broker_partition_get(broker, STR(OFFSETS_TOPIC), 0, err);
-    if (broker->groups_log.part == NULL ||
+    if (!state_log_open(&broker->groups_log, broker->storage, STR(OFFSETS_TOPIC), err) ||
         !replay_open(&broker->groups_replay, &state_log_ops, &broker->groups_log, &groups_class,
                      broker->groups, err))
         return false;
@@ -240,8 +238,7 @@ void groups_close(struct broker *broker)
     replay_close(broker->groups_replay);
     groups_free(broker->groups);
     group_effects_fini(&broker->tick_effects);
-    batch_builder_fini(&broker->groups_log.builder);
-    broker_partition_unref(broker->groups_log.part);
+    state_log_close(&broker->groups_log);
 }
 
 /* --- the in-process door --- */

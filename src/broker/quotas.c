@@ -86,10 +86,11 @@ void quotas_changed(struct broker *broker)
 {
     bool any = false;
     size_t pos = 0;
-    replay_lock(broker->topics_replay);
-    for (const struct resource *res; !any && (res = topics_next_resource(broker->topics, &pos)) != NULL;)
+    storage_topics_lock(broker->storage);
+    for (const struct resource *res;
+         !any && (res = topics_next_resource(storage_topics(broker->storage), &pos)) != NULL;)
         any = res->type == RESOURCE_QUOTA;
-    replay_unlock(broker->topics_replay);
+    storage_topics_unlock(broker->storage);
     broker->quotas->changes++; /* under admin_lock, or at the start */
     atomic_store(&broker->quotas->generation, any ? broker->quotas->changes : 0);
 }
@@ -105,7 +106,8 @@ static double limit_of(const struct broker *broker, enum quota_kind kind, const 
     struct buf name = {0};
     double limit = 0;
     quota_entity_name(entity, &name);
-    const struct resource *res = topics_resource(broker->topics, RESOURCE_QUOTA, buf_str(&name));
+    const struct resource *res =
+        topics_resource(storage_topics(broker->storage), RESOURCE_QUOTA, buf_str(&name));
     struct str text = resource_setting(res, str_from(quota_defs[kind].key));
     if (!str_is_null(text) && !str_to_double(text, &limit))
         limit = 0;
@@ -248,9 +250,9 @@ static struct client_quotas *resolve(struct broker *broker, unsigned long long g
     own->user = str_of(mem_dup(user.ptr, user.len), user.len);
     for (int kind = 0; kind < QUOTA_CONNECTION; kind++) {
         bool by_user = false, by_client = false;
-        replay_lock(broker->topics_replay);
+        storage_topics_lock(broker->storage);
         double limit = find_limit(broker, (enum quota_kind)kind, user, client, &by_user, &by_client);
-        replay_unlock(broker->topics_replay);
+        storage_topics_unlock(broker->storage);
         if (kind == QUOTA_REQUEST)
             limit /= 100; /* percent of a thread's second */
         if (limit > 0)
@@ -310,12 +312,12 @@ const char *quotas_admit(void *arg, struct str host)
     struct quota_entity entity = {.parts[QUOTA_IP] = {true, host}};
     if (!quotas_on(broker))
         return NULL;
-    replay_lock(broker->topics_replay);
+    storage_topics_lock(broker->storage);
     double limit = limit_of(broker, QUOTA_CONNECTION, &entity);
     entity.parts[QUOTA_IP].name = STR_NULL;
     if (limit <= 0)
         limit = limit_of(broker, QUOTA_CONNECTION, &entity);
-    replay_unlock(broker->topics_replay);
+    storage_topics_unlock(broker->storage);
     if (limit <= 0)
         return NULL;
     struct quota_bucket *bucket = bucket_ref(broker, QUOTA_CONNECTION, limit, host, STR(""));

@@ -139,16 +139,13 @@ bool security_open(struct broker *broker, struct err *err)
 {
     struct auth_config defaults;
     uint8_t secret[32];
-    struct log_config config = log_config_default();
-    config.retention_on = false;
     auth_config_init(&defaults);
     io_random(broker->io, secret, sizeof secret);
     init_meters(broker);
     broker->auth = auth_new(broker->config.auth != NULL ? broker->config.auth : &defaults, secret, err);
     if (broker->auth == NULL)
         return false;
-    broker->auth_log.part = partition_open(broker, STR(SECURITY_TOPIC), 0, &config, true, err);
-    return broker->auth_log.part != NULL &&
+    return state_log_open(&broker->auth_log, broker->storage, STR(SECURITY_TOPIC), err) &&
            replay_open(&broker->auth_replay, &state_log_ops, &broker->auth_log, &security_class, broker,
                        err) &&
            make_users(broker, err) &&
@@ -158,8 +155,7 @@ bool security_open(struct broker *broker, struct err *err)
 void security_close(struct broker *broker)
 {
     replay_close(broker->auth_replay);
-    batch_builder_fini(&broker->auth_log.builder);
-    broker_partition_unref(broker->auth_log.part);
+    state_log_close(&broker->auth_log);
     auth_free(broker->auth);
     buf_fini(&broker->jwks_text);
 }

@@ -1,104 +1,25 @@
 /* settings.c - configs that clients change while the broker runs: kept in __cluster_metadata, in force at once.
  *
  *   alter -> decide (topic/resource.c) -> record durable -> settings_take: options of the broker, configs of open logs
- *   start -> replay                                      -> settings_take
+ *   start -> storage_open                                -> settings_take
  *
- * The value of a broker config, from the strongest to the weakest:
- *   set on the node ("1") | set as default of the cluster ("") | the option the server was started with | the default
+ * What the value of a config is: storage/configs.c.
  *
  * (G1) What is stored works: a name that is not known, or that nothing here would act on, is refused with the reason.
- * (G2) Changes run one at a time under admin_lock, so that options and logs follow the records in their order.
+ * (G2) Changes run one at a time in storage, so that options and logs follow the records in their order.
  * (G3) Options that may change (`live` in the table) are read by LIVE and written here only.
  */
 #include "broker/broker_int.h"
 #include "conf/conf.h"
 
-static const struct conf_option *option_find(const struct conf_table *table, struct str name)
-{
-    for (size_t i = 0; i < table->count; i++)
-        if (str_eq_cstr(name, table->options[i].name))
-            return &table->options[i];
-    return NULL;
-}
-
 const struct conf_option *broker_option_find(struct str name)
 {
-    return option_find(&broker_conf_table, name);
+    return conf_option_find(&broker_conf_table, name);
 }
 
 const struct conf_option *security_option_find(struct str name)
 {
-    return option_find(&auth_conf_table, name);
-}
-
-int topic_config_by_synonym(struct str name)
-{
-    for (int i = 0; i < TOPIC_CONFIG_COUNT; i++)
-        if (str_eq_cstr(name, topic_config_defs[i].synonym))
-            return i;
-    return -1;
-}
-
-static struct str list_text(const struct conf_list *list, struct arena *arena)
-{
-    struct buf text = {0};
-    for (size_t i = 0; i < list->len; i++)
-        buf_printf(&text, "%s%.*s", i == 0 ? "" : ",", STR_ARG(list->at[i]));
-    struct str out = str_dup(buf_str(&text), arena);
-    buf_fini(&text);
-    return out;
-}
-
-struct str option_text(const struct conf_option *option, const void *config, struct arena *arena)
-{
-    const void *field = (const char *)config + option->offset;
-    switch (option->type) {
-    case CONF_BOOL:
-        return __atomic_load_n((const bool *)field, __ATOMIC_RELAXED) ? STR("true") : STR("false");
-    case CONF_INT:
-    case CONF_SIZE:
-    case CONF_DURATION_MS:
-        return str_printf(arena, "%lld",
-                          (long long)__atomic_load_n((const int64_t *)field, __ATOMIC_RELAXED));
-    case CONF_DOUBLE: {
-        int64_t bits = __atomic_load_n((const int64_t *)field, __ATOMIC_RELAXED);
-        double number;
-        memcpy(&number, &bits, sizeof number);
-        return str_printf(arena, "%.15g", number);
-    }
-    case CONF_ENUM:
-        return str_from(option->words[*(const int *)field]);
-    case CONF_STRING:
-        return *(const struct str *)field;
-    case CONF_LIST:
-        return list_text(field, arena);
-    default: /* a password */
-        return STR_NULL;
-    }
-}
-
-/* The chain of a broker config, see above. */
-void broker_config_chain(const struct broker *broker, struct str name, struct str init,
-                         struct config_value chain[CONFIG_CHAIN_MAX], struct arena *arena)
-{
-    const struct conf_option *option = broker_option_find(name);
-    struct str node =
-        resource_setting(topics_resource(broker->topics, RESOURCE_BROKER, STR(NODE_NAME)), name);
-    struct str cluster = resource_setting(topics_resource(broker->topics, RESOURCE_BROKER, STR("")), name);
-    size_t count = 0;
-    if (!str_is_null(node))
-        chain[count++] = (struct config_value){str_dup(node, arena), SOURCE_DYNAMIC_BROKER};
-    if (!str_is_null(cluster))
-        chain[count++] = (struct config_value){str_dup(cluster, arena), SOURCE_DYNAMIC_DEFAULT};
-    if (option != NULL) {
-        struct str given = option_text(option, &broker->given_config, arena);
-        init = option_text(option, &broker->default_config, arena);
-        if (!str_eq(given, init))
-            chain[count++] = (struct config_value){given, SOURCE_STATIC};
-    }
-    chain[count++] = (struct config_value){init, SOURCE_DEFAULT};
-    while (count < CONFIG_CHAIN_MAX)
-        chain[count++] = (struct config_value){STR_NULL, 0};
+    return conf_option_find(&auth_conf_table, name);
 }
 
 const struct group_config_def group_config_defs[GROUP_SETTINGS] = {
@@ -141,7 +62,8 @@ static void take_groups(struct broker *broker)
 {
     struct map all = {0}, before;
     size_t pos = 0;
-    for (const struct resource *res; (res = topics_next_resource(broker->topics, &pos)) != NULL;) {
+    for (const struct resource *res;
+         (res = topics_next_resource(storage_topics(broker->storage), &pos)) != NULL;) {
         if (res->type != RESOURCE_GROUP)
             continue;
         struct group_numbers *numbers = mem_new(struct group_numbers);
@@ -172,7 +94,7 @@ static void take_option(struct broker *broker, const struct conf_option *option)
         double ratio;
     } value = {0};
     struct err err;
-    broker_config_chain(broker, str_from(option->name), STR_NULL, chain, &arena);
+    config_chain(broker->storage, str_from(option->name), STR_NULL, chain, &arena);
     if (!conf_parse_value(option, chain[0].value, &value, &arena, &err)) /* a later version allowed more */
         log_warn("broker", "setting_left_out", "cause=\"%s\"", err.text);
     else if (option->type == CONF_BOOL)
@@ -184,26 +106,18 @@ static void take_option(struct broker *broker, const struct conf_option *option)
 
 void settings_take(struct broker *broker)
 {
-    replay_lock(broker->topics_replay);
+    storage_topics_lock(broker->storage);
     for (size_t i = 0; i < broker_conf_table.count; i++)
         if (broker_conf_table.options[i].live)
             take_option(broker, &broker_conf_table.options[i]);
     take_groups(broker);
-    replay_unlock(broker->topics_replay);
+    storage_topics_unlock(broker->storage);
     kafka_listeners_limit(broker);
     quotas_changed(broker); /* the length of windows may have changed too */
 }
 
-static void on_limits_changed(struct loop_call *call)
-{
-    struct broker *broker = LIST_ENTRY(call, struct broker, settings_call);
-    if (loop_timer_is_on(&broker->retention_timer)) /* else it stops, or has not begun */
-        loop_timer_start(&broker->retention_timer, LIVE(broker, retention_check_interval_ms));
-}
-
 void settings_init(struct broker *broker)
 {
-    loop_call_init(&broker->settings_call, on_limits_changed);
     pthread_mutex_init(&broker->group_settings_lock, NULL);
     broker->group_settings = (struct group_settings){broker, group_setting_get};
 }
@@ -269,46 +183,36 @@ static bool check_group_setting(void *arg, struct str name, struct str value, st
 
 /* --- changes --- */
 
+static void take_broker(void *arg)
+{
+    struct broker *broker = arg;
+    settings_take(broker);
+    storage_configure(broker->storage);
+}
+
+static void take_quotas(void *arg)
+{
+    quotas_changed(arg);
+}
+
+static void take_group(void *arg)
+{
+    struct broker *broker = arg;
+    storage_topics_lock(broker->storage);
+    take_groups(broker);
+    storage_topics_unlock(broker->storage);
+}
+
 bool settings_alter(struct broker *broker, struct resource_alter *req, struct err *err)
 {
     bool of_broker = req->type == RESOURCE_BROKER, of_group = req->type == RESOURCE_GROUP;
     ASSERT(of_broker || of_group || req->type == RESOURCE_QUOTA); /* quotas are checked by api_quotas.c */
     req->check = of_broker ? check_broker_setting : of_group ? check_group_setting : NULL;
-    req->now_ms = io_now_ms(broker->io);
-    pthread_mutex_lock(&broker->admin_lock);
-    bool good = replay_run_durable(broker->topics_replay, resources_decide_alter, req, err);
-    if (good && of_broker && !req->check_only) {
-        settings_take(broker);
-        topics_configure(broker, STR_NULL);
-        loop_post(net_loop(broker->net, 0), &broker->settings_call);
-    }
-    if (good && req->type == RESOURCE_QUOTA && !req->check_only)
-        quotas_changed(broker);
-    if (good && of_group && !req->check_only) {
-        replay_lock(broker->topics_replay);
-        take_groups(broker);
-        replay_unlock(broker->topics_replay);
-    }
-    pthread_mutex_unlock(&broker->admin_lock);
-    if (good && !req->check_only)
-        log_info("broker", "settings_changed", "type=%d name=%.*s", (int)req->type, STR_ARG(req->name));
-    return good;
-}
-
-bool topics_alter(struct broker *broker, struct topic_alter *req, struct err *err)
-{
-    if (is_internal_topic(req->name))
-        return err_set(err, ERR_INVALID_REQUEST, "'%.*s' is internal: its configs are the broker's own",
-                       STR_ARG(req->name));
-    req->now_ms = io_now_ms(broker->io);
-    pthread_mutex_lock(&broker->admin_lock);
-    bool good = replay_run_durable(broker->topics_replay, topics_decide_alter, req, err);
-    if (good && !req->check_only)
-        topics_configure(broker, req->name);
-    pthread_mutex_unlock(&broker->admin_lock);
-    if (good && !req->check_only)
-        log_info("broker", "topic_altered", "topic=%.*s", STR_ARG(req->name));
-    return good;
+    return storage_resource_alter(broker->storage, req,
+                                  of_broker  ? take_broker
+                                  : of_group ? take_group
+                                             : take_quotas,
+                                  broker, err);
 }
 
 struct str topic_setting_clamped(const struct broker *broker, struct str name, struct str value)

@@ -20,7 +20,7 @@ struct touched {
     struct partition *part; /* a reference */
     pthread_mutex_t lock;   /* E2 */
     int32_t next_seq;
-    struct broker_appended last; /* end_offset 0: nothing was appended */
+    struct partition_appended last; /* end_offset 0: nothing was appended */
 };
 
 struct broker_txn {
@@ -77,7 +77,7 @@ bool broker_producer_id(struct broker *broker, int64_t *producer_id, struct err 
 
 static void touched_free(struct touched *touched)
 {
-    broker_partition_unref(touched->part);
+    partition_unref(touched->part);
     pthread_mutex_destroy(&touched->lock);
     free(touched);
 }
@@ -113,7 +113,8 @@ static struct txn_partition *list_names(const struct broker_txn *txn, size_t *co
     for (size_t i = 0; map_next(&txn->by_partition, &i, NULL, &touched_ptr);) {
         const struct touched *touched = touched_ptr;
         if (touched->last.end_offset != 0)
-            names[(*count)++] = (struct txn_partition){touched->part->topic, touched->part->id};
+            names[(*count)++] =
+                (struct txn_partition){partition_topic(touched->part), partition_id(touched->part)};
     }
     return names;
 }
@@ -257,7 +258,7 @@ static struct touched *touch(struct broker_txn *txn, struct partition *part)
     struct touched *touched = map_get(&txn->by_partition, key);
     if (touched == NULL) {
         touched = mem_new(struct touched);
-        touched->part = broker_partition_ref(part);
+        touched->part = partition_ref(part);
         pthread_mutex_init(&touched->lock, NULL);
         map_put(&txn->by_partition, key, touched);
     }
@@ -266,11 +267,11 @@ static struct touched *touch(struct broker_txn *txn, struct partition *part)
 }
 
 static bool append_touched(struct broker_txn *txn, struct touched *touched, char *batch, size_t size,
-                           int32_t record_count, struct broker_appended *out, struct err *err)
+                           int32_t record_count, struct partition_appended *out, struct err *err)
 {
     pthread_mutex_lock(&touched->lock);
     batch_set_producer(batch, txn->pid, txn->epoch, touched->next_seq, true);
-    bool good = broker_partition_append(touched->part, batch, size, out, err);
+    bool good = partition_append(touched->part, batch, size, out, err);
     if (good) {
         int64_t next = (int64_t)touched->next_seq + record_count;
         touched->next_seq = (int32_t)(next & INT32_MAX);
@@ -284,7 +285,7 @@ static bool append_touched(struct broker_txn *txn, struct touched *touched, char
 }
 
 bool broker_txn_append(struct broker_txn *txn, struct partition *part, char *batch, size_t size,
-                       struct broker_appended *out, struct err *err)
+                       struct partition_appended *out, struct err *err)
 {
     struct batch view;
     if (!batch_open(str_of(batch, size), &view, err))
@@ -370,14 +371,14 @@ static struct txn_input *gather_inputs(struct broker_txn *txn, const struct brok
     void *touched_ptr;
     *count = 0;
     for (size_t i = 0; i < input_count; i++)
-        list[(*count)++] = (struct txn_input){.part = broker_partition_ref(inputs[i].part),
+        list[(*count)++] = (struct txn_input){.part = partition_ref(inputs[i].part),
                                               .appended = {.end_offset = inputs[i].offset},
                                               .any_incarnation = true};
     for (size_t i = 0; map_next(&txn->by_partition, &i, NULL, &touched_ptr);) {
         const struct touched *touched = touched_ptr;
         if (touched->last.end_offset != 0)
             list[(*count)++] =
-                (struct txn_input){.part = broker_partition_ref(touched->part), .appended = touched->last};
+                (struct txn_input){.part = partition_ref(touched->part), .appended = touched->last};
     }
     return list;
 }
@@ -481,8 +482,7 @@ enum broker_txn_state broker_txn_last(struct broker *broker, struct str transact
 bool txns_open(struct broker *broker, struct err *err)
 {
     broker->txns = txns_new();
-    broker->txns_log.part = broker_partition_get(broker, STR(TXN_TOPIC), 0, err);
-    return broker->txns_log.part != NULL &&
+    return state_log_open(&broker->txns_log, broker->storage, STR(TXN_TOPIC), err) &&
            replay_open(&broker->txns_replay, &state_log_ops, &broker->txns_log, &txns_class, broker->txns,
                        err) &&
            txns_recover(broker, err);
@@ -496,6 +496,5 @@ void txns_close(struct broker *broker)
     txn_tails_free(broker);
     replay_close(broker->txns_replay);
     txns_free(broker->txns);
-    batch_builder_fini(&broker->txns_log.builder);
-    broker_partition_unref(broker->txns_log.part);
+    state_log_close(&broker->txns_log);
 }

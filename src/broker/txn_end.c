@@ -24,10 +24,10 @@
 
 /* A marker on its way to the disk. */
 struct tail_part {
-    struct broker_wait wait;
+    struct partition_wait wait;
     struct txn_tail *tail;
     struct partition *part; /* a reference until it is durable */
-    struct broker_appended marker;
+    struct partition_appended marker;
     bool lost; /* to be written again */
 };
 
@@ -62,29 +62,28 @@ pthread_rwlock_t *txn_append_lock(struct broker *broker, struct str transactiona
 /* --- markers --- */
 
 /* Pending offsets of the transaction become offsets, or nothing: that is the marker of the offsets' topic. */
-static bool end_offsets(struct partition *part, const struct txn_outcome *outcome,
-                        struct broker_appended *out, struct err *err)
+static bool end_offsets(struct broker *broker, const struct txn_outcome *outcome,
+                        struct partition_appended *out, struct err *err)
 {
-    struct broker *broker = part->broker;
     struct group_txn_end req = {.pid = outcome->pid,
                                 .epoch = outcome->data_epoch,
                                 .commit = outcome->commit,
                                 .now_ms = io_now_ms(broker->io),
                                 .always = true};
-    *out = (struct broker_appended){.base_offset = -1};
+    *out = (struct partition_appended){.base_offset = -1};
     return replay_run(broker->groups_replay, group_decide_txn_end, &req, &out->end_offset, err);
 }
 
 static bool is_offsets_topic(const struct partition *part)
 {
-    return str_eq(part->topic, STR(OFFSETS_TOPIC));
+    return str_eq(partition_topic(part), STR(OFFSETS_TOPIC));
 }
 
-bool txn_write_marker(struct partition *part, const struct txn_outcome *outcome, int32_t coordinator_epoch,
-                      struct broker_appended *out, struct err *err)
+bool txn_write_marker(struct broker *broker, struct partition *part, const struct txn_outcome *outcome,
+                      int32_t coordinator_epoch, struct partition_appended *out, struct err *err)
 {
     if (is_offsets_topic(part))
-        return end_offsets(part, outcome, out, err);
+        return end_offsets(broker, outcome, out, err);
     return partition_append_marker(part, outcome->pid, outcome->marker_epoch,
                                    outcome->commit ? MARKER_COMMIT : MARKER_ABORT, coordinator_epoch, out,
                                    err);
@@ -95,7 +94,7 @@ bool txn_write_marker(struct partition *part, const struct txn_outcome *outcome,
 static void tail_free(struct txn_tail *tail)
 {
     for (size_t i = 0; i < tail->count; i++)
-        broker_partition_unref(tail->at[i].part);
+        partition_unref(tail->at[i].part);
     free((char *)tail->id.ptr);
     free(tail);
 }
@@ -165,7 +164,7 @@ static void tail_release(struct txn_tail *tail)
         tail_settle(tail);
 }
 
-static void on_marker_durable(struct broker_wait *wait, const struct err *failure)
+static void on_marker_durable(struct partition_wait *wait, const struct err *failure)
 {
     struct tail_part *at = (struct tail_part *)wait;
     struct partition *part = at->part;
@@ -174,10 +173,11 @@ static void on_marker_durable(struct broker_wait *wait, const struct err *failur
         at->part = NULL;
     else
         log_warn("broker", "marker_lost", "topic=%.*s partition=%d producer_id=%lld cause=\"%s\"",
-                 STR_ARG(part->topic), part->id, (long long)at->tail->outcome.pid, failure->text);
+                 STR_ARG(partition_topic(part)), partition_id(part), (long long)at->tail->outcome.pid,
+                 failure->text);
     tail_release(at->tail);
     if (failure == NULL || failure->code == ERR_UNKNOWN_TOPIC)
-        broker_partition_unref(part);
+        partition_unref(part);
 }
 
 /* Appends what is missing and waits for it. tail->left is held by the caller. True: all are appended. */
@@ -189,10 +189,11 @@ static bool tail_write(struct txn_tail *tail)
         struct tail_part *at = &tail->at[i];
         if (!at->lost)
             continue;
-        if (!broker_partition_is_deleted(at->part) &&
-            !txn_write_marker(at->part, &tail->outcome, 0, &at->marker, &err)) {
+        if (!partition_is_deleted(at->part) &&
+            !txn_write_marker(tail->broker, at->part, &tail->outcome, 0, &at->marker, &err)) {
             log_warn("broker", "marker_failed", "topic=%.*s partition=%d producer_id=%lld cause=\"%s\"",
-                     STR_ARG(at->part->topic), at->part->id, (long long)tail->outcome.pid, err.text);
+                     STR_ARG(partition_topic(at->part)), partition_id(at->part), (long long)tail->outcome.pid,
+                     err.text);
             at->lost =
                 err.code != ERR_INVALID_PRODUCER_EPOCH; /* a newer one is there: nothing of this is open */
             all = all && !at->lost;
@@ -214,12 +215,12 @@ static void tail_wait(struct txn_tail *tail)
             continue;
         bool whoever = is_offsets_topic(at->part); /* the group state sees to what its log drops */
         int64_t end_offset = at->marker.end_offset;
-        if (broker_partition_is_deleted(at->part))
+        if (partition_is_deleted(at->part))
             on_marker_durable(&at->wait, NULL);
         else if (whoever)
-            broker_partition_when_durable(at->part, end_offset, &at->wait);
+            partition_when_durable(at->part, end_offset, &at->wait);
         else
-            broker_partition_when_appended(at->part, &at->marker, &at->wait);
+            partition_when_appended(at->part, &at->marker, &at->wait);
     }
 }
 
@@ -258,7 +259,7 @@ static struct txn_tail *tail_new(struct txn_ending *ending)
     atomic_init(&tail->left, 1);
     list_init(&tail->waiting);
     for (size_t i = 0; i < count; i++) {
-        struct partition *part = topics_partition(broker, list[i].topic, list[i].partition);
+        struct partition *part = storage_partition(broker->storage, list[i].topic, list[i].partition);
         if (part != NULL)
             tail->at[tail->count++] = (struct tail_part){.tail = tail, .part = part, .lost = true};
     }
@@ -271,7 +272,7 @@ static struct txn_tail *tail_new(struct txn_ending *ending)
 static void ending_free(struct txn_ending *ending)
 {
     for (size_t i = 0; i < ending->input_count; i++)
-        broker_partition_unref(ending->inputs[i].part);
+        partition_unref(ending->inputs[i].part);
     free(ending->inputs);
     free((char *)ending->id.ptr);
     pthread_mutex_destroy(&ending->lock);
@@ -373,7 +374,7 @@ static void release(struct txn_ending *ending, const struct err *failure)
     finish(ending, error_code_of(&err), &err);
 }
 
-static void on_input_durable(struct broker_wait *wait, const struct err *failure)
+static void on_input_durable(struct partition_wait *wait, const struct err *failure)
 {
     release(((struct txn_input *)wait)->ending, failure);
 }
@@ -422,9 +423,9 @@ void txn_ending_start(const struct txn_ending *template)
         input->ending = ending;
         input->wait.fn = on_input_durable;
         if (input->any_incarnation)
-            broker_partition_when_durable(input->part, input->appended.end_offset, &input->wait);
+            partition_when_durable(input->part, input->appended.end_offset, &input->wait);
         else
-            broker_partition_when_appended(input->part, &input->appended, &input->wait);
+            partition_when_appended(input->part, &input->appended, &input->wait);
     }
     wait_before(ending);
     release(ending, NULL);
@@ -561,7 +562,7 @@ static void on_txn_timer(struct loop_timer *timer)
 {
     struct broker *broker = LIST_ENTRY(timer, struct broker, txn_timer);
     if (!atomic_exchange(&broker->txns_tended, true))
-        pool_submit(broker->admin_pool, tend, broker, NULL, NULL);
+        pool_submit(storage_admin_pool(broker->storage), tend, broker, NULL, NULL);
     loop_timer_start(timer, broker->config.txn_check_interval_ms);
 }
 

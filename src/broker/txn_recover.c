@@ -54,14 +54,15 @@ static void list_ids(struct search *search)
     }
 }
 
-static bool write_lost_marker(struct partition *part, const struct txn_outcome *outcome, struct err *err)
+static bool write_lost_marker(struct broker *broker, struct partition *part,
+                              const struct txn_outcome *outcome, struct err *err)
 {
-    struct broker_appended appended;
+    struct partition_appended appended;
     log_info("broker", "marker_written", "topic=%.*s partition=%d producer_id=%lld epoch=%d marker=%s",
-             STR_ARG(part->topic), part->id, (long long)outcome->pid, outcome->marker_epoch,
-             outcome->commit ? "commit" : "abort");
-    return txn_write_marker(part, outcome, 0, &appended, err) &&
-           broker_partition_wait_durable(part, appended.end_offset, err);
+             STR_ARG(partition_topic(part)), partition_id(part), (long long)outcome->pid,
+             outcome->marker_epoch, outcome->commit ? "commit" : "abort");
+    return txn_write_marker(broker, part, outcome, 0, &appended, err) &&
+           partition_wait_durable(part, appended.end_offset, err);
 }
 
 /* One producer that has something open in a partition. */
@@ -71,14 +72,16 @@ static void take_open(struct search *search, struct partition *part, int64_t pid
     enum txn_owner owner = found == NULL ? TXN_OWNER_NONE : txn_of_open(&found->txn, pid, epoch);
     switch (owner) {
     case TXN_OWNER_DECIDED:
-        search->good = search->good && write_lost_marker(part, &found->txn.decided, search->err);
+        search->good =
+            search->good && write_lost_marker(search->broker, part, &found->txn.decided, search->err);
         break;
     case TXN_OWNER_PRESENT:
-        vec_push(&found->joins, (struct txn_partition){str_dup(part->topic, &search->arena), part->id});
+        vec_push(&found->joins,
+                 (struct txn_partition){str_dup(partition_topic(part), &search->arena), partition_id(part)});
         break;
     case TXN_OWNER_NONE:
         log_warn("broker", "transaction_hangs", "topic=%.*s partition=%d producer_id=%lld epoch=%d",
-                 STR_ARG(part->topic), part->id, (long long)pid, epoch);
+                 STR_ARG(partition_topic(part)), partition_id(part), (long long)pid, epoch);
         break;
     }
 }
@@ -88,8 +91,8 @@ static void search_log(struct partition *part, void *arg)
     struct log_producer_list list = {0};
     struct search *search = arg;
     struct err err;
-    search->unreadable = search->unreadable || !log_check_readable(part->log, &err);
-    log_producers(part->log, &list);
+    search->unreadable = search->unreadable || !log_check_readable(partition_log(part), &err);
+    log_producers(partition_log(part), &list);
     for (size_t i = 0; i < list.list.len; i++)
         if (list.list.at[i].txn_first_offset >= 0)
             take_open(arg, part, list.list.at[i].pid, list.list.at[i].epoch);
@@ -167,7 +170,7 @@ bool txns_recover(struct broker *broker, struct err *err)
 {
     struct search search = {.broker = broker, .good = true, .err = err};
     list_ids(&search);
-    topics_each_partition(broker, search_log, &search);
+    storage_each_partition(broker->storage, search_log, &search);
     search_groups(&search);
     for (size_t i = 0; i < search.all.len; i++) {
         struct found *found = search.all.at[i];

@@ -12,20 +12,20 @@ static bool embedded_topic_create(struct client *client, struct str name, int32_
                                   struct err *err)
 {
     struct arena arena = {0};
-    struct broker_topic_config *list = arena_array(&arena, struct broker_topic_config, config_count);
+    struct storage_topic_config *list = arena_array(&arena, struct storage_topic_config, config_count);
     for (size_t i = 0; i < config_count; i++)
-        list[i] = (struct broker_topic_config){configs[i].name, configs[i].value};
-    bool ok = broker_topic_create(embedded_broker(client), name, partition_count, list, config_count, err);
+        list[i] = (struct storage_topic_config){configs[i].name, configs[i].value};
+    bool ok = storage_topic_create(embedded_storage(client), name, partition_count, list, config_count, err);
     arena_fini(&arena);
     return ok;
 }
 
 static bool embedded_topic_delete(struct client *client, struct str name, struct err *err)
 {
-    return broker_topic_delete(embedded_broker(client), name, err);
+    return storage_topic_delete(embedded_storage(client), name, err);
 }
 
-static void topic_fill(const struct broker_topic *topic, struct client_topic *out, struct arena *arena)
+static void topic_fill(const struct storage_topic *topic, struct client_topic *out, struct arena *arena)
 {
     *out = (struct client_topic){.name = topic->name,
                                  .partition_count = topic->partition_count,
@@ -39,8 +39,8 @@ static void topic_fill(const struct broker_topic *topic, struct client_topic *ou
 static bool embedded_topic_describe(struct client *client, struct str name, struct client_topic *out,
                                     struct arena *arena, struct err *err)
 {
-    struct broker_topic topic;
-    if (!broker_topic_describe(embedded_broker(client), name, &topic, arena, err))
+    struct storage_topic topic;
+    if (!storage_topic_describe(embedded_storage(client), name, &topic, arena, err))
         return false;
     topic_fill(&topic, out, arena);
     return true;
@@ -48,7 +48,7 @@ static bool embedded_topic_describe(struct client *client, struct str name, stru
 
 static struct client_topic *embedded_topic_list(struct client *client, size_t *count, struct arena *arena)
 {
-    struct broker_topic *topics = broker_topic_list(embedded_broker(client), count, arena);
+    struct storage_topic *topics = storage_topic_list(embedded_storage(client), count, arena);
     struct client_topic *list = arena_array(arena, struct client_topic, *count);
     for (size_t i = 0; i < *count; i++)
         topic_fill(&topics[i], &list[i], arena);
@@ -58,8 +58,8 @@ static struct client_topic *embedded_topic_list(struct client *client, size_t *c
 static int32_t embedded_partition_count(struct client *client, struct str name)
 {
     struct arena arena = {0};
-    struct broker_topic topic;
-    bool known = broker_topic_describe(embedded_broker(client), name, &topic, &arena, NULL);
+    struct storage_topic topic;
+    bool known = storage_topic_describe(embedded_storage(client), name, &topic, &arena, NULL);
     arena_fini(&arena);
     return known ? topic.partition_count : -1;
 }
@@ -67,7 +67,7 @@ static int32_t embedded_partition_count(struct client *client, struct str name)
 static struct str embedded_topic_config_get(struct client *client, struct str topic, struct str config,
                                             struct arena *arena)
 {
-    return broker_topic_config_get(embedded_broker(client), topic, config, arena);
+    return storage_topic_config_get(embedded_storage(client), topic, config, arena);
 }
 
 /* Offsets --------------------------------------------------------------------------------------------------- */
@@ -75,30 +75,30 @@ static struct str embedded_topic_config_get(struct client *client, struct str to
 static bool embedded_offsets(struct client *client, struct str topic, int32_t partition,
                              struct client_offsets *out, struct err *err)
 {
-    struct partition *part = broker_partition_get(embedded_broker(client), topic, partition, err);
+    struct partition *part = storage_partition_get(embedded_storage(client), topic, partition, err);
     if (part == NULL)
         return false;
-    bool ok = log_check_readable(broker_partition_log(part), err);
-    int64_t hw = broker_partition_hw(part), lso = broker_partition_lso(part);
+    bool ok = log_check_readable(partition_log(part), err);
+    int64_t hw = partition_hw(part), lso = partition_lso(part);
     if (ok)
-        *out = (struct client_offsets){.start = broker_partition_start(part),
-                                       .end = broker_partition_end(part),
+        *out = (struct client_offsets){.start = partition_start(part),
+                                       .end = partition_end(part),
                                        .committed = MIN(hw, lso)};
-    broker_partition_unref(part);
+    partition_unref(part);
     return ok;
 }
 
 static bool embedded_offset_for_time(struct client *client, struct str topic, int32_t partition,
                                      int64_t time_ms, int64_t *offset, struct err *err)
 {
-    struct partition *part = broker_partition_get(embedded_broker(client), topic, partition, err);
+    struct partition *part = storage_partition_get(embedded_storage(client), topic, partition, err);
     if (part == NULL)
         return false;
     struct log_time_hit hit;
-    bool ok = log_offset_for_time(broker_partition_log(part), time_ms, LOG_READ_COMMITTED, &hit, err);
+    bool ok = log_offset_for_time(partition_log(part), time_ms, LOG_READ_COMMITTED, &hit, err);
     if (ok)
-        *offset = hit.offset >= 0 ? hit.offset : broker_partition_end(part);
-    broker_partition_unref(part);
+        *offset = hit.offset >= 0 ? hit.offset : partition_end(part);
+    partition_unref(part);
     return ok;
 }
 
@@ -127,13 +127,14 @@ static bool embedded_txn_commit(struct client_txn *txn, const struct client_txn_
     struct broker_txn_input *list = mem_zalloc(count + 1, sizeof *list);
     size_t known = 0;
     for (size_t i = 0; i < count; i++) {
-        struct partition *part = broker_partition_get(broker, inputs[i].topic, inputs[i].partition, NULL);
+        struct partition *part =
+            storage_partition_get(broker_storage(broker), inputs[i].topic, inputs[i].partition, NULL);
         if (part != NULL)
             list[known++] = (struct broker_txn_input){part, inputs[i].offset};
     }
     bool ok = broker_txn_commit_wait(et->broker_txn, list, known, err);
     for (size_t i = 0; i < known; i++)
-        broker_partition_unref(list[i].part);
+        partition_unref(list[i].part);
     free(list);
     free(et);
     return ok;

@@ -4,6 +4,7 @@
 
 #include "broker/broker.h"
 #include "client/client_int.h"
+#include "storage/storage.h"
 
 struct embedded_client {
     struct client client;
@@ -18,6 +19,11 @@ struct embedded_txn {
 static inline struct broker *embedded_broker(struct client *client)
 {
     return ((struct embedded_client *)client)->broker;
+}
+
+static inline struct storage *embedded_storage(struct client *client)
+{
+    return broker_storage(embedded_broker(client));
 }
 
 /* embedded_reader.c */

@@ -19,7 +19,7 @@ struct embedded_reader {
     size_t read_bytes;
     void (*notify)(void *arg);
     void *arg;
-    struct broker_watch watch;
+    struct partition_watch watch;
 
     struct buf piece;
     struct str rest;                 /* of the piece: batches not opened yet */
@@ -37,7 +37,7 @@ static struct embedded_reader *reader_of(struct client_reader *reader)
     return (struct embedded_reader *)reader;
 }
 
-static void on_watch(struct broker_watch *watch)
+static void on_watch(struct partition_watch *watch)
 {
     struct embedded_reader *er = LIST_ENTRY(watch, struct embedded_reader, watch);
     er->notify(er->arg);
@@ -51,8 +51,8 @@ static enum log_isolation isolation_of(const struct embedded_reader *er)
 static int64_t readable_end(struct embedded_reader *er)
 {
     if (er->isolation == CLIENT_APPENDED)
-        return broker_partition_end(er->part);
-    int64_t hw = broker_partition_hw(er->part), lso = broker_partition_lso(er->part);
+        return partition_end(er->part);
+    int64_t hw = partition_hw(er->part), lso = partition_lso(er->part);
     return MIN(hw, lso);
 }
 
@@ -81,7 +81,7 @@ bool embedded_reader_seek(struct client_reader *reader, int64_t offset, struct e
     struct embedded_reader *er = reader_of(reader);
     drop_piece(er);
     if (offset == CLIENT_EARLIEST)
-        offset = broker_partition_start(er->part);
+        offset = partition_start(er->part);
     else if (offset == CLIENT_LATEST)
         offset = readable_end(er);
     reader->position = offset;
@@ -91,11 +91,11 @@ bool embedded_reader_seek(struct client_reader *reader, int64_t offset, struct e
 struct client_reader *embedded_reader_new(struct client *client, struct str topic, int32_t partition,
                                           const struct client_reader_options *options, struct err *err)
 {
-    struct partition *part = broker_partition_get(embedded_broker(client), topic, partition, err);
+    struct partition *part = storage_partition_get(embedded_storage(client), topic, partition, err);
     if (part == NULL)
         return NULL;
-    if (!log_check_readable(broker_partition_log(part), err)) {
-        broker_partition_unref(part);
+    if (!log_check_readable(partition_log(part), err)) {
+        partition_unref(part);
         return NULL;
     }
     struct embedded_reader *er = mem_new(struct embedded_reader);
@@ -108,9 +108,9 @@ struct client_reader *embedded_reader_new(struct client *client, struct str topi
     ignore(!embedded_reader_seek(&er->reader, options->offset, err), "a seek of this reader cannot fail");
     if (er->notify != NULL) {
         er->watch.fn = on_watch;
-        er->watch.events = er->isolation == CLIENT_APPENDED ? BROKER_WATCH_END : BROKER_WATCH_VISIBLE;
-        er->watch.events = er->isolation == CLIENT_APPENDED ? BROKER_WATCH_END : BROKER_WATCH_VISIBLE;
-        broker_partition_watch_add(part, &er->watch);
+        er->watch.events = er->isolation == CLIENT_APPENDED ? PARTITION_WATCH_END : PARTITION_WATCH_VISIBLE;
+        er->watch.events = er->isolation == CLIENT_APPENDED ? PARTITION_WATCH_END : PARTITION_WATCH_VISIBLE;
+        partition_watch_add(part, &er->watch);
     }
     return &er->reader;
 }
@@ -119,8 +119,8 @@ void embedded_reader_free(struct client_reader *reader)
 {
     struct embedded_reader *er = reader_of(reader);
     if (er->notify != NULL)
-        broker_partition_watch_remove(er->part, &er->watch);
-    broker_partition_unref(er->part);
+        partition_watch_remove(er->part, &er->watch);
+    partition_unref(er->part);
     free_piece(er);
     free(er);
 }
@@ -128,11 +128,11 @@ void embedded_reader_free(struct client_reader *reader)
 /* Reads the next piece. */
 static bool fetch(struct embedded_reader *er, struct err *err)
 {
-    struct log *log = broker_partition_log(er->part);
+    struct log *log = partition_log(er->part);
     struct log_slice slice;
     if (!log_read(log, er->reader.position, er->read_bytes, isolation_of(er), &slice, err)) {
-        err_context(err, "%.*s-%d at offset %" PRId64, STR_ARG(broker_partition_topic(er->part)),
-                    broker_partition_id(er->part), er->reader.position);
+        err_context(err, "%.*s-%d at offset %" PRId64, STR_ARG(partition_topic(er->part)),
+                    partition_id(er->part), er->reader.position);
         return false;
     }
     if (slice.len == 0) {
@@ -228,8 +228,8 @@ static bool advance(struct embedded_reader *er)
 static bool report_failure(struct embedded_reader *er, struct err *err)
 {
     bool ok = err_set(err, er->failure->code, "%.*s-%d after offset %" PRId64 ": %s",
-                      STR_ARG(broker_partition_topic(er->part)), broker_partition_id(er->part),
-                      er->reader.position, er->failure->text);
+                      STR_ARG(partition_topic(er->part)), partition_id(er->part), er->reader.position,
+                      er->failure->text);
     free(er->failure);
     er->failure = NULL;
     return ok;
@@ -243,9 +243,9 @@ bool embedded_reader_poll(struct client_reader *reader, struct err *err)
             return true;
         if (er->failure != NULL)
             return report_failure(er, err);
-        if (broker_partition_is_deleted(er->part))
+        if (partition_is_deleted(er->part))
             return err_set(err, ERR_UNKNOWN_TOPIC, "topic %.*s was deleted",
-                           STR_ARG(broker_partition_topic(er->part)));
+                           STR_ARG(partition_topic(er->part)));
         int64_t before = reader->position;
         drop_piece(er);
         if (before == readable_end(er)) {

@@ -1,6 +1,6 @@
 /* embedded_writer.c - records to batches to the local log.
  *
- *     add -> batch builder of the partition --full or flushed--> batch --> broker_txn_append / broker_partition_append
+ *     add -> batch builder of the partition --full or flushed--> batch --> broker_txn_append / partition_append
  *                                                                  `--> held: no transaction yet
  *
  * (W1) Order per partition: held batches are appended before newer ones.
@@ -14,9 +14,9 @@ enum { IDLE_BYTES = 64 << 10 }; /* larger buffers are given back when little com
 struct part_writer {
     struct partition *part; /* NULL: not used yet */
     struct batch_builder builder;
-    bool open;                       /* the builder holds records */
-    struct buf held;                 /* finished batches, one after the other */
-    struct broker_appended appended; /* the newest append; end_offset -1: none */
+    bool open;                          /* the builder holds records */
+    struct buf held;                    /* finished batches, one after the other */
+    struct partition_appended appended; /* the newest append; end_offset -1: none */
 };
 
 struct embedded_writer {
@@ -39,8 +39,8 @@ struct client_writer *embedded_writer_new(struct client *client, struct str topi
                                           const struct client_writer_options *options, struct err *err)
 {
     struct arena arena = {0};
-    struct broker_topic info;
-    bool known = broker_topic_describe(embedded_broker(client), topic, &info, &arena, err);
+    struct storage_topic info;
+    bool known = storage_topic_describe(embedded_storage(client), topic, &info, &arena, err);
     arena_fini(&arena);
     if (!known)
         return NULL;
@@ -63,7 +63,7 @@ void embedded_writer_free(struct client_writer *writer)
     for (int32_t i = 0; i < ew->partition_count; i++) {
         struct part_writer *pw = &ew->parts[i];
         if (pw->part != NULL)
-            broker_partition_unref(pw->part);
+            partition_unref(pw->part);
         batch_builder_fini(&pw->builder);
         buf_fini(&pw->held);
     }
@@ -75,11 +75,11 @@ void embedded_writer_free(struct client_writer *writer)
 static bool append(struct embedded_writer *ew, struct part_writer *pw, char *batch, size_t size,
                    struct err *err)
 {
-    struct broker_appended appended;
+    struct partition_appended appended;
     struct embedded_txn *et = (struct embedded_txn *)ew->writer.txn;
     bool ok = ew->writer.transactional
                   ? broker_txn_append(et->broker_txn, pw->part, batch, size, &appended, err)
-                  : broker_partition_append(pw->part, batch, size, &appended, err);
+                  : partition_append(pw->part, batch, size, &appended, err);
     if (ok)
         pw->appended = appended;
     return ok;
@@ -143,7 +143,7 @@ static struct part_writer *part_of(struct embedded_writer *ew, int32_t partition
     }
     struct part_writer *pw = &ew->parts[partition];
     if (pw->part == NULL)
-        pw->part = broker_partition_get(embedded_broker(ew->writer.client), ew->topic, partition, err);
+        pw->part = storage_partition_get(embedded_storage(ew->writer.client), ew->topic, partition, err);
     return pw->part != NULL ? pw : NULL;
 }
 
@@ -185,7 +185,7 @@ bool embedded_writer_wait(struct client_writer *writer, struct err *err)
         return false;
     for (int32_t i = 0; i < ew->partition_count; i++) {
         struct part_writer *pw = &ew->parts[i];
-        if (pw->appended.end_offset >= 0 && !broker_partition_wait_appended(pw->part, &pw->appended, err))
+        if (pw->appended.end_offset >= 0 && !partition_wait_appended(pw->part, &pw->appended, err))
             return false;
         pw->appended.end_offset = -1;
     }

@@ -132,6 +132,15 @@ struct conf_check_result {
 struct conf_check_result *conf_validate(const struct conf_table *table, conf_lookup *lookup, void *lookup_arg,
                                         void *out, struct arena *arena, size_t *error_count);
 
+/* ---- one option ---- */
+
+/* The row of this name, or NULL. */
+const struct conf_option *conf_option_find(const struct conf_table *table, struct str name);
+
+/* The option's value in a struct of its table, in the form that Kafka's tools read: durations and sizes are plain numbers; a
+ * password is null. Live fields are loaded atomically. In the arena, or a literal, or the field's own text. */
+struct str conf_option_text(const struct conf_option *option, const void *values, struct arena *arena);
+
 /* ---- printing ---- */
 
 const char *conf_type_name(enum conf_type type); /* "size" */

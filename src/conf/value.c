@@ -289,3 +289,51 @@ struct conf_check_result *conf_validate(const struct conf_table *table, conf_loo
     }
     return results;
 }
+
+/* ---- one option ---- */
+
+const struct conf_option *conf_option_find(const struct conf_table *table, struct str name)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (str_eq_cstr(name, table->options[i].name))
+            return &table->options[i];
+    return NULL;
+}
+
+static struct str list_text(const struct conf_list *list, struct arena *arena)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < list->len; i++)
+        buf_printf(&text, "%s%.*s", i == 0 ? "" : ",", STR_ARG(list->at[i]));
+    struct str out = str_dup(buf_str(&text), arena);
+    buf_fini(&text);
+    return out;
+}
+
+struct str conf_option_text(const struct conf_option *option, const void *values, struct arena *arena)
+{
+    const void *field = (const char *)values + option->offset;
+    switch (option->type) {
+    case CONF_BOOL:
+        return __atomic_load_n((const bool *)field, __ATOMIC_RELAXED) ? STR("true") : STR("false");
+    case CONF_INT:
+    case CONF_SIZE:
+    case CONF_DURATION_MS:
+        return str_printf(arena, "%lld",
+                          (long long)__atomic_load_n((const int64_t *)field, __ATOMIC_RELAXED));
+    case CONF_DOUBLE: {
+        int64_t bits = __atomic_load_n((const int64_t *)field, __ATOMIC_RELAXED);
+        double number;
+        memcpy(&number, &bits, sizeof number);
+        return str_printf(arena, "%.15g", number);
+    }
+    case CONF_ENUM:
+        return str_from(option->words[*(const int *)field]);
+    case CONF_STRING:
+        return *(const struct str *)field;
+    case CONF_LIST:
+        return list_text(field, arena);
+    default: /* a password */
+        return STR_NULL;
+    }
+}

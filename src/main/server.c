@@ -77,7 +77,7 @@ static bool start_tls(struct rialto *r, struct err *err)
 
 static bool start_broker(struct rialto *r, struct err *err)
 {
-    r->options.kafka.data_dir = r->data_dir;
+    r->options.kafka.storage.data_dir = r->data_dir;
     r->options.kafka.auth = &r->options.auth;
     r->options.kafka.tls = r->tls;
     if (!broker_start(&r->broker, &r->options.kafka, r->io, r->metrics, err))

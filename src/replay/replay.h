@@ -9,7 +9,7 @@
  *
  * Topics, groups, transactions (and above `client`: commands, connectors) are each two functions, *decide* and
  * *apply*, without I/O, clock or lock. This module gives them the lock, the order and the waiting; the calls that it
- * needs itself (append, read) are an ops table that `broker` fills with the log and `client` with any Kafka.
+ * needs itself (append, read) are an ops table that `storage` fills with the log and `client` with any Kafka.
  *
  * (R1) decide, append and apply of one request happen under the lock of its `struct replay`: apply sees records in
  *      the order of the topic, and the next decide sees the state with them.

@@ -47,14 +47,14 @@ static void server_main(void *arg)
     struct broker_config config;
     struct err err;
     broker_config_init(&config);
-    config.data_dir = STR("data");
+    config.storage.data_dir = STR("data");
     config.kafka_listen = STR("127.0.0.1:9092");
     config.net_threads = sim_between(1, 3);
-    config.sync_threads = sim_between(1, 3);
+    config.storage.sync_threads = sim_between(1, 3);
     config.auto_create_topics = false;
-    config.durability = world.os ? BROKER_OS : BROKER_FSYNC;
+    config.storage.durability = world.os ? STORAGE_OS : STORAGE_FSYNC;
     config.group_initial_rebalance_delay_ms = 0;
-    config.retention_check_interval_ms = 2000;
+    config.storage.retention_check_interval_ms = 2000;
     bool good = broker_start(&server->broker, &config, sim_disk_io(world.disk), NULL, &err);
     server->starting = false;
     if (!good) {

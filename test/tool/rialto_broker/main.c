@@ -54,7 +54,7 @@ int main(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* all threads inherit it */
     struct metric_registry *metrics = metric_registry_new();
     bool good = read_options(argc, argv, &config, &arena, &err);
-    config.data_dir = str_from(argv[1]);
+    config.storage.data_dir = str_from(argv[1]);
     int lock_fd = -1;
     if (good) {
         good = io_make_dirs(io_real(), argv[1], &err);

@@ -248,7 +248,7 @@ static bool start(struct broker **out, struct io *io, struct err *err)
 {
     struct broker_config config;
     broker_config_init(&config);
-    config.data_dir = STR("/data");
+    config.storage.data_dir = STR("/data");
     config.kafka_listen = STR("127.0.0.1:0");
     config.net_threads = 1;
     config.txn_check_interval_ms = 100; /* the least: markers that failed are tried again */
@@ -271,7 +271,8 @@ static void workload(struct io *io, const struct io_faulty *dies, bool new, stru
     struct err err;
     if (!start(&broker, io, &err))
         return;
-    if (broker_topic_create(broker, STR("t"), 2, NULL, 0, &err) || err.code == ERR_TOPIC_EXISTS) {
+    if (storage_topic_create(broker_storage(broker), STR("t"), 2, NULL, 0, &err) ||
+        err.code == ERR_TOPIC_EXISTS) {
         client_open(&c, broker_kafka_port(broker), new);
         c.dies = dies;
         bool good = init(&c) == 0;
@@ -316,9 +317,9 @@ static struct str visible(struct broker *broker, int32_t id, struct arena *arena
     struct buf bytes = {0}, text = {0};
     int64_t offset = 0;
     bool more = true;
-    struct partition *part = broker_partition_get(broker, STR("t"), id, &err);
+    struct partition *part = storage_partition_get(broker_storage(broker), STR("t"), id, &err);
     assert_non_null(part);
-    struct log *log = broker_partition_log(part);
+    struct log *log = partition_log(part);
     while (more) { /* a slice ends with its segment */
         struct log_aborted_list aborted = {0};
         struct log_slice slice;
@@ -333,7 +334,7 @@ static struct str visible(struct broker *broker, int32_t id, struct arena *arena
         vec_fini(&aborted.list);
     }
     struct str out = str_dup(buf_str(&text), arena);
-    broker_partition_unref(part);
+    partition_unref(part);
     buf_fini(&bytes);
     buf_fini(&text);
     return out;
@@ -350,11 +351,11 @@ static void wait_stable(struct broker *broker)
 {
     struct err err;
     for (int32_t i = 0; i < 2; i++) {
-        struct partition *part = broker_partition_get(broker, STR("t"), i, &err);
-        for (int k = 0; k < 20000 && broker_partition_lso(part) < broker_partition_end(part); k++)
+        struct partition *part = storage_partition_get(broker_storage(broker), STR("t"), i, &err);
+        for (int k = 0; k < 20000 && partition_lso(part) < partition_end(part); k++)
             usleep(500);
-        assert_int_equal(broker_partition_lso(part), broker_partition_end(part));
-        broker_partition_unref(part);
+        assert_int_equal(partition_lso(part), partition_end(part));
+        partition_unref(part);
     }
 }
 
@@ -389,7 +390,7 @@ static void check_after(struct io *io, bool new, bool go_on, const struct told *
     struct err err;
     if (!start(&broker, io, &err))
         fail_msg("fault at %llu: %s", (unsigned long long)at, err.text);
-    if (!broker_topic_create(broker, STR("t"), 2, NULL, 0, &err))
+    if (!storage_topic_create(broker_storage(broker), STR("t"), 2, NULL, 0, &err))
         assert_int_equal(err.code, ERR_TOPIC_EXISTS);
     size_t count = check_seen(broker, told, at);
     client_open(&c, broker_kafka_port(broker), new);

@@ -29,7 +29,7 @@ static void run_broker(const char *dir, int port, int ready)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     broker_config_init(&config);
     snprintf(listen, sizeof listen, "127.0.0.1:%d", port);
-    config.data_dir = str_from(dir);
+    config.storage.data_dir = str_from(dir);
     config.kafka_listen = str_from(listen);
     config.group_initial_rebalance_delay_ms = 0;
     if (!broker_start(&broker, &config, io_real(), NULL, &err)) {

@@ -22,7 +22,7 @@ static void open_broker(struct fixture *fx)
     struct broker_config config;
     struct err err;
     broker_config_init(&config);
-    config.data_dir = str_from(fx->dir);
+    config.storage.data_dir = str_from(fx->dir);
     config.kafka_listen = STR("");
     if (!broker_start(&fx->broker, &config, io_real(), NULL, &err))
         fail_msg("%s", err.text);

@@ -25,7 +25,7 @@ static bool server_open(struct server *server, int worker_count)
     struct err err = {0};
     struct broker_config config;
     broker_config_init(&config);
-    config.data_dir = str_from(server->dir);
+    config.storage.data_dir = str_from(server->dir);
     config.kafka_listen = STR("");
     if (!broker_start(&server->broker, &config, io_real(), NULL, &err)) {
         print_error("broker: %s\n", err.text);

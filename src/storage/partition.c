@@ -14,36 +14,36 @@
  * (P4) References: handles given out, entries of topics, jobs. The last one closes the log, or deletes it when the topic is
  *      gone.
  */
-#include "broker/broker_int.h"
+#include "storage/storage_int.h"
 
-static struct log_config own_config(struct broker *broker, const struct log_config *config, bool fsync)
+static struct log_config own_config(struct storage *storage, const struct log_config *config, bool fsync)
 {
     struct log_config own = *config;
     own.durability = fsync ? LOG_FSYNC : LOG_OS;
-    own.open_files = &broker->open_files;
+    own.open_files = &storage->open_files;
     return own;
 }
 
 void partition_configure(struct partition *part, const struct log_config *config)
 {
-    struct log_config own = own_config(part->broker, config, part->fsync);
+    struct log_config own = own_config(part->storage, config, part->fsync);
     atomic_store_explicit(&part->eager, part->fsync || own.flush_ms < OS_SYNC_MS, memory_order_relaxed);
     log_set_config(part->log, &own);
 }
 
-struct partition *partition_open(struct broker *broker, struct str topic, int32_t id,
+struct partition *partition_open(struct storage *storage, struct str topic, int32_t id,
                                  const struct log_config *config, bool fsync, struct err *err)
 {
     struct arena arena = {0};
-    struct log_config own = own_config(broker, config, fsync);
-    own.settle_later = broker->settle_later;
+    struct log_config own = own_config(storage, config, fsync);
+    own.settle_later = storage->settle_later;
     struct str name = str_printf(&arena, "%.*s-%d", STR_ARG(topic), id);
-    struct str dir = str_printf(&arena, "%.*s/log/%.*s", STR_ARG(broker->config.data_dir), STR_ARG(name));
+    struct str dir = str_printf(&arena, "%.*s/log/%.*s", STR_ARG(storage->config->data_dir), STR_ARG(name));
     struct err why = {0};
-    struct log *log = log_open(dir.ptr, name.ptr, &own, broker->io, &why);
+    struct log *log = log_open(dir.ptr, name.ptr, &own, storage->io, &why);
     /* One bad file of many does not keep a start from serving the rest; the broker's own states must be whole. */
-    if (log == NULL && broker->settle_later && !is_internal_topic(topic))
-        log = log_open_offline(dir.ptr, name.ptr, &own, broker->io, &why);
+    if (log == NULL && storage->settle_later && !is_internal_topic(topic))
+        log = log_open_offline(dir.ptr, name.ptr, &own, storage->io, &why);
     if (log == NULL && err != NULL)
         *err = why;
     arena_fini(&arena);
@@ -51,7 +51,7 @@ struct partition *partition_open(struct broker *broker, struct str topic, int32_
         return NULL;
     struct partition *part = mem_new(struct partition);
     atomic_init(&part->refs, 1);
-    part->broker = broker;
+    part->storage = storage;
     part->topic = str_of(mem_dup(topic.ptr, topic.len), topic.len);
     part->id = id;
     part->log = log;
@@ -63,44 +63,44 @@ struct partition *partition_open(struct broker *broker, struct str topic, int32_
     return part;
 }
 
-struct partition *broker_partition_ref(struct partition *part)
+struct partition *partition_ref(struct partition *part)
 {
     int before = atomic_fetch_add_explicit(&part->refs, 1, memory_order_relaxed);
     ASSERT_CMP(before, >, 0);
     return part;
 }
 
-static void drop_meters(struct broker *broker, const struct topic_meters *meters)
+static void drop_meters(struct storage *storage, const struct topic_meters *meters)
 {
-    metric_remove(broker->metrics, meters->appended_bytes);
-    metric_remove(broker->metrics, meters->appended_records);
-    metric_remove(broker->metrics, meters->fetched_bytes);
+    metric_remove(storage->metrics, meters->appended_bytes);
+    metric_remove(storage->metrics, meters->appended_records);
+    metric_remove(storage->metrics, meters->fetched_bytes);
 }
 
-/* One partition less of a deleted topic; after the last its name may be taken again (topics_create waits for that). */
+/* One partition less of a deleted topic; after the last its name may be taken again (a create waits for that). */
 static void leave_dead(struct partition *part)
 {
-    struct broker *broker = part->broker;
-    pthread_mutex_lock(&broker->dead_lock);
-    size_t left = (size_t)(uintptr_t)map_get(&broker->dead_topics, part->topic);
+    struct storage *storage = part->storage;
+    pthread_mutex_lock(&storage->dead_lock);
+    size_t left = (size_t)(uintptr_t)map_get(&storage->dead_topics, part->topic);
     if (left <= 1) {
-        map_remove(&broker->dead_topics, part->topic);
-        drop_meters(broker, &part->meters);
+        map_remove(&storage->dead_topics, part->topic);
+        drop_meters(storage, &part->meters);
     } else {
-        map_put(&broker->dead_topics, part->topic, (void *)(uintptr_t)(left - 1));
+        map_put(&storage->dead_topics, part->topic, (void *)(uintptr_t)(left - 1));
     }
-    pthread_cond_broadcast(&broker->dead_cond);
-    pthread_mutex_unlock(&broker->dead_lock);
+    pthread_cond_broadcast(&storage->dead_cond);
+    pthread_mutex_unlock(&storage->dead_lock);
 }
 
-void broker_partition_unref(struct partition *part)
+void partition_unref(struct partition *part)
 {
     struct err err;
     if (part == NULL || atomic_fetch_sub_explicit(&part->refs, 1, memory_order_acq_rel) != 1)
         return;
     ASSERT(list_empty(&part->waits));
     if (part->uncleanable)
-        metric_add(part->broker->cleaner_meters.uncleanable, -1);
+        metric_add(part->storage->cleaner_meters.uncleanable, -1);
     if (!atomic_load(&part->deleted)) {
         log_close(part->log);
     } else {
@@ -114,56 +114,66 @@ void broker_partition_unref(struct partition *part)
     free(part);
 }
 
-struct str broker_partition_topic(const struct partition *part)
+struct str partition_topic(const struct partition *part)
 {
     return part->topic;
 }
 
-int32_t broker_partition_id(const struct partition *part)
+int32_t partition_id(const struct partition *part)
 {
     return part->id;
 }
 
-struct log *broker_partition_log(struct partition *part)
+struct log *partition_log(const struct partition *part)
 {
     return part->log;
 }
 
-int64_t broker_partition_start(struct partition *part)
+bool partition_is_synced(const struct partition *part)
+{
+    return part->fsync;
+}
+
+void partition_count_fetched(struct partition *part, int64_t bytes)
+{
+    metric_add(part->meters.fetched_bytes, bytes);
+}
+
+int64_t partition_start(struct partition *part)
 {
     return log_start_offset(part->log);
 }
 
-int64_t broker_partition_end(struct partition *part)
+int64_t partition_end(struct partition *part)
 {
     return log_end_offset(part->log);
 }
 
-int64_t broker_partition_hw(struct partition *part)
+int64_t partition_hw(struct partition *part)
 {
     return log_high_watermark(part->log);
 }
 
-int64_t broker_partition_lso(struct partition *part)
+int64_t partition_lso(struct partition *part)
 {
     return log_lso(part->log);
 }
 
-bool broker_partition_is_deleted(struct partition *part)
+bool partition_is_deleted(struct partition *part)
 {
     return atomic_load_explicit(&part->deleted, memory_order_acquire);
 }
 
 /* --- watches --- */
 
-void broker_partition_watch_add(struct partition *part, struct broker_watch *watch)
+void partition_watch_add(struct partition *part, struct partition_watch *watch)
 {
     pthread_mutex_lock(&part->lock);
     list_push_back(&part->watches, &watch->link);
     pthread_mutex_unlock(&part->lock);
 }
 
-void broker_partition_watch_remove(struct partition *part, struct broker_watch *watch)
+void partition_watch_remove(struct partition *part, struct partition_watch *watch)
 {
     pthread_mutex_lock(&part->lock);
     list_remove(&watch->link);
@@ -172,8 +182,8 @@ void broker_partition_watch_remove(struct partition *part, struct broker_watch *
 
 static void notify_locked(struct partition *part, int events)
 {
-    list_each (struct broker_watch, watch, &part->watches, link)
-        if ((watch->events | BROKER_WATCH_STATE) & events)
+    list_each (struct partition_watch, watch, &part->watches, link)
+        if ((watch->events | PARTITION_WATCH_STATE) & events)
             watch->fn(watch);
 }
 
@@ -194,7 +204,7 @@ static void queue_sync(struct partition *part)
     if (part->syncing)
         return;
     part->syncing = true;
-    pool_submit(part->broker->sync_pool, sync_job, broker_partition_ref(part), NULL, NULL);
+    pool_submit(part->storage->sync_pool, sync_job, partition_ref(part), NULL, NULL);
 }
 
 void partition_kick_sync(struct partition *part)
@@ -208,7 +218,7 @@ enum wait_state { WAIT_PENDING, WAIT_DURABLE, WAIT_LOST };
 
 /* A failed sync drops records, and a log that goes on after it uses their offsets again (P3): an offset alone does not say
  * that what was waited for is there. */
-static enum wait_state state_of(const struct partition *part, const struct broker_wait *wait)
+static enum wait_state state_of(const struct partition *part, const struct partition_wait *wait)
 {
     struct log_append_result result = {.last_offset = wait->offset - 1, .incarnation = wait->incarnation};
     if (log_durable_offset(part->log) >= wait->offset)
@@ -221,7 +231,7 @@ static void take_waits(struct partition *part, bool all_lost, struct list *durab
 {
     list_init(durable);
     list_init(lost);
-    list_each_safe (struct broker_wait, wait, &part->waits, link) {
+    list_each_safe (struct partition_wait, wait, &part->waits, link) {
         enum wait_state state = all_lost ? WAIT_LOST : state_of(part, wait);
         if (state == WAIT_PENDING)
             continue;
@@ -232,7 +242,7 @@ static void take_waits(struct partition *part, bool all_lost, struct list *durab
 
 static void tell_waits(struct list *over, const struct err *failure)
 {
-    list_each_safe (struct broker_wait, wait, over, link) {
+    list_each_safe (struct partition_wait, wait, over, link) {
         list_remove(&wait->link);
         wait->fn(wait, failure);
     }
@@ -254,7 +264,7 @@ static bool sync_round(struct partition *part)
     take_waits(part, !good, &durable, &lost);
     bool more = good && (!list_empty(&part->waits) || log_is_dirty(part->log));
     part->syncing = more;
-    notify_locked(part, BROKER_WATCH_VISIBLE);
+    notify_locked(part, PARTITION_WATCH_VISIBLE);
     pthread_mutex_unlock(&part->lock);
     if (good)
         set_lost(part, &err);
@@ -270,22 +280,22 @@ static void sync_job(void *arg)
 {
     struct partition *part = arg;
     while (sync_round(part)) {
-        if (atomic_load(&part->broker->stopping))
+        if (atomic_load(&part->storage->stopping))
             continue; /* a pool that closes takes no new jobs */
-        pool_submit(part->broker->sync_pool, sync_job, part, NULL, NULL); /* P1: partitions take turns */
+        pool_submit(part->storage->sync_pool, sync_job, part, NULL, NULL); /* P1: partitions take turns */
         return;
     }
-    broker_partition_unref(part);
+    partition_unref(part);
 }
 
 /* Joins the waits, or finds out at once how it ends. Under the lock. */
-static enum wait_state enlist(struct partition *part, struct broker_wait *wait, struct err *err)
+static enum wait_state enlist(struct partition *part, struct partition_wait *wait, struct err *err)
 {
     enum wait_state state = state_of(part, wait);
     const char *offline = log_offline_reason(part->log);
     if (state == WAIT_LOST) {
         set_lost(part, err);
-    } else if (state == WAIT_PENDING && broker_partition_is_deleted(part)) {
+    } else if (state == WAIT_PENDING && partition_is_deleted(part)) {
         err_set(err, ERR_UNKNOWN_TOPIC, "topic '%.*s' was deleted", STR_ARG(part->topic));
         state = WAIT_LOST;
     } else if (state == WAIT_PENDING && offline != NULL) {
@@ -298,7 +308,7 @@ static enum wait_state enlist(struct partition *part, struct broker_wait *wait, 
     return state;
 }
 
-static void start_wait(struct partition *part, struct broker_wait *wait)
+static void start_wait(struct partition *part, struct partition_wait *wait)
 {
     struct err err;
     enum wait_state state = WAIT_DURABLE;
@@ -311,15 +321,15 @@ static void start_wait(struct partition *part, struct broker_wait *wait)
         wait->fn(wait, state == WAIT_DURABLE ? NULL : &err);
 }
 
-void broker_partition_when_durable(struct partition *part, int64_t offset, struct broker_wait *wait)
+void partition_when_durable(struct partition *part, int64_t offset, struct partition_wait *wait)
 {
     wait->offset = offset;
     wait->any_incarnation = true;
     start_wait(part, wait);
 }
 
-void broker_partition_when_appended(struct partition *part, const struct broker_appended *appended,
-                                    struct broker_wait *wait)
+void partition_when_appended(struct partition *part, const struct partition_appended *appended,
+                             struct partition_wait *wait)
 {
     wait->offset = appended->end_offset;
     wait->incarnation = appended->incarnation;
@@ -328,14 +338,14 @@ void broker_partition_when_appended(struct partition *part, const struct broker_
 }
 
 struct blocking_wait {
-    struct broker_wait wait;
+    struct partition_wait wait;
     pthread_mutex_t lock;
     pthread_cond_t cond;
     bool done, failed;
     struct err failure;
 };
 
-static void wake_blocked(struct broker_wait *wait, const struct err *failure)
+static void wake_blocked(struct partition_wait *wait, const struct err *failure)
 {
     struct blocking_wait *blocked = (struct blocking_wait *)wait;
     pthread_mutex_lock(&blocked->lock);
@@ -368,20 +378,20 @@ static bool blocking_wait_end(struct blocking_wait *blocked, struct err *err)
     return !blocked->failed;
 }
 
-bool broker_partition_wait_durable(struct partition *part, int64_t offset, struct err *err)
+bool partition_wait_durable(struct partition *part, int64_t offset, struct err *err)
 {
     struct blocking_wait blocked;
     blocking_wait_init(&blocked);
-    broker_partition_when_durable(part, offset, &blocked.wait);
+    partition_when_durable(part, offset, &blocked.wait);
     return blocking_wait_end(&blocked, err);
 }
 
-bool broker_partition_wait_appended(struct partition *part, const struct broker_appended *appended,
-                                    struct err *err)
+bool partition_wait_appended(struct partition *part, const struct partition_appended *appended,
+                             struct err *err)
 {
     struct blocking_wait blocked;
     blocking_wait_init(&blocked);
-    broker_partition_when_appended(part, appended, &blocked.wait);
+    partition_when_appended(part, appended, &blocked.wait);
     return blocking_wait_end(&blocked, err);
 }
 
@@ -392,7 +402,7 @@ void partition_mark_deleted(struct partition *part)
     pthread_mutex_lock(&part->lock);
     atomic_store_explicit(&part->deleted, true, memory_order_release);
     take_waits(part, true, &durable, &lost);
-    notify_locked(part, BROKER_WATCH_STATE);
+    notify_locked(part, PARTITION_WATCH_STATE);
     pthread_mutex_unlock(&part->lock);
     err_set(&err, ERR_UNKNOWN_TOPIC, "topic '%.*s' was deleted", STR_ARG(part->topic));
     tell_waits(&lost, &err);
@@ -404,7 +414,7 @@ void partition_mark_deleted(struct partition *part)
 static void after_append(struct partition *part, bool flush)
 {
     pthread_mutex_lock(&part->lock);
-    notify_locked(part, part->fsync ? BROKER_WATCH_END : BROKER_WATCH_END | BROKER_WATCH_VISIBLE);
+    notify_locked(part, part->fsync ? PARTITION_WATCH_END : PARTITION_WATCH_END | PARTITION_WATCH_VISIBLE);
     if (flush || atomic_load_explicit(&part->eager, memory_order_relaxed))
         queue_sync(part);
     pthread_mutex_unlock(&part->lock);
@@ -417,8 +427,8 @@ static bool check_alive(const struct partition *part, struct err *err)
     return err_set(err, ERR_UNKNOWN_TOPIC, "topic '%.*s' was deleted", STR_ARG(part->topic));
 }
 
-bool partition_append(struct partition *part, char *bytes, size_t size, enum log_origin origin,
-                      struct log_append_result *result, struct err *err)
+bool partition_append_from(struct partition *part, char *bytes, size_t size, enum log_origin origin,
+                           struct log_append_result *result, struct err *err)
 {
     if (!check_alive(part, err))
         return false;
@@ -434,9 +444,9 @@ bool partition_append(struct partition *part, char *bytes, size_t size, enum log
     return true;
 }
 
-static void fill_appended(const struct log_append_result *result, struct broker_appended *out)
+static void fill_appended(const struct log_append_result *result, struct partition_appended *out)
 {
-    *out = (struct broker_appended){
+    *out = (struct partition_appended){
         .base_offset = result->base_offset,
         .end_offset = result->last_offset + 1,
         .append_ms = result->append_time_ms,
@@ -446,7 +456,7 @@ static void fill_appended(const struct log_append_result *result, struct broker_
 }
 
 bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch, enum marker marker,
-                             int32_t coordinator_epoch, struct broker_appended *out, struct err *err)
+                             int32_t coordinator_epoch, struct partition_appended *out, struct err *err)
 {
     struct log_append_result result;
     if (!check_alive(part, err) ||
@@ -457,11 +467,11 @@ bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch,
     return true;
 }
 
-bool broker_partition_append(struct partition *part, char *batch, size_t size, struct broker_appended *out,
-                             struct err *err)
+bool partition_append(struct partition *part, char *batch, size_t size, struct partition_appended *out,
+                      struct err *err)
 {
     struct log_append_result result;
-    if (!partition_append(part, batch, size, LOG_INTERNAL, &result, err))
+    if (!partition_append_from(part, batch, size, LOG_INTERNAL, &result, err))
         return false;
     fill_appended(&result, out);
     return true;

@@ -1,5 +1,5 @@
 /* state_log.c - a partition as the log of a replayed state: the ops table that `replay` asks for. */
-#include "broker/broker_int.h"
+#include "storage/storage_int.h"
 
 enum { READ_BYTES = 1 << 20 };
 
@@ -14,7 +14,7 @@ static bool append(void *log, const struct replay_record *records, size_t count,
         batch_builder_add(&state_log->builder, records[i].timestamp_ms, records[i].key, records[i].value,
                           NULL, 0);
     if (!batch_builder_finish(&state_log->builder, &batch, err) ||
-        !partition_append(state_log->part, (char *)batch.ptr, batch.len, LOG_INTERNAL, &result, err))
+        !partition_append_from(state_log->part, (char *)batch.ptr, batch.len, LOG_INTERNAL, &result, err))
         return false;
     *end_offset = result.last_offset + 1;
     return true;
@@ -22,11 +22,11 @@ static bool append(void *log, const struct replay_record *records, size_t count,
 
 /* Carries a replay's wait through the partition's. */
 struct state_wait {
-    struct broker_wait wait;
+    struct partition_wait wait;
     struct replay_wait *to;
 };
 
-static void on_durable(struct broker_wait *wait, const struct err *failure)
+static void on_durable(struct partition_wait *wait, const struct err *failure)
 {
     struct state_wait *state_wait = (struct state_wait *)wait;
     struct replay_wait *to = state_wait->to;
@@ -44,7 +44,7 @@ static void when_durable(void *log, int64_t end_offset, struct replay_wait *wait
     struct state_wait *state_wait = mem_new(struct state_wait);
     state_wait->wait.fn = on_durable;
     state_wait->to = wait;
-    broker_partition_when_durable(state_log->part, end_offset, &state_wait->wait);
+    partition_when_durable(state_log->part, end_offset, &state_wait->wait);
 }
 
 /* Visits the records of one batch from the offset on. */
@@ -121,3 +121,19 @@ const struct replay_log_ops state_log_ops = {.append = append,
                                              .when_durable = when_durable,
                                              .read = read,
                                              .trim = trim};
+
+bool state_log_open(struct state_log *state_log, struct storage *storage, struct str name, struct err *err)
+{
+    ASSERT(is_internal_topic(name));
+    struct log_config config = log_config_default();
+    config.retention_on = false;
+    state_log->part = is_hidden_topic(name) ? partition_open(storage, name, 0, &config, true, err)
+                                            : storage_partition_get(storage, name, 0, err);
+    return state_log->part != NULL;
+}
+
+void state_log_close(struct state_log *state_log)
+{
+    batch_builder_fini(&state_log->builder);
+    partition_unref(state_log->part);
+}

@@ -1,0 +1,133 @@
+/* storage_int.h - private to src/storage: what a storage is made of.
+ *
+ * Locks, in the order in which they may be taken (never the other way round); the picture with those of the modules above
+ * is in doc/threads.md:
+ *   admin_lock     topic and config changes, one at a time; blocking work happens under it
+ *   replay lock    of topics_replay: decide, append, apply
+ *   topics_lock    readers look up entries; a topic change swaps an entry under the write lock
+ *   part->lock     waiters and watches of a partition; watch callbacks run under it
+ *   dead_lock      partitions of deleted topics
+ *   (locks of log, loop, pool: taken inside their functions)
+ */
+#ifndef RIALTO_STORAGE_STORAGE_INT_H
+#define RIALTO_STORAGE_STORAGE_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "io/io.h"
+#include "loop/loop.h"
+#include "metric/metric.h"
+#include "storage/storage.h"
+
+/* An option that may change while the server runs (`live` in its table). */
+#define LIVE(storage, member) __atomic_load_n(&(storage)->config->member, __ATOMIC_RELAXED)
+
+/* With durability=os what is dirty is synced so often. */
+enum { OS_SYNC_MS = 1000 };
+
+/* --- partitions (partition.c) --- */
+
+struct partition {
+    atomic_int refs;
+    struct storage *storage;
+    struct str topic; /* owned */
+    int32_t id;
+    struct log *log;
+    bool fsync;        /* readers see what is synced */
+    atomic_bool eager; /* a sync follows every append: fsync, or flush.ms is shorter than OS_SYNC_MS */
+    struct topic_meters meters;
+    atomic_bool deleted;
+    pthread_mutex_t lock;
+    struct list waits;   /* struct partition_wait */
+    struct list watches; /* struct partition_watch */
+    bool syncing;        /* a sync job is queued or running */
+    /* Of the cleaner's thread: its last round with this one; the last try failed, which was said; damage was met. */
+    uint64_t clean_round;
+    bool clean_fails, uncleanable;
+};
+
+struct partition *partition_open(struct storage *storage, struct str topic, int32_t id,
+                                 const struct log_config *config, bool fsync, struct err *err);
+
+/* Takes the config for what comes. */
+void partition_configure(struct partition *part, const struct log_config *config);
+
+/* Tells everybody that there is nothing more: waits fail, watches hear PARTITION_WATCH_STATE. */
+void partition_mark_deleted(struct partition *part);
+
+/* Syncs in the background soon. */
+void partition_kick_sync(struct partition *part);
+
+/* --- configs (configs.c) --- */
+
+/* The config of a topic's logs: what is set on it, else the server's. Internal topics: nothing goes by age or key. */
+struct log_config log_config_of(const struct storage *storage, const struct topic *topic);
+
+/* --- topics (topics.c) --- */
+
+/* Opens the logs of all topics of the replayed state; makes the internal ones at the first start. */
+bool topics_open(struct storage *storage, struct err *err);
+void topics_close(struct storage *storage);
+
+/* Gives the logs of a topic, or of all (null), the configs that are in force now. Under admin_lock. */
+void topics_configure(struct storage *storage, struct str name);
+
+/* --- the directory (directory.c) --- */
+
+/* Makes the data directory and its identity, or reads it: cluster_id. Blocking. */
+bool directory_open(struct storage *storage, struct err *err);
+
+/* --- compaction (cleaner.c) --- */
+
+struct cleaner_meters {
+    struct metric *runs, *failures, *read_bytes, *written_bytes, *freed_bytes, *uncleanable;
+};
+
+void cleaner_open(struct storage *storage);
+
+/* Starts a round, unless one is running or compaction is switched off. Any thread, before the pool is freed. */
+void cleaner_wake(struct storage *storage);
+
+/* --- housekeeping (storage.c) --- */
+
+/* More segment files are open than log.files.max: closes those that are durable and not being read, soon. Any thread. */
+void storage_close_files(struct storage *storage);
+
+struct storage {
+    const struct storage_config *config;
+    const struct conf_table *server_table;
+    const void *given, *defaults;
+    struct storage_hooks hooks;
+    struct io *io;
+    struct metric_registry *metrics;
+    struct loop *loop;
+    struct arena arena;
+    struct str cluster_id; /* in the arena */
+    atomic_bool stopping;
+    struct pool *sync_pool;
+    struct pool *admin_pool; /* one thread: topic changes in order */
+
+    pthread_mutex_t admin_lock;
+    struct topics *topics;
+    struct replay *topics_replay;
+    struct state_log topics_log;
+    pthread_rwlock_t topics_lock;
+    struct map entries, entries_by_id;
+    bool settle_later;         /* while all logs are opened: they are made durable together (topics.c) */
+    pthread_mutex_t dead_lock; /* partitions of deleted topics that are still referenced */
+    pthread_cond_t dead_cond;
+    struct map dead_topics; /* name -> number of partitions not yet gone */
+
+    struct loop_timer sync_timer, retention_timer, cleaner_timer;
+    struct loop_call configured_call;
+    struct pool *cleaner_pool; /* one thread */
+    struct cleaner_meters cleaner_meters;
+    uint64_t cleaner_seed, cleaner_round;
+    atomic_bool cleaning;      /* a round is queued or running */
+    atomic_bool retaining;     /* a housekeeping job is queued or running */
+    atomic_int open_files;     /* segment files, of all partitions */
+    atomic_bool closing_files; /* a job that closes some is queued or running */
+};
+
+#endif

@@ -1,0 +1,301 @@
+/* storage: topics, appends, waits and watches on a disk in memory, with faults at every operation of a change. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "io/io.h"
+#include "loop/loop.h"
+#include "metric/metric.h"
+#include "storage_test.h"
+
+/* A storage of its own: its loop does not run, so no timer fires; no option has a name, so topic configs have Kafka's
+ * defaults. One at a time. */
+static struct {
+    struct loop *loop;
+    struct metric_registry *metrics;
+    struct storage_config config;
+    int deleted, changed; /* what the hooks heard */
+} owned;
+
+static void on_deleted(void *arg, struct str name)
+{
+    assert_true(str_eq(name, STR("t")) || str_eq(name, STR("a")) || str_eq(name, STR("old")));
+    owned.deleted++;
+}
+
+static void on_changed(void *arg)
+{
+    owned.changed++;
+}
+
+static void on_housekeep(void *arg)
+{
+    fail_msg("no timer runs");
+}
+
+static struct storage *start(struct io *io, enum storage_durability durability)
+{
+    static const struct conf_table no_options = {"none", NULL, 0, 0};
+    struct err err;
+    owned.loop = loop_new("test");
+    owned.metrics = metric_registry_new();
+    owned.config = (struct storage_config){
+        .data_dir = STR("/data"),
+        .durability = (int)durability,
+        .sync_threads = 2,
+        .num_partitions = 1,
+        .open_files_max = 2000,
+    };
+    struct storage_options options = {
+        .config = &owned.config,
+        .server_table = &no_options,
+        .hooks = {NULL, on_deleted, on_changed, on_housekeep},
+        .io = io,
+        .metrics = owned.metrics,
+        .loop = owned.loop,
+    };
+    struct storage *storage = storage_new(&options);
+    if (!storage_open(storage, &err))
+        fail_msg("storage_open: %s", err.text);
+    return storage;
+}
+
+static void stop(struct storage *storage)
+{
+    storage_stop_timers(storage);
+    storage_stop(storage);
+    loop_free(owned.loop);
+    storage_free(storage);
+    metric_registry_free(owned.metrics);
+}
+
+struct world {
+    struct io_memory *mem;
+    struct storage *storage;
+    struct batch_builder builder;
+    struct arena arena;
+};
+
+static int setup(void **state)
+{
+    struct world *w = mem_new(struct world);
+    w->mem = io_memory_new(1);
+    w->storage = start(io_memory_io(w->mem), STORAGE_FSYNC);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    stop(w->storage);
+    io_memory_free(w->mem);
+    batch_builder_fini(&w->builder);
+    arena_fini(&w->arena);
+    free(w);
+    return 0;
+}
+
+static void restart(struct world *w)
+{
+    stop(w->storage);
+    w->storage = start(io_memory_io(w->mem), STORAGE_FSYNC);
+}
+
+/* --- topics --- */
+
+static void test_topics(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    struct storage_topic topic;
+    struct storage_topic_config config = {STR("retention.ms"), STR("5000")},
+                                bad = {STR("retention.ms"), STR("x")}, unknown = {STR("no.such"), STR("1")};
+    assert_true(storage_topic_create(w->storage, STR("a"), 3, &config, 1, &err));
+    assert_false(storage_topic_create(w->storage, STR("a"), 3, NULL, 0, &err));
+    assert_int_equal(err.code, ERR_TOPIC_EXISTS);
+    assert_false(storage_topic_create(w->storage, STR("b"), 0, NULL, 0, &err));
+    assert_int_equal(err.code, ERR_INVALID_PARTITIONS);
+    assert_false(storage_topic_create(w->storage, STR("b"), 1, &bad, 1, &err));
+    assert_int_equal(err.code, ERR_INVALID_CONFIG);
+    assert_false(storage_topic_create(w->storage, STR("b"), 1, &unknown, 1, &err));
+    assert_int_equal(err.code, ERR_INVALID_CONFIG);
+    assert_false(storage_topic_create(w->storage, STR("a/b"), 1, NULL, 0, &err));
+    assert_int_equal(err.code, ERR_INVALID_TOPIC);
+    assert_true(storage_topic_create(w->storage, STR("x.y"), 1, NULL, 0, &err));
+    assert_false(storage_topic_create(w->storage, STR("x_y"), 1, NULL, 0, &err));
+    assert_int_equal(err.code, ERR_INVALID_TOPIC);
+
+    assert_true(storage_topic_grow(w->storage, STR("a"), 5, false, &err));
+    assert_false(storage_topic_grow(w->storage, STR("a"), 5, false, &err));
+    restart(w);
+    assert_true(storage_topic_describe(w->storage, STR("a"), &topic, &w->arena, &err));
+    assert_int_equal(topic.partition_count, 5);
+    assert_int_equal(topic.config_count, 1);
+    assert_true(
+        str_eq(storage_topic_config_get(w->storage, STR("a"), STR("retention.ms"), &w->arena), STR("5000")));
+    assert_true(str_eq(storage_topic_config_get(w->storage, STR("a"), STR("segment.ms"), &w->arena),
+                       STR("604800000")));
+    uint8_t id[16];
+    memcpy(id, topic.id, sizeof id);
+
+    size_t count;
+    struct storage_topic *list = storage_topic_list(w->storage, &count, &w->arena);
+    assert_int_equal(count, 4); /* a, x.y and the two internal ones */
+    assert_true(list[0].internal && list[1].internal && str_eq(list[2].name, STR("a")));
+    assert_false(storage_topic_delete(w->storage, STR("__consumer_offsets"), &err));
+    assert_true(storage_topic_delete(w->storage, STR("a"), &err));
+    assert_null(storage_partition_get(w->storage, STR("a"), 0, &err));
+    assert_true(storage_topic_create(w->storage, STR("a"), -1, NULL, 0, &err));
+    assert_true(storage_topic_describe(w->storage, STR("a"), &topic, &w->arena, &err));
+    assert_int_equal(topic.partition_count, 1);
+    assert_memory_not_equal(id, topic.id, sizeof id); /* a topic made again has a new id */
+}
+
+/* A deleted topic's records do not come back under its name; handles learn of the deletion. */
+static void test_delete_and_create(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    int64_t end = 0;
+    owned.deleted = owned.changed = 0;
+    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
+    struct partition *part = open_partition(w->storage, "t", 0);
+    assert_true(append(part, &w->builder, "one", &end));
+    assert_true(storage_topic_delete(w->storage, STR("t"), &err));
+    assert_int_equal(owned.deleted, 1);
+    assert_int_equal(owned.changed, 2); /* it came, it went */
+    assert_true(partition_is_deleted(part));
+    assert_false(append(part, &w->builder, "two", &end));
+    partition_unref(part);
+    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
+    part = open_partition(w->storage, "t", 0);
+    assert_int_equal(partition_end(part), 0);
+    partition_unref(part);
+}
+
+/* --- durability and watching --- */
+
+struct counted_watch {
+    struct partition_watch watch;
+    atomic_int count;
+};
+
+static void count_watch(struct partition_watch *watch)
+{
+    atomic_fetch_add(&((struct counted_watch *)watch)->count, 1);
+}
+
+static void test_durable(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    int64_t end = 0;
+    struct counted_watch visible = {.watch = {.fn = count_watch, .events = PARTITION_WATCH_VISIBLE}};
+    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
+    struct partition *part = open_partition(w->storage, "t", 0);
+    partition_watch_add(part, &visible.watch);
+    assert_true(append(part, &w->builder, "a b c", &end));
+    assert_int_equal(end, 3);
+    assert_true(partition_wait_durable(part, end, &err));
+    for (int i = 0; i < 2000 && atomic_load(&visible.count) == 0; i++)
+        usleep(1000); /* the sync tells waits and watches one after the other */
+    assert_true(atomic_load(&visible.count) >= 1);
+    partition_watch_remove(part, &visible.watch);
+    assert_int_equal(partition_hw(part), 3);
+    assert_reads(part, LOG_UP_TO_HW, "a b c");
+    partition_unref(part);
+    stop(w->storage);
+    io_memory_cut(w->mem, IO_CUT_LOSE);
+    w->storage = start(io_memory_io(w->mem), STORAGE_FSYNC);
+    part = open_partition(w->storage, "t", 0);
+    assert_reads(part, LOG_UP_TO_HW, "a b c");
+    partition_unref(part);
+}
+
+/* A full disk refuses with a cause and heals when there is room; nothing acknowledged is lost, nothing refused appears. */
+static void test_full_disk(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    int64_t end = 0, acknowledged = 0;
+    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
+    struct partition *part = open_partition(w->storage, "t", 0);
+    log_level_set(LOG_OFF);
+    io_memory_set_room(w->mem, 4096);
+    for (int i = 0; i < 100; i++)
+        if (append(part, &w->builder, "some words to fill the disk with", &end) &&
+            partition_wait_durable(part, end, &err))
+            acknowledged = end;
+    assert_true(acknowledged > 0 && acknowledged < 700);
+    io_memory_set_room(w->mem, 0);
+    assert_true(append(part, &w->builder, "room", &end));
+    assert_true(partition_wait_durable(part, end, &err));
+    assert_int_equal(end, acknowledged + 1);
+    log_level_set(LOG_INFO);
+    partition_unref(part);
+    restart(w);
+    part = open_partition(w->storage, "t", 0);
+    assert_int_equal(partition_end(part), acknowledged + 1);
+    partition_unref(part);
+}
+
+/* One change of a topic, then the same again, after a fault at its N-th operation: what the second answer says is so, now and
+ * after a power cut. */
+static void change_twice(enum io_fault_kind kind, uint64_t at, bool deletes, bool *struck)
+{
+    struct io_memory *mem = io_memory_new(at);
+    struct io_faulty *faulty = io_faulty_new(io_memory_io(mem));
+    struct storage *storage = start(io_faulty_io(faulty), STORAGE_FSYNC);
+    struct err err = {0};
+    assert_true(storage_topic_create(storage, STR("old"), 1, NULL, 0, &err));
+    io_faulty_script(faulty, kind, at, 1);
+    bool done = false;
+    for (int i = 0; i < 2 && !done; i++) {
+        err = (struct err){0};
+        done = deletes ? storage_topic_delete(storage, STR("old"), &err)
+                       : storage_topic_create(storage, STR("new"), 1, NULL, 0, &err);
+        done |= err.code == (deletes ? ERR_UNKNOWN_TOPIC : ERR_TOPIC_EXISTS);
+    }
+    *struck = io_faulty_struck(faulty);
+    io_faulty_script(faulty, kind, 1, 0);
+    for (int i = 0; i < 2 && done; i++) {
+        struct partition *part = storage_partition_get(storage, deletes ? STR("old") : STR("new"), 0, &err);
+        assert_int_equal(part != NULL, !deletes);
+        partition_unref(part);
+        if (i == 0) {
+            stop(storage);
+            io_memory_cut(mem, IO_CUT_LOSE);
+            storage = start(io_memory_io(mem), STORAGE_FSYNC);
+        }
+    }
+    stop(storage);
+    io_faulty_free(faulty);
+    io_memory_free(mem);
+}
+
+static void test_topic_faults(void **state)
+{
+    bool struck = true;
+    for (uint64_t at = 1; struck; at++) {
+        bool others[3];
+        change_twice(IO_FAULT_EIO, at, false, &struck);
+        change_twice(IO_FAULT_ENOSPC, at, false, &others[0]);
+        change_twice(IO_FAULT_EIO, at, true, &others[1]);
+        change_twice(IO_FAULT_ENOSPC, at, true, &others[2]);
+        struck |= others[0] | others[1] | others[2];
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_topics, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delete_and_create, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_durable, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+        cmocka_unit_test(test_topic_faults),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -351,3 +351,18 @@ bool cli_integer(const struct cli *cli, const char *option, int64_t min, int64_t
                        option, min, max, STR_ARG(text));
     return true;
 }
+
+bool cli_partition_chosen(const struct cli *cli, int32_t partition, struct err *err)
+{
+    struct str rest = cli_value(cli, "partition"), part;
+    if (str_is_null(rest))
+        return true;
+    bool chosen = false;
+    while (str_split(&rest, ',', &part)) {
+        int64_t number;
+        if (!str_to_i64(str_trim(part), &number) || number < 0)
+            return err_set(err, ERR_USAGE, "-p takes partitions like 0,3, not '%.*s'", STR_ARG(part));
+        chosen = chosen || number == partition;
+    }
+    return chosen;
+}

@@ -115,6 +115,23 @@ void cli_note(const struct cli *cli, const char *fmt, ...)
     fputc('\n', stderr);
 }
 
+bool cli_confirm(const struct cli *cli, struct err *err, const char *fmt, ...)
+{
+    char what[400], line[16];
+    va_list args;
+    if (cli_flag(cli, "yes"))
+        return true;
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
+    if (!isatty(STDIN_FILENO) || !cli->stderr_tty)
+        return err_set(err, ERR_USAGE, "to %s needs -y where nobody can be asked", what);
+    fprintf(stderr, "%s? [y/N] ", what);
+    if (fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y'))
+        return true;
+    return err_set(err, ERR_CONFLICT, "not done: %s", what);
+}
+
 bool cli_read_file(struct str path, struct buf *out, struct err *err)
 {
     char name[4096];

@@ -10,6 +10,7 @@ struct cli;
 struct json_value;
 struct kafka;
 struct kafka_security;
+struct kafka_topic;
 
 struct cli_option {
     const char *name;  /* without dashes; NULL ends a list */
@@ -67,6 +68,9 @@ struct str cli_value(const struct cli *cli, const char *option); /* the last one
 bool cli_integer(const struct cli *cli, const char *option, int64_t min, int64_t max, int64_t fallback,
                  int64_t *value, struct err *err);
 
+/* Is the partition one of "partition": 0,3? Each is without that option. False with an error when it is no such list. */
+bool cli_partition_chosen(const struct cli *cli, int32_t partition, struct err *err);
+
 /* The nearest of the words, or NULL when none is near. */
 const char *cli_nearest(struct str word, const char *const *words, size_t count);
 
@@ -77,11 +81,18 @@ int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format
 /* "Created topic a" on stderr. */
 void cli_note(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Asks "WHAT? [y/N]" on a terminal; -y is a yes, and where nobody can be asked it is needed. False: *err says so. */
+bool cli_confirm(const struct cli *cli, struct err *err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Reads a whole file ("-": stdin). */
 bool cli_read_file(struct str path, struct buf *out, struct err *err);
 
 /* Time of an interruption was seen: consumes the signal and gives true. */
 bool cli_interrupted(const struct cli *cli);
+
+/* cmd_topic.c: the named topic; NULL: an error with the nearest name as hint was said, *status is the exit status. */
+const struct kafka_topic *cli_topic_find(struct cli *cli, struct kafka *kafka, struct str name, int *status);
 
 /* commands that have files of their own */
 int cli_topic_list(struct cli *cli);
@@ -89,6 +100,7 @@ int cli_topic_describe(struct cli *cli);
 int cli_topic_create(struct cli *cli);
 int cli_topic_alter(struct cli *cli);
 int cli_topic_delete(struct cli *cli);
+int cli_topic_trim(struct cli *cli);
 int cli_group_list(struct cli *cli);
 int cli_group_describe(struct cli *cli);
 int cli_group_reset(struct cli *cli);

@@ -188,19 +188,6 @@ static int count_rules(const struct DescribeAclsResponse *res)
     return count;
 }
 
-/* Asks on a terminal; without one only -y will do. */
-static bool confirm(struct cli *cli, int count, struct err *err)
-{
-    char line[16];
-    if (count == 0 || cli_flag(cli, "yes"))
-        return true;
-    if (!isatty(STDIN_FILENO) || !cli->stderr_tty)
-        return err_set(err, ERR_USAGE, "deleting %d rules needs -y where nobody can be asked", count);
-    fprintf(stderr, "delete %d rules? [y/N] ", count);
-    return (fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y')) ||
-           err_set(err, ERR_CONFLICT, "nothing was deleted");
-}
-
 int cli_acl_delete(struct cli *cli)
 {
     struct DescribeAclsRequest filter;
@@ -209,7 +196,9 @@ int cli_acl_delete(struct cli *cli)
     struct kafka kafka;
     struct err err = {0};
     kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
-    bool good = find_rules(cli, &kafka, &filter, &found, &err) && confirm(cli, count_rules(&found), &err);
+    bool good = find_rules(cli, &kafka, &filter, &found, &err);
+    int count = good ? count_rules(&found) : 0;
+    good = good && (count == 0 || cli_confirm(cli, &err, "delete %d rules", count));
     struct DeleteAclsRequest_DeleteAclsFilter one = {filter.ResourceTypeFilter, filter.ResourceNameFilter,
                                                      filter.PatternTypeFilter,  filter.PrincipalFilter,
                                                      filter.HostFilter,         filter.Operation,

@@ -201,19 +201,6 @@ static const struct change {
                {"restart", "POST", "/restart?includeTasks=true", "restarted"},
                {"delete", "DELETE", "", "deleted"}};
 
-static bool may_delete(struct cli *cli, struct str name, struct err *err)
-{
-    char line[16];
-    if (cli_flag(cli, "yes"))
-        return true;
-    if (!isatty(STDIN_FILENO) || !cli->stderr_tty)
-        return err_set(err, ERR_USAGE, "deleting '%.*s' needs -y where nobody can be asked", STR_ARG(name));
-    fprintf(stderr, "delete connector %.*s? [y/N] ", STR_ARG(name));
-    if (fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y'))
-        return true;
-    return err_set(err, ERR_CONFLICT, "connector '%.*s' was not deleted", STR_ARG(name));
-}
-
 int cli_connector_change(struct cli *cli)
 {
     struct hclient http;
@@ -229,9 +216,10 @@ int cli_connector_change(struct cli *cli)
         const struct json_value *answer;
         struct str name = cli->names.at[i];
         err = (struct err){0};
-        bool ok = (strcmp(verb, "delete") != 0 || may_delete(cli, name, &err)) &&
-                  rest_call(&http, change->method, path_of(cli, name, change->path), STR_NULL, &answer,
-                            &cli->arena, &err);
+        bool ok =
+            (strcmp(verb, "delete") != 0 || cli_confirm(cli, &err, "delete connector %.*s", STR_ARG(name))) &&
+            rest_call(&http, change->method, path_of(cli, name, change->path), STR_NULL, &answer, &cli->arena,
+                      &err);
         bool absent = !ok && err.code == ERR_NOT_FOUND && cli_flag(cli, "if-exists");
         if (ok)
             cli_note(cli, "%s connector %.*s", change->done, STR_ARG(name));

@@ -69,21 +69,6 @@ static bool parse_place(const struct cli *cli, struct place *place, struct err *
     return true;
 }
 
-static bool is_chosen(const struct cli *cli, int32_t partition, struct err *err)
-{
-    struct str rest = cli_value(cli, "partition"), part;
-    if (str_is_null(rest))
-        return true;
-    bool chosen = false;
-    while (str_split(&rest, ',', &part)) {
-        int64_t number;
-        if (!str_to_i64(str_trim(part), &number) || number < 0)
-            return err_set(err, ERR_USAGE, "-p takes partitions like 0,3, not '%.*s'", STR_ARG(part));
-        chosen = chosen || number == partition;
-    }
-    return chosen;
-}
-
 /* Start of a partition; a time or place behind the end is the end. */
 static int64_t start_of(const struct place *place, int64_t first, int64_t end, int64_t by_time)
 {
@@ -115,7 +100,7 @@ static bool add_topic(struct consume *c, struct str name, const struct place *pl
         return false;
     for (int32_t i = 0; i < topic->partition_count; i++) {
         struct err failure = {0};
-        if (!is_chosen(c->cli, i, &failure)) {
+        if (!cli_partition_chosen(c->cli, i, &failure)) {
             if (failure.code == ERR_NONE)
                 continue;
             *err = failure;

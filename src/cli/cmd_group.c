@@ -223,26 +223,20 @@ int cli_group_delete(struct cli *cli)
 {
     struct kafka kafka;
     int status = CLI_OK;
-    if (!cli_flag(cli, "yes") && (!isatty(STDIN_FILENO) || !cli->stderr_tty))
-        return cli_usage(cli, "deleting groups needs -y where nobody can be asked");
     kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
     for (size_t i = 0; i < cli->names.len; i++) {
         struct err err = {0};
         struct str name = cli->names.at[i];
-        char line[16];
-        if (!cli_flag(cli, "yes")) {
-            fprintf(stderr, "delete group %.*s with its offsets? [y/N] ", STR_ARG(name));
-            if (fgets(line, sizeof line, stdin) == NULL || (line[0] != 'y' && line[0] != 'Y'))
-                continue;
-        }
-        bool ok = delete_one(&kafka, name, &cli->arena, &err);
+        bool ok = cli_confirm(cli, &err, "delete group %.*s with its offsets", STR_ARG(name)) &&
+                  delete_one(&kafka, name, &cli->arena, &err);
         if (ok)
             cli_note(cli, "deleted group %.*s", STR_ARG(name));
         if (ok || (err.code == ERR_GROUP_NOT_FOUND && cli_flag(cli, "if-exists")))
             continue;
-        bool used = err.code == ERR_GROUP_NOT_EMPTY;
-        int failed =
-            cli_fail(cli, &err, used ? "stop its members first." : "'rialto group list' shows all groups.");
+        int failed = cli_fail(cli, &err,
+                              err.code == ERR_GROUP_NOT_EMPTY   ? "stop its members first."
+                              : err.code == ERR_GROUP_NOT_FOUND ? "'rialto group list' shows all groups."
+                                                                : NULL);
         status = MAX(status, failed);
     }
     kafka_fini(&kafka);

@@ -9,15 +9,9 @@
 #include "cli/table_int.h"
 #include "type/time_format.h"
 
-/* Where to: one of the ends, an offset, or a time. */
-struct place {
-    int64_t time_ms; /* KAFKA_EARLIEST, KAFKA_LATEST, or ms since 1970 */
-    int64_t offset;  /* -1: by time_ms */
-};
-
-static bool read_place(struct str text, struct place *out, struct err *err)
+static bool read_place(struct str text, struct kafka_place *out, struct err *err)
 {
-    *out = (struct place){.offset = -1};
+    *out = (struct kafka_place){.offset = -1};
     if (str_is_null(text))
         return err_set(err, ERR_USAGE, "--to must say where: earliest, latest, an offset or a time");
     if (str_eq(text, STR("earliest")))
@@ -32,23 +26,6 @@ static bool read_place(struct str text, struct place *out, struct err *err)
     return true;
 }
 
-/* The offset of the place in each partition of the topic. */
-static bool find_place(struct kafka *kafka, const struct kafka_topic *topic, const struct place *place,
-                       int64_t *offsets, struct arena *arena, struct err *err)
-{
-    size_t count = (size_t)topic->partition_count;
-    int64_t *starts = arena_array(arena, int64_t, count), *ends = arena_array(arena, int64_t, count);
-    if (!kafka_offsets(kafka, topic, KAFKA_EARLIEST, starts, arena, err) ||
-        !kafka_offsets(kafka, topic, KAFKA_LATEST, ends, arena, err) ||
-        (place->offset < 0 && !kafka_offsets(kafka, topic, place->time_ms, offsets, arena, err)))
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        int64_t offset = place->offset >= 0 ? place->offset : offsets[i] < 0 ? ends[i] : offsets[i];
-        offsets[i] = MIN(MAX(offset, starts[i]), ends[i]);
-    }
-    return true;
-}
-
 struct reset {
     vec(struct kafka_committed) offsets;
     vec(int64_t) before; /* -1: nothing was committed */
@@ -56,14 +33,15 @@ struct reset {
 
 /* Adds the partitions of a topic: all, or those with a committed offset. */
 static bool add_topic(struct cli *cli, struct kafka *kafka, struct str name, bool all,
-                      const struct place *place, const struct kafka_committed *committed, size_t count,
+                      const struct kafka_place *place, const struct kafka_committed *committed, size_t count,
                       struct reset *reset, struct err *err)
 {
     const struct kafka_topic *topic = kafka_topic_find(kafka, name, false, true, err);
     if (topic == NULL)
         return false;
-    int64_t *offsets = arena_array(&cli->arena, int64_t, (size_t)topic->partition_count);
-    if (!find_place(kafka, topic, place, offsets, &cli->arena, err))
+    int64_t *starts = arena_array(&cli->arena, int64_t, 2 * (size_t)topic->partition_count);
+    int64_t *offsets = starts + topic->partition_count;
+    if (!kafka_place_offsets(kafka, topic, place, starts, offsets, &cli->arena, err))
         return false;
     for (int32_t i = 0; i < topic->partition_count; i++) {
         int64_t before = -1;
@@ -90,7 +68,7 @@ static bool is_new_topic(const struct reset *reset, struct str name)
 static bool collect(struct cli *cli, struct kafka *kafka, struct str group, struct reset *reset,
                     struct err *err)
 {
-    struct place place;
+    struct kafka_place place;
     struct kafka_committed *committed;
     size_t count, named = 0;
     bool ok = read_place(cli_value(cli, "to"), &place, err) &&

@@ -58,8 +58,7 @@ int cli_topic_list(struct cli *cli)
     return ok ? CLI_OK : cli_fail(cli, &err, NULL);
 }
 
-/* The named topic, or an error with the nearest name as hint. */
-static const struct kafka_topic *find(struct cli *cli, struct kafka *kafka, struct str name, int *status)
+const struct kafka_topic *cli_topic_find(struct cli *cli, struct kafka *kafka, struct str name, int *status)
 {
     struct err err = {0};
     struct kafka_topic *topics;
@@ -140,7 +139,7 @@ int cli_topic_describe(struct cli *cli)
     struct err err = {0};
     int status = CLI_OK;
     kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
-    const struct kafka_topic *topic = find(cli, &kafka, cli->names.at[0], &status);
+    const struct kafka_topic *topic = cli_topic_find(cli, &kafka, cli->names.at[0], &status);
     if (topic != NULL) {
         struct kafka_config *configs;
         size_t config_count;
@@ -241,7 +240,7 @@ int cli_topic_alter(struct cli *cli)
     if (!cli_integer(cli, "partitions", 1, 1000000, -1, &partitions, &err))
         return cli_fail(cli, &err, NULL);
     kafka_init(&kafka, cli->brokers, cli->security, cli->stop_fd);
-    if (find(cli, &kafka, name, &status) != NULL) {
+    if (cli_topic_find(cli, &kafka, name, &status) != NULL) {
         if (!alter(cli, &kafka, name, (int32_t)partitions, &err))
             status = cli_fail(cli, &err, NULL);
         else
@@ -252,20 +251,6 @@ int cli_topic_alter(struct cli *cli)
     return status;
 }
 
-/* Asks on a terminal; without one only -y will do. */
-static bool confirm(struct cli *cli, struct str name, int64_t records, struct err *err)
-{
-    char line[16];
-    if (cli_flag(cli, "yes"))
-        return true;
-    if (!isatty(STDIN_FILENO) || !cli->stderr_tty)
-        return err_set(err, ERR_USAGE, "deleting '%.*s' needs -y where nobody can be asked", STR_ARG(name));
-    fprintf(stderr, "delete topic %.*s with %" PRId64 " records? [y/N] ", STR_ARG(name), records);
-    if (fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y'))
-        return true;
-    return err_set(err, ERR_CONFLICT, "topic '%.*s' was not deleted", STR_ARG(name));
-}
-
 static int delete_one(struct cli *cli, struct kafka *kafka, struct str name)
 {
     struct err err = {0};
@@ -274,11 +259,12 @@ static int delete_one(struct cli *cli, struct kafka *kafka, struct str name)
     if (topic == NULL && err.code == ERR_UNKNOWN_TOPIC && cli_flag(cli, "if-exists"))
         return CLI_OK;
     if (topic == NULL)
-        return find(cli, kafka, name, &status) == NULL ? status : CLI_FAILED;
+        return cli_topic_find(cli, kafka, name, &status) == NULL ? status : CLI_FAILED;
     int64_t *offsets = arena_array(&cli->arena, int64_t, 2 * (size_t)topic->partition_count), records = 0;
     if (!count_records(kafka, topic, offsets, offsets + topic->partition_count, &records, &cli->arena,
                        &err) ||
-        !confirm(cli, name, records, &err) || !kafka_topic_delete(kafka, name, &err))
+        !cli_confirm(cli, &err, "delete topic %.*s with %" PRId64 " records", STR_ARG(name), records) ||
+        !kafka_topic_delete(kafka, name, &err))
         return cli_fail(cli, &err, NULL);
     cli_note(cli, "deleted topic %.*s: %" PRId64 " record%s", STR_ARG(name), records,
              records == 1 ? "" : "s");

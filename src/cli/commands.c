@@ -62,6 +62,16 @@ static const struct cli_option topic_alter_options[] = {
     {NULL, 0, NULL, NULL, NULL},
 };
 
+static const struct cli_option topic_trim_options[] = {
+    {"before-offset", 0, "OFFSET", "records below this offset of each partition ('end': all)", "end"},
+    {"before-time", 0, "TIME", "records before the first one of this time or later, as in 2026-03-01T11:00Z",
+     NULL},
+    {"partition", 'p', "N,...", "only in these partitions", NULL},
+    {"check", 0, NULL, "only shows what would be deleted", NULL},
+    {"yes", 'y', NULL, "do not ask", NULL},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
 static const struct cli_option group_reset_options[] = {
     {"to", 0, "PLACE", "earliest, latest, an offset, or a time such as 2026-03-01T11:00Z", NULL},
     {"topic", 't', "TOPIC",
@@ -205,6 +215,11 @@ const struct cli_command cli_commands[] = {
      1, 1, cli_topic_alter},
     {"topic delete", "TOPIC...", "deletes topics with all their records", NULL,
      "rialto topic delete orders -y", delete_options, 1, -1, cli_topic_delete},
+    {"topic trim", "TOPIC", "deletes the oldest records of a topic",
+     "What is below an offset, or older than a time, is gone from each partition for all readers; the rest\n"
+     "keeps its offsets. An offset outside a partition counts as its nearer end.",
+     "rialto topic trim orders --before-time 2026-03-01T11:00Z --check", topic_trim_options, 1, 1,
+     cli_topic_trim},
     {"group list", "[PATTERN]", "consumer groups with state and members", NULL, "rialto group list",
      list_options, 0, 1, cli_group_list},
     {"group describe", "GROUP", "committed offsets and lag of a group", NULL, "rialto group describe billing",

@@ -1,4 +1,4 @@
-/* kafka_admin.c - topics: metadata, creation, deletion, configurations, offsets. */
+/* kafka_admin.c - topics: metadata, creation, deletion, configurations, offsets, deletion of records. */
 #include "cli/kafka_int.h"
 
 #include <stdlib.h>
@@ -10,6 +10,7 @@ enum {
     LIST_OFFSETS = 2,
     CREATE_TOPICS = 19,
     DELETE_TOPICS = 20,
+    DELETE_RECORDS = 21,
     DESCRIBE_CONFIGS = 32,
     CREATE_PARTITIONS = 37,
     INCREMENTAL_ALTER_CONFIGS = 44,
@@ -305,17 +306,81 @@ static bool ask_offsets(struct kafka *kafka, const struct kafka_topic *topic, in
     return true;
 }
 
+/* Is this the first partition that its leader leads? A request is for all of a leader's. */
+static bool is_first_of_leader(const struct kafka_topic *topic, int32_t partition)
+{
+    for (int32_t i = 0; i < partition; i++)
+        if (topic->leaders[i] == topic->leaders[partition])
+            return false;
+    return true;
+}
+
 bool kafka_offsets(struct kafka *kafka, const struct kafka_topic *topic, int64_t timestamp_ms,
                    int64_t *offsets, struct arena *arena, struct err *err)
 {
     for (int32_t i = 0; i < topic->partition_count; i++)
         offsets[i] = -1;
-    for (int32_t i = 0; i < topic->partition_count; i++) {
-        bool asked = false;
-        for (int32_t k = 0; k < i; k++)
-            asked = asked || topic->leaders[k] == topic->leaders[i];
-        if (!asked && !ask_offsets(kafka, topic, topic->leaders[i], timestamp_ms, offsets, arena, err))
+    for (int32_t i = 0; i < topic->partition_count; i++)
+        if (is_first_of_leader(topic, i) &&
+            !ask_offsets(kafka, topic, topic->leaders[i], timestamp_ms, offsets, arena, err))
             return false;
+    return true;
+}
+
+bool kafka_place_offsets(struct kafka *kafka, const struct kafka_topic *topic,
+                         const struct kafka_place *place, int64_t *starts, int64_t *offsets,
+                         struct arena *arena, struct err *err)
+{
+    int64_t *ends = arena_array(arena, int64_t, (size_t)topic->partition_count);
+    if (!kafka_offsets(kafka, topic, KAFKA_EARLIEST, starts, arena, err) ||
+        !kafka_offsets(kafka, topic, KAFKA_LATEST, ends, arena, err) ||
+        (place->offset < 0 && !kafka_offsets(kafka, topic, place->time_ms, offsets, arena, err)))
+        return false;
+    for (int32_t i = 0; i < topic->partition_count; i++) {
+        int64_t offset = place->offset >= 0 ? place->offset : offsets[i] < 0 ? ends[i] : offsets[i];
+        offsets[i] = MIN(MAX(offset, starts[i]), ends[i]);
     }
+    return true;
+}
+
+/* Asks one node to delete in the partitions that it leads. */
+static bool trim_at(struct kafka *kafka, const struct kafka_topic *topic, int32_t leader,
+                    const int64_t *offsets, struct arena *arena, struct err *err)
+{
+    struct DeleteRecordsRequest req;
+    struct DeleteRecordsResponse res;
+    int32_t n = 0;
+    wire_init(&WIRE_DeleteRecordsRequest, &req);
+    req.TimeoutMs = ADMIN_MS;
+    WIRE_ALLOC(arena, req.Topics, DeleteRecordsRequest_DeleteRecordsTopic, 1);
+    req.Topics.at[0].Name = topic->name;
+    WIRE_ALLOC(arena, req.Topics.at[0].Partitions, DeleteRecordsRequest_DeleteRecordsPartition,
+               topic->partition_count);
+    for (int32_t i = 0; i < topic->partition_count; i++) {
+        if (topic->leaders[i] != leader || offsets[i] < 0)
+            continue;
+        req.Topics.at[0].Partitions.at[n].PartitionIndex = i;
+        req.Topics.at[0].Partitions.at[n++].Offset = offsets[i];
+    }
+    req.Topics.at[0].Partitions.len = n;
+    if (n == 0)
+        return true;
+    if (!kafka_call(kafka, leader, DELETE_RECORDS, &req, &res, ADMIN_MS, arena, err))
+        return false;
+    for (int32_t t = 0; t < res.Topics.len; t++)
+        for (int32_t i = 0; i < res.Topics.at[t].Partitions.len; i++)
+            if (!kafka_check(res.Topics.at[t].Partitions.at[i].ErrorCode, STR_NULL, err,
+                             "records of %.*s-%d cannot be deleted", STR_ARG(topic->name),
+                             res.Topics.at[t].Partitions.at[i].PartitionIndex))
+                return false;
+    return true;
+}
+
+bool kafka_topic_trim(struct kafka *kafka, const struct kafka_topic *topic, const int64_t *offsets,
+                      struct arena *arena, struct err *err)
+{
+    for (int32_t i = 0; i < topic->partition_count; i++)
+        if (is_first_of_leader(topic, i) && !trim_at(kafka, topic, topic->leaders[i], offsets, arena, err))
+            return false;
     return true;
 }

@@ -132,6 +132,23 @@ enum { KAFKA_EARLIEST = -2, KAFKA_LATEST = -1 };
 bool kafka_offsets(struct kafka *kafka, const struct kafka_topic *topic, int64_t timestamp_ms,
                    int64_t *offsets, struct arena *arena, struct err *err);
 
+/* A place in a topic: an offset, or the first record at or after a time. */
+struct kafka_place {
+    int64_t offset;  /* -1: by time_ms */
+    int64_t time_ms; /* KAFKA_EARLIEST, KAFKA_LATEST, or ms since 1970 */
+};
+
+/* The place in each partition and where the partition starts. What lies outside a partition is its nearer end, a time
+ * after its last record its end. */
+bool kafka_place_offsets(struct kafka *kafka, const struct kafka_topic *topic,
+                         const struct kafka_place *place, int64_t *starts, int64_t *offsets,
+                         struct arena *arena, struct err *err);
+
+/* Deletes what lies before the offset of each partition, -1: nothing there (KIP-107). The first error ends it; other
+ * partitions may have been trimmed then. */
+bool kafka_topic_trim(struct kafka *kafka, const struct kafka_topic *topic, const int64_t *offsets,
+                      struct arena *arena, struct err *err);
+
 /* kafka_producer.c */
 
 struct kafka_producer_options {

@@ -178,6 +178,46 @@ static void test_times(void **state)
     expect(RUN("consume", "times", "-o", "s@9000", "-e", "-f", "%s"), 0, "", "");
 }
 
+/* Two records of the times 1000 and 2000 in partition 0, three of 1000 to 3000 in partition 1. */
+static void test_trim(void **state)
+{
+    expect(RUN("topic", "create", "trim", "-p", "2"), 0, "", "created");
+    expect(RUN_WITH("{\"value\":\"a\",\"timestamp\":1000}\n{\"value\":\"b\",\"timestamp\":2000}\n", "produce",
+                    "trim", "--json", "-p", "0"),
+           0, "", "");
+    expect(RUN_WITH("{\"value\":\"c\",\"timestamp\":1000}\n{\"value\":\"d\",\"timestamp\":2000}\n"
+                    "{\"value\":\"e\",\"timestamp\":3000}\n",
+                    "produce", "trim", "--json", "-p", "1"),
+           0, "", "");
+    expect(RUN("topic", "trim", "trim"), 2, "", "one of --before-offset and --before-time");
+    expect(RUN("topic", "trim", "trim", "--before-offset", "1", "--before-time", "2001-01-01"), 2, "",
+           "one of --before-offset and --before-time");
+    expect(RUN("topic", "trim", "trim", "--before-offset", "-1"), 2, "", "an offset or 'end' is wanted");
+    expect(RUN("topic", "trim", "trim", "--before-time", "soon"), 2, "", "a time is wanted");
+    expect(RUN("topic", "trim", "trim", "--before-offset", "1", "-p", "x"), 2, "", "partitions like 0,3");
+    expect(RUN("topic", "trim", "trin", "--before-offset", "1"), 1, "", "did you mean 'trim'?");
+    expect(RUN("topic", "trim", "trim", "--before-offset", "1"), 2, "",
+           "to delete 2 records of topic trim needs -y where nobody can be asked");
+    expect(RUN("topic", "trim", "trim", "--before-offset", "9", "--check"), 0, "0\t0\t2\t2\n1\t0\t3\t3\n",
+           "");
+    expect(RUN("topic", "describe", "trim"), 0, "0\t1\t0\t2\t2\n1\t1\t0\t3\t3\n", "");
+    /* Of the two partitions only the named one; its record of 2000 is the first of 1500 or later. */
+    expect(RUN("topic", "trim", "trim", "--before-time", "1970-01-01T00:00:01.500Z", "-p", "1", "-y"), 0, "",
+           "trimmed topic trim: 1 record\n");
+    expect(RUN("consume", "trim", "-o", "beginning", "-p", "1", "-e", "-f", "%s"), 0, "de", "");
+    /* What is below the start already is not deleted again. */
+    expect(RUN("topic", "trim", "trim", "--before-offset", "1", "-y", "--json"), 0,
+           "[{\"partition\":0,\"start\":0,\"to\":1,\"records\":1}]\n", "trimmed topic trim: 1 record\n");
+    expect(RUN("topic", "trim", "trim", "--before-offset", "1"), 0, "", "trimmed topic trim: 0 records\n");
+    expect(RUN("topic", "trim", "trim", "--before-offset", "end", "-y"), 0, "",
+           "trimmed topic trim: 3 records\n");
+    expect(RUN("topic", "describe", "trim"), 0, "0\t1\t2\t2\t0\n1\t1\t3\t3\t0\n", "");
+    expect(RUN("topic", "create", "kept", "--config", "cleanup.policy=compact"), 0, "", "created");
+    expect(RUN_WITH("k:v\n", "produce", "kept", "-K:"), 0, "", "");
+    expect(RUN("topic", "trim", "kept", "--before-offset", "end", "-y"), 1, "",
+           "records of kept-0 cannot be deleted");
+}
+
 static void test_groups(void **state)
 {
     expect(RUN("topic", "create", "g", "-p", "2"), 0, "", "created");
@@ -345,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_produce_and_consume),
         cmocka_unit_test(test_json_copy),
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_trim),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_two_members),
         cmocka_unit_test(test_datagen_survives_kills),

@@ -7,7 +7,8 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.structs import OffsetAndMetadata
 
-from harness import COUNT, COUNT_TXN, PARTITIONS, Broker, check_once_in_order, passed, patient, record, served
+from harness import COUNT, COUNT_TXN, PARTITIONS, Broker, passed, patient, served
+from python_client import Reader, produce
 
 TOPIC, GROUP = "plain", "kafka-python-group"
 
@@ -16,70 +17,11 @@ TOPIC, GROUP = "plain", "kafka-python-group"
 POLL_MS = 3000
 
 
-def produce(broker):
+def produce_over_a_kill(broker):
     producer = KafkaProducer(bootstrap_servers=broker.address, acks="all", enable_idempotence=True, linger_ms=2,
                              compression_type="gzip", retries=1000, delivery_timeout_ms=60000, reconnect_backoff_max_ms=300,
                              request_timeout_ms=5000)
-    futures = []
-    for number in range(COUNT):
-        key, value = record(number)
-        futures.append(producer.send(TOPIC, key=key.encode(), value=value.encode(), headers=[("n", b"x")]))
-        if number == COUNT // 2:
-            broker.restart()
-    producer.flush(60)
-    for future in futures:
-        future.get(timeout=patient(60))
-    producer.close()
-
-
-def make_consumer(broker):
-    return KafkaConsumer(TOPIC, bootstrap_servers=broker.address, group_id=GROUP, auto_offset_reset="earliest",
-                         enable_auto_commit=False, session_timeout_ms=6000, heartbeat_interval_ms=500,
-                         reconnect_backoff_max_ms=300, request_timeout_ms=10000, max_poll_records=200)
-
-
-def take(consumer, seen, count, seconds=60):
-    end = time.monotonic() + patient(seconds)
-    while len(seen) < count and time.monotonic() < end:
-        for records in consumer.poll(timeout_ms=POLL_MS).values():
-            seen += [(r.partition, r.offset, r.key.decode(), r.value.decode()) for r in records]
-
-
-def commit(consumer):
-    """A commit right after a kill may meet the old connection: clients repeat it."""
-    for attempt in range(20):
-        try:
-            consumer.commit()
-            return
-        except Exception:  # pylint: disable=broad-except
-            if attempt == 19:
-                raise
-            time.sleep(0.3)
-
-
-def consume(broker):
-    seen = []
-    consumer = make_consumer(broker)
-    take(consumer, seen, COUNT // 2)
-    commit(consumer)
-    broker.restart()
-    take(consumer, seen, COUNT)
-    commit(consumer)
-    consumer.close()
-    check_once_in_order(seen)
-
-
-def check_resume(broker):
-    broker.restart()
-    consumer = make_consumer(broker)
-    extra = []
-    take(consumer, extra, 1, seconds=4)
-    places = [TopicPartition(TOPIC, p) for p in range(PARTITIONS)]
-    committed = [consumer.committed(place) for place in places]
-    ends = list(consumer.end_offsets(places).values())
-    consumer.close()
-    if extra or committed != ends or sum(ends) != COUNT:
-        broker.fail(f"extra {extra}, committed {committed}, ends {ends}")
+    produce(producer, TOPIC, lambda number: number == COUNT // 2 and broker.restart())
 
 
 def check_transactions(broker):
@@ -144,9 +86,10 @@ def main():
     with Broker() as broker:
         admin = KafkaAdminClient(bootstrap_servers=broker.address)
         admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
-        produce(broker)
-        consume(broker)
-        check_resume(broker)
+        produce_over_a_kill(broker)
+        reader = Reader(broker, TOPIC, GROUP, POLL_MS)
+        reader.consume()
+        reader.check_resume()
         assert TOPIC in admin.list_topics()
         admin.close()
         for feature in served(broker, CHECKS):

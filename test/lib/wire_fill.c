@@ -3,6 +3,7 @@
  * The version plays no part: fields that it lacks are skipped when the struct is encoded.
  */
 #include "wire_fill.h"
+#include "wire/wire_int.h"
 
 enum { STRING_BYTES_MAX = 40, DEPTH_MAX = 6 };
 
@@ -42,25 +43,6 @@ static struct str pick_string(struct wire_fill *fill)
 
 static void fill_depth(struct wire_fill *fill, const struct wire_struct *type, char *out, int depth);
 
-static size_t element_bytes(const struct wire_field *field)
-{
-    static const size_t sizes[] = {
-        [WIRE_BOOL] = sizeof(bool),
-        [WIRE_INT8] = 1,
-        [WIRE_INT16] = 2,
-        [WIRE_INT32] = 4,
-        [WIRE_INT64] = 8,
-        [WIRE_UINT16] = 2,
-        [WIRE_UINT32] = 4,
-        [WIRE_FLOAT64] = 8,
-        [WIRE_UUID] = sizeof(struct uuid),
-        [WIRE_STRING] = sizeof(struct str),
-        [WIRE_BYTES] = sizeof(struct str),
-        [WIRE_RECORDS] = sizeof(struct wire_records),
-    };
-    return field->type == WIRE_STRUCT ? field->sub->size : sizes[field->type];
-}
-
 static void fill_number(struct wire_fill *fill, enum wire_type type, void *at)
 {
     switch (type) {
@@ -89,17 +71,11 @@ static void fill_number(struct wire_fill *fill, enum wire_type type, void *at)
     }
 }
 
-/* A struct that may be null is a pointer (spec/kafka/README.md). */
-static bool is_pointer(const struct wire_field *field)
-{
-    return !(field->flags & WIRE_ARRAY) && field->nullable.max >= field->nullable.min;
-}
-
 static void fill_one(struct wire_fill *fill, const struct wire_field *field, char *at, int depth)
 {
     switch (field->type) {
     case WIRE_STRUCT:
-        if (is_pointer(field)) {
+        if (wire_is_pointer(field)) {
             bool null = below(fill, 2) == 0;
             *(void **)at = null ? NULL : arena_zalloc(fill->arena, 1, field->sub->size);
             at = *(void **)at;
@@ -125,8 +101,8 @@ static void fill_one(struct wire_fill *fill, const struct wire_field *field, cha
 
 static void fill_array(struct wire_fill *fill, const struct wire_field *field, char *at, int depth)
 {
-    wire_array_of(char) *array = (void *)at;
-    size_t size = element_bytes(field);
+    wire_any_array *array = (void *)at;
+    size_t size = wire_value_size(field);
     int32_t count = depth >= DEPTH_MAX ? 0 : (int32_t)below(fill, (uint64_t)fill->array_max + 1);
     array->len = below(fill, 10) == 0 ? -1 : count;
     array->at = NULL;

@@ -2,9 +2,11 @@
 
     call(connection, "Heartbeat", 4, GroupId="g", MemberId="m", GenerationId=1)["ErrorCode"]
 
-Fields that are left out have their defaults; structs are dicts, arrays lists, uuids 16 bytes. A second implementation of the
-format, so that a mistake in the program's tables is not repeated by its tests. Python's standard library only.
+The connection is rawkafka's. Fields that are left out have their defaults; structs are dicts, arrays lists, uuids 16 bytes.
+Shares nothing with the program but the descriptions (spec/kafka/README.md says how they are written), so that a mistake in
+the program's tables is not repeated by its tests. Python's standard library only.
 """
+import functools
 import re
 import struct
 from pathlib import Path
@@ -23,6 +25,7 @@ class Field:
     def __init__(self, match):
         self.name, self.array, self.type = match[2], bool(match[3]), match[4]
         self.versions, self.null, self.tag, self.tagged, self.default, self.fields = versions(match[5]), (), -1, (), None, None
+        self.inflexible = False
         for word in match[6].split(", ")[1:]:
             kind, _, rest = word.partition(" ")
             if kind == "null":
@@ -32,6 +35,9 @@ class Field:
                 self.tag, self.tagged = int(number), versions(rest)
             elif kind == "default":
                 self.default = rest
+            else:
+                assert word == "inflexible", word
+                self.inflexible = True
 
     def value(self):
         if self.default == "null":
@@ -46,10 +52,10 @@ class Field:
 
 
 class Message:
-    """The fields of a request, a response or a bare struct."""
+    """The fields of a request or a response."""
 
-    def __init__(self, lines, flexible):
-        self.flexible, self.structs = flexible, {}
+    def __init__(self, lines):
+        self.structs = {}
         self.fields, rest = self.read(lines, 4)
         assert not rest, rest
 
@@ -70,13 +76,16 @@ class Message:
 
 class Api:
     def __init__(self, name):
-        lines = (SPEC / f"{name}.msg").read_text().splitlines()
+        lines = [line for line in (SPEC / f"{name}.msg").read_text().splitlines() if line and not line.startswith("#")]
         self.key = int(lines[0].split()[1])
-        flexible = next((int(line.split()[1].rstrip("+")) for line in lines if line.startswith("flexible")), 1000)
+        self.flexible = next((int(line.split()[1].rstrip("+")) for line in lines if line.startswith("flexible")), 1000)
         request, response = lines.index("request"), lines.index("response")
-        self.flexible = flexible
-        self.request = Message([line for line in lines[request + 1:response] if line], flexible)
-        self.response = Message([line for line in lines[response + 1:] if line], flexible)
+        self.request, self.response = Message(lines[request + 1:response]), Message(lines[response + 1:])
+
+
+@functools.cache
+def api(name):
+    return Api(name)
 
 
 def uvarint(number):
@@ -103,7 +112,7 @@ def put_one(field, value, version, flexible):
         pointer = b"" if field.array or not field.null else b"\xff" if value is None else b"\x01"
         return pointer + (put_struct(field.fields, value, version, flexible) if value is not None else b"")
     data = value.encode() if isinstance(value, str) else value
-    return put_length(None if data is None else len(data), flexible, field.type == "string") + (data or b"")
+    return put_length(None if data is None else len(data), flexible and not field.inflexible, field.type == "string") + (data or b"")
 
 
 def put_value(field, value, version, flexible):
@@ -166,7 +175,7 @@ def get_one(rd, field, version, flexible):
         if not field.array and field.null and rd.number("b") < 0:
             return None
         return get_struct(rd, field.fields, version, flexible)
-    length = rd.length(flexible, field.type == "string")
+    length = rd.length(flexible and not field.inflexible, field.type == "string")
     data = None if length is None else rd.take(length)
     return data.decode() if data is not None and field.type == "string" else data
 
@@ -179,11 +188,12 @@ def get_value(rd, field, version, flexible):
 
 
 def get_struct(rd, fields, version, flexible):
+    """The fields that the version has; a tagged one that is not there has its default."""
     out = {}
     for field in fields:
-        out[field.name] = field.value()
-        if version in field.versions and not (flexible and version in field.tagged):
-            out[field.name] = get_value(rd, field, version, flexible)
+        if version in field.versions:
+            tagged = flexible and version in field.tagged
+            out[field.name] = field.value() if tagged else get_value(rd, field, version, flexible)
     for _ in range(rd.uvarint() if flexible else 0):
         tag, size = rd.uvarint(), rd.uvarint()
         part = Reader(rd.take(size))
@@ -193,26 +203,23 @@ def get_struct(rd, fields, version, flexible):
     return out
 
 
-APIS = {}
-
-
-def send(connection, name, version, **values):
-    api = APIS.setdefault(name, None) or APIS.update({name: Api(name)}) or APIS[name]
-    flexible = version >= api.flexible
-    connection.send(api.key, version, put_struct(api.request.fields, values, version, flexible), flexible=flexible)
+def send(connection, name, version, values=(), **more):
+    """One request; its fields by name, in a dict, or both."""
+    flexible = version >= api(name).flexible
+    body = put_struct(api(name).request.fields, dict(values, **more), version, flexible)
+    connection.send(api(name).key, version, body, flexible=flexible)
 
 
 def receive(connection, name, version):
-    api = APIS[name]
-    flexible = version >= api.flexible
+    flexible = version >= api(name).flexible
     rd = Reader(connection.answer())
     if flexible and name != "ApiVersions":
-        rd.uvarint()
-    out = get_struct(rd, api.response.fields, version, flexible)
+        assert rd.uvarint() == 0, "the header has tagged fields"
+    out = get_struct(rd, api(name).response.fields, version, flexible)
     assert rd.at == len(rd.data), f"{len(rd.data) - rd.at} bytes follow the answer"
     return out
 
 
-def call(connection, name, version, **values):
-    send(connection, name, version, **values)
+def call(connection, name, version, values=(), **more):
+    send(connection, name, version, values, **more)
     return receive(connection, name, version)

@@ -1,4 +1,5 @@
-"""Kafka's protocol by hand: frames, record batches, Produce and Fetch, for tests that must send what no client would.
+"""Kafka's protocol by hand: frames and record batches, for tests that must send what no client would; and the requests that most
+of them need. Messages come from kafkaspec, which sends them over a Connection.
 
 Python's standard library only. Numbers are big endian; a batch is one record of format 2.
 """
@@ -6,14 +7,15 @@ import socket
 import struct
 import time
 
+from kafkaspec import call, send
 from patience import patient
 
 
 class Connection:
     """A connection to the Kafka port of this machine."""
 
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=patient(20))
+    def __init__(self, port, client_id="c"):
+        self.socket, self.client_id = socket.create_connection(("127.0.0.1", port), timeout=patient(60)), client_id.encode()
 
     def __enter__(self):
         return self
@@ -22,7 +24,7 @@ class Connection:
         self.socket.close()
 
     def send(self, key, version, body, correlation=7, flexible=False):
-        head = struct.pack(">hhih", key, version, correlation, 1) + b"c" + (b"\0" if flexible else b"")
+        head = struct.pack(">hhi", key, version, correlation) + text(self.client_id) + (b"\0" if flexible else b"")
         self.socket.sendall(struct.pack(">i", len(head + body)) + head + body)
 
     def read(self, count):
@@ -81,14 +83,13 @@ def text(word):
 
 
 def produce(connection, records, topic=b"t", partition=0, acks=-1, version=7):
-    """(error, base offset) of a produce of one batch, version 3 to 7."""
-    body = struct.pack(">hhi", -1, acks, 1000) + struct.pack(">i", 1) + text(topic)
-    body += struct.pack(">iii", 1, partition, len(records)) + records
-    connection.send(0, version, body)
+    """(error, base offset) of a produce of one batch."""
+    data = [dict(Name=topic, PartitionData=[dict(Index=partition, Records=records)])]
+    fields = dict(Acks=acks, TimeoutMs=1000, TopicData=data)
     if acks == 0:
-        return None
-    answer = connection.answer()
-    return struct.unpack(">hq", answer[4 + 2 + len(topic) + 4 + 4:][:10])
+        return send(connection, "Produce", version, fields)
+    part = call(connection, "Produce", version, fields)["Responses"][0]["PartitionResponses"][0]
+    return part["ErrorCode"], part["BaseOffset"]
 
 
 def batches(data):
@@ -102,33 +103,28 @@ def batches(data):
 
 def create_topic(connection, name, **configs):
     """Error of a CreateTopics of one topic with one partition; configs with _ for the dots of their names."""
-    body = struct.pack(">i", 1) + text(name) + struct.pack(">ihi", 1, 1, 0) + struct.pack(">i", len(configs))
-    for config, value in configs.items():
-        body += text(config.replace("_", ".").encode()) + text(str(value).encode())
-    connection.send(19, 4, body + struct.pack(">ib", 10000, 0))
-    return struct.unpack(">h", connection.answer()[4 + 4 + 2 + len(name):][:2])[0]
+    rows = [dict(Name=config.replace("_", "."), Value=str(value)) for config, value in configs.items()]
+    topic = dict(Name=name, NumPartitions=1, ReplicationFactor=1, Configs=rows)
+    return call(connection, "CreateTopics", 4, Topics=[topic], timeoutMs=10000)["Topics"][0]["ErrorCode"]
 
 
 def delete_records(connection, offset, topic=b"t", partition=0, version=1):
-    """(low watermark, error) of a DeleteRecords of one partition, version 0 or 1."""
-    body = struct.pack(">i", 1) + text(topic) + struct.pack(">iiqi", 1, partition, offset, 10000)
-    connection.send(21, version, body)
-    return struct.unpack(">qh", connection.answer()[4 + 4 + 2 + len(topic) + 4 + 4:][:10])
+    """(low watermark, error) of a DeleteRecords of one partition."""
+    asked = [dict(Name=topic, Partitions=[dict(PartitionIndex=partition, Offset=offset)])]
+    part = call(connection, "DeleteRecords", version, Topics=asked, TimeoutMs=10000)["Topics"][0]["Partitions"][0]
+    return part["LowWatermark"], part["ErrorCode"]
 
 
 def list_offset(connection, timestamp, topic=b"t", partition=0):
-    """(error, timestamp, offset), version 1."""
-    body = struct.pack(">ii", -1, 1) + text(topic) + struct.pack(">iiq", 1, partition, timestamp)
-    connection.send(2, 1, body)
-    return struct.unpack(">hqq", connection.answer()[4 + 2 + len(topic) + 4 + 4:][:18])
+    """(error, timestamp, offset)"""
+    asked = [dict(Name=topic, Partitions=[dict(PartitionIndex=partition, Timestamp=timestamp)])]
+    part = call(connection, "ListOffsets", 1, ReplicaId=-1, Topics=asked)["Topics"][0]["Partitions"][0]
+    return part["ErrorCode"], part["Timestamp"], part["Offset"]
 
 
 def fetch(connection, offset, wait=0, least=1, topic=b"t", most=1 << 20, isolation=0):
-    """(error, high watermark, records) of partition 0, version 4."""
-    body = struct.pack(">iiiib", -1, wait, least, most, isolation) + struct.pack(">i", 1) + text(topic)
-    body += struct.pack(">iiqi", 1, 0, offset, most)
-    connection.send(1, 4, body)
-    rest = connection.answer()[4 + 4 + 2 + len(topic) + 4 + 4:]
-    error, watermark, _, aborted = struct.unpack(">hqqi", rest[:22])
-    size = struct.unpack(">i", rest[22 + max(aborted, 0) * 16:][:4])[0]
-    return error, watermark, rest[26 + max(aborted, 0) * 16:][:max(size, 0)]
+    """(error, high watermark, records) of partition 0, without a session."""
+    asked = [dict(Topic=topic, Partitions=[dict(Partition=0, FetchOffset=offset, PartitionMaxBytes=most)])]
+    answer = call(connection, "Fetch", 4, MaxWaitMs=wait, MinBytes=least, MaxBytes=most, IsolationLevel=isolation, Topics=asked)
+    part = answer["Responses"][0]["Partitions"][0]
+    return part["ErrorCode"], part["HighWatermark"], part["Records"] or b""

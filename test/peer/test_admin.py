@@ -7,7 +7,7 @@ from pathlib import Path
 from harness import Broker, passed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from kafka_api import Client  # noqa: E402
+from kafkaspec import call  # noqa: E402
 from rawkafka import Connection, batch, fetch, produce  # noqa: E402
 
 TOPIC, BROKER, LOGGER, METRICS, GROUP = 2, 4, 8, 16, 32
@@ -16,14 +16,14 @@ SET, DELETE, APPEND, SUBTRACT = range(4)
 
 def create(client, name, partitions=1, version=7, validate=False, **more):
     values = dict(Name=name, NumPartitions=partitions, ReplicationFactor=1, **more)
-    return client.call("CreateTopics", version, Topics=[values], validateOnly=validate)["Topics"][0]
+    return call(client, "CreateTopics", version, Topics=[values], validateOnly=validate)["Topics"][0]
 
 
 def alter(client, kind, name, *operations, version=1, validate=False):
     """The error code of one IncrementalAlterConfigs."""
     configs = [dict(Name=key, ConfigOperation=operation, Value=value) for key, operation, value in operations]
     resources = [dict(ResourceType=kind, ResourceName=name, Configs=configs)]
-    answer = client.call("IncrementalAlterConfigs", version, Resources=resources, ValidateOnly=validate)["Responses"][0]
+    answer = call(client, "IncrementalAlterConfigs", version, Resources=resources, ValidateOnly=validate)["Responses"][0]
     assert (answer["ErrorMessage"] is None) == (answer["ErrorCode"] == 0), answer
     assert (answer["ResourceType"], answer["ResourceName"]) == (kind, name)
     return answer["ErrorCode"]
@@ -33,7 +33,7 @@ def describe(client, kind, name, keys=None, version=4):
     """(error code, {config: row})"""
     values = {} if version < 3 else {"IncludeDocumentation": True}
     resources = [dict(ResourceType=kind, ResourceName=name, ConfigurationKeys=keys)]
-    result = client.call("DescribeConfigs", version, Resources=resources, IncludeSynonyms=True, **values)["Results"][0]
+    result = call(client, "DescribeConfigs", version, Resources=resources, IncludeSynonyms=True, **values)["Results"][0]
     rows = {row["Name"]: row for row in result["Configs"]}
     assert len(rows) == len(result["Configs"])
     return result["ErrorCode"], rows
@@ -48,7 +48,7 @@ def chain(row):
 
 
 def check_topic_configs(broker):
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         for version in range(2, 8):
             assert create(client, f"v{version}", version=version)["ErrorCode"] == 0
         for version in range(1, 5):
@@ -83,20 +83,20 @@ def check_topic_configs(broker):
         assert alter(client, TOPIC, "", ("retention.ms", SET, "1")) == 42
         assert alter(client, TOPIC, "__consumer_offsets", ("retention.ms", SET, "1")) == 42
         twice = [dict(ResourceType=TOPIC, ResourceName="v7", Configs=[dict(Name="retention.ms", Value="1")])] * 2
-        answer = client.call("IncrementalAlterConfigs", 1, Resources=twice)["Responses"]
+        answer = call(client, "IncrementalAlterConfigs", 1, Resources=twice)["Responses"]
         assert [row["ErrorCode"] for row in answer] == [42, 42]
         for version in range(3):  # the old request replaces the whole set
             resources = [dict(ResourceType=TOPIC, ResourceName="v7", Configs=[dict(Name="segment.ms", Value=f"90{version}")])]
-            answer = client.call("AlterConfigs", version, Resources=resources)["Responses"][0]
+            answer = call(client, "AlterConfigs", version, Resources=resources)["Responses"][0]
             assert answer["ErrorCode"] == 0 and value(client, TOPIC, "v7", "segment.ms") == f"90{version}"
         assert value(client, TOPIC, "v7", "retention.ms") == "604800000"
         resources[0]["Configs"][0]["Value"] = None
-        assert client.call("AlterConfigs", 2, Resources=resources)["Responses"][0]["ErrorCode"] == 42
+        assert call(client, "AlterConfigs", 2, Resources=resources)["Responses"][0]["ErrorCode"] == 42
 
 
 def check_in_force(broker):
     """A changed limit refuses the next batch; so does one that is set for all topics."""
-    with Client(broker.port) as client, Connection(broker.port) as producer:
+    with Connection(broker.port) as client, Connection(broker.port) as producer:
         create(client, "force")
         assert produce(producer, batch(b"x" * 3000), topic=b"force")[0] == 0
         assert alter(client, TOPIC, "force", ("max.message.bytes", SET, "2000")) == 0
@@ -136,7 +136,7 @@ def check_in_force(broker):
 
 
 def check_broker_configs(broker):
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         error, rows = describe(client, BROKER, "1")
         assert error == 0
         for name in ("node.id", "broker.id", "log.dirs", "default.replication.factor", "advertised.listeners"):
@@ -158,13 +158,13 @@ def check_broker_configs(broker):
         assert error == 0 and rows.keys() == {"message.max.bytes", "fetch.max.bytes"}, rows.keys()
         assert alter(client, BROKER, "1", ("delete.topic.enable", SET, "false")) == 0
         create(client, "kept")
-        assert client.call("DeleteTopics", 6, Topics=[dict(Name="kept")])["Responses"][0]["ErrorCode"] == 73
+        assert call(client, "DeleteTopics", 6, Topics=[dict(Name="kept")])["Responses"][0]["ErrorCode"] == 73
         assert alter(client, BROKER, "1", ("delete.topic.enable", DELETE, None)) == 0
-        assert client.call("DeleteTopics", 6, Topics=[dict(Name="kept")])["Responses"][0]["ErrorCode"] == 0
+        assert call(client, "DeleteTopics", 6, Topics=[dict(Name="kept")])["Responses"][0]["ErrorCode"] == 0
 
 
 def check_other_resources(broker):
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         assert alter(client, LOGGER, "1", ("root", SET, "DEBUG")) == 0
         assert value(client, LOGGER, "1", "root") == "DEBUG"
         assert alter(client, LOGGER, "1", ("root", SET, "info")) == 0
@@ -180,8 +180,8 @@ def check_other_resources(broker):
         assert row["ConfigSource"] == 8 and chain(row) == [(key, "47000", 8), ("group." + key, "45000", 5)], row
         assert alter(client, GROUP, "beating", ("consumer.heartbeat.interval.ms", SET, "1234")) == 0
         for group, wanted in (("beating", 1234), ("other", 5000)):  # told to the members at once
-            answer = client.call("ConsumerGroupHeartbeat", 1, GroupId=group, MemberId="m", MemberEpoch=0,
-                                 RebalanceTimeoutMs=1000, SubscribedTopicNames=["force"], TopicPartitions=[])
+            answer = call(client, "ConsumerGroupHeartbeat", 1, GroupId=group, MemberId="m", MemberEpoch=0,
+                          RebalanceTimeoutMs=1000, SubscribedTopicNames=["force"], TopicPartitions=[])
             assert answer["ErrorCode"] == 0 and answer["HeartbeatIntervalMs"] == wanted, answer
         assert describe(client, GROUP, "")[0] == 42 and alter(client, GROUP, "", ("x", SET, "1")) == 42
         assert alter(client, GROUP, "g", ("nothing", SET, "1")) == 40
@@ -190,7 +190,7 @@ def check_other_resources(broker):
         assert alter(client, 99, "x", ("a", SET, "1")) == 42 and describe(client, 99, "x")[0] == 42
 
         def listed(version, kinds=None):
-            answer = client.call("ListConfigResources", version, **({} if kinds is None else {"ResourceTypes": kinds}))
+            answer = call(client, "ListConfigResources", version, **({} if kinds is None else {"ResourceTypes": kinds}))
             return answer["ErrorCode"], {(row.get("ResourceType", METRICS), row["ResourceName"])
                                          for row in answer["ConfigResources"]}
         assert listed(0) == (0, set()) and listed(1, [99]) == (35, set())
@@ -200,7 +200,7 @@ def check_other_resources(broker):
 
 
 def check_create_and_grow(broker):
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         cases = [
             (dict(name="n1", partitions=0), 37), (dict(name="n1", partitions=-2), 37), (dict(name="n1", partitions=100000), 37),
             (dict(name="a b"), 17), (dict(name=""), 17), (dict(name="."), 17), (dict(name="force"), 36),
@@ -218,29 +218,29 @@ def check_create_and_grow(broker):
         def assigned(brokers, **more):
             values = dict(Name="n3", NumPartitions=-1, ReplicationFactor=-1,
                           Assignments=[dict(PartitionIndex=index, BrokerIds=ids) for index, ids in brokers]) | more
-            return client.call("CreateTopics", 7, Topics=[values])["Topics"][0]["ErrorCode"]
+            return call(client, "CreateTopics", 7, Topics=[values])["Topics"][0]["ErrorCode"]
         assert assigned([(1, [1])]) == 39 and assigned([(0, [5])]) == 39 and assigned([(0, [1])], NumPartitions=1) == 42
         assert assigned([(0, [1]), (1, [1])]) == 0
 
         def grow(name, count, assignments=None, validate=False):
             topics = [dict(Name=name, Count=count, Assignments=assignments and [dict(BrokerIds=a) for a in assignments])]
-            return client.call("CreatePartitions", 3, Topics=topics, ValidateOnly=validate)["Results"][0]["ErrorCode"]
+            return call(client, "CreatePartitions", 3, Topics=topics, ValidateOnly=validate)["Results"][0]["ErrorCode"]
         assert grow("n3", 2) == 37 and grow("n3", 1) == 37 and grow("n3", -1) == 37 and grow("nowhere", 3) == 3
         assert grow("n3", 3, [[5]]) == 39 and grow("n3", 3, [[1], [1]]) == 39 and grow("n3", 3, [[1, 1]]) == 39
         assert grow("n3", 3, validate=True) == 0 and grow("n3", 3, [[1]]) == 0 and grow("n3", 3) == 37
         both = dict(Name="n3", Count=9, Assignments=None)
-        answer = client.call("CreatePartitions", 3, Topics=[both, both])["Results"]
+        answer = call(client, "CreatePartitions", 3, Topics=[both, both])["Results"]
         assert [row["ErrorCode"] for row in answer] == [42, 42]
         topics = [dict(Name="nowhere"), dict(Name=None, TopicId=b"x" * 16), dict(Name="n3", TopicId=b"x" * 16),
                   dict(Name=None), dict(Name="n3"), dict(Name="n3")]
-        answer = client.call("DeleteTopics", 6, Topics=topics)["Responses"]
+        answer = call(client, "DeleteTopics", 6, Topics=topics)["Responses"]
         assert [row["ErrorCode"] for row in answer] == [3, 100, 42, 42, 0, 3], answer
 
 
 def check_replication_factors(broker):
     def make(client, **more):
-        return client.call("CreateTopics", 7, Topics=[dict(Name="rf", NumPartitions=1, **more)])["Topics"][0]
-    with Client(broker.port) as client:
+        return call(client, "CreateTopics", 7, Topics=[dict(Name="rf", NumPartitions=1, **more)])["Topics"][0]
+    with Connection(broker.port) as client:
         assert make(client, ReplicationFactor=3)["ErrorCode"] == 38 and make(client, ReplicationFactor=0)["ErrorCode"] == 38
         assert alter(client, BROKER, "1", ("replication.factor.clamp", SET, "true")) == 0
         answer = make(client, ReplicationFactor=3, Configs=[dict(Name="min.insync.replicas", Value="2")])
@@ -252,38 +252,38 @@ def check_replication_factors(broker):
 
 
 def check_log_dirs(broker):
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         for version in range(1, 6):
-            answer = client.call("DescribeLogDirs", version, Topics=None)
+            answer = call(client, "DescribeLogDirs", version, Topics=None)
             assert answer.get("ErrorCode", 0) == 0 and len(answer["Results"]) == 1
             directory = answer["Results"][0]
             sizes = {topic["Name"]: [part["PartitionSize"] for part in topic["Partitions"]] for topic in directory["Topics"]}
             assert sizes["force"][0] > 6000 and len(sizes["five"]) == 5 and directory["ErrorCode"] == 0
         assert directory["TotalBytes"] >= directory["UsableBytes"] > 0 and directory["LogDir"].endswith("/log")
         topics = [dict(Topic="five", Partitions=[4, 9]), dict(Topic="nowhere", Partitions=[0])]
-        found = client.call("DescribeLogDirs", 4, Topics=topics)["Results"][0]["Topics"]
+        found = call(client, "DescribeLogDirs", 4, Topics=topics)["Results"][0]["Topics"]
         assert [(topic["Name"], [part["PartitionIndex"] for part in topic["Partitions"]]) for topic in found] == [("five", [4])]
-        assert client.call("DescribeLogDirs", 4, Topics=[])["Results"][0]["Topics"] == []
+        assert call(client, "DescribeLogDirs", 4, Topics=[])["Results"][0]["Topics"] == []
         for version in (1, 2):
             for path, wanted in ((directory["LogDir"], [0, 3]), ("/elsewhere", [57, 57])):
                 moved = [dict(Path=path, Topics=[dict(Name="force", Partitions=[0, 9])])]
-                answer = client.call("AlterReplicaLogDirs", version, Dirs=moved)["Results"][0]
+                answer = call(client, "AlterReplicaLogDirs", version, Dirs=moved)["Results"][0]
                 assert [part["ErrorCode"] for part in answer["Partitions"]] == wanted
 
 
 def check_replicas(broker):
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         for version in range(3):
             asked = [dict(Topic="force", Partitions=[0, 9]), dict(Topic="nowhere", Partitions=[0])]
-            answer = client.call("ElectLeaders", version, TopicPartitions=asked)
+            answer = call(client, "ElectLeaders", version, TopicPartitions=asked)
             codes = [part["ErrorCode"] for topic in answer["ReplicaElectionResults"] for part in topic["PartitionResult"]]
             assert answer.get("ErrorCode", 0) == 0 and codes == [84, 3, 3]
-            assert client.call("ElectLeaders", version, TopicPartitions=None)["ReplicaElectionResults"] == []
-        assert client.call("ElectLeaders", 2, ElectionType=5, TopicPartitions=[])["ErrorCode"] == 42
+            assert call(client, "ElectLeaders", version, TopicPartitions=None)["ReplicaElectionResults"] == []
+        assert call(client, "ElectLeaders", 2, ElectionType=5, TopicPartitions=[])["ErrorCode"] == 42
 
         def reassign(version, topic, part, replicas):
             topics = [dict(Name=topic, Partitions=[dict(PartitionIndex=part, Replicas=replicas)])]
-            answer = client.call("AlterPartitionReassignments", version, Topics=topics)
+            answer = call(client, "AlterPartitionReassignments", version, Topics=topics)
             assert answer["ErrorCode"] == 0
             return answer["Responses"][0]["Partitions"][0]["ErrorCode"]
         cases = [(0, None, 85), (0, [1], 0), (0, [2], 39), (0, [1, 2], 39), (0, [], 39), (0, [1, 1], 39), (9, [1], 3)]
@@ -292,19 +292,19 @@ def check_replicas(broker):
                 assert reassign(version, "force", part, replicas) == wanted, (part, replicas)
             assert reassign(version, "nowhere", 0, [1]) == 3
         for asked in (None, [dict(Name="force", PartitionIndexes=[0])]):
-            answer = client.call("ListPartitionReassignments", 0, Topics=asked)
+            answer = call(client, "ListPartitionReassignments", 0, Topics=asked)
             assert answer["ErrorCode"] == 0 and answer["Topics"] == []
 
 
 def check_describe_topic_partitions(broker):
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         for name in ("pagea", "pageb", "pagec"):
             create(client, name, 3)
 
         def page(names, limit=2000, cursor=None):
             cursor = cursor and dict(TopicName=cursor[0], PartitionIndex=cursor[1])
-            answer = client.call("DescribeTopicPartitions", 0, Topics=[dict(Name=name) for name in names],
-                                 ResponsePartitionLimit=limit, Cursor=cursor)
+            answer = call(client, "DescribeTopicPartitions", 0, Topics=[dict(Name=name) for name in names],
+                          ResponsePartitionLimit=limit, Cursor=cursor)
             following = answer["NextCursor"]
             rows = [(topic["ErrorCode"], topic["Name"], [part["PartitionIndex"] for part in topic["Partitions"]])
                     for topic in answer["Topics"]]
@@ -325,29 +325,29 @@ def check_describe_topic_partitions(broker):
             seen += [(name, part) for _, name, parts in rows for part in parts]
             if cursor is None:
                 break
-        names = client.call("Metadata", 12, Topics=None)["Topics"]
+        names = call(client, "Metadata", 12, Topics=None)["Topics"]
         assert sorted(seen) == seen and len(seen) == len(set(seen)) == sum(len(topic["Partitions"]) for topic in names)
 
 
 def check_cluster(broker):
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         asked = [dict(TopicName="__cluster_metadata", Partitions=[dict(PartitionIndex=0), dict(PartitionIndex=1)]),
                  dict(TopicName="force", Partitions=[dict(PartitionIndex=0)])]
         for version in range(3):
-            answer = client.call("DescribeQuorum", version, Topics=asked)
+            answer = call(client, "DescribeQuorum", version, Topics=asked)
             voter, other = answer["Topics"][0]["Partitions"]
             assert answer["ErrorCode"] == 0 and voter["ErrorCode"] == 0 and voter["LeaderId"] == 1
             assert voter["CurrentVoters"][0]["ReplicaId"] == 1 and voter["HighWatermark"] > 0
             assert other["ErrorCode"] == 3 and answer["Topics"][1]["Partitions"][0]["ErrorCode"] == 3
         assert answer["Nodes"][0]["Listeners"][0]["Port"] == broker.port
         for version in range(3):
-            answer = client.call("DescribeCluster", version, IncludeClusterAuthorizedOperations=True)
+            answer = call(client, "DescribeCluster", version, IncludeClusterAuthorizedOperations=True)
             assert answer["Brokers"][0]["Port"] == broker.port and answer["ControllerId"] == 1
             assert answer["ClusterAuthorizedOperations"] == 8096
-        assert client.call("DescribeCluster", 2, EndpointType=2)["ErrorCode"] == 114
-        assert client.call("DescribeCluster", 2, EndpointType=7)["ErrorCode"] == 115
+        assert call(client, "DescribeCluster", 2, EndpointType=2)["ErrorCode"] == 114
+        assert call(client, "DescribeCluster", 2, EndpointType=7)["ErrorCode"] == 115
         for version in (3, 4):
-            answer = client.call("ApiVersions", version, ClientSoftwareName="a", ClientSoftwareVersion="1")
+            answer = call(client, "ApiVersions", version, ClientSoftwareName="a", ClientSoftwareVersion="1")
             supported = {row["Name"]: (row["MinVersion"], row["MaxVersion"]) for row in answer["SupportedFeatures"]}
             assert supported["metadata.version"] == (7, 30) and answer["FinalizedFeaturesEpoch"] >= 0
             assert version == 4 or all(low > 0 for low, _ in supported.values())
@@ -356,17 +356,17 @@ def check_cluster(broker):
             for feature, level, wanted in (("metadata.version", levels["metadata.version"], 0), ("metadata.version", 7, 95),
                                            ("nothing.version", 1, 95)):
                 updates = [dict(Feature=feature, MaxVersionLevel=level)]
-                answer = client.call("UpdateFeatures", version, FeatureUpdates=updates)
+                answer = call(client, "UpdateFeatures", version, FeatureUpdates=updates)
                 assert answer["ErrorCode"] == wanted, (feature, level)
                 assert version > 1 or len(answer["Results"]) == (wanted == 0)
-        topic = client.call("Metadata", 10, Topics=[dict(Name="force")], IncludeTopicAuthorizedOperations=True,
-                            IncludeClusterAuthorizedOperations=True)
+        topic = call(client, "Metadata", 10, Topics=[dict(Name="force")], IncludeTopicAuthorizedOperations=True,
+                     IncludeClusterAuthorizedOperations=True)
         assert topic["Topics"][0]["TopicAuthorizedOperations"] == 3576 and topic["ClusterAuthorizedOperations"] == 8096
 
 
 def check_after_restart(broker):
     broker.restart()
-    with Client(broker.port) as client, Connection(broker.port) as producer:
+    with Connection(broker.port) as client, Connection(broker.port) as producer:
         assert value(client, TOPIC, "v7", "segment.ms") == "902" and value(client, BROKER, "1", "num.partitions") == "5"
         assert value(client, GROUP, "g", "consumer.session.timeout.ms") == "47000"
         assert create(client, "after", -1)["NumPartitions"] == 5
@@ -378,7 +378,7 @@ def check_after_restart(broker):
 
 def check_connection_limits(broker):
     """More connections from one address than allowed are closed at once, and the log says so once, not once each."""
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         assert alter(client, BROKER, "1", ("max.connections.per.ip", SET, "3")) == 0
         others = [Connection(broker.port) for _ in range(2)]
         for _ in range(20):

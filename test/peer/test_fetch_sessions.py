@@ -10,7 +10,7 @@ from pathlib import Path
 from harness import Broker, passed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from kafka_api import Client  # noqa: E402
+from kafkaspec import call, receive, send  # noqa: E402
 from rawkafka import Connection, batch, produce  # noqa: E402
 
 
@@ -18,8 +18,8 @@ class Fetcher:
     """Fetches one topic, by name (version 12) or by id (13 and later)."""
 
     def __init__(self, broker, topic, version=12):
-        self.client, self.topic, self.version = Client(broker.port), topic, version
-        metadata = self.client.call("Metadata", 12, Topics=[dict(Name=topic)], AllowAutoTopicCreation=False)
+        self.client, self.topic, self.version = Connection(broker.port), topic, version
+        metadata = call(self.client, "Metadata", 12, Topics=[dict(Name=topic)], AllowAutoTopicCreation=False)
         self.id = metadata["Topics"][0]["TopicId"]
 
     def __enter__(self):
@@ -32,13 +32,13 @@ class Fetcher:
         """`parts`: (partition, offset)."""
         topic = dict(TopicId=self.id) if self.version >= 13 else dict(Topic=self.topic)
         asked = [dict(Partition=part, FetchOffset=offset, PartitionMaxBytes=part_most) for part, offset in parts]
-        self.client.send("Fetch", self.version, MaxWaitMs=wait, MinBytes=least, MaxBytes=most, SessionId=session,
-                         SessionEpoch=epoch, IsolationLevel=isolation, Topics=[dict(topic, Partitions=asked)] if asked else [],
-                         ForgottenTopicsData=[dict(topic, Partitions=list(forget))] if forget else [])
+        send(self.client, "Fetch", self.version, MaxWaitMs=wait, MinBytes=least, MaxBytes=most, SessionId=session,
+             SessionEpoch=epoch, IsolationLevel=isolation, Topics=[dict(topic, Partitions=asked)] if asked else [],
+             ForgottenTopicsData=[dict(topic, Partitions=list(forget))] if forget else [])
 
     def receive(self):
         """(error, session, [(partition, error, high watermark, bytes)])"""
-        answer = self.client.receive("Fetch", self.version)
+        answer = receive(self.client, "Fetch", self.version)
         rows = [(part["PartitionIndex"], part["ErrorCode"], part["HighWatermark"], len(part["Records"] or b""))
                 for topic in answer["Responses"] for part in topic["Partitions"]]
         return answer["ErrorCode"], answer["SessionId"], rows
@@ -54,12 +54,12 @@ class Fetcher:
 
 
 def create(broker, name, partitions):
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         topics = [dict(Name=name, NumPartitions=partitions, ReplicationFactor=1)]
-        assert client.call("CreateTopics", 7, Topics=topics, timeoutMs=10000)["Topics"][0]["ErrorCode"] == 0
+        assert call(client, "CreateTopics", 7, Topics=topics, timeoutMs=10000)["Topics"][0]["ErrorCode"] == 0
         asked = [dict(Name=name, Partitions=[dict(PartitionIndex=part, Timestamp=-1) for part in range(partitions)])]
         # Apache Kafka answers before the partitions are there
-        until(lambda: client.call("ListOffsets", 7, ReplicaId=-1, Topics=asked)["Topics"][0]["Partitions"],
+        until(lambda: call(client, "ListOffsets", 7, ReplicaId=-1, Topics=asked)["Topics"][0]["Partitions"],
               lambda rows: all(row["ErrorCode"] == 0 for row in rows))
 
 
@@ -182,11 +182,11 @@ def check_turns(broker):
 def check_deleted(broker):
     for version, code in ((12, 3), (13, 100)):
         create(broker, "gone", 2)
-        with Fetcher(broker, "gone", version) as f, Client(broker.port) as client:
+        with Fetcher(broker, "gone", version) as f, Connection(broker.port) as client:
             session = f.begin((0, 0), (1, 0))
             idle = f.begin((0, 0), (1, 0))
             f.send(session, 1, wait=20000)
-            assert client.call("DeleteTopics", 6, TimeoutMs=10000, Topics=[dict(Name="gone")])["Responses"][0]["ErrorCode"] == 0
+            assert call(client, "DeleteTopics", 6, TimeoutMs=10000, Topics=[dict(Name="gone")])["Responses"][0]["ErrorCode"] == 0
             error, _, rows = f.receive()
             assert error == 0 and sorted(rows) == [(0, code, -1, 0), (1, code, -1, 0)]
             start = time.monotonic()
@@ -198,17 +198,17 @@ def check_deleted(broker):
                 assert rows[0][:3] == (0, 0, 1) and rows[1] == (1, 3, -1, 0), rows
             else:
                 assert rows == [(0, 100, -1, 0), (1, 100, -1, 0)]
-            client.call("DeleteTopics", 6, TimeoutMs=10000, Topics=[dict(Name="gone")])
+            call(client, "DeleteTopics", 6, TimeoutMs=10000, Topics=[dict(Name="gone")])
 
 
 def check_limit(broker):
     create(broker, "limit", 1)
-    with Fetcher(broker, "limit") as f, Client(broker.port) as client:
+    with Fetcher(broker, "limit") as f, Connection(broker.port) as client:
         def slots(operation, text=None):
             name = "max.incremental.fetch.session.cache.slots"
             resources = [dict(ResourceType=4, ResourceName="1",
                               Configs=[dict(Name=name, ConfigOperation=operation, Value=text)])]
-            answer = client.call("IncrementalAlterConfigs", 1, Resources=resources)
+            answer = call(client, "IncrementalAlterConfigs", 1, Resources=resources)
             assert answer["Responses"][0]["ErrorCode"] == 0
         slots(0, "0")
         assert f.fetch(0, 0, [(0, 0)]) == (0, 0, [(0, 0, 0, 0)])  # declined: a full fetch without session
@@ -277,7 +277,7 @@ def check_storm(broker):
         create(broker, name, 4)
     for storm in storms:
         storm.start()
-    with Client(broker.port) as client, Connection(broker.port) as producer:
+    with Connection(broker.port) as client, Connection(broker.port) as producer:
         turn = 0
         while any(storm.is_alive() for storm in storms):
             turn += 1
@@ -285,7 +285,7 @@ def check_storm(broker):
             for part in range(4):
                 assert produce(producer, batch(b"x" * 300), topic=topic.encode(), partition=part)[0] in (0, 3)
             if turn % 5 == 0:
-                client.call("DeleteTopics", 6, TimeoutMs=10000, Topics=[dict(Name=topic)])
+                call(client, "DeleteTopics", 6, TimeoutMs=10000, Topics=[dict(Name=topic)])
                 create(broker, topic, 4)
     for storm in storms:
         storm.join()

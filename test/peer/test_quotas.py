@@ -11,7 +11,7 @@ from pathlib import Path
 from harness import Broker, passed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from kafka_api import Client  # noqa: E402
+from kafkaspec import call  # noqa: E402
 from rawkafka import Connection, batch  # noqa: E402
 from rawkafka import produce as produce_raw  # noqa: E402
 
@@ -23,13 +23,13 @@ def alter(client, entity, *operations, validate=False):
     """The error code of one entry; `operations`: (key, value), None removes."""
     ops = [dict(Key=key, Value=0.0 if value is None else value, Remove=value is None) for key, value in operations]
     entries = [dict(Entity=[dict(EntityType=kind, EntityName=name) for kind, name in entity], Ops=ops)]
-    return client.call("AlterClientQuotas", 1, Entries=entries, ValidateOnly=validate)["Entries"][0]["ErrorCode"]
+    return call(client, "AlterClientQuotas", 1, Entries=entries, ValidateOnly=validate)["Entries"][0]["ErrorCode"]
 
 
 def describe(client, *components, strict=False, version=1):
     """(error code, {entity: {key: value}})"""
     asked = [dict(EntityType=kind, MatchType=match, Match=name) for kind, match, name in components]
-    answer = client.call("DescribeClientQuotas", version, Components=asked, Strict=strict)
+    answer = call(client, "DescribeClientQuotas", version, Components=asked, Strict=strict)
     if answer["Entries"] is None:
         return answer["ErrorCode"], None
     return answer["ErrorCode"], {tuple((part["EntityType"], part["EntityName"]) for part in entry["Entity"]):
@@ -37,7 +37,7 @@ def describe(client, *components, strict=False, version=1):
 
 
 def check_requests(broker):
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         good = [
             ([("user", "u")], [(PRODUCE, 1e6)]), ([("user", "u"), ("client-id", "c,=%")], [(PRODUCE, 2e6), (REQUEST, 50.5)]),
             ([("client-id", None)], [(FETCH, 5e5)]), ([("user", None), ("client-id", None)], [(MUTATION, 0.5)]),
@@ -57,7 +57,7 @@ def check_requests(broker):
             assert alter(client, entity, *operations) == 42, (entity, operations)
         assert alter(client, [("user", "v")], (PRODUCE, 1.0), validate=True) == 0
         same = dict(Entity=[dict(EntityType="user", EntityName="w")], Ops=[dict(Key=PRODUCE, Value=5.0)])
-        answer = client.call("AlterClientQuotas", 0, Entries=[same, same])["Entries"]
+        answer = call(client, "AlterClientQuotas", 0, Entries=[same, same])["Entries"]
         assert [entry["ErrorCode"] for entry in answer] == [42, 42]
         u, uc = (("user", "u"),), (("user", "u"), ("client-id", "c,=%"))
         dc, dd, ip, dip = (("client-id", None),), (("user", None), ("client-id", None)), (("ip", "10.0.0.1"),), (("ip", None),)
@@ -87,26 +87,26 @@ def check_requests(broker):
 def produce(client, size, topic="q"):
     """The throttle time of a produce."""
     data = [dict(Name=topic, PartitionData=[dict(Index=0, Records=batch(b"x" * size))])]
-    answer = client.call("Produce", 9, Acks=-1, TimeoutMs=1000, TopicData=data)
+    answer = call(client, "Produce", 9, Acks=-1, TimeoutMs=1000, TopicData=data)
     assert answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0
     return answer["ThrottleTimeMs"]
 
 
 def fetch(client, topic="q"):
     asked = [dict(Topic=topic, Partitions=[dict(Partition=0, FetchOffset=0, PartitionMaxBytes=10000)])]
-    answer = client.call("Fetch", 12, MaxWaitMs=0, MinBytes=1, MaxBytes=10000, SessionEpoch=-1, Topics=asked)
+    answer = call(client, "Fetch", 12, MaxWaitMs=0, MinBytes=1, MaxBytes=10000, SessionEpoch=-1, Topics=asked)
     return answer["ThrottleTimeMs"], len(answer["Responses"][0]["Partitions"][0]["Records"])
 
 
 def end_of(client, topic="q"):
     asked = [dict(Name=topic, Partitions=[dict(PartitionIndex=0, Timestamp=-1)])]
-    return client.call("ListOffsets", 7, ReplicaId=-1, Topics=asked)["Topics"][0]["Partitions"][0]["Offset"]
+    return call(client, "ListOffsets", 7, ReplicaId=-1, Topics=asked)["Topics"][0]["Partitions"][0]["Offset"]
 
 
 def check_rates(broker):
     """Bytes beyond a second's burst come at the rate, whoever does not believe the time that he was told."""
     rate = 20000.0
-    with Client(broker.port) as admin, Client(broker.port, "slow") as slow, Client(broker.port, "free") as free:
+    with Connection(broker.port) as admin, Connection(broker.port, "slow") as slow, Connection(broker.port, "free") as free:
         assert alter(admin, [("client-id", "slow")], (PRODUCE, rate), (FETCH, rate)) == 0
         assert produce(slow, 1000) == 0
         start, sent, told = time.monotonic(), 0, []
@@ -127,7 +127,7 @@ def check_rates(broker):
         assert took > (read - rate - 10100) / rate - 0.1 and max(told) > 0, (took, told)
         assert fetch(free)[0] == 0
         # two connections of one client id share what it has
-        with Client(broker.port, "slow") as second, Client(broker.port, "slow") as third:
+        with Connection(broker.port, "slow") as second, Connection(broker.port, "slow") as third:
             produce(third, 500000)  # more than 20 s
             assert produce(second, 100) > 0
         assert alter(admin, [("client-id", "slow")], (PRODUCE, None), (FETCH, None)) == 0
@@ -136,16 +136,16 @@ def check_rates(broker):
 
 def check_muted(broker):
     """A connection that is throttled is answered at once and not read until the time is over; other connections are."""
-    with Client(broker.port) as admin, Client(broker.port, "mute") as muted:
+    with Connection(broker.port) as admin, Connection(broker.port, "mute") as muted:
         assert alter(admin, [("client-id", "mute")], (PRODUCE, 10000.0)) == 0
         start = time.monotonic()
         throttle = produce(muted, 40000)
         assert time.monotonic() - start < throttle / 1000 and 1000 < throttle < 3100, throttle
         answered = time.monotonic()
-        muted.call("ApiVersions", 0)
+        call(muted, "ApiVersions", 0)
         assert time.monotonic() - answered > throttle / 1000 - 0.1
-        with Client(broker.port, "other") as other:
-            assert other.call("ApiVersions", 1)["ThrottleTimeMs"] == 0
+        with Connection(broker.port, "other") as other:
+            assert call(other, "ApiVersions", 1)["ThrottleTimeMs"] == 0
         produce(muted, 30000)
         muted.socket.close()  # while it is muted
         assert alter(admin, [("client-id", "mute")], (PRODUCE, None)) == 0
@@ -162,9 +162,9 @@ def check_muted(broker):
 
 
 def check_request_time(broker):
-    with Client(broker.port) as admin, Client(broker.port, "busy") as busy:
+    with Connection(broker.port) as admin, Connection(broker.port, "busy") as busy:
         assert alter(admin, [("client-id", "busy")], (REQUEST, 0.0001)) == 0  # a microsecond of a thread a second
-        told = [busy.call("Metadata", 12, Topics=None)["ThrottleTimeMs"] for _ in range(3)]
+        told = [call(busy, "Metadata", 12, Topics=None)["ThrottleTimeMs"] for _ in range(3)]
         assert max(told) > 0 and all(time_ms <= 1000 for time_ms in told), told
         assert alter(admin, [("client-id", "busy")], (REQUEST, None)) == 0
 
@@ -172,23 +172,23 @@ def check_request_time(broker):
 def check_mutations(broker):
     def make(client, name, partitions, version):
         topics = [dict(Name=name, NumPartitions=partitions, ReplicationFactor=1)]
-        answer = client.call("CreateTopics", version, Topics=topics)
+        answer = call(client, "CreateTopics", version, Topics=topics)
         return answer["Topics"][0]["ErrorCode"], answer["ThrottleTimeMs"]
-    with Client(broker.port) as admin, Client(broker.port, "maker") as maker:
+    with Connection(broker.port) as admin, Connection(broker.port, "maker") as maker:
         assert alter(admin, [("client-id", "maker")], (MUTATION, 5.0)) == 0
         assert make(maker, "m1", 5, 7) == (0, 0)
         error, throttle = make(maker, "m2", 50, 7)  # into debt: done, and told
         assert error == 0 and 5000 < throttle <= 10000, throttle
-        with Client(broker.port, "maker") as second:  # not muted
+        with Connection(broker.port, "maker") as second:  # not muted
             assert make(second, "m3", 1, 7)[0] == 89
-        with Client(broker.port, "maker") as old:  # knows no error for it: done, and throttled
+        with Connection(broker.port, "maker") as old:  # knows no error for it: done, and throttled
             error, throttle = make(old, "m4", 1, 5)
             assert error == 0 and throttle > 0
-        with Client(broker.port, "maker") as second:
+        with Connection(broker.port, "maker") as second:
             topics = [dict(Name="m1", Count=6, Assignments=None)]
-            assert second.call("CreatePartitions", 3, Topics=topics)["Results"][0]["ErrorCode"] == 89
-        with Client(broker.port, "maker") as second:
-            answer = second.call("DeleteTopics", 6, Topics=[dict(Name="m1")])
+            assert call(second, "CreatePartitions", 3, Topics=topics)["Results"][0]["ErrorCode"] == 89
+        with Connection(broker.port, "maker") as second:
+            answer = call(second, "DeleteTopics", 6, Topics=[dict(Name="m1")])
             assert answer["Responses"][0]["ErrorCode"] == 89 and answer["ThrottleTimeMs"] > 0
         assert alter(admin, [("client-id", "maker")], (MUTATION, None)) == 0
         assert make(admin, "m5", 50, 7) == (0, 0)
@@ -199,11 +199,11 @@ def check_precedence(broker):
     order = [[("client-id", None)], [("client-id", "p")], [("user", None)], [("user", None), ("client-id", None)],
              [("user", None), ("client-id", "p")], [("user", "ANONYMOUS")], [("user", "ANONYMOUS"), ("client-id", None)],
              [("user", "ANONYMOUS"), ("client-id", "p")]]
-    with Client(broker.port) as admin:
+    with Connection(broker.port) as admin:
         for place, entity in enumerate(order):
             tight = place % 2 == 0  # tight and loose limits in turns
             assert alter(admin, entity, (PRODUCE, 2000.0 if tight else 1e9)) == 0
-            with Client(broker.port, "p") as client:
+            with Connection(broker.port, "p") as client:
                 produce(client, 3000)
                 assert (produce(client, 3000) > 0) == tight, entity
             time.sleep(0.01)
@@ -212,7 +212,7 @@ def check_precedence(broker):
 
 
 def check_connections(broker):
-    with Client(broker.port) as admin:
+    with Connection(broker.port) as admin:
         assert alter(admin, [("ip", "127.0.0.1")], (CONNECTION, 1.0)) == 0
         served = 0
         for _ in range(20):
@@ -225,15 +225,15 @@ def check_connections(broker):
                     pass
         assert 1 <= served < 20, served
         assert alter(admin, [("ip", "127.0.0.1")], (CONNECTION, 1e6)) == 0
-        assert admin.call("ApiVersions", 1)["ThrottleTimeMs"] == 0  # an open connection stays
+        assert call(admin, "ApiVersions", 1)["ThrottleTimeMs"] == 0  # an open connection stays
         assert alter(admin, [("ip", "127.0.0.1")], (CONNECTION, None)) == 0
 
 
 def check_restart(broker):
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         assert alter(client, [("user", "ANONYMOUS")], (PRODUCE, 3000.0)) == 0
     broker.restart()
-    with Client(broker.port) as client:
+    with Connection(broker.port) as client:
         assert describe(client) == (0, {(("user", "ANONYMOUS"),): {PRODUCE: 3000.0}})
         produce(client, 3000)
         assert produce(client, 3000) > 0
@@ -241,10 +241,10 @@ def check_restart(broker):
 
 def main():
     with Broker() as broker:
-        with Client(broker.port) as client:
-            client.call("CreateTopics", 7, Topics=[dict(Name="q", NumPartitions=1, ReplicationFactor=1)])
+        with Connection(broker.port) as client:
+            call(client, "CreateTopics", 7, Topics=[dict(Name="q", NumPartitions=1, ReplicationFactor=1)])
             configs = [dict(Name="quota.window.num", Value="2")]
-            client.call("IncrementalAlterConfigs", 1, Resources=[dict(ResourceType=4, ResourceName="1", Configs=configs)])
+            call(client, "IncrementalAlterConfigs", 1, Resources=[dict(ResourceType=4, ResourceName="1", Configs=configs)])
         for check in (check_requests, check_rates, check_muted, check_request_time, check_mutations, check_precedence,
                       check_connections, check_restart):
             check(broker)

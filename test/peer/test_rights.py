@@ -15,8 +15,8 @@ from pathlib import Path
 from harness import Broker, passed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from kafkaspec import api, call  # noqa: E402
 from rawkafka import Connection, batch  # noqa: E402
-from wiremsg import BY_NAME, call  # noqa: E402
 
 RESOURCES = {"Topic": 2, "Group": 3, "Cluster": 4, "TransactionalId": 5}
 OPERATIONS = {name: code for code, name in enumerate("- Any All Read Write Create Delete Alter Describe ClusterAction DescribeConfigs AlterConfigs "
@@ -80,7 +80,7 @@ PRODUCE = {"Acks": 1, "TimeoutMs": 5000, "TopicData": [{"Name": "t", "PartitionD
 ONE = [{"Name": "t", "Partitions": [{"PartitionIndex": 0, "Timestamp": -1, "CurrentLeaderEpoch": -1}]}]
 JOIN = {"GroupId": "g", "SessionTimeoutMs": 10000, "RebalanceTimeoutMs": 10000, "MemberId": "nobody", "ProtocolType": "consumer",
         "Protocols": [{"Name": "range", "Metadata": b""}]}
-COMMIT = {"GroupId": "g2", "GenerationIdOrMemberEpoch": -1, "MemberId": "", "Topics": [
+COMMIT = {"GroupId": "g2", "MemberId": "", "Topics": [
     {"Name": "t", "Partitions": [{"PartitionIndex": 0, "CommittedOffset": 0, "CommittedLeaderEpoch": -1, "CommittedMetadata": ""}]}]}
 
 
@@ -89,7 +89,7 @@ def new_topic(name="made"):
             "validateOnly": False}
 
 
-TXN = {"TransactionalId": "x", "ProducerId": 1, "ProducerEpoch": 0, "GenerationId": -1}
+TXN = {"TransactionalId": "x", "ProducerId": 1, "ProducerEpoch": 0}
 ADD = {"V3AndBelowTransactionalId": "x", "V3AndBelowProducerId": 1, "V3AndBelowProducerEpoch": 0, "V3AndBelowTopics": [{"Name": "t", "Partitions": [0]}]}
 MARKERS = {"Markers": [{"ProducerId": 5, "ProducerEpoch": 0, "TransactionResult": False, "CoordinatorEpoch": 0, "Topics": [
     {"Name": "t", "PartitionIndexes": [0]}]}]}
@@ -114,13 +114,13 @@ def delete_topic(state):
     """One that is there."""
     name = f"gone{state['count']}"
     call(state["root"], "CreateTopics", 7, new_topic(name))
-    return {"Topics": [{"Name": name, "TopicId": uuid.UUID(int=0)}], "TimeoutMs": 5000}
+    return {"Topics": [{"Name": name, "TopicId": bytes(16)}], "TimeoutMs": 5000}
 
 
 def txn_commit(state):
     """A transaction in which offsets may be committed."""
     made = producer_of(state["user"], "y")
-    ids = {"TransactionalId": "y", "ProducerId": made["ProducerId"], "ProducerEpoch": made["ProducerEpoch"], "GenerationId": -1}
+    ids = {"TransactionalId": "y", "ProducerId": made["ProducerId"], "ProducerEpoch": made["ProducerEpoch"]}
     assert codes(made) == [0] == codes(call(state["user"], "AddOffsetsToTxn", 3, {**ids, "GroupId": "g3"})), made
     return COMMIT | ids | {"GroupId": "g3"}
 
@@ -243,12 +243,12 @@ def check_left_out(user, root, deny, undo):
         ids = {topic["Name"]: topic["TopicId"] for topic in call(root, "Metadata", 12, {"Topics": None})["Topics"]}
         deny("Describe", "Topic", "t")
         for name in (None, ""):  # as Java clients write it
-            for topic_id in (ids["t"], uuid.uuid4()):
+            for topic_id in (ids["t"], uuid.uuid4().bytes):
                 found = call(user, "Metadata", 12, {"Topics": [{"Name": name, "TopicId": topic_id}]})["Topics"][0]
                 assert found["ErrorCode"] == 100 and found["Name"] is None, found
         answer = call(user, "DeleteTopics", 6, {"Topics": [{"Name": None, "TopicId": ids["t"]}], "TimeoutMs": 5000})["Responses"][0]
         assert answer["ErrorCode"] == 29 and answer["Name"] is None, answer
-        named = {"Topics": [{"Name": "absent", "TopicId": uuid.UUID(int=0)}], "TimeoutMs": 5000}
+        named = {"Topics": [{"Name": "absent", "TopicId": bytes(16)}], "TimeoutMs": 5000}
         assert call(user, "DeleteTopics", 6, named)["Responses"][0]["ErrorCode"] == 3
         deny("Describe", "Topic", "absent")
         assert call(user, "DeleteTopics", 6, named)["Responses"][0]["ErrorCode"] == 29
@@ -282,7 +282,7 @@ def check_left_out(user, root, deny, undo):
 def walk(broker, root):
     table = json.loads(subprocess.run([str(Path(broker.program).parent / "rialto"), "doc", "rights", "--json"], capture_output=True, check=True).stdout)
     served = {api["ApiKey"] for api in call(root, "ApiVersions", 3, {"ClientSoftwareName": "a", "ClientSoftwareVersion": "1"})["ApiKeys"]}
-    guarded = {BY_NAME[row["api"]].key for row in table}
+    guarded = {api(row["api"]).key for row in table}
     assert served - guarded == {17, 18, 36}, f"served without rights: {served - guarded}"  # SASL and ApiVersions are for everybody
     put(root, *[rule(ALLOW, "User:user", "All", kind, "kafka-cluster" if kind == "Cluster" else "*") for kind in RESOURCES])
     user = broker.login("user")

@@ -5,9 +5,11 @@
  *      per call.
  * (X2) PCRE2 takes all its memory from an arena: nothing is freed, nothing leaks with the plan.
  * (X3) Matching has limits, so that a pattern cannot hold a task: one attempt at one place of the text may take so many steps
- *      (PCRE2's own limit), and all attempts of a call together so much of the thread's time. PCRE2 counts steps anew at
- *      each place and does not count characters that it steps over, so its limit alone lets \s+$ take time that grows with
- *      the square of the text. Passing a limit fails the row.
+ *      (PCRE2's own limit), and a call so much of the thread's time, a little more for each match that it finds. PCRE2 counts
+ *      steps anew at each place and does not count characters that it steps over, so its limit alone lets \s+$ take time that
+ *      grows with the square of the text, and ^.*?[a-z]*+# as well, at a single place. Therefore it calls us in front of
+ *      every item of the pattern (which costs some 10 ns), and what it has stepped over since the last time decides when to
+ *      look at the clock. Passing a limit fails the row.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -20,14 +22,13 @@
     static void name(struct func_ctx *ctx, const struct value *args, uint32_t arg_count, struct value *out)
 
 enum {
-    MATCH_STEPS_MAX = 2000000, /* of one attempt: some 25 ms */
+    MATCH_STEPS_MAX = 1000000, /* of one attempt: some 90 ms */
     MATCH_KIB_MAX = 65536,
-    MATCH_TIME_MS_MAX = 250, /* of one call, of the thread's own time: a busy machine changes no result */
-    ATTEMPTS_A_LOOK = 16,    /* attempts between two looks at the clock */
+    CALL_TIME_US_MAX = 150000, /* of the thread's own time: a busy machine changes no result */
+    MATCH_TIME_US = 20,        /* added for each match; it takes about one */
+    WORK_A_LOOK = 1 << 20,     /* between two looks at the clock: characters stepped over, and */
+    WORK_OF_AN_ITEM = 1 << 12, /* this much for each item */
 };
-
-/* Called at the beginning of each attempt: a callout in front of the pattern. */
-#define ATTEMPT_MARK "(?C1)"
 
 struct regexp {
     pcre2_code *code;
@@ -49,17 +50,14 @@ static bool regexp_compile(struct str pattern, struct regexp *regexp, struct are
     PCRE2_SIZE at;
     pcre2_general_context *general = pcre2_general_context_create(arena_take, arena_give, arena);
     pcre2_compile_context *compile = pcre2_compile_context_create(general);
-    size_t mark = strlen(ATTEMPT_MARK);
-    char *marked = arena_alloc(arena, mark + pattern.len + 1);
-    memcpy(marked, ATTEMPT_MARK, mark);
-    memcpy(marked + mark, pattern.ptr ? pattern.ptr : "", pattern.len);
-    regexp->code = pcre2_compile((PCRE2_SPTR)marked, mark + pattern.len, PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C,
-                                 &code, &at, compile);
+    regexp->code =
+        pcre2_compile((PCRE2_SPTR)(pattern.ptr ? pattern.ptr : ""), pattern.len,
+                      PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT, &code, &at, compile);
     if (regexp->code == NULL) {
         PCRE2_UCHAR text[256];
         pcre2_get_error_message(code, text, sizeof text);
         return err_set(err, ERR_CONVERSION, "Invalid regular expression pattern: %.*s (%s at %zu)",
-                       STR_ARG(pattern), text, at - MIN(at, mark));
+                       STR_ARG(pattern), text, at);
     }
     pcre2_pattern_info(regexp->code, PCRE2_INFO_CAPTURECOUNT, &regexp->group_count);
     return true;
@@ -98,7 +96,9 @@ struct search {
     pcre2_match_context *match;
     pcre2_match_data *data;
     const PCRE2_SIZE *groups;
-    uint64_t attempts;
+    uint64_t work;         /* since the last look at the clock */
+    size_t place;          /* in the text, at the last item */
+    int64_t time_us_max;   /* of the whole search */
     int64_t first_look_us; /* 0: the clock was not looked at yet */
 };
 
@@ -109,22 +109,29 @@ static int64_t thread_time_us(void)
     return (int64_t)at.tv_sec * 1000000 + at.tv_nsec / 1000 + 1;
 }
 
-/* Negative: the search ends with this error. */
-static int on_attempt(pcre2_callout_block *block, void *arg)
+/* In front of each item of the pattern. Negative: the search ends with this error. */
+static int on_item(pcre2_callout_block *block, void *arg)
 {
     struct search *search = arg;
-    if (++search->attempts % ATTEMPTS_A_LOOK != 0)
+    size_t place = block->current_position;
+    search->work += WORK_OF_AN_ITEM + MAX(place, search->place) - MIN(place, search->place);
+    search->place = place;
+    if (search->work < WORK_A_LOOK)
         return 0;
     int64_t now_us = thread_time_us();
     if (search->first_look_us == 0)
         search->first_look_us = now_us;
-    return now_us - search->first_look_us > MATCH_TIME_MS_MAX * 1000 ? PCRE2_ERROR_CALLOUT : 0;
+    search->work = 0;
+    return now_us - search->first_look_us > search->time_us_max ? PCRE2_ERROR_CALLOUT : 0;
 }
 
 static bool search_start(struct search *search, struct func_ctx *ctx, struct value pattern, struct value text)
 {
     struct err err = {0};
-    *search = (struct search){.ctx = ctx, .regexp = ctx->call->constant, .text = value_slice(text)};
+    *search = (struct search){.ctx = ctx,
+                              .regexp = ctx->call->constant,
+                              .text = value_slice(text),
+                              .time_us_max = CALL_TIME_US_MAX};
     if (search->regexp == NULL) {
         if (!regexp_compile(value_slice(pattern), &search->own, ctx->arena, &err)) {
             func_fail_err(ctx, &err);
@@ -136,7 +143,7 @@ static bool search_start(struct search *search, struct func_ctx *ctx, struct val
     search->match = pcre2_match_context_create(general);
     pcre2_set_match_limit(search->match, MATCH_STEPS_MAX);
     pcre2_set_heap_limit(search->match, MATCH_KIB_MAX);
-    pcre2_set_callout(search->match, on_attempt, search);
+    pcre2_set_callout(search->match, on_item, search);
     search->data = pcre2_match_data_create_from_pattern(search->regexp->code, general);
     return true;
 }
@@ -160,6 +167,7 @@ static bool search_next(struct search *search)
                         "needed, without repetitions inside of repetitions");
         return false;
     }
+    search->time_us_max += MATCH_TIME_US;
     search->groups = pcre2_get_ovector_pointer(search->data);
     size_t end = search->groups[1];
     if (end < search->groups[0]) /* \K in a lookahead: the match ends before it starts */

@@ -180,7 +180,7 @@ static void test_confirmation(void **state)
                        home);
     wait_for(&t, "delete connector pg? [y/N] ");
     type(&t, "n\n");
-    wait_for(&t, "connector 'pg' was not deleted");
+    wait_for(&t, "not done: delete connector pg");
     assert_int_equal(terminal_finish(&t), 1);
 }
 

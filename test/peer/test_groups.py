@@ -43,22 +43,25 @@ class Member:
     def __init__(self, broker, group, topic, seen, protocol, **extra):
         config = {"bootstrap.servers": broker.address, "group.id": group, "auto.offset.reset": "earliest",
                   "enable.auto.commit": False, "group.protocol": protocol, "reconnect.backoff.max.ms": 300, "log_level": 0}
-        if protocol == "classic":
-            config.update({"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 6000,
+        self.classic = protocol == "classic"
+        if self.classic:
+            config.update({"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 30000,
                            "heartbeat.interval.ms": 500})
         self.consumer = Consumer({**config, **extra})
         self.seen, self.uncommitted = seen, {}
         self.consumer.subscribe([topic], on_revoke=self.on_revoke)
 
     def commit(self):
-        """A classic group takes no commits while it waits for its leader's assignment: then the next step tries again."""
+        """A classic member's commit is refused while its group waits for the leader's assignment, and when it was sent behind the
+        member's own JoinGroup, which has raised the generation: then the next step tries again."""
         if not self.uncommitted:
             return
         try:
             self.consumer.commit(offsets=list(self.uncommitted.values()), asynchronous=False)
             self.uncommitted.clear()
         except KafkaException as failure:
-            if failure.args[0].code() != KafkaError.REBALANCE_IN_PROGRESS and self.strict:
+            joining = (KafkaError.REBALANCE_IN_PROGRESS, *((KafkaError.ILLEGAL_GENERATION,) if self.classic else ()))
+            if failure.args[0].code() not in joining and self.strict:
                 raise
 
     def on_revoke(self, _, parts):
@@ -92,10 +95,11 @@ def until(what, members, condition, seconds=60, strict=True):
 
 
 def shared(members):
-    """Every partition has one member, and every member some."""
+    """Every partition has one member, every member its even share, and what was read is committed."""
     def condition():
         parts = [member.assigned() for member in members]
-        return all(parts) and sorted(sum(parts, [])) == list(range(PARTITIONS))
+        even = all(PARTITIONS // len(members) <= len(part) <= -(-PARTITIONS // len(members)) for part in parts)
+        return even and not any(member.uncommitted for member in members) and sorted(sum(parts, [])) == list(range(PARTITIONS))
     return condition
 
 
@@ -200,7 +204,7 @@ def check_regex(broker, admin):
 
 
 def main():
-    options = ("group.consumer.heartbeat.interval.ms=300", "group.consumer.session.timeout.ms=6000")
+    options = ("group.consumer.heartbeat.interval.ms=300", "group.consumer.session.timeout.ms=30000")
     with Broker(*options) as broker:
         admin = AdminClient({"bootstrap.servers": broker.address})
         topics = [NewTopic(name, PARTITIONS, 1) for name in (TOPIC, "killed", "moved")]

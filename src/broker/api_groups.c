@@ -58,14 +58,14 @@ void api_join_group(struct request *req)
     call->effects = &own;
     set_host(req, call);
     io_random(broker->io, call->random, sizeof call->random);
-    if (!groups_run(broker, group_decide_join, call, NULL, &err)) {
+    if (!coord_groups_run(broker->coord, group_decide_join, call, NULL, &err)) {
         log_warn("broker", "join_failed", "cause=\"%s\"", err.text);
         struct JoinGroupResponse *res = req->res;
         res->ErrorCode = NOT_AVAILABLE;
         request_reply(req);
     }
     group_effects_fini(&own);
-    groups_rearm(broker);
+    coord_groups_rearm(broker->coord);
 }
 
 void api_sync_group(struct request *req)
@@ -78,16 +78,16 @@ void api_sync_group(struct request *req)
                      ((const struct SyncGroupRequest *)req->body)->GroupId))
         return;
     call->effects = &own;
-    if (!groups_run(broker, group_decide_sync, call, NULL, &err)) {
+    if (!coord_groups_run(broker->coord, group_decide_sync, call, NULL, &err)) {
         log_warn("broker", "sync_failed", "cause=\"%s\"", err.text);
         group_effects_reset(&own);
-        replay_lock(broker->groups_replay);
-        group_sync_failed(broker->groups, call);
-        replay_unlock(broker->groups_replay);
-        groups_deliver(broker, &own, -1);
+        replay_lock(coord_groups_replay(broker->coord));
+        group_sync_failed(coord_groups(broker->coord), call);
+        replay_unlock(coord_groups_replay(broker->coord));
+        coord_groups_deliver(broker->coord, &own, -1);
     }
     group_effects_fini(&own);
-    groups_rearm(broker);
+    coord_groups_rearm(broker->coord);
 }
 
 /* --- calls with an answer of their own --- */
@@ -99,7 +99,7 @@ void api_heartbeat(struct request *req)
     struct err err;
     if (refuse_group(req, &res->ErrorCode, ACL_READ, ((const struct HeartbeatRequest *)req->body)->GroupId))
         return;
-    if (!replay_run(req->broker->groups_replay, group_decide_heartbeat, call, NULL, &err))
+    if (!replay_run(coord_groups_replay(req->broker->coord), group_decide_heartbeat, call, NULL, &err))
         res->ErrorCode = NOT_AVAILABLE;
     request_reply(req);
 }
@@ -115,14 +115,14 @@ void api_leave_group(struct request *req)
     if (refuse_group(req, &res->ErrorCode, ACL_READ, ((const struct LeaveGroupRequest *)req->body)->GroupId))
         return;
     call->effects = &own;
-    if (groups_run(broker, group_decide_leave, call, &end_offset, &err)) {
-        request_reply_durable(req, broker->groups_replay, end_offset);
+    if (coord_groups_run(broker->coord, group_decide_leave, call, &end_offset, &err)) {
+        request_reply_durable(req, coord_groups_replay(broker->coord), end_offset);
     } else {
         res->ErrorCode = NOT_AVAILABLE;
         request_reply(req);
     }
     group_effects_fini(&own);
-    groups_rearm(broker);
+    coord_groups_rearm(broker->coord);
 }
 
 /* The group, and the topics that are subscribed to by name. */
@@ -153,7 +153,7 @@ void api_consumer_group_heartbeat(struct request *req)
     struct group_effects own = {0};
     struct ConsumerGroupHeartbeatResponse *res = req->res;
     struct err err;
-    int64_t before = replay_end(broker->groups_replay), end_offset;
+    int64_t before = replay_end(coord_groups_replay(broker->coord)), end_offset;
     if (refuse_heartbeat(req))
         return;
     call->effects = &own;
@@ -161,24 +161,24 @@ void api_consumer_group_heartbeat(struct request *req)
     call->visible_arg = req;
     set_host(req, call);
     io_random(broker->io, call->random, sizeof call->random);
-    bool good = groups_run(broker, group_decide_upgrade, call, NULL, &err);
+    bool good = coord_groups_run(broker->coord, group_decide_upgrade, call, NULL, &err);
     group_effects_reset(&own);
     if (good && res->ErrorCode == 0)
-        good = groups_run(broker, group_decide_consumer_heartbeat, call, &end_offset, &err);
+        good = coord_groups_run(broker->coord, group_decide_consumer_heartbeat, call, &end_offset, &err);
     if (!good) {
         log_warn("broker", "heartbeat_failed", "cause=\"%s\"", err.text);
-        replay_lock(broker->groups_replay);
-        group_heartbeat_failed(broker->groups);
-        replay_unlock(broker->groups_replay);
+        replay_lock(coord_groups_replay(broker->coord));
+        group_heartbeat_failed(coord_groups(broker->coord));
+        replay_unlock(coord_groups_replay(broker->coord));
         wire_init(&WIRE_ConsumerGroupHeartbeatResponse, res);
         res->ErrorCode = NOT_AVAILABLE;
     }
     if (good && res->ErrorCode == 0 && (end_offset != before || res->Assignment != NULL))
-        request_reply_durable(req, broker->groups_replay, end_offset);
+        request_reply_durable(req, coord_groups_replay(broker->coord), end_offset);
     else
         request_reply(req);
     group_effects_fini(&own);
-    groups_rearm(broker);
+    coord_groups_rearm(broker->coord);
 }
 
 /* A topic that may not be read is none to commit to; fix_commit_errors names the cause. */
@@ -259,10 +259,10 @@ void api_offset_commit(struct request *req)
     name_commit_topics(req);
     call->partition_exists = partition_exists;
     call->exists_arg = req;
-    bool good = replay_run(broker->groups_replay, group_decide_commit, call, &end_offset, &err);
+    bool good = replay_run(coord_groups_replay(broker->coord), group_decide_commit, call, &end_offset, &err);
     fix_commit_errors(req, good ? NULL : &err);
     if (good)
-        request_reply_durable(req, broker->groups_replay, end_offset);
+        request_reply_durable(req, coord_groups_replay(broker->coord), end_offset);
     else
         request_reply(req);
 }
@@ -316,10 +316,10 @@ static void finish_fetch(struct request *req)
 static void read_and_reply(struct request *req, void (*reader)(struct groups *, struct group_call *),
                            void (*finish)(struct request *))
 {
-    struct replay *replay = req->broker->groups_replay;
+    struct replay *replay = coord_groups_replay(req->broker->coord);
     struct group_call *call = make_call(req);
     replay_lock(replay);
-    reader(req->broker->groups, call);
+    reader(coord_groups(req->broker->coord), call);
     replay_unlock(replay);
     if (finish != NULL)
         finish(req);
@@ -385,9 +385,9 @@ void api_delete_groups(struct request *req)
     struct err err;
     int64_t end_offset;
     int32_t denied = part_denied(req);
-    if (replay_run(req->broker->groups_replay, group_decide_delete, call, &end_offset, &err)) {
+    if (replay_run(coord_groups_replay(req->broker->coord), group_decide_delete, call, &end_offset, &err)) {
         add_denied(req, denied);
-        request_reply_durable(req, req->broker->groups_replay, end_offset);
+        request_reply_durable(req, coord_groups_replay(req->broker->coord), end_offset);
         return;
     }
     for (int32_t i = 0; i < res->Results.len; i++)
@@ -420,9 +420,9 @@ void api_offset_delete(struct request *req)
         return;
     call->partition_exists = partition_exists;
     call->exists_arg = req;
-    if (replay_run(broker->groups_replay, group_decide_offset_delete, call, &end_offset, &err)) {
+    if (replay_run(coord_groups_replay(broker->coord), group_decide_offset_delete, call, &end_offset, &err)) {
         name_undeleted(req);
-        request_reply_durable(req, broker->groups_replay, end_offset);
+        request_reply_durable(req, coord_groups_replay(broker->coord), end_offset);
         return;
     }
     wire_init(&WIRE_OffsetDeleteResponse, res);

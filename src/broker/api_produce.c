@@ -269,7 +269,7 @@ void api_produce(struct request *req)
         return;
     }
     bool transactional = !str_is_null(body->TransactionalId);
-    pthread_rwlock_t *appends = txn_append_lock(req->broker, body->TransactionalId);
+    pthread_rwlock_t *appends = txn_append_lock(req->broker->coord, body->TransactionalId);
     atomic_store_explicit(&req->left, 1, memory_order_relaxed); /* ours, until all are appended */
     if (transactional)
         pthread_rwlock_rdlock(appends);

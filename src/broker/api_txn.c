@@ -44,7 +44,7 @@ static int16_t log_failed(const struct err *err)
 
 static void reply_when_durable(struct request *req)
 {
-    struct replay *replay = req->broker->txns_replay;
+    struct replay *replay = coord_txns_replay(req->broker->coord);
     request_reply_durable(req, replay, replay_end(replay));
 }
 
@@ -87,14 +87,14 @@ static void init_transactional(struct request *req, int64_t fresh_pid)
         .fresh_pid = fresh_pid,
         .now_ms = io_now_ms(broker->io),
     };
-    if (!replay_run(broker->txns_replay, txns_decide_init, &init, NULL, &err)) {
+    if (!replay_run(coord_txns_replay(broker->coord), txns_decide_init, &init, NULL, &err)) {
         init_answer(req, log_failed(&err));
-    } else if (init.needs_pid && txns_take_id(broker, &fresh_pid)) {
+    } else if (init.needs_pid && coord_take_producer_id(broker->coord, &fresh_pid)) {
         init_transactional(req, fresh_pid);
     } else if (init.needs_pid) {
         request_on_pool(req, refill_and_init);
     } else if (init.must_end) {
-        txn_ending_start(&(struct txn_ending){.broker = broker,
+        txn_ending_start(&(struct txn_ending){.coord = broker->coord,
                                               .id = body->TransactionalId,
                                               .pid = init.txn.pid,
                                               .epoch = init.txn.epoch,
@@ -112,7 +112,7 @@ static void init_transactional(struct request *req, int64_t fresh_pid)
 static void init_idempotent(struct request *req)
 {
     struct InitProducerIdResponse *res = req->res;
-    if (!txns_take_id(req->broker, &res->ProducerId)) {
+    if (!coord_take_producer_id(req->broker->coord, &res->ProducerId)) {
         request_on_pool(req, refill_and_init);
         return;
     }
@@ -133,7 +133,7 @@ static void init(struct request *req)
 static void refill_and_init(struct request *req)
 {
     struct err err;
-    if (txns_refill_ids(req->broker, &err))
+    if (coord_refill_producer_ids(req->broker->coord, &err))
         init(req);
     else
         init_answer(req, log_failed(&err));
@@ -155,7 +155,7 @@ void api_init_producer_id(struct request *req)
     res->ProducerEpoch = -1;
     if (transactional) {
         if (error == 0 && (body->TransactionTimeoutMs <= 0 ||
-                           body->TransactionTimeoutMs > req->broker->config.txn_timeout_ms_max))
+                           body->TransactionTimeoutMs > req->broker->config.coord.txn_timeout_ms_max))
             error = TXN_INVALID_TIMEOUT;
     }
     if (error == 0 && (body->ProducerId < 0) != (body->ProducerEpoch < 0))
@@ -233,10 +233,10 @@ static void set_all(struct add_list *list, int16_t code)
 
 static int16_t verify(struct broker *broker, const struct add_one *one, struct add_list *list)
 {
-    replay_lock(broker->txns_replay);
-    int16_t error =
-        txns_verify(broker->txns, one->id, one->pid, one->epoch, list->at, list->count, list->codes);
-    replay_unlock(broker->txns_replay);
+    replay_lock(coord_txns_replay(broker->coord));
+    int16_t error = txns_verify(coord_txns(broker->coord), one->id, one->pid, one->epoch, list->at,
+                                list->count, list->codes);
+    replay_unlock(coord_txns_replay(broker->coord));
     return error;
 }
 
@@ -251,7 +251,8 @@ static int16_t add(struct broker *broker, const struct add_one *one, int16_t ver
                           .partitions = list->at,
                           .partition_count = list->count,
                           .now_ms = io_now_ms(broker->io)};
-    return replay_run(broker->txns_replay, txns_decide_add, &req, NULL, &err) ? req.error : log_failed(&err);
+    return replay_run(coord_txns_replay(broker->coord), txns_decide_add, &req, NULL, &err) ? req.error
+                                                                                           : log_failed(&err);
 }
 
 static void fill_results(struct request *req, const struct add_one *one, const struct add_list *list)
@@ -422,10 +423,11 @@ void api_txn_offset_commit(struct request *req)
                               .partition_exists = may_commit,
                               .exists_arg = req};
     int64_t end_offset = 0;
-    pthread_rwlock_t *appends = txn_append_lock(broker, body->TransactionalId);
+    pthread_rwlock_t *appends = txn_append_lock(broker->coord, body->TransactionalId);
     pthread_rwlock_rdlock(appends);
     int16_t error = admit_offsets(req);
-    if (error == 0 && !replay_run(broker->groups_replay, group_decide_txn_commit, &call, &end_offset, &err))
+    if (error == 0 &&
+        !replay_run(coord_groups_replay(broker->coord), group_decide_txn_commit, &call, &end_offset, &err))
         error = log_failed(&err);
     pthread_rwlock_unlock(appends);
     if (error != 0) {
@@ -433,7 +435,7 @@ void api_txn_offset_commit(struct request *req)
         request_reply(req);
     } else {
         name_denied(req);
-        request_reply_durable(req, broker->groups_replay, end_offset);
+        request_reply_durable(req, coord_groups_replay(broker->coord), end_offset);
     }
 }
 
@@ -466,9 +468,9 @@ static struct txn_input *list_inputs(struct request *req, struct str id, size_t 
 {
     struct broker *broker = req->broker;
     size_t count;
-    replay_lock(broker->txns_replay);
-    struct txn_partition *list = txns_partitions(broker->txns, id, &count, &req->arena);
-    replay_unlock(broker->txns_replay);
+    replay_lock(coord_txns_replay(broker->coord));
+    struct txn_partition *list = txns_partitions(coord_txns(broker->coord), id, &count, &req->arena);
+    replay_unlock(coord_txns_replay(broker->coord));
     struct txn_input *inputs = mem_zalloc(count + 1, sizeof *inputs);
     *input_count = 0;
     for (size_t i = 0; i < count; i++) {
@@ -485,7 +487,7 @@ static struct txn_input *list_inputs(struct request *req, struct str id, size_t 
 static void start_end(struct request *req, int64_t fresh_pid)
 {
     const struct EndTxnRequest *body = req->body;
-    struct txn_ending ending = {.broker = req->broker,
+    struct txn_ending ending = {.coord = req->broker->coord,
                                 .id = body->TransactionalId,
                                 .pid = body->ProducerId,
                                 .epoch = body->ProducerEpoch,
@@ -505,7 +507,7 @@ static void refill_and_end(struct request *req)
     struct EndTxnResponse *res = req->res;
     struct err err;
     int64_t fresh_pid;
-    if (broker_producer_id(req->broker, &fresh_pid, &err)) {
+    if (coord_producer_id(req->broker->coord, &fresh_pid, &err)) {
         start_end(req, fresh_pid);
         return;
     }
@@ -522,7 +524,7 @@ void api_end_txn(struct request *req)
     if (res->ErrorCode != 0)
         request_reply(req);
     else if (req->version >= END_BUMP_VERSION && body->ProducerEpoch >= TXN_EPOCH_LAST &&
-             !txns_take_id(req->broker, &fresh_pid))
+             !coord_take_producer_id(req->broker->coord, &fresh_pid))
         request_on_pool(req, refill_and_end);
     else
         start_end(req, fresh_pid);
@@ -555,10 +557,10 @@ static bool is_engine_pid(struct broker *broker, int64_t pid)
     struct str id;
     struct txn txn;
     bool is = false;
-    replay_lock(broker->txns_replay);
-    for (size_t i = 0; !is && txns_next(broker->txns, &i, &id, &txn);)
+    replay_lock(coord_txns_replay(broker->coord));
+    for (size_t i = 0; !is && txns_next(coord_txns(broker->coord), &i, &id, &txn);)
         is = txn.pid == pid && txn_id_is_reserved(id);
-    replay_unlock(broker->txns_replay);
+    replay_unlock(coord_txns_replay(broker->coord));
     return is;
 }
 
@@ -574,7 +576,7 @@ static void write_one(struct request *req, const asked_marker *asked, struct str
         *code = UNKNOWN_TOPIC;
         return;
     }
-    if (!txn_write_marker(req->broker, part, &outcome, asked->CoordinatorEpoch, &appended, &err)) {
+    if (!txn_write_marker(req->broker->coord, part, &outcome, asked->CoordinatorEpoch, &appended, &err)) {
         *code = error_code_of(&err);
     } else {
         struct marker_wait *marker = arena_new(&req->arena, struct marker_wait);

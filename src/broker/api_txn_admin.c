@@ -81,11 +81,12 @@ static void hide_transactions(struct request *req)
 void api_describe_transactions(struct request *req)
 {
     struct broker *broker = req->broker;
-    replay_lock(broker->txns_replay);
-    txns_describe(broker->txns, req->body, req->res, &req->arena);
-    replay_unlock(broker->txns_replay);
+    replay_lock(coord_txns_replay(broker->coord));
+    txns_describe(coord_txns(broker->coord), req->body, req->res, &req->arena);
+    replay_unlock(coord_txns_replay(broker->coord));
     hide_transactions(req);
-    request_reply_durable(req, broker->txns_replay, replay_end(broker->txns_replay));
+    request_reply_durable(req, coord_txns_replay(broker->coord),
+                          replay_end(coord_txns_replay(broker->coord)));
 }
 
 static bool matches(void *regex, struct str transactional_id)
@@ -118,11 +119,12 @@ void api_list_transactions(struct request *req)
             return;
         }
     }
-    replay_lock(broker->txns_replay);
-    txns_list(broker->txns, body, io_now_ms(broker->io), regex != NULL ? matches : NULL, regex, res,
-              &req->arena);
-    replay_unlock(broker->txns_replay);
+    replay_lock(coord_txns_replay(broker->coord));
+    txns_list(coord_txns(broker->coord), body, io_now_ms(broker->io), regex != NULL ? matches : NULL, regex,
+              res, &req->arena);
+    replay_unlock(coord_txns_replay(broker->coord));
     regex_free(regex);
     hide_listed(req);
-    request_reply_durable(req, broker->txns_replay, replay_end(broker->txns_replay));
+    request_reply_durable(req, coord_txns_replay(broker->coord),
+                          replay_end(coord_txns_replay(broker->coord)));
 }

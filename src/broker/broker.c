@@ -1,6 +1,6 @@
 /* broker.c - puts the parts together: start and stop in order, what one tells the other.
  *
- *   start: threads | storage | groups | transactions | users and rules | listeners
+ *   start: threads | storage | coordinators | users and rules | listeners
  *   stop:  listeners | timers | pools | threads | states | storage
  *
  * All timers run on network thread 0. They stop there, before the pools end.
@@ -11,18 +11,38 @@
 
 static void on_topic_deleted(void *arg, struct str name)
 {
-    groups_topic_deleted(arg, name);
-    sessions_topic_deleted(arg);
+    struct broker *broker = arg;
+    coord_topic_deleted(broker->coord, name);
+    sessions_topic_deleted(broker);
 }
 
 static void on_topics_changed(void *arg)
 {
-    groups_on_topics(arg);
+    coord_topics_changed(((struct broker *)arg)->coord);
 }
 
 static void on_housekeep(void *arg)
 {
-    groups_expire(arg);
+    struct broker *broker = arg;
+    coord_expire(broker->coord);
+    security_rewrite(broker);
+}
+
+/* --- what the coordinators ask: a token is a request --- */
+
+static void encode_parked(void *token, const void *res)
+{
+    request_encode(token, res);
+}
+
+static void deliver_parked(void *token)
+{
+    request_deliver(token);
+}
+
+static void fail_parked(void *token, const char *why)
+{
+    request_close(token, why);
 }
 
 /* --- timers --- */
@@ -31,17 +51,14 @@ static void start_timers(struct loop_call *call)
 {
     struct broker *broker = LIST_ENTRY(call, struct broker, start_call);
     storage_start_timers(broker->storage);
-    loop_timer_start(&broker->txn_timer, broker->config.txn_check_interval_ms);
+    coord_start_timers(broker->coord);
 }
 
 static void stop_timers(struct loop_call *call)
 {
     struct broker *broker = LIST_ENTRY(call, struct broker, stop_call);
-    atomic_store(&broker->stopping, true);
     storage_stop_timers(broker->storage);
-    loop_timer_stop(&broker->txn_timer);
-    loop_timer_stop(&broker->group_timer);
-    loop_call_cancel(net_loop(broker->net, 0), &broker->group_call);
+    coord_stop_timers(broker->coord);
     pthread_mutex_lock(&broker->timers_lock);
     broker->timers_off = true;
     pthread_cond_signal(&broker->timers_cond);
@@ -56,30 +73,17 @@ static void copy_config(struct broker *broker, const struct broker_config *confi
     broker->config.storage.data_dir = str_dup(config->storage.data_dir, &broker->arena);
     broker->config.kafka_listen = str_dup(config->kafka_listen, &broker->arena);
     broker->config.kafka_advertise = str_dup(config->kafka_advertise, &broker->arena);
-    broker->config.consumer_assignors = str_dup(config->consumer_assignors, &broker->arena);
+    broker->config.coord.consumer_assignors = str_dup(config->coord.consumer_assignors, &broker->arena);
     broker->config.listener_protocols = str_dup(config->listener_protocols, &broker->arena);
     broker->given_config = broker->config;
     broker_config_init(&broker->default_config);
 }
 
-/* Who ends a transaction is not held up by a stream of appends: writers first. No thread takes one twice. */
-static void init_append_locks(struct broker *broker)
-{
-    pthread_rwlockattr_t attr;
-    pthread_rwlockattr_init(&attr);
-    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    for (int i = 0; i < TXN_APPEND_LOCKS; i++)
-        pthread_rwlock_init(&broker->txn_append_locks[i], &attr);
-    pthread_rwlockattr_destroy(&attr);
-}
-
 static void init_locks(struct broker *broker)
 {
     pthread_mutex_init(&broker->address_lock, NULL);
-    pthread_mutex_init(&broker->txn_lock, NULL);
     pthread_rwlock_init(&broker->auth_lock, NULL);
     pthread_mutex_init(&broker->jwks_lock, NULL);
-    init_append_locks(broker);
     pthread_mutex_init(&broker->timers_lock, NULL);
     pthread_cond_init(&broker->timers_cond, NULL);
 }
@@ -87,11 +91,8 @@ static void init_locks(struct broker *broker)
 static void fini_locks(struct broker *broker)
 {
     pthread_mutex_destroy(&broker->address_lock);
-    pthread_mutex_destroy(&broker->txn_lock);
     pthread_rwlock_destroy(&broker->auth_lock);
     pthread_mutex_destroy(&broker->jwks_lock);
-    for (int i = 0; i < TXN_APPEND_LOCKS; i++)
-        pthread_rwlock_destroy(&broker->txn_append_locks[i]);
     pthread_mutex_destroy(&broker->timers_lock);
     pthread_cond_destroy(&broker->timers_cond);
 }
@@ -104,8 +105,6 @@ static bool start_threads(struct broker *broker, struct err *err)
     broker->net = net_new(&options, err);
     if (broker->net == NULL)
         return false;
-    groups_init_clock(broker);
-    txns_init_clock(broker);
     loop_call_init(&broker->start_call, start_timers);
     loop_call_init(&broker->stop_call, stop_timers);
     broker->auth_pool = pool_new("auth", 2);
@@ -127,13 +126,26 @@ static void make_storage(struct broker *broker)
     broker->storage = storage_new(&options);
 }
 
+static void make_coord(struct broker *broker)
+{
+    struct coord_options options = {
+        .config = &broker->config.coord,
+        .hooks = {encode_parked, deliver_parked, fail_parked},
+        .storage = broker->storage,
+        .io = broker->io,
+        .loop = net_loop(broker->net, 0),
+    };
+    broker->coord = coord_new(&options);
+}
+
 static bool open_states(struct broker *broker, struct err *err)
 {
     make_storage(broker);
+    make_coord(broker);
     if (!storage_open(broker->storage, err))
         return false;
     settings_take(broker);
-    return groups_open(broker, err) && txns_open(broker, err) && security_open(broker, err);
+    return coord_open(broker->coord, err) && security_open(broker, err);
 }
 
 bool broker_start(struct broker **out, const struct broker_config *config, struct io *io,
@@ -146,7 +158,6 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     atomic_init(&broker->refused_said_ms, INT64_MIN / 2); /* the first one is said */
     copy_config(broker, config);
     init_locks(broker);
-    settings_init(broker);
     sessions_open(broker);
     quotas_open(broker);
     bool good = start_threads(broker, err) && open_states(broker, err);
@@ -178,7 +189,7 @@ void broker_stop(struct broker *broker)
     if (broker->net != NULL) {
         net_stop(broker->net);
         wait_timers_off(broker);
-        groups_stop(broker);
+        coord_stop(broker->coord);
     }
     if (broker->auth_pool != NULL)
         pool_free(broker->auth_pool);
@@ -189,10 +200,8 @@ void broker_stop(struct broker *broker)
     security_close(broker);
     sessions_close(broker);
     quotas_close(broker);
-    txns_close(broker);
-    groups_close(broker);
+    coord_free(broker->coord);
     storage_free(broker->storage);
-    settings_fini(broker);
     fini_locks(broker);
     if (broker->own_metrics != NULL)
         metric_registry_free(broker->own_metrics);
@@ -203,6 +212,11 @@ void broker_stop(struct broker *broker)
 struct storage *broker_storage(struct broker *broker)
 {
     return broker->storage;
+}
+
+struct coord *broker_coord(struct broker *broker)
+{
+    return broker->coord;
 }
 
 struct str broker_cluster_id(const struct broker *broker)

@@ -1,7 +1,8 @@
 /* broker_int.h - private to src/broker: what the broker is made of.
  *
  *   struct broker --storage--> topics, partitions
- *                 --state_logs (offsets, transactions, security) --> struct replay --> groups, txns, auth
+ *                 --coord--> groups, transactions
+ *                 --auth_log (security) --> struct replay --> auth
  *                 --net--> connections --requests--> struct request
  *
  * Locks, in the order in which they may be taken (never the other way round):
@@ -24,6 +25,7 @@
 #include "auth/auth.h"
 #include "base/base.h"
 #include "broker/broker.h"
+#include "coord/serve.h"
 #include "group/group.h"
 #include "io/io.h"
 #include "log/log.h"
@@ -37,7 +39,7 @@
 #include "txn/txn.h"
 #include "wire/wire.h"
 
-enum { BROKER_API_KEYS = 96, TXN_APPEND_LOCKS = 64 };
+enum { BROKER_API_KEYS = 96 };
 
 /* An option that may change while the broker runs (`live` in its table; settings.c). */
 #define LIVE(broker, member) __atomic_load_n(&(broker)->config.member, __ATOMIC_RELAXED)
@@ -52,15 +54,6 @@ security_option_find(struct str name); /* of users and rights; none of them is l
 /* A name that DescribeConfigs shows as a fact of this node (broker/facts.def): it cannot be changed. */
 bool broker_fact_is(struct str name);
 
-/* Configs of groups: numbers that take the place of an option for one group. */
-struct group_config_def {
-    const char *name, *synonym; /* the option */
-};
-extern const struct group_config_def group_config_defs[GROUP_SETTINGS];
-
-void settings_init(struct broker *broker);
-void settings_fini(struct broker *broker);
-
 /* Brings the settings of the state into force; after replay and after changes. */
 void settings_take(struct broker *broker);
 
@@ -71,105 +64,12 @@ bool settings_alter(struct broker *broker, struct resource_alter *req, struct er
 /* With replication.factor.clamp, min.insync.replicas above 1 counts as 1 too: what is set is what is in force. */
 struct str topic_setting_clamped(const struct broker *broker, struct str name, struct str value);
 
-/* --- groups, transactions --- */
-
-/* Prepares the timer; before groups_open. */
-void groups_init_clock(struct broker *broker);
-bool groups_open(struct broker *broker, struct err *err);
-/* Answers what is parked; the sync pool still runs. */
-void groups_stop(struct broker *broker);
-void groups_close(struct broker *broker);
-
-/* Sends the answers of a run: at once, or when the group log is durable up to end_offset (>= 0). */
-void groups_deliver(struct broker *broker, struct group_effects *effects, int64_t end_offset);
-
-/* Runs a decide function and delivers its effects. *end_offset as of replay_run. */
-bool groups_run(struct broker *broker, replay_decide_fn decide, struct group_call *call, int64_t *end_offset,
-                struct err *err);
-
-/* The time of the next tick may have changed. Any thread. */
-void groups_rearm(struct broker *broker);
-void groups_expire(struct broker *broker);
-void groups_topic_deleted(struct broker *broker, struct str topic);
-/* A topic came, went or grew. */
-void groups_on_topics(struct broker *broker);
-
-/* Prepares the timer; before txns_open. */
-void txns_init_clock(struct broker *broker);
-bool txns_open(struct broker *broker, struct err *err);
-void txns_close(struct broker *broker);
-
-/* Makes good what a crash left (txn_recover.c). Blocking. */
-bool txns_recover(struct broker *broker, struct err *err);
-
-/* A producer id from the block in hand, or false: a new block is needed (txns_refill_ids, blocking). */
-bool txns_take_id(struct broker *broker, int64_t *pid);
-bool txns_refill_ids(struct broker *broker, struct err *err);
-
-/* True for the transactional ids of this process: no client may name one. */
-bool txn_id_is_reserved(struct str transactional_id);
+/* --- transactions (api_txn.c) --- */
 
 /* May what (pid, epoch) writes to these partitions be part of its transaction? `joins`: they are added when they are not in
  * it (KIP-890). The result is for all; where it is 0 codes[i] says it for each (0 or TXN_ABORTABLE). */
 int16_t txn_admit(struct broker *broker, struct str transactional_id, int64_t pid, int16_t epoch, bool joins,
                   const struct txn_partition *partitions, size_t count, int16_t *codes);
-
-/* Held (for reading) from the check that a partition is in a transaction until what belongs to it is appended: the end waits
- * for those who are in between before it writes markers. */
-pthread_rwlock_t *txn_append_lock(struct broker *broker, struct str transactional_id);
-
-/* What must be durable before a commit is decided. */
-struct txn_input {
-    struct partition_wait wait;
-    struct txn_ending *ending;
-    struct partition *part;             /* a reference */
-    struct partition_appended appended; /* end_offset alone when any_incarnation */
-    bool any_incarnation;
-};
-
-/* A transaction on its way to its end (txn_end.c). Fill in, txn_ending_start, done is called once from any thread; then the
- * ending is gone. */
-struct txn_ending {
-    struct broker *broker;
-    struct str id; /* copied by txn_ending_start */
-    int64_t pid, fresh_pid;
-    int16_t epoch;
-    bool commit;
-    enum txn_ender by;
-    bool wait_markers;        /* done when the markers are durable, not only written */
-    struct txn_input *inputs; /* owned; mem_zalloc */
-    size_t input_count;
-    const struct txn_partition *touched; /* borrowed until done */
-    size_t touched_count;
-    /* error: 0, Kafka's code of a refusal; failure (or NULL): what the disk said, then error is not 0 either. */
-    void (*done)(struct txn_ending *ending, int16_t error, const struct err *failure);
-    void *arg;
-    /* reply: the producer's next identity */
-    int64_t next_pid;
-    int16_t next_epoch;
-    /* private */
-    struct txn_outcome outcome;
-    atomic_int left;
-    pthread_mutex_t lock;
-    bool failed, waits_tail;
-    struct err failure;
-    struct replay_wait decided;
-    struct list link; /* of those who wait for a tail */
-};
-
-/* Returns at once. */
-void txn_ending_start(const struct txn_ending *template);
-
-/* The same, blocking. False with *err; *error (may be NULL) is Kafka's code. */
-bool txn_end_wait(struct txn_ending *template, int16_t *error, struct err *err);
-
-/* Writes the marker of one partition; for __consumer_offsets, whose marker is the end of pending offsets, too. */
-bool txn_write_marker(struct broker *broker, struct partition *part, const struct txn_outcome *outcome,
-                      int32_t coordinator_epoch, struct partition_appended *out, struct err *err);
-
-/* Everything that waits for the disk of this id's last transaction is over. Under the replay lock. */
-bool txn_tail_is_settled(struct broker *broker, struct str transactional_id);
-void txn_tails_free(struct broker *broker);
 
 /* --- fetch sessions (fetch_session.c) --- */
 
@@ -229,33 +129,10 @@ struct broker {
 
     struct storage *storage;
 
-    struct groups *groups;
-    struct group_settings group_settings; /* asks the three below (settings.c) */
-    pthread_mutex_t group_settings_lock;
-    struct map group_numbers; /* group -> its settings */
-    atomic_bool any_group_settings;
-    struct replay *groups_replay;
-    struct state_log groups_log;
-    struct group_topics group_topics;
-    struct loop_timer group_timer;
-    atomic_llong group_armed_ms; /* when group_timer fires; INT64_MAX: it does not run */
-    struct loop_call group_call;
-    struct group_effects tick_effects;
+    struct coord *coord;
 
     struct fetch_sessions *fetch_sessions;
     struct quotas *quotas;
-
-    struct txns *txns;
-    struct replay *txns_replay;
-    struct state_log txns_log;
-    pthread_mutex_t txn_lock;
-    struct map open_txns; /* transactional id -> struct broker_txn */
-    struct map tails; /* transactional id -> struct txn_tail, while markers are on their way to the disk */
-    int64_t pid_next, pid_end;
-    pthread_rwlock_t txn_append_locks[TXN_APPEND_LOCKS];
-    struct loop_timer txn_timer;
-    atomic_bool txns_tended; /* a job that looks after time-outs is queued or running */
-    atomic_int ending_count;
 
     struct auth *auth;
     struct replay *auth_replay;
@@ -400,6 +277,8 @@ void login_raw_token(struct request *req, struct str token);
 /* security.c */
 bool security_open(struct broker *broker, struct err *err);
 void security_close(struct broker *broker);
+/* Shortens the log of users and rules when it is mostly history. Blocking. */
+void security_rewrite(struct broker *broker);
 /* Reads the key file of tokens if it changed. Blocking. */
 void security_refresh_keys(struct broker *broker);
 

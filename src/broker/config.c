@@ -1,6 +1,6 @@
 /* config.c - the server's options on the Kafka side: one table, whose rows fill the config of the module that reads them.
  *
- *   row -> struct broker_config { storage: topics and logs; the rest: this module's }
+ *   row -> struct broker_config { storage: topics and logs; coord: groups, transactions; the rest: this module's }
  */
 #include "broker/broker_int.h"
 #include "conf/conf.h"
@@ -107,37 +107,38 @@ static const struct conf_option options[] = {
     OPT("connections.max.idle.ms", CONF_DURATION_MS, "10m", 1000, INT64_MAX, connections_idle_ms_max,
         "Time after which an idle connection is closed."),
     OPT("group.initial.rebalance.delay.ms", CONF_DURATION_MS, "0", 0, 3600000,
-        group_initial_rebalance_delay_ms,
+        coord.group_initial_rebalance_delay_ms,
         "How long a new group waits for more members before its first assignment."),
-    OPT("group.min.session.timeout.ms", CONF_DURATION_MS, "6s", 1, I32_MAX, group_session_timeout_ms_min,
-        "Smallest session timeout of group members."),
-    OPT("group.max.session.timeout.ms", CONF_DURATION_MS, "30m", 1, I32_MAX, group_session_timeout_ms_max,
-        "Largest session timeout of group members."),
-    OPT("group.max.size", CONF_INT, "10000", 1, 1000000, group_members_max, "Members of a group."),
-    OPT("group.consumer.session.timeout.ms", CONF_DURATION_MS, "45s", 1, I32_MAX, consumer_session_timeout_ms,
+    OPT("group.min.session.timeout.ms", CONF_DURATION_MS, "6s", 1, I32_MAX,
+        coord.group_session_timeout_ms_min, "Smallest session timeout of group members."),
+    OPT("group.max.session.timeout.ms", CONF_DURATION_MS, "30m", 1, I32_MAX,
+        coord.group_session_timeout_ms_max, "Largest session timeout of group members."),
+    OPT("group.max.size", CONF_INT, "10000", 1, 1000000, coord.group_members_max, "Members of a group."),
+    OPT("group.consumer.session.timeout.ms", CONF_DURATION_MS, "45s", 1, I32_MAX,
+        coord.consumer_session_timeout_ms,
         "Time without a heartbeat after which a member of a consumer group of the new protocol (KIP-848) is "
         "out."),
     OPT("group.consumer.heartbeat.interval.ms", CONF_DURATION_MS, "5s", 1, I32_MAX,
-        consumer_heartbeat_interval_ms, "How often such members are told to send heartbeats."),
-    OPT("group.consumer.max.size", CONF_INT, "10000", 1, 1000000, consumer_members_max,
+        coord.consumer_heartbeat_interval_ms, "How often such members are told to send heartbeats."),
+    OPT("group.consumer.max.size", CONF_INT, "10000", 1, 1000000, coord.consumer_members_max,
         "Members of such a group."),
-    OPT("group.consumer.assignors", CONF_STRING, "uniform,range", 0, 0, consumer_assignors,
+    OPT("group.consumer.assignors", CONF_STRING, "uniform,range", 0, 0, coord.consumer_assignors,
         "Assignors that members may ask for: uniform, range; the first is used when nobody asks."),
     {"group.consumer.migration.policy", CONF_ENUM, "bidirectional", .words = migration_words,
      .doc =
          "Whether a group with members may go over to the other protocol: upgrade, when a member of the new "
          "protocol joins classic consumers; downgrade, when the last one leaves.",
-     CONF_AT(struct broker_config, consumer_migration)},
-    OPT("offsets.retention.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, offsets_retention_ms,
+     CONF_AT(struct broker_config, coord.consumer_migration)},
+    OPT("offsets.retention.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, coord.offsets_retention_ms,
         "How long committed offsets of a group without members are kept."),
-    OPT("offset.metadata.max.bytes", CONF_SIZE, "4096", 0, 1 << 20, offset_metadata_bytes_max,
+    OPT("offset.metadata.max.bytes", CONF_SIZE, "4096", 0, 1 << 20, coord.offset_metadata_bytes_max,
         "Largest metadata text of a committed offset."),
-    OPT("transaction.max.timeout.ms", CONF_DURATION_MS, "15m", 1, I32_MAX, txn_timeout_ms_max,
+    OPT("transaction.max.timeout.ms", CONF_DURATION_MS, "15m", 1, I32_MAX, coord.txn_timeout_ms_max,
         "Longest transaction timeout that a producer may ask for."),
-    OPT("transactional.id.expiration.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, txn_id_expiration_ms,
+    OPT("transactional.id.expiration.ms", CONF_DURATION_MS, "7d", 1, INT64_MAX, coord.txn_id_expiration_ms,
         "Time after which a transactional id that nobody uses is forgotten."),
     OPT("transaction.abort.timed.out.transaction.cleanup.interval.ms", CONF_DURATION_MS, "10s", 100, I32_MAX,
-        txn_check_interval_ms,
+        coord.txn_check_interval_ms,
         "How often transactions that are older than their timeout are looked for and aborted."),
 };
 
@@ -156,6 +157,6 @@ void broker_config_init(struct broker_config *config)
     arena_fini(&arena);
     config->kafka_listen = STR("127.0.0.1:9092");
     config->kafka_advertise = STR("");
-    config->consumer_assignors = STR("uniform,range");
+    config->coord.consumer_assignors = STR("uniform,range");
     config->listener_protocols = STR("");
 }

@@ -160,6 +160,14 @@ void security_close(struct broker *broker)
     buf_fini(&broker->jwks_text);
 }
 
+void security_rewrite(struct broker *broker)
+{
+    enum { HISTORY_RECORDS = 20000 };
+    struct err err;
+    if (!replay_rewrite(broker->auth_replay, HISTORY_RECORDS, &err))
+        log_warn("broker", "rewrite_failed", "cause=\"%s\"", err.text);
+}
+
 /* --- rights --- */
 
 static const struct broker_right *right_find(int16_t api_key, enum acl_resource resource,

@@ -22,64 +22,6 @@ const struct conf_option *security_option_find(struct str name)
     return conf_option_find(&auth_conf_table, name);
 }
 
-const struct group_config_def group_config_defs[GROUP_SETTINGS] = {
-    [GROUP_SESSION_TIMEOUT_MS] = {"consumer.session.timeout.ms", "group.consumer.session.timeout.ms"},
-    [GROUP_HEARTBEAT_INTERVAL_MS] = {"consumer.heartbeat.interval.ms",
-                                     "group.consumer.heartbeat.interval.ms"},
-};
-
-/* --- groups: numbers at hand for their state --- */
-
-/* -1: not set. */
-struct group_numbers {
-    int64_t at[GROUP_SETTINGS];
-};
-
-/* Under the lock of the groups' state, which must not wait for that of the topics: hence a copy with a lock of its own. */
-static int64_t group_setting_get(void *arg, struct str group, enum group_setting setting)
-{
-    struct broker *broker = arg;
-    if (!atomic_load_explicit(&broker->any_group_settings, memory_order_acquire))
-        return -1;
-    pthread_mutex_lock(&broker->group_settings_lock);
-    const struct group_numbers *numbers = map_get(&broker->group_numbers, group);
-    int64_t value = numbers == NULL ? -1 : numbers->at[setting];
-    pthread_mutex_unlock(&broker->group_settings_lock);
-    return value;
-}
-
-static void group_numbers_clear(struct map *map)
-{
-    void *numbers;
-    for (size_t i = 0; map_next(map, &i, NULL, &numbers);)
-        free(numbers);
-    map_fini(map);
-    *map = (struct map){0};
-}
-
-/* Under the lock of the topics' state. */
-static void take_groups(struct broker *broker)
-{
-    struct map all = {0}, before;
-    size_t pos = 0;
-    for (const struct resource *res;
-         (res = topics_next_resource(storage_topics(broker->storage), &pos)) != NULL;) {
-        if (res->type != RESOURCE_GROUP)
-            continue;
-        struct group_numbers *numbers = mem_new(struct group_numbers);
-        for (int i = 0; i < GROUP_SETTINGS; i++)
-            if (!str_to_i64(resource_setting(res, str_from(group_config_defs[i].name)), &numbers->at[i]))
-                numbers->at[i] = -1;
-        map_put(&all, res->name, numbers);
-    }
-    pthread_mutex_lock(&broker->group_settings_lock);
-    before = broker->group_numbers;
-    broker->group_numbers = all;
-    atomic_store(&broker->any_group_settings, all.len != 0);
-    pthread_mutex_unlock(&broker->group_settings_lock);
-    group_numbers_clear(&before);
-}
-
 /* --- into force --- */
 
 /* Under the lock of the state. A value was checked when it was set. */
@@ -110,22 +52,10 @@ void settings_take(struct broker *broker)
     for (size_t i = 0; i < broker_conf_table.count; i++)
         if (broker_conf_table.options[i].live)
             take_option(broker, &broker_conf_table.options[i]);
-    take_groups(broker);
     storage_topics_unlock(broker->storage);
+    coord_group_settings_take(broker->coord);
     kafka_listeners_limit(broker);
     quotas_changed(broker); /* the length of windows may have changed too */
-}
-
-void settings_init(struct broker *broker)
-{
-    pthread_mutex_init(&broker->group_settings_lock, NULL);
-    broker->group_settings = (struct group_settings){broker, group_setting_get};
-}
-
-void settings_fini(struct broker *broker)
-{
-    group_numbers_clear(&broker->group_numbers);
-    pthread_mutex_destroy(&broker->group_settings_lock);
 }
 
 /* --- checks --- */
@@ -167,20 +97,6 @@ static bool check_broker_setting(void *arg, struct str name, struct str value, s
            (config < 0 || topic_config_check(config, value, err));
 }
 
-static bool check_group_setting(void *arg, struct str name, struct str value, struct err *err)
-{
-    int i = 0;
-    int64_t number;
-    while (i < GROUP_SETTINGS && !str_eq_cstr(name, group_config_defs[i].name))
-        i++;
-    if (i == GROUP_SETTINGS)
-        return err_set(err, ERR_INVALID_CONFIG, "Unknown group config name: %.*s", STR_ARG(name));
-    return (str_to_i64(value, &number) && number >= 1 && number <= INT32_MAX) ||
-           err_set(err, ERR_INVALID_CONFIG,
-                   "Invalid value %.*s for configuration %s: a number from 1 to %d is wanted", STR_ARG(value),
-                   group_config_defs[i].name, INT32_MAX);
-}
-
 /* --- changes --- */
 
 static void take_broker(void *arg)
@@ -197,17 +113,14 @@ static void take_quotas(void *arg)
 
 static void take_group(void *arg)
 {
-    struct broker *broker = arg;
-    storage_topics_lock(broker->storage);
-    take_groups(broker);
-    storage_topics_unlock(broker->storage);
+    coord_group_settings_take(((struct broker *)arg)->coord);
 }
 
 bool settings_alter(struct broker *broker, struct resource_alter *req, struct err *err)
 {
     bool of_broker = req->type == RESOURCE_BROKER, of_group = req->type == RESOURCE_GROUP;
     ASSERT(of_broker || of_group || req->type == RESOURCE_QUOTA); /* quotas are checked by api_quotas.c */
-    req->check = of_broker ? check_broker_setting : of_group ? check_group_setting : NULL;
+    req->check = of_broker ? check_broker_setting : of_group ? coord_group_setting_check : NULL;
     return storage_resource_alter(broker->storage, req,
                                   of_broker  ? take_broker
                                   : of_group ? take_group

@@ -5,7 +5,7 @@
  *     struct client { ops }
  *          |                     |                         |
  *     client_embedded       client_memory            (librdkafka: "cluster:" in the comments)
- *     broker.h, no socket   topics as arrays
+ *     storage.h, coord.h    topics as arrays
  *
  * Each comment says what the call will be on librdkafka, so that the interface fits both.
  *
@@ -20,13 +20,14 @@
 #include "base/base.h"
 #include "record/record.h"
 
-struct broker;
+struct coord;
+struct storage;
 struct client;
 
 enum { CLIENT_SLACK = 64 }; /* readable bytes behind every key and value: the JSON reader looks ahead */
 
-/* The client of the broker in this process. The broker must outlive it. */
-struct client *client_embedded_new(struct broker *broker);
+/* The client of this process's own log: its topics and partitions, groups and transactions. Both must outlive it. */
+struct client *client_embedded_new(struct storage *storage, struct coord *coord);
 
 /* Topics in memory, for step mode and tests: one thread, no disk; transactions take effect at once. */
 struct client *client_memory_new(void);

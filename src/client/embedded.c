@@ -1,6 +1,6 @@
-/* embedded.c - the client over the broker of this process: topics, offsets, transactions, groups.
+/* embedded.c - the client over storage and coordinators of this process: topics, offsets, transactions, groups.
  *
- * No socket and no copy of requests: each call is one call of broker.h. Readers and writers have files of their own.
+ * No socket and no copy of requests: each call is one call of storage.h or coord.h. Readers and writers have files of their own.
  */
 #include "client/embedded_int.h"
 #include "log/log.h"
@@ -107,14 +107,14 @@ static bool embedded_offset_for_time(struct client *client, struct str topic, in
 static struct client_txn *embedded_txn_begin(struct client *client, struct str transactional_id,
                                              struct err *err)
 {
-    struct broker_txn *broker_txn;
-    if (!broker_txn_begin(embedded_broker(client), transactional_id, &broker_txn, err))
+    struct coord_txn *coord_txn;
+    if (!coord_txn_begin(embedded_coord(client), transactional_id, &coord_txn, err))
         return NULL;
     struct embedded_txn *et = mem_new(struct embedded_txn);
     et->txn = (struct client_txn){.client = client,
-                                  .pid = broker_txn_producer_id(broker_txn),
-                                  .epoch = broker_txn_epoch(broker_txn)};
-    et->broker_txn = broker_txn;
+                                  .pid = coord_txn_producer_id(coord_txn),
+                                  .epoch = coord_txn_epoch(coord_txn)};
+    et->coord_txn = coord_txn;
     return &et->txn;
 }
 
@@ -123,16 +123,15 @@ static bool embedded_txn_commit(struct client_txn *txn, const struct client_txn_
                                 struct err *err)
 {
     struct embedded_txn *et = (struct embedded_txn *)txn;
-    struct broker *broker = embedded_broker(txn->client);
-    struct broker_txn_input *list = mem_zalloc(count + 1, sizeof *list);
+    struct storage *storage = embedded_storage(txn->client);
+    struct coord_txn_input *list = mem_zalloc(count + 1, sizeof *list);
     size_t known = 0;
     for (size_t i = 0; i < count; i++) {
-        struct partition *part =
-            storage_partition_get(broker_storage(broker), inputs[i].topic, inputs[i].partition, NULL);
+        struct partition *part = storage_partition_get(storage, inputs[i].topic, inputs[i].partition, NULL);
         if (part != NULL)
-            list[known++] = (struct broker_txn_input){part, inputs[i].offset};
+            list[known++] = (struct coord_txn_input){part, inputs[i].offset};
     }
-    bool ok = broker_txn_commit_wait(et->broker_txn, list, known, err);
+    bool ok = coord_txn_commit_wait(et->coord_txn, list, known, err);
     for (size_t i = 0; i < known; i++)
         partition_unref(list[i].part);
     free(list);
@@ -143,7 +142,7 @@ static bool embedded_txn_commit(struct client_txn *txn, const struct client_txn_
 static bool embedded_txn_abort(struct client_txn *txn, struct err *err)
 {
     struct embedded_txn *et = (struct embedded_txn *)txn;
-    bool ok = broker_txn_abort(et->broker_txn, err);
+    bool ok = coord_txn_abort(et->coord_txn, err);
     free(et);
     return ok;
 }
@@ -151,14 +150,14 @@ static bool embedded_txn_abort(struct client_txn *txn, struct err *err)
 static enum client_txn_state embedded_txn_last(struct client *client, struct str transactional_id,
                                                int64_t *pid, int16_t *epoch)
 {
-    switch (broker_txn_last(embedded_broker(client), transactional_id, pid, epoch)) {
-    case BROKER_TXN_COMMITTED:
+    switch (coord_txn_last(embedded_coord(client), transactional_id, pid, epoch)) {
+    case COORD_TXN_COMMITTED:
         return CLIENT_TXN_COMMITTED;
-    case BROKER_TXN_NONE:
+    case COORD_TXN_NONE:
         return CLIENT_TXN_NONE;
-    case BROKER_TXN_OPEN:
+    case COORD_TXN_OPEN:
         return CLIENT_TXN_OPEN;
-    case BROKER_TXN_ABORTED:
+    case COORD_TXN_ABORTED:
         break;
     }
     return CLIENT_TXN_ABORTED;
@@ -169,11 +168,11 @@ static enum client_txn_state embedded_txn_last(struct client *client, struct str
 static bool embedded_group_commit(struct client *client, struct str group,
                                   const struct client_group_offset *offsets, size_t count, struct err *err)
 {
-    struct broker_group_offset *list = mem_zalloc(count + 1, sizeof *list);
+    struct coord_group_offset *list = mem_zalloc(count + 1, sizeof *list);
     for (size_t i = 0; i < count; i++)
         list[i] =
-            (struct broker_group_offset){offsets[i].topic, offsets[i].partition, offsets[i].offset, STR("")};
-    bool ok = broker_group_commit(embedded_broker(client), group, list, count, err);
+            (struct coord_group_offset){offsets[i].topic, offsets[i].partition, offsets[i].offset, STR("")};
+    bool ok = coord_group_commit(embedded_coord(client), group, list, count, err);
     free(list);
     return ok;
 }
@@ -182,10 +181,10 @@ static bool embedded_group_fetch(struct client *client, struct str group, struct
                                  size_t count, struct err *err)
 {
     struct arena arena = {0};
-    struct broker_group_offset *list = arena_array(&arena, struct broker_group_offset, count);
+    struct coord_group_offset *list = arena_array(&arena, struct coord_group_offset, count);
     for (size_t i = 0; i < count; i++)
-        list[i] = (struct broker_group_offset){offsets[i].topic, offsets[i].partition, -1, STR("")};
-    broker_group_fetch(embedded_broker(client), group, list, count, &arena);
+        list[i] = (struct coord_group_offset){offsets[i].topic, offsets[i].partition, -1, STR("")};
+    coord_group_fetch(embedded_coord(client), group, list, count, &arena);
     for (size_t i = 0; i < count; i++)
         offsets[i].offset = list[i].offset;
     arena_fini(&arena);
@@ -195,7 +194,7 @@ static bool embedded_group_fetch(struct client *client, struct str group, struct
 static bool embedded_group_delete(struct client *client, struct str group, struct err *err)
 {
     struct err failure;
-    if (broker_group_delete(embedded_broker(client), group, &failure) || failure.code == ERR_GROUP_NOT_FOUND)
+    if (coord_group_delete(embedded_coord(client), group, &failure) || failure.code == ERR_GROUP_NOT_FOUND)
         return true;
     if (err != NULL)
         *err = failure;
@@ -240,10 +239,11 @@ static const struct client_ops embedded_ops = {
     .group_delete = embedded_group_delete,
 };
 
-struct client *client_embedded_new(struct broker *broker)
+struct client *client_embedded_new(struct storage *storage, struct coord *coord)
 {
     struct embedded_client *embedded = mem_new(struct embedded_client);
     embedded->client.ops = &embedded_ops;
-    embedded->broker = broker;
+    embedded->storage = storage;
+    embedded->coord = coord;
     return &embedded->client;
 }

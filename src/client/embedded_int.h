@@ -1,29 +1,30 @@
-/* embedded_int.h - the client over the broker of this process: shared by its files. Private to src/client. */
+/* embedded_int.h - the client over storage and coordinators of this process: shared by its files. Private to src/client. */
 #ifndef RIALTO_CLIENT_EMBEDDED_INT_H
 #define RIALTO_CLIENT_EMBEDDED_INT_H
 
-#include "broker/broker.h"
 #include "client/client_int.h"
+#include "coord/coord.h"
 #include "storage/storage.h"
 
 struct embedded_client {
     struct client client;
-    struct broker *broker;
+    struct storage *storage;
+    struct coord *coord;
 };
 
 struct embedded_txn {
     struct client_txn txn;
-    struct broker_txn *broker_txn;
+    struct coord_txn *coord_txn;
 };
-
-static inline struct broker *embedded_broker(struct client *client)
-{
-    return ((struct embedded_client *)client)->broker;
-}
 
 static inline struct storage *embedded_storage(struct client *client)
 {
-    return broker_storage(embedded_broker(client));
+    return ((struct embedded_client *)client)->storage;
+}
+
+static inline struct coord *embedded_coord(struct client *client)
+{
+    return ((struct embedded_client *)client)->coord;
 }
 
 /* embedded_reader.c */

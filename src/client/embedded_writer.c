@@ -1,6 +1,6 @@
 /* embedded_writer.c - records to batches to the local log.
  *
- *     add -> batch builder of the partition --full or flushed--> batch --> broker_txn_append / partition_append
+ *     add -> batch builder of the partition --full or flushed--> batch --> coord_txn_append / partition_append
  *                                                                  `--> held: no transaction yet
  *
  * (W1) Order per partition: held batches are appended before newer ones.
@@ -78,7 +78,7 @@ static bool append(struct embedded_writer *ew, struct part_writer *pw, char *bat
     struct partition_appended appended;
     struct embedded_txn *et = (struct embedded_txn *)ew->writer.txn;
     bool ok = ew->writer.transactional
-                  ? broker_txn_append(et->broker_txn, pw->part, batch, size, &appended, err)
+                  ? coord_txn_append(et->coord_txn, pw->part, batch, size, &appended, err)
                   : partition_append(pw->part, batch, size, &appended, err);
     if (ok)
         pw->appended = appended;

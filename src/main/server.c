@@ -82,7 +82,7 @@ static bool start_broker(struct rialto *r, struct err *err)
     r->options.kafka.tls = r->tls;
     if (!broker_start(&r->broker, &r->options.kafka, r->io, r->metrics, err))
         return false;
-    r->client = client_embedded_new(r->broker);
+    r->client = client_embedded_new(broker_storage(r->broker), broker_coord(r->broker));
     return true;
 }
 

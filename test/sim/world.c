@@ -53,7 +53,7 @@ static void server_main(void *arg)
     config.storage.sync_threads = sim_between(1, 3);
     config.auto_create_topics = false;
     config.storage.durability = world.os ? STORAGE_OS : STORAGE_FSYNC;
-    config.group_initial_rebalance_delay_ms = 0;
+    config.coord.group_initial_rebalance_delay_ms = 0;
     config.storage.retention_check_interval_ms = 2000;
     bool good = broker_start(&server->broker, &config, sim_disk_io(world.disk), NULL, &err);
     server->starting = false;

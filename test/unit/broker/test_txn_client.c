@@ -251,7 +251,7 @@ static bool start(struct broker **out, struct io *io, struct err *err)
     config.storage.data_dir = STR("/data");
     config.kafka_listen = STR("127.0.0.1:0");
     config.net_threads = 1;
-    config.txn_check_interval_ms = 100; /* the least: markers that failed are tried again */
+    config.coord.txn_check_interval_ms = 100; /* the least: markers that failed are tried again */
     return broker_start(out, &config, io, NULL, err);
 }
 
@@ -342,8 +342,8 @@ static struct str visible(struct broker *broker, int32_t id, struct arena *arena
 
 static int64_t committed_offset(struct broker *broker, struct arena *arena)
 {
-    struct broker_group_offset at = {.topic = STR("t"), .partition = 0};
-    broker_group_fetch(broker, STR("g"), &at, 1, arena);
+    struct coord_group_offset at = {.topic = STR("t"), .partition = 0};
+    coord_group_fetch(broker_coord(broker), STR("g"), &at, 1, arena);
     return at.offset;
 }
 

@@ -31,7 +31,7 @@ static void run_broker(const char *dir, int port, int ready)
     snprintf(listen, sizeof listen, "127.0.0.1:%d", port);
     config.storage.data_dir = str_from(dir);
     config.kafka_listen = str_from(listen);
-    config.group_initial_rebalance_delay_ms = 0;
+    config.coord.group_initial_rebalance_delay_ms = 0;
     if (!broker_start(&broker, &config, io_real(), NULL, &err)) {
         fprintf(stderr, "broker: %s\n", err.text);
         _exit(1);

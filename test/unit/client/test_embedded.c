@@ -26,7 +26,7 @@ static void open_broker(struct fixture *fx)
     config.kafka_listen = STR("");
     if (!broker_start(&fx->broker, &config, io_real(), NULL, &err))
         fail_msg("%s", err.text);
-    fx->client = client_embedded_new(fx->broker);
+    fx->client = client_embedded_new(broker_storage(fx->broker), broker_coord(fx->broker));
 }
 
 static void close_broker(struct fixture *fx)

@@ -31,7 +31,7 @@ static bool server_open(struct server *server, int worker_count)
         print_error("broker: %s\n", err.text);
         return false;
     }
-    server->client = client_embedded_new(server->broker);
+    server->client = client_embedded_new(broker_storage(server->broker), broker_coord(server->broker));
     server->check = (struct flow_txn_check){.client = server->client};
     ignore(snprintf(server->state_dir, sizeof server->state_dir, "%s/state", server->dir) < 0, "it fits");
     struct state_options state_options = {.dir = str_from(server->state_dir),

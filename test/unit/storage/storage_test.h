@@ -1,4 +1,4 @@
-/* storage_test.h - what tests over partitions share: batches of words, what a reader sees. */
+/* storage_test.h - what tests over partitions share: a storage of their own, batches of words, what a reader sees. */
 #ifndef RIALTO_TEST_STORAGE_TEST_H
 #define RIALTO_TEST_STORAGE_TEST_H
 
@@ -8,9 +8,59 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "conf/conf.h"
+#include "io/io.h"
 #include "log/log.h"
+#include "loop/loop.h"
+#include "metric/metric.h"
 #include "record/record.h"
 #include "storage/storage.h"
+
+/* A storage of its own, one at a time: its loop does not run, so no timer fires; no option has a name, so topic configs have
+ * Kafka's defaults. storage_open follows. */
+static struct {
+    struct loop *loop;
+    struct metric_registry *metrics;
+    struct storage_config config;
+} owned;
+
+static inline struct storage *make_storage(struct io *io, enum storage_durability durability,
+                                           struct storage_hooks hooks)
+{
+    static const struct conf_table no_options = {"none", NULL, 0, 0};
+    owned.loop = loop_new("test");
+    owned.metrics = metric_registry_new();
+    owned.config = (struct storage_config){
+        .data_dir = STR("/data"),
+        .durability = (int)durability,
+        .sync_threads = 2,
+        .num_partitions = 1,
+        .open_files_max = 2000,
+    };
+    struct storage_options options = {
+        .config = &owned.config,
+        .server_table = &no_options,
+        .hooks = hooks,
+        .io = io,
+        .metrics = owned.metrics,
+        .loop = owned.loop,
+    };
+    return storage_new(&options);
+}
+
+/* Ends its pools and its loop. */
+static inline void end_storage(struct storage *storage)
+{
+    storage_stop_timers(storage);
+    storage_stop(storage);
+    loop_free(owned.loop);
+}
+
+static inline void free_storage(struct storage *storage)
+{
+    storage_free(storage);
+    metric_registry_free(owned.metrics);
+}
 
 /* A batch with one record a word. */
 static inline struct str make_batch(struct batch_builder *builder, const char *words)

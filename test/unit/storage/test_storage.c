@@ -3,30 +3,20 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "conf/conf.h"
 #include "io/io.h"
-#include "loop/loop.h"
-#include "metric/metric.h"
 #include "storage_test.h"
 
-/* A storage of its own: its loop does not run, so no timer fires; no option has a name, so topic configs have Kafka's
- * defaults. One at a time. */
-static struct {
-    struct loop *loop;
-    struct metric_registry *metrics;
-    struct storage_config config;
-    int deleted, changed; /* what the hooks heard */
-} owned;
+static int deleted, changed; /* what the hooks heard */
 
 static void on_deleted(void *arg, struct str name)
 {
     assert_true(str_eq(name, STR("t")) || str_eq(name, STR("a")) || str_eq(name, STR("old")));
-    owned.deleted++;
+    deleted++;
 }
 
 static void on_changed(void *arg)
 {
-    owned.changed++;
+    changed++;
 }
 
 static void on_housekeep(void *arg)
@@ -36,26 +26,9 @@ static void on_housekeep(void *arg)
 
 static struct storage *start(struct io *io, enum storage_durability durability)
 {
-    static const struct conf_table no_options = {"none", NULL, 0, 0};
     struct err err;
-    owned.loop = loop_new("test");
-    owned.metrics = metric_registry_new();
-    owned.config = (struct storage_config){
-        .data_dir = STR("/data"),
-        .durability = (int)durability,
-        .sync_threads = 2,
-        .num_partitions = 1,
-        .open_files_max = 2000,
-    };
-    struct storage_options options = {
-        .config = &owned.config,
-        .server_table = &no_options,
-        .hooks = {NULL, on_deleted, on_changed, on_housekeep},
-        .io = io,
-        .metrics = owned.metrics,
-        .loop = owned.loop,
-    };
-    struct storage *storage = storage_new(&options);
+    struct storage_hooks hooks = {NULL, on_deleted, on_changed, on_housekeep};
+    struct storage *storage = make_storage(io, durability, hooks);
     if (!storage_open(storage, &err))
         fail_msg("storage_open: %s", err.text);
     return storage;
@@ -63,11 +36,8 @@ static struct storage *start(struct io *io, enum storage_durability durability)
 
 static void stop(struct storage *storage)
 {
-    storage_stop_timers(storage);
-    storage_stop(storage);
-    loop_free(owned.loop);
-    storage_free(storage);
-    metric_registry_free(owned.metrics);
+    end_storage(storage);
+    free_storage(storage);
 }
 
 struct world {
@@ -159,13 +129,13 @@ static void test_delete_and_create(void **state)
     struct world *w = *state;
     struct err err;
     int64_t end = 0;
-    owned.deleted = owned.changed = 0;
+    deleted = changed = 0;
     assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
     struct partition *part = open_partition(w->storage, "t", 0);
     assert_true(append(part, &w->builder, "one", &end));
     assert_true(storage_topic_delete(w->storage, STR("t"), &err));
-    assert_int_equal(owned.deleted, 1);
-    assert_int_equal(owned.changed, 2); /* it came, it went */
+    assert_int_equal(deleted, 1);
+    assert_int_equal(changed, 2); /* it came, it went */
     assert_true(partition_is_deleted(part));
     assert_false(append(part, &w->builder, "two", &end));
     partition_unref(part);

@@ -1,5 +1,4 @@
-/* broker: the in-process door on a disk in memory: topics, appends, waits, watches, offsets, transactions, and transactions
- * with the power cut at every operation. */
+/* coord: committed offsets and the engine's transactions on a disk in memory, with the power cut at every operation. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -8,38 +7,104 @@
 #include <cmocka.h>
 
 #include "../storage/storage_test.h"
-#include "broker/broker.h"
+#include "coord/coord.h"
 #include "io/io.h"
 #include "log/log.h"
 #include "record/record.h"
 
+/* Storage and coordinators, as the broker puts them together. */
+struct server {
+    struct storage *storage;
+    struct coord *coord;
+    struct coord_config config;
+};
+
 struct world {
     struct io_memory *mem;
-    struct broker *broker;
+    struct server *server;
     struct batch_builder builder;
     struct arena arena;
 };
 
-static struct broker *start(struct io *io, enum storage_durability durability)
+static void on_deleted(void *arg, struct str name)
 {
-    struct broker_config config;
-    struct broker *broker;
+    coord_topic_deleted(((struct server *)arg)->coord, name);
+}
+
+static void on_changed(void *arg)
+{
+    coord_topics_changed(((struct server *)arg)->coord);
+}
+
+static void on_housekeep(void *arg)
+{
+    fail_msg("no timer runs");
+}
+
+/* Nobody parks an answer here. */
+static void encode(void *token, const void *res)
+{
+    fail_msg("no answer is parked");
+}
+
+static void deliver(void *token)
+{
+    fail_msg("no answer is parked");
+}
+
+static void refuse(void *token, const char *why)
+{
+    fail_msg("no answer is parked");
+}
+
+static void stop(struct server *server)
+{
+    coord_stop_timers(server->coord);
+    coord_stop(server->coord);
+    end_storage(server->storage);
+    coord_free(server->coord);
+    free_storage(server->storage);
+    free(server);
+}
+
+/* NULL when what is on the disk cannot be opened. */
+static struct server *try_start(struct io *io, struct err *err)
+{
+    struct server *server = mem_new(struct server);
+    server->config = (struct coord_config){.consumer_assignors = STR("uniform,range"),
+                                           .offset_metadata_bytes_max = 4096,
+                                           .offsets_retention_ms = 604800000,
+                                           .txn_timeout_ms_max = 900000,
+                                           .txn_id_expiration_ms = 604800000,
+                                           .txn_check_interval_ms = 10000};
+    server->storage =
+        make_storage(io, STORAGE_FSYNC, (struct storage_hooks){server, on_deleted, on_changed, on_housekeep});
+    struct coord_options options = {.config = &server->config,
+                                    .hooks = {encode, deliver, refuse},
+                                    .storage = server->storage,
+                                    .io = io,
+                                    .loop = owned.loop};
+    server->coord = coord_new(&options);
+    if (storage_open(server->storage, err) && coord_open(server->coord, err))
+        return server;
+    stop(server);
+    return NULL;
+}
+
+static struct server *start(struct io *io)
+{
     struct err err;
-    broker_config_init(&config);
-    config.storage.data_dir = STR("/data");
-    config.kafka_listen = STR("");
-    config.storage.durability = durability;
-    config.net_threads = 1;
-    if (!broker_start(&broker, &config, io, NULL, &err))
-        fail_msg("broker_start: %s", err.text);
-    return broker;
+    struct server *server = try_start(io, &err);
+    if (server == NULL)
+        fail_msg("start: %s", err.text);
+    return server;
 }
 
 static int setup(void **state)
 {
     struct world *w = mem_new(struct world);
     w->mem = io_memory_new(1);
-    w->broker = start(io_memory_io(w->mem), STORAGE_FSYNC);
+    w->server = start(io_memory_io(w->mem));
     *state = w;
     return 0;
 }
@@ -47,7 +112,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    broker_stop(w->broker);
+    stop(w->server);
     io_memory_free(w->mem);
     batch_builder_fini(&w->builder);
     arena_fini(&w->arena);
@@ -57,31 +122,31 @@ static int teardown(void **state)
 
 static void restart(struct world *w)
 {
-    broker_stop(w->broker);
-    w->broker = start(io_memory_io(w->mem), STORAGE_FSYNC);
+    stop(w->server);
+    w->server = start(io_memory_io(w->mem));
 }
 
 static void test_group_offsets(void **state)
 {
     struct world *w = *state;
     struct err err;
-    struct broker_group_offset commit[] = {{STR("t"), 0, 5, STR("x")}, {STR("t"), 1, 7, STR("")}};
-    struct broker_group_offset fetch[] = {{.topic = STR("t"), .partition = 1},
-                                          {.topic = STR("t"), .partition = 2}};
-    assert_true(broker_group_commit(w->broker, STR("query"), commit, 2, &err));
+    struct coord_group_offset commit[] = {{STR("t"), 0, 5, STR("x")}, {STR("t"), 1, 7, STR("")}};
+    struct coord_group_offset fetch[] = {{.topic = STR("t"), .partition = 1},
+                                         {.topic = STR("t"), .partition = 2}};
+    assert_true(coord_group_commit(w->server->coord, STR("query"), commit, 2, &err));
     restart(w);
-    broker_group_fetch(w->broker, STR("query"), fetch, 2, &w->arena);
+    coord_group_fetch(w->server->coord, STR("query"), fetch, 2, &w->arena);
     assert_int_equal(fetch[0].offset, 7);
     assert_int_equal(fetch[1].offset, -1);
     size_t count;
-    struct broker_group_offset *all = broker_group_fetch_all(w->broker, STR("query"), &count, &w->arena);
+    struct coord_group_offset *all = coord_group_fetch_all(w->server->coord, STR("query"), &count, &w->arena);
     assert_int_equal(count, 2);
     assert_true(str_eq(all[0].metadata, STR("x")));
-    struct broker_group_info *groups = broker_group_list(w->broker, &count, &w->arena);
+    struct coord_group_info *groups = coord_group_list(w->server->coord, &count, &w->arena);
     assert_int_equal(count, 1);
     assert_true(str_eq(groups[0].name, STR("query")) && str_eq(groups[0].state, STR("Empty")));
-    assert_true(broker_group_delete(w->broker, STR("query"), &err));
-    assert_false(broker_group_delete(w->broker, STR("query"), &err));
+    assert_true(coord_group_delete(w->server->coord, STR("query"), &err));
+    assert_false(coord_group_delete(w->server->coord, STR("query"), &err));
     assert_int_equal(err.code, ERR_GROUP_NOT_FOUND);
 }
 
@@ -90,31 +155,31 @@ static void test_full_disk(void **state)
 {
     struct world *w = *state;
     struct err err;
-    struct broker_group_offset offset = {STR("t"), 0, 1, STR("")};
-    assert_true(broker_group_commit(w->broker, STR("g"), &offset, 1, &err));
+    struct coord_group_offset offset = {STR("t"), 0, 1, STR("")};
+    assert_true(coord_group_commit(w->server->coord, STR("g"), &offset, 1, &err));
     log_level_set(LOG_OFF);
     io_memory_set_room(w->mem, 1);
     offset.offset = 2;
-    assert_false(broker_group_commit(w->broker, STR("g"), &offset, 1, &err));
+    assert_false(coord_group_commit(w->server->coord, STR("g"), &offset, 1, &err));
     assert_true(err.code == ERR_DISK_FULL || err.code == ERR_STORAGE);
     io_memory_set_room(w->mem, 0);
     offset.offset = 3;
-    assert_true(broker_group_commit(w->broker, STR("g"), &offset, 1, &err));
+    assert_true(coord_group_commit(w->server->coord, STR("g"), &offset, 1, &err));
     log_level_set(LOG_INFO);
     restart(w);
-    broker_group_fetch(w->broker, STR("g"), &offset, 1, &w->arena);
+    coord_group_fetch(w->server->coord, STR("g"), &offset, 1, &w->arena);
     assert_int_equal(offset.offset, 3);
 }
 
 /* --- transactions --- */
 
-static bool txn_append(struct broker_txn *txn, struct partition *part, struct batch_builder *builder,
+static bool txn_append(struct coord_txn *txn, struct partition *part, struct batch_builder *builder,
                        const char *words)
 {
     struct partition_appended out;
     struct err err;
     struct str batch = make_batch(builder, words);
-    return broker_txn_append(txn, part, (char *)batch.ptr, batch.len, &out, &err);
+    return coord_txn_append(txn, part, (char *)batch.ptr, batch.len, &out, &err);
 }
 
 /* Readers of committed data see it all after the markers are durable. */
@@ -128,18 +193,18 @@ static void test_txn(void **state)
 {
     struct world *w = *state;
     struct err err;
-    struct broker_txn *txn;
+    struct coord_txn *txn;
     int64_t pid, last_pid, end = 0;
     int16_t epoch, last_epoch;
-    assert_true(storage_topic_create(broker_storage(w->broker), STR("t"), 2, NULL, 0, &err));
-    struct partition *zero = open_partition(broker_storage(w->broker), "t", 0),
-                     *one = open_partition(broker_storage(w->broker), "t", 1);
-    assert_int_equal(broker_txn_last(w->broker, STR("rialto-engine"), &last_pid, &last_epoch),
-                     BROKER_TXN_NONE);
+    assert_true(storage_topic_create(w->server->storage, STR("t"), 2, NULL, 0, &err));
+    struct partition *zero = open_partition(w->server->storage, "t", 0),
+                     *one = open_partition(w->server->storage, "t", 1);
+    assert_int_equal(coord_txn_last(w->server->coord, STR("rialto-engine"), &last_pid, &last_epoch),
+                     COORD_TXN_NONE);
 
-    assert_true(broker_txn_begin(w->broker, STR("rialto-engine"), &txn, &err));
-    pid = broker_txn_producer_id(txn);
-    epoch = broker_txn_epoch(txn);
+    assert_true(coord_txn_begin(w->server->coord, STR("rialto-engine"), &txn, &err));
+    pid = coord_txn_producer_id(txn);
+    epoch = coord_txn_epoch(txn);
     assert_true(txn_append(txn, zero, &w->builder, "a b"));
     assert_true(txn_append(txn, zero, &w->builder, "c"));
     assert_true(txn_append(txn, one, &w->builder, "d"));
@@ -147,37 +212,37 @@ static void test_txn(void **state)
     assert_true(partition_wait_durable(zero, end, &err));
     assert_reads(zero, LOG_READ_COMMITTED, "");
     assert_reads(zero, LOG_UP_TO_HW, "a b c plain");
-    assert_int_equal(broker_txn_last(w->broker, STR("rialto-engine"), &last_pid, &last_epoch),
-                     BROKER_TXN_OPEN);
-    assert_true(broker_txn_commit_wait(txn, NULL, 0, &err));
-    assert_int_equal(broker_txn_last(w->broker, STR("rialto-engine"), &last_pid, &last_epoch),
-                     BROKER_TXN_COMMITTED);
+    assert_int_equal(coord_txn_last(w->server->coord, STR("rialto-engine"), &last_pid, &last_epoch),
+                     COORD_TXN_OPEN);
+    assert_true(coord_txn_commit_wait(txn, NULL, 0, &err));
+    assert_int_equal(coord_txn_last(w->server->coord, STR("rialto-engine"), &last_pid, &last_epoch),
+                     COORD_TXN_COMMITTED);
     assert_true(last_pid == pid && last_epoch == epoch);
     wait_lso(zero);
     wait_lso(one);
     assert_reads(zero, LOG_READ_COMMITTED, "a b c plain");
     assert_reads(one, LOG_READ_COMMITTED, "d");
 
-    assert_true(broker_txn_begin(w->broker, STR("rialto-engine"), &txn, &err));
-    assert_int_equal(broker_txn_epoch(txn), epoch + 1);
+    assert_true(coord_txn_begin(w->server->coord, STR("rialto-engine"), &txn, &err));
+    assert_int_equal(coord_txn_epoch(txn), epoch + 1);
     assert_true(txn_append(txn, one, &w->builder, "gone"));
-    assert_true(broker_txn_abort(txn, &err));
-    assert_int_equal(broker_txn_last(w->broker, STR("rialto-engine"), &last_pid, &last_epoch),
-                     BROKER_TXN_ABORTED);
+    assert_true(coord_txn_abort(txn, &err));
+    assert_int_equal(coord_txn_last(w->server->coord, STR("rialto-engine"), &last_pid, &last_epoch),
+                     COORD_TXN_ABORTED);
     wait_lso(one);
     assert_reads(one, LOG_READ_COMMITTED, "d");
 
     /* a second begin fences the first handle */
-    struct broker_txn *second;
-    assert_true(broker_txn_begin(w->broker, STR("rialto-engine"), &txn, &err));
+    struct coord_txn *second;
+    assert_true(coord_txn_begin(w->server->coord, STR("rialto-engine"), &txn, &err));
     assert_true(txn_append(txn, one, &w->builder, "fenced"));
-    assert_true(broker_txn_begin(w->broker, STR("rialto-engine"), &second, &err));
+    assert_true(coord_txn_begin(w->server->coord, STR("rialto-engine"), &second, &err));
     assert_false(txn_append(txn, one, &w->builder, "late"));
-    assert_false(broker_txn_commit_wait(txn, NULL, 0, &err));
+    assert_false(coord_txn_commit_wait(txn, NULL, 0, &err));
     assert_int_equal(err.code, ERR_PRODUCER_FENCED);
     assert_true(txn_append(second, one, &w->builder, "e"));
-    struct broker_txn_input input = {zero, partition_end(zero)};
-    assert_true(broker_txn_commit_wait(second, &input, 1, &err));
+    struct coord_txn_input input = {zero, partition_end(zero)};
+    assert_true(coord_txn_commit_wait(second, &input, 1, &err));
     wait_lso(one);
     assert_reads(one, LOG_READ_COMMITTED, "d e");
     partition_unref(zero);
@@ -191,38 +256,33 @@ struct told {
 
 static const char *const words_zero[] = {"a0", "b0", "c0"}, *const words_one[] = {"a1", "b1", "c1"};
 
-/* Three transactions over two partitions of a fresh broker; anything may fail. */
+/* Three transactions over two partitions on a fresh disk; anything may fail. */
 static void workload(struct io *io, struct batch_builder *builder, struct told *told)
 {
-    struct broker_config config;
-    struct broker *broker;
     struct err err;
-    broker_config_init(&config);
-    config.storage.data_dir = STR("/data");
-    config.kafka_listen = STR("");
-    config.net_threads = 1;
-    if (!broker_start(&broker, &config, io, NULL, &err))
+    struct server *server = try_start(io, &err);
+    if (server == NULL)
         return;
-    bool made = storage_topic_create(broker_storage(broker), STR("t"), 2, NULL, 0, &err) ||
-                err.code == ERR_TOPIC_EXISTS;
-    struct partition *zero = made ? storage_partition_get(broker_storage(broker), STR("t"), 0, &err) : NULL;
-    struct partition *one = made ? storage_partition_get(broker_storage(broker), STR("t"), 1, &err) : NULL;
+    bool made =
+        storage_topic_create(server->storage, STR("t"), 2, NULL, 0, &err) || err.code == ERR_TOPIC_EXISTS;
+    struct partition *zero = made ? storage_partition_get(server->storage, STR("t"), 0, &err) : NULL;
+    struct partition *one = made ? storage_partition_get(server->storage, STR("t"), 1, &err) : NULL;
     for (int i = 0; i < 3 && zero != NULL && one != NULL; i++) {
-        struct broker_txn *txn;
-        if (!broker_txn_begin(broker, STR("rialto-engine"), &txn, &err))
+        struct coord_txn *txn;
+        if (!coord_txn_begin(server->coord, STR("rialto-engine"), &txn, &err))
             break;
         bool good =
             txn_append(txn, zero, builder, words_zero[i]) && txn_append(txn, one, builder, words_one[i]);
         if (good)
-            told->committed[i] = broker_txn_commit_wait(txn, NULL, 0, &err);
+            told->committed[i] = coord_txn_commit_wait(txn, NULL, 0, &err);
         else
-            broker_txn_abort(txn, &err);
+            coord_txn_abort(txn, &err);
         if (!told->committed[i])
             break;
     }
     partition_unref(zero);
     partition_unref(one);
-    broker_stop(broker);
+    stop(server);
 }
 
 /* After a restart: each transaction is in both partitions or in none; what was told to be committed is there, in order; the
@@ -233,12 +293,12 @@ static void check_after(struct io *io, struct batch_builder *builder, const stru
     struct err err;
     int64_t pid;
     int16_t epoch;
-    struct broker *broker = start(io, STORAGE_FSYNC);
-    enum broker_txn_state last = broker_txn_last(broker, STR("rialto-engine"), &pid, &epoch);
-    assert_int_not_equal(last, BROKER_TXN_OPEN);
-    struct partition *zero = storage_partition_get(broker_storage(broker), STR("t"), 0, NULL);
+    struct server *server = start(io);
+    enum coord_txn_state last = coord_txn_last(server->coord, STR("rialto-engine"), &pid, &epoch);
+    assert_int_not_equal(last, COORD_TXN_OPEN);
+    struct partition *zero = storage_partition_get(server->storage, STR("t"), 0, NULL);
     if (zero != NULL) {
-        struct partition *one = open_partition(broker_storage(broker), "t", 1);
+        struct partition *one = open_partition(server->storage, "t", 1);
         struct str seen_zero = read_all(zero, LOG_READ_COMMITTED, &arena),
                    seen_one = read_all(one, LOG_READ_COMMITTED, &arena);
         struct buf wanted_zero = {0}, wanted_one = {0};
@@ -255,17 +315,17 @@ static void check_after(struct io *io, struct batch_builder *builder, const stru
                 fail_msg("fault at %llu: transaction %zu was told to be committed and is gone",
                          (unsigned long long)at, i);
         assert_int_equal(partition_lso(zero), partition_hw(zero));
-        struct broker_txn *txn;
-        assert_true(broker_txn_begin(broker, STR("rialto-engine"), &txn, &err));
+        struct coord_txn *txn;
+        assert_true(coord_txn_begin(server->coord, STR("rialto-engine"), &txn, &err));
         assert_true(txn_append(txn, zero, builder, "zz"));
-        if (!broker_txn_commit_wait(txn, NULL, 0, &err))
+        if (!coord_txn_commit_wait(txn, NULL, 0, &err))
             fail_msg("fault at %llu: %s", (unsigned long long)at, err.text);
         partition_unref(one);
         partition_unref(zero);
         buf_fini(&wanted_zero);
         buf_fini(&wanted_one);
     }
-    broker_stop(broker);
+    stop(server);
     arena_fini(&arena);
 }
 

@@ -11,7 +11,7 @@
  * (E3) A second begin of an id fences the first handle: no append of it passes the append lock any more, then its
  *      transaction is aborted.
  */
-#include "broker/broker_int.h"
+#include "coord/coord_int.h"
 
 enum { PID_BLOCK = 1000 };
 
@@ -23,8 +23,8 @@ struct touched {
     struct partition_appended last; /* end_offset 0: nothing was appended */
 };
 
-struct broker_txn {
-    struct broker *broker;
+struct coord_txn {
+    struct coord *coord;
     struct str id; /* owned */
     int64_t pid;
     int16_t epoch;
@@ -41,34 +41,34 @@ struct broker_txn {
 
 /* --- producer ids --- */
 
-bool txns_take_id(struct broker *broker, int64_t *pid)
+bool coord_take_producer_id(struct coord *coord, int64_t *pid)
 {
-    pthread_mutex_lock(&broker->txn_lock);
-    bool good = broker->pid_next < broker->pid_end;
+    pthread_mutex_lock(&coord->txn_lock);
+    bool good = coord->pid_next < coord->pid_end;
     if (good)
-        *pid = broker->pid_next++;
-    pthread_mutex_unlock(&broker->txn_lock);
+        *pid = coord->pid_next++;
+    pthread_mutex_unlock(&coord->txn_lock);
     return good;
 }
 
-bool txns_refill_ids(struct broker *broker, struct err *err)
+bool coord_refill_producer_ids(struct coord *coord, struct err *err)
 {
-    struct txn_reserve req = {.count = PID_BLOCK, .now_ms = io_now_ms(broker->io)};
-    if (!replay_run_durable(broker->txns_replay, txns_decide_reserve, &req, err))
+    struct txn_reserve req = {.count = PID_BLOCK, .now_ms = io_now_ms(coord->io)};
+    if (!replay_run_durable(coord->txns_replay, txns_decide_reserve, &req, err))
         return false;
-    pthread_mutex_lock(&broker->txn_lock);
-    if (broker->pid_next >= broker->pid_end) { /* else: somebody else was faster, this block stays unused */
-        broker->pid_next = req.first;
-        broker->pid_end = req.first + req.count;
+    pthread_mutex_lock(&coord->txn_lock);
+    if (coord->pid_next >= coord->pid_end) { /* else: somebody else was faster, this block stays unused */
+        coord->pid_next = req.first;
+        coord->pid_end = req.first + req.count;
     }
-    pthread_mutex_unlock(&broker->txn_lock);
+    pthread_mutex_unlock(&coord->txn_lock);
     return true;
 }
 
-bool broker_producer_id(struct broker *broker, int64_t *producer_id, struct err *err)
+bool coord_producer_id(struct coord *coord, int64_t *producer_id, struct err *err)
 {
-    while (!txns_take_id(broker, producer_id))
-        if (!txns_refill_ids(broker, err))
+    while (!coord_take_producer_id(coord, producer_id))
+        if (!coord_refill_producer_ids(coord, err))
             return false;
     return true;
 }
@@ -83,13 +83,13 @@ static void touched_free(struct touched *touched)
 }
 
 /* The handle is gone. */
-static void txn_free(struct broker_txn *txn)
+static void txn_free(struct coord_txn *txn)
 {
     void *touched;
-    pthread_mutex_lock(&txn->broker->txn_lock);
-    if (map_get(&txn->broker->open_txns, txn->id) == txn)
-        map_remove(&txn->broker->open_txns, txn->id);
-    pthread_mutex_unlock(&txn->broker->txn_lock);
+    pthread_mutex_lock(&txn->coord->txn_lock);
+    if (map_get(&txn->coord->open_txns, txn->id) == txn)
+        map_remove(&txn->coord->open_txns, txn->id);
+    pthread_mutex_unlock(&txn->coord->txn_lock);
     for (size_t i = 0; map_next(&txn->by_partition, &i, NULL, &touched);)
         touched_free(touched);
     map_fini(&txn->by_partition);
@@ -105,7 +105,7 @@ static bool set_busy(struct str id, struct err *err)
 }
 
 /* The partitions that a transaction names when it ends; slices live as long as the handle. */
-static struct txn_partition *list_names(const struct broker_txn *txn, size_t *count)
+static struct txn_partition *list_names(const struct coord_txn *txn, size_t *count)
 {
     struct txn_partition *names = mem_zalloc(txn->by_partition.len + 1, sizeof *names);
     void *touched_ptr;
@@ -119,11 +119,11 @@ static struct txn_partition *list_names(const struct broker_txn *txn, size_t *co
     return names;
 }
 
-static bool abort_wait(struct broker *broker, struct str id, int64_t pid, int16_t epoch,
+static bool abort_wait(struct coord *coord, struct str id, int64_t pid, int16_t epoch,
                        const struct txn_partition *names, size_t name_count, struct err *err)
 {
     struct txn_ending ending = {
-        .broker = broker,
+        .coord = coord,
         .id = id,
         .pid = pid,
         .epoch = epoch,
@@ -136,31 +136,31 @@ static bool abort_wait(struct broker *broker, struct str id, int64_t pid, int16_
 }
 
 /* The open handle of the id is fenced (E3) and its transaction aborted; the handle stays its holder's. */
-static bool fence_open(struct broker *broker, struct str id, struct err *err)
+static bool fence_open(struct coord *coord, struct str id, struct err *err)
 {
     struct txn_partition *names = NULL;
     size_t name_count = 0;
     int64_t pid = -1;
     int16_t epoch = -1;
-    pthread_rwlock_t *appends = txn_append_lock(broker, id);
+    pthread_rwlock_t *appends = txn_append_lock(coord, id);
     pthread_rwlock_wrlock(appends);
-    pthread_mutex_lock(&broker->txn_lock);
-    struct broker_txn *txn = map_get(&broker->open_txns, id);
+    pthread_mutex_lock(&coord->txn_lock);
+    struct coord_txn *txn = map_get(&coord->open_txns, id);
     bool ending = txn != NULL && txn->ending;
     if (txn != NULL && !ending) {
         atomic_store(&txn->fenced, true);
-        map_remove(&broker->open_txns, id);
+        map_remove(&coord->open_txns, id);
         pid = txn->pid;
         epoch = txn->epoch;
         names = list_names(txn, &name_count);
         for (size_t i = 0; i < name_count; i++) /* the holder may give the handle back meanwhile */
             names[i].topic = str_of(mem_dup(names[i].topic.ptr, names[i].topic.len), names[i].topic.len);
     }
-    pthread_mutex_unlock(&broker->txn_lock);
+    pthread_mutex_unlock(&coord->txn_lock);
     pthread_rwlock_unlock(appends);
     if (ending)
         return set_busy(id, err);
-    bool good = names == NULL || abort_wait(broker, id, pid, epoch, names, name_count, err);
+    bool good = names == NULL || abort_wait(coord, id, pid, epoch, names, name_count, err);
     for (size_t i = 0; i < name_count; i++)
         free((char *)names[i].topic.ptr);
     free(names);
@@ -168,18 +168,18 @@ static bool fence_open(struct broker *broker, struct str id, struct err *err)
 }
 
 /* An identity for an id that has none it could go on with. Durable when it returns. */
-static bool take_identity(struct broker *broker, struct str id, struct txn *txn, struct err *err)
+static bool take_identity(struct coord *coord, struct str id, struct txn *txn, struct err *err)
 {
     struct txn_init req = {.transactional_id = id,
                            .timeout_ms = TXN_NO_TIMEOUT,
                            .pid = -1,
                            .epoch = -1,
                            .fresh_pid = -1,
-                           .now_ms = io_now_ms(broker->io)};
+                           .now_ms = io_now_ms(coord->io)};
     do {
-        if (req.needs_pid && !broker_producer_id(broker, &req.fresh_pid, err))
+        if (req.needs_pid && !coord_producer_id(coord, &req.fresh_pid, err))
             return false;
-        if (!replay_run_durable(broker->txns_replay, txns_decide_init, &req, err))
+        if (!replay_run_durable(coord->txns_replay, txns_decide_init, &req, err))
             return false;
     } while (req.needs_pid);
     *txn = req.txn;
@@ -187,61 +187,61 @@ static bool take_identity(struct broker *broker, struct str id, struct txn *txn,
 }
 
 /* Ongoing under an epoch that no transaction has had. */
-static bool decide_begin(struct broker *broker, struct str id, struct txn *txn, struct err *err)
+static bool decide_begin(struct coord *coord, struct str id, struct txn *txn, struct err *err)
 {
-    replay_lock(broker->txns_replay);
-    bool known = txns_find(broker->txns, id, txn);
-    replay_unlock(broker->txns_replay);
+    replay_lock(coord->txns_replay);
+    bool known = txns_find(coord->txns, id, txn);
+    replay_unlock(coord->txns_replay);
     if (known && txn->status == TXN_ONGOING && /* no handle has it: an abort of one had failed */
-        (!abort_wait(broker, id, txn->pid, txn->epoch, NULL, 0, err)))
+        (!abort_wait(coord, id, txn->pid, txn->epoch, NULL, 0, err)))
         return false;
     bool used = !known || txn->status == TXN_ONGOING || txn->epoch >= TXN_EPOCH_LAST ||
                 (txn->decided.pid == txn->pid && txn->decided.data_epoch >= txn->epoch);
-    if (used && !take_identity(broker, id, txn, err))
+    if (used && !take_identity(coord, id, txn, err))
         return false;
     struct txn_add req = {.transactional_id = id,
                           .pid = txn->pid,
                           .epoch = txn->epoch,
                           .version = 2,
-                          .now_ms = io_now_ms(broker->io)};
-    if (!replay_run(broker->txns_replay, txns_decide_add, &req, NULL, err))
+                          .now_ms = io_now_ms(coord->io)};
+    if (!replay_run(coord->txns_replay, txns_decide_add, &req, NULL, err))
         return false;
     return req.error == 0 ? true : set_busy(id, err);
 }
 
-bool broker_txn_begin(struct broker *broker, struct str transactional_id, struct broker_txn **out,
-                      struct err *err)
+bool coord_txn_begin(struct coord *coord, struct str transactional_id, struct coord_txn **out,
+                     struct err *err)
 {
     struct txn state;
     ASSERT(txn_id_is_reserved(transactional_id));
-    if (!fence_open(broker, transactional_id, err) || !decide_begin(broker, transactional_id, &state, err))
+    if (!fence_open(coord, transactional_id, err) || !decide_begin(coord, transactional_id, &state, err))
         return false;
-    struct broker_txn *txn = mem_new(struct broker_txn);
-    txn->broker = broker;
+    struct coord_txn *txn = mem_new(struct coord_txn);
+    txn->coord = coord;
     txn->id = str_of(mem_dup(transactional_id.ptr, transactional_id.len), transactional_id.len);
     txn->pid = state.pid;
     txn->epoch = state.epoch;
     pthread_mutex_init(&txn->lock, NULL);
-    pthread_mutex_lock(&broker->txn_lock);
-    map_put(&broker->open_txns, transactional_id, txn);
-    pthread_mutex_unlock(&broker->txn_lock);
+    pthread_mutex_lock(&coord->txn_lock);
+    map_put(&coord->open_txns, transactional_id, txn);
+    pthread_mutex_unlock(&coord->txn_lock);
     *out = txn;
     return true;
 }
 
-int64_t broker_txn_producer_id(const struct broker_txn *txn)
+int64_t coord_txn_producer_id(const struct coord_txn *txn)
 {
     return txn->pid;
 }
 
-int16_t broker_txn_epoch(const struct broker_txn *txn)
+int16_t coord_txn_epoch(const struct coord_txn *txn)
 {
     return txn->epoch;
 }
 
 /* --- append --- */
 
-static bool is_fenced(const struct broker_txn *txn, struct err *err)
+static bool is_fenced(const struct coord_txn *txn, struct err *err)
 {
     if (!atomic_load(&txn->fenced))
         return false;
@@ -250,7 +250,7 @@ static bool is_fenced(const struct broker_txn *txn, struct err *err)
     return true;
 }
 
-static struct touched *touch(struct broker_txn *txn, struct partition *part)
+static struct touched *touch(struct coord_txn *txn, struct partition *part)
 {
     struct str key = str_of((const char *)&part, sizeof part);
     pthread_mutex_lock(&txn->lock);
@@ -266,7 +266,7 @@ static struct touched *touch(struct broker_txn *txn, struct partition *part)
     return touched;
 }
 
-static bool append_touched(struct broker_txn *txn, struct touched *touched, char *batch, size_t size,
+static bool append_touched(struct coord_txn *txn, struct touched *touched, char *batch, size_t size,
                            int32_t record_count, struct partition_appended *out, struct err *err)
 {
     pthread_mutex_lock(&touched->lock);
@@ -284,13 +284,13 @@ static bool append_touched(struct broker_txn *txn, struct touched *touched, char
     return good;
 }
 
-bool broker_txn_append(struct broker_txn *txn, struct partition *part, char *batch, size_t size,
-                       struct partition_appended *out, struct err *err)
+bool coord_txn_append(struct coord_txn *txn, struct partition *part, char *batch, size_t size,
+                      struct partition_appended *out, struct err *err)
 {
     struct batch view;
     if (!batch_open(str_of(batch, size), &view, err))
         return false;
-    pthread_rwlock_t *appends = txn_append_lock(txn->broker, txn->id);
+    pthread_rwlock_t *appends = txn_append_lock(txn->coord, txn->id);
     pthread_rwlock_rdlock(appends);
     bool good = !is_fenced(txn, err) &&
                 append_touched(txn, touch(txn, part), batch, size, view.record_count, out, err);
@@ -301,17 +301,17 @@ bool broker_txn_append(struct broker_txn *txn, struct partition *part, char *bat
 /* --- end --- */
 
 /* False: the handle was fenced. */
-static bool take_for_end(struct broker_txn *txn, struct err *err)
+static bool take_for_end(struct coord_txn *txn, struct err *err)
 {
-    pthread_mutex_lock(&txn->broker->txn_lock);
+    pthread_mutex_lock(&txn->coord->txn_lock);
     txn->ending = true;
     bool fenced = is_fenced(txn, err);
-    pthread_mutex_unlock(&txn->broker->txn_lock);
+    pthread_mutex_unlock(&txn->coord->txn_lock);
     return !fenced;
 }
 
 /* Tells the committer, and the handle is gone. */
-static void tell(struct broker_txn *txn, const struct err *failure)
+static void tell(struct coord_txn *txn, const struct err *failure)
 {
     void (*done)(void *, const struct err *) = txn->done;
     void *arg = txn->done_arg;
@@ -324,7 +324,7 @@ static void tell(struct broker_txn *txn, const struct err *failure)
 
 static void on_aborted(struct txn_ending *ending, int16_t error, const struct err *failure)
 {
-    struct broker_txn *txn = ending->arg;
+    struct coord_txn *txn = ending->arg;
     if (error != 0)
         log_warn("broker", "abort_failed", "transactional_id=%.*s error=%d cause=\"%s\"", STR_ARG(txn->id),
                  error, failure != NULL ? failure->text : "");
@@ -334,7 +334,7 @@ static void on_aborted(struct txn_ending *ending, int16_t error, const struct er
 /* What could not be committed is aborted, unless the decision may have been written: then the next start knows. */
 static void on_committed(struct txn_ending *ending, int16_t error, const struct err *failure)
 {
-    struct broker_txn *txn = ending->arg;
+    struct coord_txn *txn = ending->arg;
     struct txn state = {.status = TXN_EMPTY};
     if (error == 0) {
         tell(txn, NULL);
@@ -344,14 +344,14 @@ static void on_committed(struct txn_ending *ending, int16_t error, const struct 
             STR_ARG(txn->id), err_default_text(err_from_kafka(error)));
     if (failure != NULL)
         txn->failure = *failure;
-    replay_lock(txn->broker->txns_replay);
-    ignore(txns_find(txn->broker->txns, txn->id, &state), "not known is not ongoing");
-    replay_unlock(txn->broker->txns_replay);
+    replay_lock(txn->coord->txns_replay);
+    ignore(txns_find(txn->coord->txns, txn->id, &state), "not known is not ongoing");
+    replay_unlock(txn->coord->txns_replay);
     if (state.status != TXN_ONGOING || state.epoch != txn->epoch) {
         tell(txn, &txn->failure);
         return;
     }
-    txn_ending_start(&(struct txn_ending){.broker = txn->broker,
+    txn_ending_start(&(struct txn_ending){.coord = txn->coord,
                                           .id = txn->id,
                                           .pid = txn->pid,
                                           .epoch = txn->epoch,
@@ -364,7 +364,7 @@ static void on_committed(struct txn_ending *ending, int16_t error, const struct 
 }
 
 /* What step (a) waits for: what was appended, and what it was made from. */
-static struct txn_input *gather_inputs(struct broker_txn *txn, const struct broker_txn_input *inputs,
+static struct txn_input *gather_inputs(struct coord_txn *txn, const struct coord_txn_input *inputs,
                                        size_t input_count, size_t *count)
 {
     struct txn_input *list = mem_zalloc(txn->by_partition.len + input_count + 1, sizeof *list);
@@ -383,11 +383,11 @@ static struct txn_input *gather_inputs(struct broker_txn *txn, const struct brok
     return list;
 }
 
-void broker_txn_commit(struct broker_txn *txn, const struct broker_txn_input *inputs, size_t input_count,
-                       void (*done)(void *arg, const struct err *failure), void *arg)
+void coord_txn_commit(struct coord_txn *txn, const struct coord_txn_input *inputs, size_t input_count,
+                      void (*done)(void *arg, const struct err *failure), void *arg)
 {
     struct err err;
-    struct txn_ending ending = {.broker = txn->broker,
+    struct txn_ending ending = {.coord = txn->coord,
                                 .id = txn->id,
                                 .pid = txn->pid,
                                 .epoch = txn->epoch,
@@ -428,13 +428,13 @@ static void on_commit_over(void *arg, const struct err *failure)
     pthread_mutex_unlock(&wait->lock);
 }
 
-bool broker_txn_commit_wait(struct broker_txn *txn, const struct broker_txn_input *inputs, size_t input_count,
-                            struct err *err)
+bool coord_txn_commit_wait(struct coord_txn *txn, const struct coord_txn_input *inputs, size_t input_count,
+                           struct err *err)
 {
     struct commit_wait wait = {0};
     pthread_mutex_init(&wait.lock, NULL);
     pthread_cond_init(&wait.cond, NULL);
-    broker_txn_commit(txn, inputs, input_count, on_commit_over, &wait);
+    coord_txn_commit(txn, inputs, input_count, on_commit_over, &wait);
     pthread_mutex_lock(&wait.lock);
     while (!wait.over)
         pthread_cond_wait(&wait.cond, &wait.lock);
@@ -446,55 +446,55 @@ bool broker_txn_commit_wait(struct broker_txn *txn, const struct broker_txn_inpu
     return !wait.failed;
 }
 
-bool broker_txn_abort(struct broker_txn *txn, struct err *err)
+bool coord_txn_abort(struct coord_txn *txn, struct err *err)
 {
     struct err fenced;
     bool good = true;
     if (take_for_end(txn, &fenced)) { /* else: it was aborted when it was fenced */
         txn->names = list_names(txn, &txn->name_count);
-        good = abort_wait(txn->broker, txn->id, txn->pid, txn->epoch, txn->names, txn->name_count, err);
+        good = abort_wait(txn->coord, txn->id, txn->pid, txn->epoch, txn->names, txn->name_count, err);
     }
     txn_free(txn);
     return good;
 }
 
-enum broker_txn_state broker_txn_last(struct broker *broker, struct str transactional_id,
-                                      int64_t *producer_id, int16_t *epoch)
+enum coord_txn_state coord_txn_last(struct coord *coord, struct str transactional_id, int64_t *producer_id,
+                                    int16_t *epoch)
 {
     struct txn txn;
-    replay_lock(broker->txns_replay);
-    bool known = txns_find(broker->txns, transactional_id, &txn);
-    replay_unlock(broker->txns_replay);
+    replay_lock(coord->txns_replay);
+    bool known = txns_find(coord->txns, transactional_id, &txn);
+    replay_unlock(coord->txns_replay);
     if (known && txn.status == TXN_ONGOING) {
         *producer_id = txn.pid;
         *epoch = txn.epoch;
-        return BROKER_TXN_OPEN;
+        return COORD_TXN_OPEN;
     }
     if (!known || txn.decided.pid < 0)
-        return BROKER_TXN_NONE;
+        return COORD_TXN_NONE;
     *producer_id = txn.decided.pid;
     *epoch = txn.decided.data_epoch;
-    return txn.decided.commit ? BROKER_TXN_COMMITTED : BROKER_TXN_ABORTED;
+    return txn.decided.commit ? COORD_TXN_COMMITTED : COORD_TXN_ABORTED;
 }
 
 /* --- start and stop --- */
 
-bool txns_open(struct broker *broker, struct err *err)
+bool txns_open(struct coord *coord, struct err *err)
 {
-    broker->txns = txns_new();
-    return state_log_open(&broker->txns_log, broker->storage, STR(TXN_TOPIC), err) &&
-           replay_open(&broker->txns_replay, &state_log_ops, &broker->txns_log, &txns_class, broker->txns,
+    coord->txns = txns_new();
+    return state_log_open(&coord->txns_log, coord->storage, STR(TXN_TOPIC), err) &&
+           replay_open(&coord->txns_replay, &state_log_ops, &coord->txns_log, &txns_class, coord->txns,
                        err) &&
-           txns_recover(broker, err);
+           txns_recover(coord, err);
 }
 
-void txns_close(struct broker *broker)
+void txns_close(struct coord *coord)
 {
-    ASSERT_CMP(broker->open_txns.len, ==, 0);
-    ASSERT_CMP(atomic_load(&broker->ending_count), ==, 0);
-    map_fini(&broker->open_txns);
-    txn_tails_free(broker);
-    replay_close(broker->txns_replay);
-    txns_free(broker->txns);
-    state_log_close(&broker->txns_log);
+    ASSERT_CMP(coord->open_txns.len, ==, 0);
+    ASSERT_CMP(atomic_load(&coord->ending_count), ==, 0);
+    map_fini(&coord->open_txns);
+    txn_tails_free(coord);
+    replay_close(coord->txns_replay);
+    txns_free(coord->txns);
+    state_log_close(&coord->txns_log);
 }

@@ -1,58 +1,61 @@
 /* groups.c - consumer groups at work: runs decide functions, sends their answers, keeps the clock.
  *
  * Answers are encoded at once, in the thread that ran the decision, and leave when the group log is durable up to the
- * records of the run. One timer on network thread 0 runs group_decide_tick when something is due.
+ * records of the run. One timer runs group_decide_tick when something is due.
  */
-#include "broker/broker_int.h"
+#include "coord/coord_int.h"
 
 /* --- answers --- */
 
-/* Requests whose answers wait for the same records. */
+/* Answers that wait for the same records. */
 struct held_answers {
     struct replay_wait wait;
-    vec(struct request *) reqs;
+    struct coord *coord;
+    vec(void *) tokens;
 };
 
 static void on_durable(struct replay_wait *wait, const struct err *failure)
 {
     struct held_answers *held = (struct held_answers *)wait;
-    for (size_t i = 0; i < held->reqs.len; i++) {
+    const struct coord_hooks *hooks = &held->coord->hooks;
+    for (size_t i = 0; i < held->tokens.len; i++) {
         if (failure != NULL)
-            request_close(held->reqs.at[i], "the group's log failed");
+            hooks->fail(held->tokens.at[i], "the group's log failed");
         else
-            request_deliver(held->reqs.at[i]);
+            hooks->deliver(held->tokens.at[i]);
     }
-    vec_fini(&held->reqs);
+    vec_fini(&held->tokens);
     free(held);
 }
 
-void groups_deliver(struct broker *broker, struct group_effects *effects, int64_t end_offset)
+void coord_groups_deliver(struct coord *coord, struct group_effects *effects, int64_t end_offset)
 {
     struct held_answers *held = NULL;
     for (size_t i = 0; i < effects->replies.len; i++) {
         struct group_reply *reply = &effects->replies.at[i];
-        request_encode(reply->token, reply->is_sync ? (const void *)&reply->sync : &reply->join);
+        coord->hooks.encode(reply->token, reply->is_sync ? (const void *)&reply->sync : &reply->join);
         if (end_offset < 0) {
-            request_deliver(reply->token);
+            coord->hooks.deliver(reply->token);
             continue;
         }
         if (held == NULL) {
             held = mem_new(struct held_answers);
             held->wait.fn = on_durable;
+            held->coord = coord;
         }
-        vec_push(&held->reqs, (struct request *)reply->token);
+        vec_push(&held->tokens, reply->token);
     }
     if (held != NULL)
-        replay_when_durable(broker->groups_replay, end_offset, &held->wait);
+        replay_when_durable(coord->groups_replay, end_offset, &held->wait);
 }
 
-bool groups_run(struct broker *broker, replay_decide_fn decide, struct group_call *call, int64_t *end_offset,
-                struct err *err)
+bool coord_groups_run(struct coord *coord, replay_decide_fn decide, struct group_call *call,
+                      int64_t *end_offset, struct err *err)
 {
     int64_t end;
-    bool good = replay_run(broker->groups_replay, decide, call, &end, err);
+    bool good = replay_run(coord->groups_replay, decide, call, &end, err);
     if (good)
-        groups_deliver(broker, call->effects, end);
+        coord_groups_deliver(coord, call->effects, end);
     if (end_offset != NULL)
         *end_offset = end;
     return good;
@@ -60,117 +63,111 @@ bool groups_run(struct broker *broker, replay_decide_fn decide, struct group_cal
 
 /* --- the clock --- */
 
-static int64_t next_tick_ms(struct broker *broker)
+static int64_t next_tick_ms(struct coord *coord)
 {
-    replay_lock(broker->groups_replay);
-    int64_t next_ms = groups_next_ms(broker->groups);
-    replay_unlock(broker->groups_replay);
+    replay_lock(coord->groups_replay);
+    int64_t next_ms = groups_next_ms(coord->groups);
+    replay_unlock(coord->groups_replay);
     return next_ms;
 }
 
-static void arm(struct broker *broker)
+static void arm(struct coord *coord)
 {
-    int64_t next_ms = next_tick_ms(broker);
-    atomic_store(&broker->group_armed_ms, next_ms);
+    int64_t next_ms = next_tick_ms(coord);
+    atomic_store(&coord->group_armed_ms, next_ms);
     if (next_ms == INT64_MAX)
-        loop_timer_stop(&broker->group_timer);
+        loop_timer_stop(&coord->group_timer);
     else
-        loop_timer_start(&broker->group_timer, MAX(next_ms - io_now_ms(broker->io), 0));
+        loop_timer_start(&coord->group_timer, MAX(next_ms - io_now_ms(coord->io), 0));
 }
 
 static void on_timer(struct loop_timer *timer)
 {
-    struct broker *broker = LIST_ENTRY(timer, struct broker, group_timer);
+    struct coord *coord = LIST_ENTRY(timer, struct coord, group_timer);
     struct err err;
-    atomic_store(&broker->group_armed_ms, INT64_MAX);
-    struct group_call call = {.now_ms = io_now_ms(broker->io), .effects = &broker->tick_effects};
-    group_effects_reset(&broker->tick_effects);
-    if (!groups_run(broker, group_decide_tick, &call, NULL, &err))
+    atomic_store(&coord->group_armed_ms, INT64_MAX);
+    struct group_call call = {.now_ms = io_now_ms(coord->io), .effects = &coord->tick_effects};
+    group_effects_reset(&coord->tick_effects);
+    if (!coord_groups_run(coord, group_decide_tick, &call, NULL, &err))
         log_warn("broker", "group_tick_failed", "cause=\"%s\"", err.text);
-    arm(broker);
+    arm(coord);
 }
 
 static void on_rearm(struct loop_call *call)
 {
-    struct broker *broker = LIST_ENTRY(call, struct broker, group_call);
-    if (!atomic_load(&broker->stopping) && broker->groups_replay != NULL)
-        arm(broker);
+    struct coord *coord = LIST_ENTRY(call, struct coord, group_call);
+    if (!atomic_load(&coord->stopping) && coord->groups_replay != NULL)
+        arm(coord);
 }
 
 /* A tick that comes too early finds nothing due and arms itself anew: only an earlier one is worth a wake-up. */
-void groups_rearm(struct broker *broker)
+void coord_groups_rearm(struct coord *coord)
 {
-    if (next_tick_ms(broker) < atomic_load(&broker->group_armed_ms))
-        loop_post(net_loop(broker->net, 0), &broker->group_call);
+    if (next_tick_ms(coord) < atomic_load(&coord->group_armed_ms))
+        loop_post(coord->loop, &coord->group_call);
 }
 
-static void run_quietly(struct broker *broker, replay_decide_fn decide, const void *req, const char *what)
+static void run_quietly(struct coord *coord, replay_decide_fn decide, const void *req, const char *what)
 {
     struct group_effects effects = {0};
     struct err err;
-    struct group_call call = {.now_ms = io_now_ms(broker->io), .req = req, .effects = &effects};
-    if (!groups_run(broker, decide, &call, NULL, &err))
+    struct group_call call = {.now_ms = io_now_ms(coord->io), .req = req, .effects = &effects};
+    if (!coord_groups_run(coord, decide, &call, NULL, &err))
         log_warn("broker", what, "cause=\"%s\"", err.text);
     group_effects_fini(&effects);
 }
 
-void groups_expire(struct broker *broker)
+void groups_expire(struct coord *coord)
 {
-    enum { HISTORY_RECORDS = 20000 };
-    struct err err;
-    run_quietly(broker, group_decide_expire, NULL, "offsets_expire_failed");
-    if (!replay_rewrite(broker->groups_replay, HISTORY_RECORDS, &err) ||
-        !replay_rewrite(broker->txns_replay, HISTORY_RECORDS, &err) ||
-        !replay_rewrite(broker->auth_replay, HISTORY_RECORDS, &err))
-        log_warn("broker", "rewrite_failed", "cause=\"%s\"", err.text);
+    run_quietly(coord, group_decide_expire, NULL, "offsets_expire_failed");
 }
 
-void groups_topic_deleted(struct broker *broker, struct str topic)
+void coord_topic_deleted(struct coord *coord, struct str topic)
 {
-    if (broker->groups_replay != NULL)
-        run_quietly(broker, group_decide_topic_deleted, &topic, "offsets_of_topic_failed");
+    if (coord->groups_replay != NULL)
+        run_quietly(coord, group_decide_topic_deleted, &topic, "offsets_of_topic_failed");
 }
 
-void groups_on_topics(struct broker *broker)
+void coord_topics_changed(struct coord *coord)
 {
-    if (broker->groups_replay == NULL)
+    if (coord->groups_replay == NULL)
         return;
-    replay_lock(broker->groups_replay);
-    groups_topics_changed(broker->groups);
-    replay_unlock(broker->groups_replay);
+    replay_lock(coord->groups_replay);
+    groups_topics_changed(coord->groups);
+    replay_unlock(coord->groups_replay);
 }
 
 /* --- topics, for decide functions: replay lock, then the lock of the entries --- */
 
 static bool find_topic(void *arg, struct str name, struct group_topic *out)
 {
-    struct broker *broker = arg;
-    storage_entries_lock(broker->storage);
-    const struct topic_entry *entry = storage_entry(broker->storage, name);
+    struct coord *coord = arg;
+    storage_entries_lock(coord->storage);
+    const struct topic_entry *entry = storage_entry(coord->storage, name);
     if (entry != NULL) {
         out->id = entry->id;
         out->partition_count = entry->partition_count;
     }
-    storage_entries_unlock(broker->storage);
+    storage_entries_unlock(coord->storage);
     return entry != NULL;
 }
 
 static struct str topic_name_of(void *arg, struct uuid id, struct arena *arena)
 {
-    struct broker *broker = arg;
-    return storage_topic_name(broker->storage, id, arena);
+    struct coord *coord = arg;
+    return storage_topic_name(coord->storage, id, arena);
 }
 
 static void each_topic(void *arg, void (*fn)(void *fn_arg, const struct group_topic *topic), void *fn_arg)
 {
-    struct broker *broker = arg;
-    storage_entries_lock(broker->storage);
+    struct coord *coord = arg;
+    storage_entries_lock(coord->storage);
     const struct topic_entry *entry;
-    for (size_t i = 0; (entry = storage_entry_next(broker->storage, &i)) != NULL;) {
+    for (size_t i = 0; (entry = storage_entry_next(coord->storage, &i)) != NULL;) {
         struct group_topic topic = {entry->name, entry->id, entry->partition_count};
         fn(fn_arg, &topic);
     }
-    storage_entries_unlock(broker->storage);
+    storage_entries_unlock(coord->storage);
 }
 
 static bool check_assignors(struct str list, struct err *err)
@@ -186,20 +183,18 @@ static bool check_assignors(struct str list, struct err *err)
 
 /* --- start and stop --- */
 
-void groups_init_clock(struct broker *broker)
+void groups_init_clock(struct coord *coord)
 {
-    atomic_store(&broker->group_armed_ms, INT64_MAX);
-    loop_timer_init(&broker->group_timer, net_loop(broker->net, 0), on_timer);
-    loop_call_init(&broker->group_call, on_rearm);
+    atomic_store(&coord->group_armed_ms, INT64_MAX);
+    loop_timer_init(&coord->group_timer, coord->loop, on_timer);
+    loop_call_init(&coord->group_call, on_rearm);
 }
 
-bool groups_open(struct broker *broker, struct err *err)
+bool groups_open(struct coord *coord, struct err *err)
 {
-    const struct broker_config *config = &broker->config;
-    broker->group_topics = (struct group_topics){.arg = broker,
-                                                 .find = find_topic,
-                                                 .name_of = topic_name_of,
-                                                 .each = each_topic};
+    const struct coord_config *config = coord->config;
+    coord->group_topics =
+        (struct group_topics){.arg = coord, .find = find_topic, .name_of = topic_name_of, .each = each_topic};
     struct group_options options = {
         .session_timeout_ms_min = config->group_session_timeout_ms_min,
         .session_timeout_ms_max = config->group_session_timeout_ms_max,
@@ -212,33 +207,33 @@ bool groups_open(struct broker *broker, struct err *err)
         .consumer_members_max = config->consumer_members_max,
         .consumer_assignors = config->consumer_assignors,
         .migration = (enum group_migration)config->consumer_migration,
-        .topics = &broker->group_topics,
-        .settings = &broker->group_settings,
+        .topics = &coord->group_topics,
+        .settings = &coord->group_settings,
     };
     if (!check_assignors(config->consumer_assignors, err))
         return false;
-    broker->groups = groups_new(&options);
-    if (!state_log_open(&broker->groups_log, broker->storage, STR(OFFSETS_TOPIC), err) ||
-        !replay_open(&broker->groups_replay, &state_log_ops, &broker->groups_log, &groups_class,
-                     broker->groups, err))
+    coord->groups = groups_new(&options);
+    if (!state_log_open(&coord->groups_log, coord->storage, STR(OFFSETS_TOPIC), err) ||
+        !replay_open(&coord->groups_replay, &state_log_ops, &coord->groups_log, &groups_class, coord->groups,
+                     err))
         return false;
-    groups_loaded(broker->groups, io_now_ms(broker->io));
-    groups_rearm(broker);
+    groups_loaded(coord->groups, io_now_ms(coord->io));
+    coord_groups_rearm(coord);
     return true;
 }
 
-void groups_stop(struct broker *broker)
+void groups_stop(struct coord *coord)
 {
-    if (broker->groups_replay != NULL)
-        run_quietly(broker, group_decide_stop, NULL, "group_stop_failed");
+    if (coord->groups_replay != NULL)
+        run_quietly(coord, group_decide_stop, NULL, "group_stop_failed");
 }
 
-void groups_close(struct broker *broker)
+void groups_close(struct coord *coord)
 {
-    replay_close(broker->groups_replay);
-    groups_free(broker->groups);
-    group_effects_fini(&broker->tick_effects);
-    state_log_close(&broker->groups_log);
+    replay_close(coord->groups_replay);
+    groups_free(coord->groups);
+    group_effects_fini(&coord->tick_effects);
+    state_log_close(&coord->groups_log);
 }
 
 /* --- the in-process door --- */
@@ -248,7 +243,7 @@ typedef struct OffsetCommitRequest_OffsetCommitRequestPartition commit_partition
 
 /* One row an offset: the coordinator does not mind a topic that comes twice. */
 static void fill_commit(struct OffsetCommitRequest *req, struct str group,
-                        const struct broker_group_offset *offsets, size_t count, struct arena *arena)
+                        const struct coord_group_offset *offsets, size_t count, struct arena *arena)
 {
     wire_init(&WIRE_OffsetCommitRequest, req);
     req->GroupId = group;
@@ -280,22 +275,22 @@ static bool check_commit(const struct OffsetCommitResponse *res, struct str grou
     return true;
 }
 
-bool broker_group_commit(struct broker *broker, struct str group, const struct broker_group_offset *offsets,
-                         size_t count, struct err *err)
+bool coord_group_commit(struct coord *coord, struct str group, const struct coord_group_offset *offsets,
+                        size_t count, struct err *err)
 {
     enum { VERSION = 8 };
     struct arena arena = {0};
     struct group_effects effects = {0};
     struct OffsetCommitRequest req;
     struct OffsetCommitResponse res = {0};
-    struct group_call call = {.now_ms = io_now_ms(broker->io),
+    struct group_call call = {.now_ms = io_now_ms(coord->io),
                               .version = VERSION,
                               .req = &req,
                               .res = &res,
                               .arena = &arena,
                               .effects = &effects};
     fill_commit(&req, group, offsets, count, &arena);
-    bool good = replay_run_durable(broker->groups_replay, group_decide_commit, &call, err) &&
+    bool good = replay_run_durable(coord->groups_replay, group_decide_commit, &call, err) &&
                 check_commit(&res, group, err);
     group_effects_fini(&effects);
     arena_fini(&arena);
@@ -303,7 +298,7 @@ bool broker_group_commit(struct broker *broker, struct str group, const struct b
 }
 
 /* All offsets of a group as OffsetFetch gives them. */
-static void fetch_response(struct broker *broker, struct str group, struct OffsetFetchResponse *res,
+static void fetch_response(struct coord *coord, struct str group, struct OffsetFetchResponse *res,
                            struct arena *arena)
 {
     enum { VERSION = 8 };
@@ -316,39 +311,39 @@ static void fetch_response(struct broker *broker, struct str group, struct Offse
     WIRE_ALLOC(arena, req.Groups, OffsetFetchRequest_OffsetFetchRequestGroup, 1);
     req.Groups.at[0].GroupId = group;
     req.Groups.at[0].Topics.len = -1;
-    replay_lock(broker->groups_replay);
-    group_fetch(broker->groups, &call);
-    replay_unlock(broker->groups_replay);
+    replay_lock(coord->groups_replay);
+    group_fetch(coord->groups, &call);
+    replay_unlock(coord->groups_replay);
     group_effects_fini(&effects);
 }
 
-struct broker_group_offset *broker_group_fetch_all(struct broker *broker, struct str group, size_t *count,
-                                                   struct arena *arena)
+struct coord_group_offset *coord_group_fetch_all(struct coord *coord, struct str group, size_t *count,
+                                                 struct arena *arena)
 {
     struct OffsetFetchResponse res;
-    vec(struct broker_group_offset) list = {0};
-    fetch_response(broker, group, &res, arena);
+    vec(struct coord_group_offset) list = {0};
+    fetch_response(coord, group, &res, arena);
     struct OffsetFetchResponse_OffsetFetchResponseGroup *row = &res.Groups.at[0];
     for (int32_t i = 0; i < row->Topics.len; i++)
         for (int32_t j = 0; j < row->Topics.at[i].Partitions.len; j++) {
             struct OffsetFetchResponse_OffsetFetchResponsePartitions *part =
                 &row->Topics.at[i].Partitions.at[j];
-            vec_push(&list, (struct broker_group_offset){.topic = row->Topics.at[i].Name,
-                                                         .partition = part->PartitionIndex,
-                                                         .offset = part->CommittedOffset,
-                                                         .metadata = part->Metadata});
+            vec_push(&list, (struct coord_group_offset){.topic = row->Topics.at[i].Name,
+                                                        .partition = part->PartitionIndex,
+                                                        .offset = part->CommittedOffset,
+                                                        .metadata = part->Metadata});
         }
     *count = list.len;
-    struct broker_group_offset *out = arena_dup(arena, list.at, list.len * sizeof *list.at);
+    struct coord_group_offset *out = arena_dup(arena, list.at, list.len * sizeof *list.at);
     vec_fini(&list);
     return out;
 }
 
-void broker_group_fetch(struct broker *broker, struct str group, struct broker_group_offset *offsets,
-                        size_t count, struct arena *arena)
+void coord_group_fetch(struct coord *coord, struct str group, struct coord_group_offset *offsets,
+                       size_t count, struct arena *arena)
 {
     size_t all_count;
-    struct broker_group_offset *all = broker_group_fetch_all(broker, group, &all_count, arena);
+    struct coord_group_offset *all = coord_group_fetch_all(coord, group, &all_count, arena);
     for (size_t i = 0; i < count; i++) {
         offsets[i].offset = -1;
         offsets[i].metadata = STR("");
@@ -360,33 +355,33 @@ void broker_group_fetch(struct broker *broker, struct str group, struct broker_g
     }
 }
 
-struct broker_group_info *broker_group_list(struct broker *broker, size_t *count, struct arena *arena)
+struct coord_group_info *coord_group_list(struct coord *coord, size_t *count, struct arena *arena)
 {
-    vec(struct broker_group_info) list = {0};
+    vec(struct coord_group_info) list = {0};
     struct group_info info;
-    replay_lock(broker->groups_replay);
-    for (size_t i = 0; group_info_next(broker->groups, &i, &info);)
-        vec_push(&list, (struct broker_group_info){.name = str_dup(info.name, arena),
-                                                   .state = info.state,
-                                                   .protocol_type = str_dup(info.protocol_type, arena),
-                                                   .generation = info.generation,
-                                                   .member_count = info.member_count});
-    replay_unlock(broker->groups_replay);
+    replay_lock(coord->groups_replay);
+    for (size_t i = 0; group_info_next(coord->groups, &i, &info);)
+        vec_push(&list, (struct coord_group_info){.name = str_dup(info.name, arena),
+                                                  .state = info.state,
+                                                  .protocol_type = str_dup(info.protocol_type, arena),
+                                                  .generation = info.generation,
+                                                  .member_count = info.member_count});
+    replay_unlock(coord->groups_replay);
     *count = list.len;
-    struct broker_group_info *out = arena_dup(arena, list.at, list.len * sizeof *list.at);
+    struct coord_group_info *out = arena_dup(arena, list.at, list.len * sizeof *list.at);
     vec_fini(&list);
     return out;
 }
 
-bool broker_group_delete(struct broker *broker, struct str group, struct err *err)
+bool coord_group_delete(struct coord *coord, struct str group, struct err *err)
 {
     struct arena arena = {0};
     struct group_effects effects = {0};
     struct DeleteGroupsRequest req = {.GroupsNames = {.at = &group, .len = 1}};
     struct DeleteGroupsResponse res = {0};
     struct group_call call = {
-        .now_ms = io_now_ms(broker->io), .req = &req, .res = &res, .arena = &arena, .effects = &effects};
-    bool good = replay_run_durable(broker->groups_replay, group_decide_delete, &call, err);
+        .now_ms = io_now_ms(coord->io), .req = &req, .res = &res, .arena = &arena, .effects = &effects};
+    bool good = replay_run_durable(coord->groups_replay, group_decide_delete, &call, err);
     int16_t code = good ? res.Results.at[0].ErrorCode : 0;
     if (code != 0)
         good = err_set(err, err_from_kafka(code), "group '%.*s': %s", STR_ARG(group),

@@ -16,7 +16,7 @@
  * The offsets that a transaction has pending in groups are found and ended in the same way, as its part in
  * __consumer_offsets. One walk over all logs, whatever the number of ids.
  */
-#include "broker/broker_int.h"
+#include "coord/coord_int.h"
 
 /* One transactional id. */
 struct found {
@@ -26,7 +26,7 @@ struct found {
 };
 
 struct search {
-    struct broker *broker;
+    struct coord *coord;
     struct arena arena;
     struct map by_pid; /* producer id -> struct found */
     vec(struct found *) all;
@@ -44,7 +44,7 @@ static void list_ids(struct search *search)
 {
     struct str id;
     struct txn txn;
-    for (size_t i = 0; txns_next(search->broker->txns, &i, &id, &txn);) {
+    for (size_t i = 0; txns_next(search->coord->txns, &i, &id, &txn);) {
         struct found *found = arena_new(&search->arena, struct found);
         *found = (struct found){.id = str_dup(id, &search->arena), .txn = txn};
         vec_push(&search->all, found);
@@ -54,14 +54,14 @@ static void list_ids(struct search *search)
     }
 }
 
-static bool write_lost_marker(struct broker *broker, struct partition *part,
-                              const struct txn_outcome *outcome, struct err *err)
+static bool write_lost_marker(struct coord *coord, struct partition *part, const struct txn_outcome *outcome,
+                              struct err *err)
 {
     struct partition_appended appended;
     log_info("broker", "marker_written", "topic=%.*s partition=%d producer_id=%lld epoch=%d marker=%s",
              STR_ARG(partition_topic(part)), partition_id(part), (long long)outcome->pid,
              outcome->marker_epoch, outcome->commit ? "commit" : "abort");
-    return txn_write_marker(broker, part, outcome, 0, &appended, err) &&
+    return txn_write_marker(coord, part, outcome, 0, &appended, err) &&
            partition_wait_durable(part, appended.end_offset, err);
 }
 
@@ -73,7 +73,7 @@ static void take_open(struct search *search, struct partition *part, int64_t pid
     switch (owner) {
     case TXN_OWNER_DECIDED:
         search->good =
-            search->good && write_lost_marker(search->broker, part, &found->txn.decided, search->err);
+            search->good && write_lost_marker(search->coord, part, &found->txn.decided, search->err);
         break;
     case TXN_OWNER_PRESENT:
         vec_push(&found->joins,
@@ -101,24 +101,24 @@ static void search_log(struct partition *part, void *arg)
 
 static void search_groups(struct search *search)
 {
-    struct broker *broker = search->broker;
+    struct coord *coord = search->coord;
     vec(struct {
         int64_t pid;
         int16_t epoch;
     }) open = {0};
     int64_t pid;
     int16_t epoch;
-    for (size_t i = 0; group_txn_next(broker->groups, &i, &pid, &epoch);) {
+    for (size_t i = 0; group_txn_next(coord->groups, &i, &pid, &epoch);) {
         vec_reserve(&open, open.len + 1);
         open.at[open.len].pid = pid;
         open.at[open.len++].epoch = epoch;
     }
     for (size_t i = 0; i < open.len; i++) /* ending one changes the list */
-        take_open(search, broker->groups_log.part, open.at[i].pid, open.at[i].epoch);
+        take_open(search, coord->groups_log.part, open.at[i].pid, open.at[i].epoch);
     vec_fini(&open);
 }
 
-static bool join(struct broker *broker, const struct found *found, struct err *err)
+static bool join(struct coord *coord, const struct found *found, struct err *err)
 {
     struct txn_add req = {
         .transactional_id = found->id,
@@ -127,19 +127,19 @@ static bool join(struct broker *broker, const struct found *found, struct err *e
         .version = 2,
         .partitions = found->joins.at,
         .partition_count = found->joins.len,
-        .now_ms = io_now_ms(broker->io),
+        .now_ms = io_now_ms(coord->io),
     };
-    return replay_run_durable(broker->txns_replay, txns_decide_add, &req, err);
+    return replay_run_durable(coord->txns_replay, txns_decide_add, &req, err);
 }
 
 /* The engine's transaction that was under way. */
-static bool abort_ongoing(struct broker *broker, struct str id, struct err *err)
+static bool abort_ongoing(struct coord *coord, struct str id, struct err *err)
 {
     struct txn txn;
-    if (!txn_id_is_reserved(id) || !txns_find(broker->txns, id, &txn) || txn.status != TXN_ONGOING)
+    if (!txn_id_is_reserved(id) || !txns_find(coord->txns, id, &txn) || txn.status != TXN_ONGOING)
         return true;
     struct txn_ending ending = {
-        .broker = broker,
+        .coord = coord,
         .id = id,
         .pid = txn.pid,
         .epoch = txn.epoch,
@@ -150,14 +150,14 @@ static bool abort_ongoing(struct broker *broker, struct str id, struct err *err)
     return txn_end_wait(&ending, NULL, err);
 }
 
-static bool settle(struct broker *broker, const struct found *found, struct err *err)
+static bool settle(struct coord *coord, const struct found *found, struct err *err)
 {
     struct txn_complete complete = {.transactional_id = found->id,
                                     .pid = found->txn.pid,
                                     .marker_epoch = found->txn.epoch,
-                                    .now_ms = io_now_ms(broker->io)};
-    return replay_run_durable(broker->txns_replay, txns_decide_complete, &complete, err) &&
-           (found->joins.len == 0 || join(broker, found, err)) && abort_ongoing(broker, found->id, err);
+                                    .now_ms = io_now_ms(coord->io)};
+    return replay_run_durable(coord->txns_replay, txns_decide_complete, &complete, err) &&
+           (found->joins.len == 0 || join(coord, found, err)) && abort_ongoing(coord, found->id, err);
 }
 
 /* Its markers are not all durable yet. */
@@ -166,16 +166,16 @@ static bool is_prepared(const struct txn *txn)
     return txn->status == TXN_PREPARE_COMMIT || txn->status == TXN_PREPARE_ABORT;
 }
 
-bool txns_recover(struct broker *broker, struct err *err)
+bool txns_recover(struct coord *coord, struct err *err)
 {
-    struct search search = {.broker = broker, .good = true, .err = err};
+    struct search search = {.coord = coord, .good = true, .err = err};
     list_ids(&search);
-    storage_each_partition(broker->storage, search_log, &search);
+    storage_each_partition(coord->storage, search_log, &search);
     search_groups(&search);
     for (size_t i = 0; i < search.all.len; i++) {
         struct found *found = search.all.at[i];
         bool kept = search.unreadable && is_prepared(&found->txn);
-        search.good = search.good && (kept || settle(broker, found, err));
+        search.good = search.good && (kept || settle(coord, found, err));
         vec_fini(&found->joins);
     }
     vec_fini(&search.all);

@@ -1,4 +1,4 @@
-/* txn_end.c - how a transaction ends, whoever it belongs to: a client (EndTxn), the engine (broker_txn_commit), or nobody
+/* txn_end.c - how a transaction ends, whoever it belongs to: a client (EndTxn), the engine (coord_txn_commit), or nobody
  * any more (time-out, fencing).
  *
  *   (a) what it was made of is durable,            commits only: its partitions and inputs, each by its shared sync
@@ -20,7 +20,7 @@
  *      until the marker is there (tried again by the next end and every few seconds), or the next start writes it. Until
  *      then the log itself refuses batches of the producer's next epoch (producer.c, P4).
  */
-#include "broker/broker_int.h"
+#include "coord/coord_int.h"
 
 /* A marker on its way to the disk. */
 struct tail_part {
@@ -33,7 +33,7 @@ struct tail_part {
 
 /* Where the last transaction of an id has put its markers. */
 struct txn_tail {
-    struct broker *broker;
+    struct coord *coord;
     struct str id; /* owned */
     struct txn_outcome outcome;
     bool bumped;
@@ -54,24 +54,24 @@ bool txn_id_is_reserved(struct str transactional_id)
     return str_starts_with(transactional_id, STR(RESERVED_PREFIX));
 }
 
-pthread_rwlock_t *txn_append_lock(struct broker *broker, struct str transactional_id)
+pthread_rwlock_t *txn_append_lock(struct coord *coord, struct str transactional_id)
 {
-    return &broker->txn_append_locks[hash_str(transactional_id) % TXN_APPEND_LOCKS];
+    return &coord->txn_append_locks[hash_str(transactional_id) % TXN_APPEND_LOCKS];
 }
 
 /* --- markers --- */
 
 /* Pending offsets of the transaction become offsets, or nothing: that is the marker of the offsets' topic. */
-static bool end_offsets(struct broker *broker, const struct txn_outcome *outcome,
+static bool end_offsets(struct coord *coord, const struct txn_outcome *outcome,
                         struct partition_appended *out, struct err *err)
 {
     struct group_txn_end req = {.pid = outcome->pid,
                                 .epoch = outcome->data_epoch,
                                 .commit = outcome->commit,
-                                .now_ms = io_now_ms(broker->io),
+                                .now_ms = io_now_ms(coord->io),
                                 .always = true};
     *out = (struct partition_appended){.base_offset = -1};
-    return replay_run(broker->groups_replay, group_decide_txn_end, &req, &out->end_offset, err);
+    return replay_run(coord->groups_replay, group_decide_txn_end, &req, &out->end_offset, err);
 }
 
 static bool is_offsets_topic(const struct partition *part)
@@ -79,11 +79,11 @@ static bool is_offsets_topic(const struct partition *part)
     return str_eq(partition_topic(part), STR(OFFSETS_TOPIC));
 }
 
-bool txn_write_marker(struct broker *broker, struct partition *part, const struct txn_outcome *outcome,
+bool txn_write_marker(struct coord *coord, struct partition *part, const struct txn_outcome *outcome,
                       int32_t coordinator_epoch, struct partition_appended *out, struct err *err)
 {
     if (is_offsets_topic(part))
-        return end_offsets(broker, outcome, out, err);
+        return end_offsets(coord, outcome, out, err);
     return partition_append_marker(part, outcome->pid, outcome->marker_epoch,
                                    outcome->commit ? MARKER_COMMIT : MARKER_ABORT, coordinator_epoch, out,
                                    err);
@@ -99,30 +99,30 @@ static void tail_free(struct txn_tail *tail)
     free(tail);
 }
 
-void txn_tails_free(struct broker *broker)
+void txn_tails_free(struct coord *coord)
 {
     void *tail;
-    for (size_t i = 0; map_next(&broker->tails, &i, NULL, &tail);)
+    for (size_t i = 0; map_next(&coord->tails, &i, NULL, &tail);)
         tail_free(tail);
-    map_fini(&broker->tails);
+    map_fini(&coord->tails);
 }
 
-bool txn_tail_is_settled(struct broker *broker, struct str transactional_id)
+bool txn_tail_is_settled(struct coord *coord, struct str transactional_id)
 {
-    pthread_mutex_lock(&broker->txn_lock);
-    bool settled = !map_has(&broker->tails, transactional_id);
-    pthread_mutex_unlock(&broker->txn_lock);
+    pthread_mutex_lock(&coord->txn_lock);
+    bool settled = !map_has(&coord->tails, transactional_id);
+    pthread_mutex_unlock(&coord->txn_lock);
     return settled;
 }
 
-static bool write_complete(struct broker *broker, struct str id, const struct txn_outcome *outcome)
+static bool write_complete(struct coord *coord, struct str id, const struct txn_outcome *outcome)
 {
     struct err err;
     struct txn_complete req = {.transactional_id = id,
                                .pid = outcome->pid,
                                .marker_epoch = outcome->marker_epoch,
-                               .now_ms = io_now_ms(broker->io)};
-    bool good = replay_run(broker->txns_replay, txns_decide_complete, &req, NULL, &err);
+                               .now_ms = io_now_ms(coord->io)};
+    bool good = replay_run(coord->txns_replay, txns_decide_complete, &req, NULL, &err);
     if (!good)
         log_warn("broker", "complete_failed", "transactional_id=%.*s cause=\"%s\"", STR_ARG(id), err.text);
     return good;
@@ -133,14 +133,14 @@ static void tail_over(struct txn_ending *ending, bool good);
 /* The last wait is over. Whoever waits for the tail goes on; a failed one stays, to be tried again. */
 static void tail_settle(struct txn_tail *tail)
 {
-    struct broker *broker = tail->broker;
+    struct coord *coord = tail->coord;
     struct list waiting;
     bool failed = false;
     for (size_t i = 0; i < tail->count; i++)
         failed = failed || tail->at[i].lost;
     if (!failed && !tail->complete)
-        write_complete(broker, tail->id, &tail->outcome);
-    pthread_mutex_lock(&broker->txn_lock);
+        write_complete(coord, tail->id, &tail->outcome);
+    pthread_mutex_lock(&coord->txn_lock);
     list_init(&waiting);
     list_each_safe (struct txn_ending, ending, &tail->waiting, link) {
         list_remove(&ending->link);
@@ -148,8 +148,8 @@ static void tail_settle(struct txn_tail *tail)
     }
     tail->failed = failed;
     if (!failed)
-        map_remove(&broker->tails, tail->id);
-    pthread_mutex_unlock(&broker->txn_lock);
+        map_remove(&coord->tails, tail->id);
+    pthread_mutex_unlock(&coord->txn_lock);
     if (!failed)
         tail_free(tail);
     list_each_safe (struct txn_ending, ending, &waiting, link) {
@@ -190,7 +190,7 @@ static bool tail_write(struct txn_tail *tail)
         if (!at->lost)
             continue;
         if (!partition_is_deleted(at->part) &&
-            !txn_write_marker(tail->broker, at->part, &tail->outcome, 0, &at->marker, &err)) {
+            !txn_write_marker(tail->coord, at->part, &tail->outcome, 0, &at->marker, &err)) {
             log_warn("broker", "marker_failed", "topic=%.*s partition=%d producer_id=%lld cause=\"%s\"",
                      STR_ARG(partition_topic(at->part)), partition_id(at->part), (long long)tail->outcome.pid,
                      err.text);
@@ -245,21 +245,21 @@ static void tail_retry(struct txn_tail *tail)
 
 static struct txn_tail *tail_new(struct txn_ending *ending)
 {
-    struct broker *broker = ending->broker;
+    struct coord *coord = ending->coord;
     struct arena arena = {0};
     size_t count;
-    replay_lock(broker->txns_replay);
-    struct txn_partition *list = txns_partitions(broker->txns, ending->id, &count, &arena);
-    replay_unlock(broker->txns_replay);
+    replay_lock(coord->txns_replay);
+    struct txn_partition *list = txns_partitions(coord->txns, ending->id, &count, &arena);
+    replay_unlock(coord->txns_replay);
     struct txn_tail *tail = mem_zalloc(1, sizeof *tail + count * sizeof tail->at[0]);
-    tail->broker = broker;
+    tail->coord = coord;
     tail->id = str_of(mem_dup(ending->id.ptr, ending->id.len), ending->id.len);
     tail->outcome = ending->outcome;
     tail->bumped = ending->outcome.marker_epoch != ending->outcome.data_epoch;
     atomic_init(&tail->left, 1);
     list_init(&tail->waiting);
     for (size_t i = 0; i < count; i++) {
-        struct partition *part = storage_partition(broker->storage, list[i].topic, list[i].partition);
+        struct partition *part = storage_partition(coord->storage, list[i].topic, list[i].partition);
         if (part != NULL)
             tail->at[tail->count++] = (struct tail_part){.tail = tail, .part = part, .lost = true};
     }
@@ -281,35 +281,35 @@ static void ending_free(struct txn_ending *ending)
 
 static void finish(struct txn_ending *ending, int16_t error, const struct err *failure)
 {
-    struct broker *broker = ending->broker;
+    struct coord *coord = ending->coord;
     ending->done(ending, error, failure);
     ending_free(ending);
-    atomic_fetch_sub(&broker->ending_count, 1);
+    atomic_fetch_sub(&coord->ending_count, 1);
 }
 
 /* (c) and (d). */
 static void on_decided(struct replay_wait *wait, const struct err *failure)
 {
     struct txn_ending *ending = LIST_ENTRY(wait, struct txn_ending, decided);
-    struct broker *broker = ending->broker;
+    struct coord *coord = ending->coord;
     if (failure != NULL) { /* X2 */
-        finish(ending, error_code_of(failure), failure);
+        finish(ending, err_kafka_code(failure->code), failure);
         return;
     }
-    pthread_rwlock_t *appends = txn_append_lock(broker, ending->id);
+    pthread_rwlock_t *appends = txn_append_lock(coord, ending->id);
     pthread_rwlock_wrlock(appends); /* X4 */
     pthread_rwlock_unlock(appends);
     struct txn_tail *tail = tail_new(ending);
     bool appended = tail_write(tail);
     bool waits = !tail->bumped || !appended || ending->wait_markers;
     ending->waits_tail = true;
-    pthread_mutex_lock(&broker->txn_lock);
-    map_put(&broker->tails, tail->id, tail);
+    pthread_mutex_lock(&coord->txn_lock);
+    map_put(&coord->tails, tail->id, tail);
     if (waits)
         list_push_back(&tail->waiting, &ending->link);
-    pthread_mutex_unlock(&broker->txn_lock);
+    pthread_mutex_unlock(&coord->txn_lock);
     if (!waits)
-        tail->complete = write_complete(broker, ending->id, &ending->outcome);
+        tail->complete = write_complete(coord, ending->id, &ending->outcome);
     tail_wait(tail);
     tail_release(tail);
     if (!waits)
@@ -319,7 +319,7 @@ static void on_decided(struct replay_wait *wait, const struct err *failure)
 /* (b) */
 static void decide(struct txn_ending *ending)
 {
-    struct broker *broker = ending->broker;
+    struct coord *coord = ending->coord;
     struct err err;
     int64_t end_offset = 0;
     struct txn_end req = {
@@ -331,11 +331,11 @@ static void decide(struct txn_ending *ending)
         .fresh_pid = ending->fresh_pid,
         .partitions = ending->touched,
         .partition_count = ending->touched_count,
-        .now_ms = io_now_ms(broker->io),
+        .now_ms = io_now_ms(coord->io),
     };
-    bool good = replay_run(broker->txns_replay, txns_decide_end, &req, &end_offset, &err);
+    bool good = replay_run(coord->txns_replay, txns_decide_end, &req, &end_offset, &err);
     if (!good) {
-        finish(ending, error_code_of(&err), &err);
+        finish(ending, err_kafka_code(err.code), &err);
         return;
     }
     ending->next_pid = req.next_pid;
@@ -351,7 +351,7 @@ static void decide(struct txn_ending *ending)
     }
     ending->outcome = req.txn.decided;
     ending->decided.fn = on_decided;
-    replay_when_durable(broker->txns_replay, end_offset, &ending->decided);
+    replay_when_durable(coord->txns_replay, end_offset, &ending->decided);
 }
 
 /* One wait of (a) is over. */
@@ -371,7 +371,7 @@ static void release(struct txn_ending *ending, const struct err *failure)
         return;
     }
     struct err err = ending->failure;
-    finish(ending, error_code_of(&err), &err);
+    finish(ending, err_kafka_code(err.code), &err);
 }
 
 static void on_input_durable(struct partition_wait *wait, const struct err *failure)
@@ -397,13 +397,13 @@ static void tail_over(struct txn_ending *ending, bool good)
 /* Joins those who wait for the tail of the id, if there is one. */
 static void wait_before(struct txn_ending *ending)
 {
-    struct broker *broker = ending->broker;
-    pthread_mutex_lock(&broker->txn_lock);
-    struct txn_tail *tail = map_get(&broker->tails, ending->id);
+    struct coord *coord = ending->coord;
+    pthread_mutex_lock(&coord->txn_lock);
+    struct txn_tail *tail = map_get(&coord->tails, ending->id);
     bool retry = tail != NULL && tail_take_failed(tail);
     if (tail != NULL)
         list_push_back(&tail->waiting, &ending->link);
-    pthread_mutex_unlock(&broker->txn_lock);
+    pthread_mutex_unlock(&coord->txn_lock);
     if (tail == NULL)
         release(ending, NULL);
     else if (retry)
@@ -416,7 +416,7 @@ void txn_ending_start(const struct txn_ending *template)
     *ending = *template;
     ending->id = str_of(mem_dup(template->id.ptr, template->id.len), template->id.len);
     pthread_mutex_init(&ending->lock, NULL);
-    atomic_fetch_add(&ending->broker->ending_count, 1);
+    atomic_fetch_add(&ending->coord->ending_count, 1);
     atomic_init(&ending->left, (int)ending->input_count + 2); /* the tail, and ours until all are asked for */
     for (size_t i = 0; i < ending->input_count; i++) {
         struct txn_input *input = &ending->inputs[i];
@@ -488,25 +488,25 @@ static void on_timed_out(struct txn_ending *ending, int16_t error, const struct 
 }
 
 /* Aborts what is ongoing for longer than its producer said. */
-static void abort_timed_out(struct broker *broker)
+static void abort_timed_out(struct coord *coord)
 {
     struct arena arena = {0};
     vec(struct txn_ending) due = {0};
     struct str id;
     struct txn txn;
-    int64_t now_ms = io_now_ms(broker->io);
-    replay_lock(broker->txns_replay);
-    for (size_t i = 0; txns_next(broker->txns, &i, &id, &txn);)
+    int64_t now_ms = io_now_ms(coord->io);
+    replay_lock(coord->txns_replay);
+    for (size_t i = 0; txns_next(coord->txns, &i, &id, &txn);)
         if (txn.status == TXN_ONGOING && txn.timeout_ms != TXN_NO_TIMEOUT &&
             now_ms - txn.start_ms > txn.timeout_ms)
-            vec_push(&due, (struct txn_ending){.broker = broker,
+            vec_push(&due, (struct txn_ending){.coord = coord,
                                                .id = str_dup(id, &arena),
                                                .pid = txn.pid,
                                                .epoch = txn.epoch,
                                                .fresh_pid = -1,
                                                .by = TXN_BY_SERVER,
                                                .done = on_timed_out});
-    replay_unlock(broker->txns_replay);
+    replay_unlock(coord->txns_replay);
     for (size_t i = 0; i < due.len; i++) {
         log_info("broker", "transaction_timed_out", "transactional_id=%.*s producer_id=%lld epoch=%d",
                  STR_ARG(due.at[i].id), (long long)due.at[i].pid, due.at[i].epoch);
@@ -516,15 +516,15 @@ static void abort_timed_out(struct broker *broker)
     arena_fini(&arena);
 }
 
-static void retry_tails(struct broker *broker)
+static void retry_tails(struct coord *coord)
 {
     vec(struct txn_tail *) failed = {0};
     void *tail;
-    pthread_mutex_lock(&broker->txn_lock);
-    for (size_t i = 0; map_next(&broker->tails, &i, NULL, &tail);)
+    pthread_mutex_lock(&coord->txn_lock);
+    for (size_t i = 0; map_next(&coord->tails, &i, NULL, &tail);)
         if (tail_take_failed(tail))
             vec_push(&failed, (struct txn_tail *)tail);
-    pthread_mutex_unlock(&broker->txn_lock);
+    pthread_mutex_unlock(&coord->txn_lock);
     for (size_t i = 0; i < failed.len; i++)
         tail_retry(failed.at[i]);
     vec_fini(&failed);
@@ -535,15 +535,15 @@ static bool keeps_id(void *arg, struct str transactional_id)
     return txn_id_is_reserved(transactional_id) || !txn_tail_is_settled(arg, transactional_id);
 }
 
-static void expire_ids(struct broker *broker)
+static void expire_ids(struct coord *coord)
 {
     struct err err;
-    int64_t now_ms = io_now_ms(broker->io);
-    struct txn_expire req = {.before_ms = now_ms - broker->config.txn_id_expiration_ms,
+    int64_t now_ms = io_now_ms(coord->io);
+    struct txn_expire req = {.before_ms = now_ms - coord->config->txn_id_expiration_ms,
                              .now_ms = now_ms,
                              .keep = keeps_id,
-                             .arg = broker};
-    if (!replay_run(broker->txns_replay, txns_decide_expire, &req, NULL, &err))
+                             .arg = coord};
+    if (!replay_run(coord->txns_replay, txns_decide_expire, &req, NULL, &err))
         log_warn("broker", "transactional_ids_expire_failed", "cause=\"%s\"", err.text);
     else if (req.count != 0)
         log_info("broker", "transactional_ids_expired", "count=%zu", req.count);
@@ -551,22 +551,22 @@ static void expire_ids(struct broker *broker)
 
 static void tend(void *arg)
 {
-    struct broker *broker = arg;
-    abort_timed_out(broker);
-    retry_tails(broker);
-    expire_ids(broker);
-    atomic_store(&broker->txns_tended, false);
+    struct coord *coord = arg;
+    abort_timed_out(coord);
+    retry_tails(coord);
+    expire_ids(coord);
+    atomic_store(&coord->txns_tended, false);
 }
 
 static void on_txn_timer(struct loop_timer *timer)
 {
-    struct broker *broker = LIST_ENTRY(timer, struct broker, txn_timer);
-    if (!atomic_exchange(&broker->txns_tended, true))
-        pool_submit(storage_admin_pool(broker->storage), tend, broker, NULL, NULL);
-    loop_timer_start(timer, broker->config.txn_check_interval_ms);
+    struct coord *coord = LIST_ENTRY(timer, struct coord, txn_timer);
+    if (!atomic_exchange(&coord->txns_tended, true))
+        pool_submit(storage_admin_pool(coord->storage), tend, coord, NULL, NULL);
+    loop_timer_start(timer, coord->config->txn_check_interval_ms);
 }
 
-void txns_init_clock(struct broker *broker)
+void txns_init_clock(struct coord *coord)
 {
-    loop_timer_init(&broker->txn_timer, net_loop(broker->net, 0), on_txn_timer);
+    loop_timer_init(&coord->txn_timer, coord->loop, on_txn_timer);
 }

@@ -1,0 +1,91 @@
+/* coord_int.h - private to src/coord: what the coordinators are made of.
+ *
+ * Locks, in the order in which they may be taken (never the other way round); the picture with those of the other modules is
+ * in doc/threads.md:
+ *   append locks   of transactions: check and append of what belongs to one
+ *   replay locks   of groups_replay, txns_replay: never both, nor with that of the storage's topics
+ *   txn_lock       open transactions of the engine, tails, the block of producer ids
+ *   group_settings_lock
+ *   (locks of storage's entries and partitions, of log, loop, pool: taken inside their functions)
+ */
+#ifndef RIALTO_COORD_COORD_INT_H
+#define RIALTO_COORD_COORD_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "coord/serve.h"
+#include "io/io.h"
+#include "loop/loop.h"
+
+enum { TXN_APPEND_LOCKS = 64 };
+
+/* --- groups (groups.c) --- */
+
+/* Prepares the timer; before groups_open. */
+void groups_init_clock(struct coord *coord);
+bool groups_open(struct coord *coord, struct err *err);
+/* Answers what is parked; the sync pool still runs. */
+void groups_stop(struct coord *coord);
+void groups_close(struct coord *coord);
+
+/* Lets offsets go whose time has come. */
+void groups_expire(struct coord *coord);
+
+/* --- configs of groups (group_settings.c) --- */
+
+void group_settings_init(struct coord *coord);
+void group_settings_fini(struct coord *coord);
+
+/* --- transactions --- */
+
+/* Prepares the timer; before txns_open (txn_end.c). */
+void txns_init_clock(struct coord *coord);
+bool txns_open(struct coord *coord, struct err *err);
+void txns_close(struct coord *coord);
+
+/* Makes good what a crash left (txn_recover.c). Blocking. */
+bool txns_recover(struct coord *coord, struct err *err);
+
+/* txn_ending_start, blocking. False with *err; *error (may be NULL) is Kafka's code. */
+bool txn_end_wait(struct txn_ending *template, int16_t *error, struct err *err);
+
+/* Everything that waits for the disk of this id's last transaction is over. Under the replay lock. */
+bool txn_tail_is_settled(struct coord *coord, struct str transactional_id);
+void txn_tails_free(struct coord *coord);
+
+struct coord {
+    const struct coord_config *config;
+    struct coord_hooks hooks;
+    struct storage *storage;
+    struct io *io;
+    struct loop *loop;
+    atomic_bool stopping;
+
+    struct groups *groups;
+    struct group_settings group_settings; /* asks the three below (group_settings.c) */
+    pthread_mutex_t group_settings_lock;
+    struct map group_numbers; /* group -> its settings */
+    atomic_bool any_group_settings;
+    struct replay *groups_replay;
+    struct state_log groups_log;
+    struct group_topics group_topics;
+    struct loop_timer group_timer;
+    atomic_llong group_armed_ms; /* when group_timer fires; INT64_MAX: it does not run */
+    struct loop_call group_call;
+    struct group_effects tick_effects;
+
+    struct txns *txns;
+    struct replay *txns_replay;
+    struct state_log txns_log;
+    pthread_mutex_t txn_lock;
+    struct map open_txns; /* transactional id -> struct coord_txn */
+    struct map tails; /* transactional id -> struct txn_tail, while markers are on their way to the disk */
+    int64_t pid_next, pid_end;
+    pthread_rwlock_t txn_append_locks[TXN_APPEND_LOCKS];
+    struct loop_timer txn_timer;
+    atomic_bool txns_tended; /* a job that looks after time-outs is queued or running */
+    atomic_int ending_count;
+};
+
+#endif

@@ -1,82 +1,10 @@
 /* api_quotas.c - DescribeClientQuotas and AlterClientQuotas: whom a quota is for, and how much. */
-#include "broker/quotas_int.h"
+#include "broker/broker_int.h"
 
 #include <arpa/inet.h>
 #include <math.h>
 
 enum { UNSUPPORTED_VERSION = 35, INVALID_REQUEST = 42 };
-
-const char *const quota_type_names[QUOTA_TYPES] = {"user", "client-id", "ip"};
-
-static const char default_word[] = "<default>";
-
-/* --- entities --- */
-
-static int type_find(struct str name)
-{
-    for (int i = 0; i < QUOTA_TYPES; i++)
-        if (str_eq_cstr(name, quota_type_names[i]))
-            return i;
-    return -1;
-}
-
-static bool is_plain(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-' || c == ':';
-}
-
-void quota_entity_name(const struct quota_entity *entity, struct buf *out)
-{
-    for (int i = 0; i < QUOTA_TYPES; i++) {
-        const struct quota_part *part = &entity->parts[i];
-        if (!part->present)
-            continue;
-        buf_printf(out, "%s%s=", out->len == 0 ? "" : ",", quota_type_names[i]);
-        if (str_is_null(part->name))
-            buf_append_cstr(out, default_word);
-        for (size_t j = 0; j < part->name.len; j++) {
-            char c = part->name.ptr[j];
-            if (is_plain(c))
-                buf_append_char(out, c);
-            else
-                buf_printf(out, "%%%02x", (unsigned char)c);
-        }
-    }
-}
-
-static bool unescape(struct str text, struct str *out, struct arena *arena)
-{
-    struct buf plain = {0};
-    bool good = true;
-    for (size_t i = 0; i < text.len && good; i++) {
-        if (text.ptr[i] != '%')
-            buf_append_char(&plain, text.ptr[i]);
-        else if ((good = buf_append_hex_decoded(&plain, str_sub(text, i + 1, 2)) && i + 2 < text.len))
-            i += 2;
-    }
-    *out = str_dup(buf_str(&plain), arena);
-    buf_fini(&plain);
-    return good;
-}
-
-bool quota_entity_parse(struct str name, struct quota_entity *out, struct arena *arena)
-{
-    struct str rest = name, one;
-    memset(out, 0, sizeof *out);
-    while (str_split(&rest, ',', &one)) {
-        ptrdiff_t at = str_find_char(one, '=');
-        int type = at < 0 ? -1 : type_find(str_sub(one, 0, (size_t)at));
-        if (type < 0)
-            return false;
-        struct str text = str_sub(one, (size_t)at + 1, one.len);
-        out->parts[type].present = true;
-        out->parts[type].name = STR_NULL;
-        if (!str_eq_cstr(text, default_word) && !unescape(text, &out->parts[type].name, arena))
-            return false;
-    }
-    return true;
-}
 
 /* --- AlterClientQuotas --- */
 
@@ -97,7 +25,7 @@ static bool read_entity(const alter_asked *asked, struct quota_entity *out, stru
     memset(out, 0, sizeof *out);
     for (int32_t i = 0; i < asked->Entity.len; i++) {
         struct str name = asked->Entity.at[i].EntityName;
-        int type = type_find(asked->Entity.at[i].EntityType);
+        int type = quota_type_find(asked->Entity.at[i].EntityType);
         if (type < 0)
             return err_set(err, ERR_INVALID_REQUEST, "Unhandled client quota entity type: %.*s",
                            STR_ARG(asked->Entity.at[i].EntityType));
@@ -240,7 +168,7 @@ struct filter {
 static int16_t read_component(const struct DescribeClientQuotasRequest_ComponentData *asked,
                               struct filter filters[QUOTA_TYPES], struct arena *arena, struct str *text)
 {
-    int type = type_find(asked->EntityType);
+    int type = quota_type_find(asked->EntityType);
     bool named = !str_is_null(asked->Match);
     if (asked->EntityType.len == 0) {
         *text = STR("Invalid empty entity type.");

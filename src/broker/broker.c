@@ -142,6 +142,7 @@ static bool open_states(struct broker *broker, struct err *err)
 {
     make_storage(broker);
     make_coord(broker);
+    broker->quotas = quotas_new(&broker->config.quota, broker->storage, broker->metrics);
     if (!storage_open(broker->storage, err))
         return false;
     settings_take(broker);
@@ -159,7 +160,6 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     copy_config(broker, config);
     init_locks(broker);
     sessions_open(broker);
-    quotas_open(broker);
     bool good = start_threads(broker, err) && open_states(broker, err);
     if (good) {
         loop_post(net_loop(broker->net, 0), &broker->start_call);
@@ -199,7 +199,7 @@ void broker_stop(struct broker *broker)
     }
     security_close(broker);
     sessions_close(broker);
-    quotas_close(broker);
+    quotas_free(broker->quotas);
     coord_free(broker->coord);
     storage_free(broker->storage);
     fini_locks(broker);

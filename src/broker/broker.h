@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "coord/coord.h"
+#include "quota/quota.h"
 #include "storage/storage.h"
 
 struct broker;
@@ -45,8 +46,7 @@ struct broker_config {
     int64_t connections_per_ip_max;  /* max.connections.per.ip */
     int64_t connection_rate_max;     /* max.connection.creation.rate: new ones a second */
     int64_t fetch_sessions_max;      /* max.incremental.fetch.session.cache.slots */
-    int64_t quota_windows;           /* quota.window.num */
-    int64_t quota_window_s;          /* quota.window.size.seconds */
+    struct quota_config quota;       /* how quotas are averaged */
     int64_t connections_idle_ms_max; /* connections.max.idle.ms */
 };
 

@@ -5,16 +5,8 @@
  *                 --auth_log (security) --> struct replay --> auth
  *                 --net--> connections --requests--> struct request
  *
- * Locks, in the order in which they may be taken (never the other way round):
- *   address_lock   start only
- *   admin_lock     of storage: topic changes, one at a time; blocking work happens under it
- *   append locks   of transactions: check and append of what belongs to one
- *   replay locks   one a state; groups, txns, topics are never nested
- *   txn_lock       open transactions of the engine, tails, the block of producer ids
- *   entries' lock  of storage: readers look up topics
- *   auth_lock      users and rules: written under the replay lock of their state, read by anybody
- *   partitions'    of storage: waiters and watches; watch callbacks run under it
- *   (locks of log, loop, pool: taken inside their functions)
+ * Locks (their order, among those of all modules, is in doc/threads.md): address_lock, the replay lock of auth_replay,
+ * jwks_lock, auth_lock, those of fetch sessions, timers_lock.
  */
 #ifndef RIALTO_BROKER_BROKER_INT_H
 #define RIALTO_BROKER_BROKER_INT_H
@@ -32,6 +24,7 @@
 #include "loop/loop.h"
 #include "metric/metric.h"
 #include "net/net.h"
+#include "quota/quota.h"
 #include "record/record.h"
 #include "replay/replay.h"
 #include "storage/storage.h"
@@ -78,35 +71,6 @@ void sessions_close(struct broker *broker);
 
 /* Lets go of the partitions of deleted topics. */
 void sessions_topic_deleted(struct broker *broker);
-
-/* --- client quotas (quotas.c) --- */
-
-enum quota_kind { QUOTA_PRODUCE, QUOTA_FETCH, QUOTA_REQUEST, QUOTA_MUTATION, QUOTA_CONNECTION, QUOTA_KINDS };
-
-struct client_quotas;
-
-void quotas_open(struct broker *broker);
-void quotas_close(struct broker *broker);
-
-/* The quotas of the state are others now. Under admin_lock, or at the start. */
-void quotas_changed(struct broker *broker);
-
-/* Is any quota set? */
-bool quotas_on(const struct broker *broker);
-
-/* What a connection of this user and client id is charged to: `own` (taken) if it still says so, or a new one; NULL: no
- * quotas. */
-struct client_quotas *quotas_current(struct broker *broker, struct client_quotas *own, struct str user,
-                                     struct str client);
-struct client_quotas *client_quotas_ref(struct client_quotas *own); /* NULL stays NULL */
-void client_quotas_unref(struct client_quotas *own);
-
-/* Charges bytes, seconds of a thread, or partitions that are made and deleted; the time in ms that the connection is not
- * to be read. Amount 0 only asks. */
-int64_t client_quotas_charge(struct client_quotas *own, enum quota_kind kind, double amount);
-
-/* For net_listen: why a connection from this address is refused, or NULL. */
-const char *quotas_admit(void *kafka_listener, struct str host);
 
 /* --- the broker --- */
 

@@ -99,10 +99,10 @@ static const struct conf_option options[] = {
              "New connections a second; more wait to be accepted."),
     LIVE_OPT("max.incremental.fetch.session.cache.slots", CONF_INT, "1000", 0, 100000, fetch_sessions_max,
              "Fetch sessions that are kept (KIP-227); 0: none."),
-    LIVE_OPT("quota.window.num", CONF_INT, "11", 2, 1000, quota_windows,
+    LIVE_OPT("quota.window.num", CONF_INT, "11", 2, 1000, quota.windows,
              "Windows over which client quotas are averaged: a client that was quiet may burst for all but "
              "one of them."),
-    LIVE_OPT("quota.window.size.seconds", CONF_INT, "1", 1, 3600, quota_window_s,
+    LIVE_OPT("quota.window.size.seconds", CONF_INT, "1", 1, 3600, quota.window_s,
              "Length of a window of client quotas."),
     OPT("connections.max.idle.ms", CONF_DURATION_MS, "10m", 1000, INT64_MAX, connections_idle_ms_max,
         "Time after which an idle connection is closed."),

@@ -351,9 +351,9 @@ void request_on_pool(struct request *req, void (*fn)(struct request *req))
 /* Finds what the request is charged to, and charges the bytes of a produce. Q1: nothing without quotas. */
 static void take_quotas(struct kafka_conn *kc, struct request *req, size_t produced)
 {
-    if (!quotas_on(kc->broker) && kc->quotas == NULL)
+    if (!quotas_on(kc->broker->quotas) && kc->quotas == NULL)
         return;
-    kc->quotas = quotas_current(kc->broker, kc->quotas,
+    kc->quotas = quotas_current(kc->broker->quotas, kc->quotas,
                                 str_sub(kc->login.who.principal, strlen("User:"), SIZE_MAX), req->client_id);
     req->quotas = client_quotas_ref(kc->quotas);
     kc->run_us = kc->quotas == NULL ? 0 : clock_mono_us();

@@ -112,6 +112,12 @@ static void warn_if_open(const struct kafka_listener *listener)
                  STR_ARG(address));
 }
 
+/* For net_listen: why a connection from this address is refused, or NULL. */
+static const char *admit(void *arg, struct str host)
+{
+    return quotas_admit(((const struct kafka_listener *)arg)->broker->quotas, host);
+}
+
 /* max.connections is the broker's as a whole (net_limit). */
 static struct net_limits limits_of(const struct broker *broker)
 {
@@ -144,7 +150,7 @@ static bool open_listener(struct kafka_listener *listener, struct str entry, str
                        "listener %.*s speaks SASL: sasl.enabled.mechanisms must not be empty", STR_ARG(name));
     struct net_listen_options options = {
         .limits = limits_of(broker),
-        .admit = quotas_admit,
+        .admit = admit,
         .idle_ms = config->connections_idle_ms_max,
         .tls = listener->tls ? config->tls : NULL,
         .handshake_ms = auth_config_of(broker->auth)->setup_ms_max,

@@ -55,7 +55,7 @@ void settings_take(struct broker *broker)
     storage_topics_unlock(broker->storage);
     coord_group_settings_take(broker->coord);
     kafka_listeners_limit(broker);
-    quotas_changed(broker); /* the length of windows may have changed too */
+    quotas_changed(broker->quotas); /* the length of windows may have changed too */
 }
 
 /* --- checks --- */
@@ -108,7 +108,7 @@ static void take_broker(void *arg)
 
 static void take_quotas(void *arg)
 {
-    quotas_changed(arg);
+    quotas_changed(((struct broker *)arg)->quotas);
 }
 
 static void take_group(void *arg)

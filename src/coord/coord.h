@@ -8,7 +8,7 @@
  * (struct coord_hooks). Functions marked *blocking* wait for the disk and may not be called on a net thread. Callbacks come on
  * any thread and must not block.
  *
- * What the handlers of Kafka requests need besides is in coord/serve.h. Order of locks: see coord_int.h.
+ * What the handlers of Kafka requests need besides is in coord/serve.h. Order of locks: doc/threads.md.
  */
 #ifndef RIALTO_COORD_COORD_H
 #define RIALTO_COORD_COORD_H

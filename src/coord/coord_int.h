@@ -1,12 +1,7 @@
 /* coord_int.h - private to src/coord: what the coordinators are made of.
  *
- * Locks, in the order in which they may be taken (never the other way round); the picture with those of the other modules is
- * in doc/threads.md:
- *   append locks   of transactions: check and append of what belongs to one
- *   replay locks   of groups_replay, txns_replay: never both, nor with that of the storage's topics
- *   txn_lock       open transactions of the engine, tails, the block of producer ids
- *   group_settings_lock
- *   (locks of storage's entries and partitions, of log, loop, pool: taken inside their functions)
+ * Locks (their order, among those of all modules, is in doc/threads.md): append locks, the replay locks of groups_replay and
+ * txns_replay, txn_lock, a transaction's lock and those of the partitions that it has touched, group_settings_lock.
  */
 #ifndef RIALTO_COORD_COORD_INT_H
 #define RIALTO_COORD_COORD_INT_H

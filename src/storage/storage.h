@@ -8,7 +8,7 @@
  * others may be called on any. Callbacks come on any thread (a net thread, a pool thread, the appender's), must not block
  * and must not call back into the same partition; they typically post a mail.
  *
- * Order of locks: see storage_int.h; the locks that callers see are storage_topics_lock(), then storage_entries_lock().
+ * Order of locks: doc/threads.md; those that callers see are storage_topics_lock(), then storage_entries_lock().
  */
 #ifndef RIALTO_STORAGE_STORAGE_H
 #define RIALTO_STORAGE_STORAGE_H

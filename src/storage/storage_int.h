@@ -1,13 +1,7 @@
 /* storage_int.h - private to src/storage: what a storage is made of.
  *
- * Locks, in the order in which they may be taken (never the other way round); the picture with those of the modules above
- * is in doc/threads.md:
- *   admin_lock     topic and config changes, one at a time; blocking work happens under it
- *   replay lock    of topics_replay: decide, append, apply
- *   topics_lock    readers look up entries; a topic change swaps an entry under the write lock
- *   part->lock     waiters and watches of a partition; watch callbacks run under it
- *   dead_lock      partitions of deleted topics
- *   (locks of log, loop, pool: taken inside their functions)
+ * Locks (their order, among those of all modules, is in doc/threads.md): admin_lock, the replay lock of topics_replay,
+ * topics_lock, a partition's lock, dead_lock.
  */
 #ifndef RIALTO_STORAGE_STORAGE_INT_H
 #define RIALTO_STORAGE_STORAGE_INT_H

@@ -1,10 +1,10 @@
-/* broker: names of quota entities, as they are kept: every entity comes back, and what is no name is refused. */
+/* quota: names of quota entities, as they are kept: every entity comes back, and what is no name is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "broker/quotas_int.h"
+#include "quota/quota.h"
 
 /* NULL: the part is not there; "" (which no entity may have as a name) stands for the default. */
 static void check(const char *user, const char *client, const char *ip, const char *wanted)

@@ -1,4 +1,4 @@
-/* quotas.c - how much a client may do (KIP-13, KIP-599, KIP-612): limits from __cluster_metadata, buckets, throttle times.
+/* quota.c - how much a client may do (KIP-13, KIP-599, KIP-612): limits from __cluster_metadata, buckets, throttle times.
  *
  *   entity (user=a, client-id=<default>) -> producer_byte_rate 1e6          resource of the topics' state
  *      | the most specific one that names the connection
@@ -16,9 +16,12 @@
  *      connections together, one of a client-id for all with that id; a default counts for each that it is applied to.
  * (Q3) Buckets of nobody's are kept for a window, so that a client does not get a fresh one by connecting anew, and then go.
  */
-#include "broker/quotas_int.h"
-
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "loop/loop.h"
+#include "quota/quota.h"
 
 const struct quota_def quota_defs[QUOTA_KINDS] = {
     [QUOTA_PRODUCE] = {"producer_byte_rate", true, false, "produce"},
@@ -27,6 +30,9 @@ const struct quota_def quota_defs[QUOTA_KINDS] = {
     [QUOTA_MUTATION] = {"controller_mutation_rate", false, false, "mutation"},
     [QUOTA_CONNECTION] = {"connection_creation_rate", true, true, "connection"},
 };
+
+/* An option that may change while the server runs. */
+#define LIVE(quotas, member) __atomic_load_n(&(quotas)->config->member, __ATOMIC_RELAXED)
 
 struct quota_bucket {
     pthread_mutex_t lock;
@@ -40,6 +46,8 @@ struct quota_bucket {
 };
 
 struct quotas {
+    const struct quota_config *config; /* in force: live */
+    struct storage *storage;
     pthread_mutex_t lock;
     struct map buckets; /* kind, user, client id -> struct quota_bucket */
     size_t sweep_at;    /* number of buckets at which those of nobody's are looked for */
@@ -48,16 +56,20 @@ struct quotas {
     struct metric *throttled[QUOTA_KINDS], *throttled_ms[QUOTA_KINDS];
 };
 
-void quotas_open(struct broker *broker)
+struct quotas *quotas_new(const struct quota_config *config, struct storage *storage,
+                          struct metric_registry *metrics)
 {
-    struct quotas *quotas = broker->quotas = mem_new(struct quotas);
+    struct quotas *quotas = mem_new(struct quotas);
+    quotas->config = config;
+    quotas->storage = storage;
     pthread_mutex_init(&quotas->lock, NULL);
     for (int i = 0; i < QUOTA_KINDS; i++) {
-        quotas->throttled[i] = metric_counter(broker->metrics, "rialto_kafka_throttled_total",
-                                              LABELS({"quota", quota_defs[i].label}));
-        quotas->throttled_ms[i] = metric_counter(broker->metrics, "rialto_kafka_throttled_milliseconds_total",
+        quotas->throttled[i] =
+            metric_counter(metrics, "rialto_kafka_throttled_total", LABELS({"quota", quota_defs[i].label}));
+        quotas->throttled_ms[i] = metric_counter(metrics, "rialto_kafka_throttled_milliseconds_total",
                                                  LABELS({"quota", quota_defs[i].label}));
     }
+    return quotas;
 }
 
 static void bucket_free(struct quota_bucket *bucket)
@@ -67,47 +79,55 @@ static void bucket_free(struct quota_bucket *bucket)
     free(bucket);
 }
 
-void quotas_close(struct broker *broker)
+void quotas_free(struct quotas *quotas)
 {
     void *bucket;
-    if (broker->quotas == NULL)
+    if (quotas == NULL)
         return;
-    for (size_t i = 0; map_next(&broker->quotas->buckets, &i, NULL, &bucket);)
+    for (size_t i = 0; map_next(&quotas->buckets, &i, NULL, &bucket);)
         bucket_free(bucket);
-    map_fini(&broker->quotas->buckets);
-    pthread_mutex_destroy(&broker->quotas->lock);
-    free(broker->quotas);
-    broker->quotas = NULL;
+    map_fini(&quotas->buckets);
+    pthread_mutex_destroy(&quotas->lock);
+    free(quotas);
 }
 
 /* --- limits --- */
 
-void quotas_changed(struct broker *broker)
+/* The buckets that a connection's requests are charged to. Counted references; immutable but for the buckets. */
+struct client_quotas {
+    atomic_int refs;
+    struct quotas *quotas;
+    unsigned long long generation;
+    struct str user, client_id; /* owned */
+    struct quota_bucket *buckets[QUOTA_KINDS];
+};
+
+void quotas_changed(struct quotas *quotas)
 {
     bool any = false;
     size_t pos = 0;
-    storage_topics_lock(broker->storage);
+    storage_topics_lock(quotas->storage);
     for (const struct resource *res;
-         !any && (res = topics_next_resource(storage_topics(broker->storage), &pos)) != NULL;)
+         !any && (res = topics_next_resource(storage_topics(quotas->storage), &pos)) != NULL;)
         any = res->type == RESOURCE_QUOTA;
-    storage_topics_unlock(broker->storage);
-    broker->quotas->changes++; /* under admin_lock, or at the start */
-    atomic_store(&broker->quotas->generation, any ? broker->quotas->changes : 0);
+    storage_topics_unlock(quotas->storage);
+    quotas->changes++; /* one at a time: see quota.h */
+    atomic_store(&quotas->generation, any ? quotas->changes : 0);
 }
 
-bool quotas_on(const struct broker *broker)
+bool quotas_on(const struct quotas *quotas)
 {
-    return atomic_load_explicit(&broker->quotas->generation, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&quotas->generation, memory_order_relaxed) != 0;
 }
 
 /* The limit that one entity has for a kind; 0: none. Under the lock of the state. */
-static double limit_of(const struct broker *broker, enum quota_kind kind, const struct quota_entity *entity)
+static double limit_of(const struct quotas *quotas, enum quota_kind kind, const struct quota_entity *entity)
 {
     struct buf name = {0};
     double limit = 0;
     quota_entity_name(entity, &name);
     const struct resource *res =
-        topics_resource(storage_topics(broker->storage), RESOURCE_QUOTA, buf_str(&name));
+        topics_resource(storage_topics(quotas->storage), RESOURCE_QUOTA, buf_str(&name));
     struct str text = resource_setting(res, str_from(quota_defs[kind].key));
     if (!str_is_null(text) && !str_to_double(text, &limit))
         limit = 0;
@@ -116,7 +136,7 @@ static double limit_of(const struct broker *broker, enum quota_kind kind, const 
 }
 
 /* The most specific quota that names the client; *by_user, *by_client: what it is counted for (Q2). */
-static double find_limit(const struct broker *broker, enum quota_kind kind, struct str user,
+static double find_limit(const struct quotas *quotas, enum quota_kind kind, struct str user,
                          struct str client, bool *by_user, bool *by_client)
 {
     /* Kafka's order: present parts of the entity, and which of them are the default. */
@@ -134,7 +154,7 @@ static double find_limit(const struct broker *broker, enum quota_kind kind, stru
         if (order[i].client)
             entity.parts[QUOTA_CLIENT] =
                 (struct quota_part){true, order[i].client_default ? STR_NULL : client};
-        double limit = limit_of(broker, kind, &entity);
+        double limit = limit_of(quotas, kind, &entity);
         if (limit > 0) {
             *by_user = order[i].user;
             *by_client = order[i].client;
@@ -146,9 +166,9 @@ static double find_limit(const struct broker *broker, enum quota_kind kind, stru
 
 /* --- buckets --- */
 
-static double window_s(const struct broker *broker)
+static double window_s(const struct quotas *quotas)
 {
-    return (double)(MAX(LIVE(broker, quota_windows) - 1, 1) * LIVE(broker, quota_window_s));
+    return (double)(MAX(LIVE(quotas, windows) - 1, 1) * LIVE(quotas, window_s));
 }
 
 /* Brings tokens up to now. Under the bucket's lock. */
@@ -160,7 +180,8 @@ static void refill(struct quota_bucket *bucket, int64_t now_us)
     bucket->at_us = now_us;
 }
 
-int64_t quota_charge(struct quota_bucket *bucket, double amount)
+/* Takes `amount` from the bucket; the time until it is out of debt. A NULL bucket has no limit. Any thread. */
+static int64_t quota_charge(struct quota_bucket *bucket, double amount)
 {
     if (bucket == NULL)
         return 0;
@@ -199,10 +220,9 @@ static void sweep(struct quotas *quotas)
 }
 
 /* A reference to the bucket of a key, made full if it is new; its limit is set. */
-static struct quota_bucket *bucket_ref(struct broker *broker, enum quota_kind kind, double limit,
+static struct quota_bucket *bucket_ref(struct quotas *quotas, enum quota_kind kind, double limit,
                                        struct str user, struct str client)
 {
-    struct quotas *quotas = broker->quotas;
     struct arena arena = {0};
     struct str key =
         str_printf(&arena, "%d %zu %.*s%.*s", (int)kind, user.len, STR_ARG(user), STR_ARG(client));
@@ -215,63 +235,63 @@ static struct quota_bucket *bucket_ref(struct broker *broker, enum quota_kind ki
         bucket->kind = kind;
         bucket->key = str_of(mem_dup(key.ptr, key.len), key.len);
         bucket->at_us = clock_mono_us();
-        bucket->tokens = limit * window_s(broker);
+        bucket->tokens = limit * window_s(quotas);
         map_put(&quotas->buckets, bucket->key, bucket);
     }
     bucket->refs++;
     pthread_mutex_lock(&bucket->lock);
     bucket->limit = limit;
-    bucket->window_s = window_s(broker);
+    bucket->window_s = window_s(quotas);
     pthread_mutex_unlock(&bucket->lock);
     pthread_mutex_unlock(&quotas->lock);
     arena_fini(&arena);
     return bucket;
 }
 
-static void bucket_unref(struct broker *broker, struct quota_bucket *bucket)
+static void bucket_unref(struct quotas *quotas, struct quota_bucket *bucket)
 {
     if (bucket == NULL)
         return;
-    pthread_mutex_lock(&broker->quotas->lock);
+    pthread_mutex_lock(&quotas->lock);
     bucket->refs--;
-    pthread_mutex_unlock(&broker->quotas->lock);
+    pthread_mutex_unlock(&quotas->lock);
 }
 
 /* --- of a connection --- */
 
-static struct client_quotas *resolve(struct broker *broker, unsigned long long generation, struct str user,
+static struct client_quotas *resolve(struct quotas *quotas, unsigned long long generation, struct str user,
                                      struct str client)
 {
     struct client_quotas *own = mem_new(struct client_quotas);
     atomic_init(&own->refs, 1);
-    own->broker = broker;
+    own->quotas = quotas;
     own->generation = generation;
     own->client_id = str_of(mem_dup(client.ptr, client.len), client.len);
     own->user = str_of(mem_dup(user.ptr, user.len), user.len);
     for (int kind = 0; kind < QUOTA_CONNECTION; kind++) {
         bool by_user = false, by_client = false;
-        storage_topics_lock(broker->storage);
-        double limit = find_limit(broker, (enum quota_kind)kind, user, client, &by_user, &by_client);
-        storage_topics_unlock(broker->storage);
+        storage_topics_lock(quotas->storage);
+        double limit = find_limit(quotas, (enum quota_kind)kind, user, client, &by_user, &by_client);
+        storage_topics_unlock(quotas->storage);
         if (kind == QUOTA_REQUEST)
             limit /= 100; /* percent of a thread's second */
         if (limit > 0)
-            own->buckets[kind] = bucket_ref(broker, (enum quota_kind)kind, limit, by_user ? user : STR(""),
+            own->buckets[kind] = bucket_ref(quotas, (enum quota_kind)kind, limit, by_user ? user : STR(""),
                                             by_client ? client : STR(""));
     }
     return own;
 }
 
-struct client_quotas *quotas_current(struct broker *broker, struct client_quotas *own, struct str user,
+struct client_quotas *quotas_current(struct quotas *quotas, struct client_quotas *own, struct str user,
                                      struct str client)
 {
-    unsigned long long generation = atomic_load(&broker->quotas->generation);
+    unsigned long long generation = atomic_load(&quotas->generation);
     client = str_is_null(client) ? STR("") : client;
     if (own != NULL && own->generation == generation && str_eq(own->client_id, client) &&
         str_eq(own->user, user))
         return own;
     client_quotas_unref(own);
-    return generation == 0 ? NULL : resolve(broker, generation, user, client);
+    return generation == 0 ? NULL : resolve(quotas, generation, user, client);
 }
 
 struct client_quotas *client_quotas_ref(struct client_quotas *own)
@@ -286,7 +306,7 @@ void client_quotas_unref(struct client_quotas *own)
     if (own == NULL || atomic_fetch_sub(&own->refs, 1) != 1)
         return;
     for (int kind = 0; kind < QUOTA_KINDS; kind++)
-        bucket_unref(own->broker, own->buckets[kind]);
+        bucket_unref(own->quotas, own->buckets[kind]);
     free((char *)own->client_id.ptr);
     free((char *)own->user.ptr);
     free(own);
@@ -298,34 +318,33 @@ int64_t client_quotas_charge(struct client_quotas *own, enum quota_kind kind, do
         return 0;
     int64_t ms = quota_charge(own->buckets[kind], amount);
     if (ms > 0 && amount > 0) {
-        metric_add(own->broker->quotas->throttled[kind], 1);
-        metric_add(own->broker->quotas->throttled_ms[kind], ms);
+        metric_add(own->quotas->throttled[kind], 1);
+        metric_add(own->quotas->throttled_ms[kind], ms);
     }
     return ms;
 }
 
 /* --- of an address --- */
 
-const char *quotas_admit(void *arg, struct str host)
+const char *quotas_admit(struct quotas *quotas, struct str host)
 {
-    struct broker *broker = ((struct kafka_listener *)arg)->broker;
     struct quota_entity entity = {.parts[QUOTA_IP] = {true, host}};
-    if (!quotas_on(broker))
+    if (!quotas_on(quotas))
         return NULL;
-    storage_topics_lock(broker->storage);
-    double limit = limit_of(broker, QUOTA_CONNECTION, &entity);
+    storage_topics_lock(quotas->storage);
+    double limit = limit_of(quotas, QUOTA_CONNECTION, &entity);
     entity.parts[QUOTA_IP].name = STR_NULL;
     if (limit <= 0)
-        limit = limit_of(broker, QUOTA_CONNECTION, &entity);
-    storage_topics_unlock(broker->storage);
+        limit = limit_of(quotas, QUOTA_CONNECTION, &entity);
+    storage_topics_unlock(quotas->storage);
     if (limit <= 0)
         return NULL;
-    struct quota_bucket *bucket = bucket_ref(broker, QUOTA_CONNECTION, limit, host, STR(""));
+    struct quota_bucket *bucket = bucket_ref(quotas, QUOTA_CONNECTION, limit, host, STR(""));
     bool refused = quota_charge(bucket, 1) > 0;
     if (refused) { /* it has cost nothing */
         quota_charge(bucket, -1);
-        metric_add(broker->quotas->throttled[QUOTA_CONNECTION], 1);
+        metric_add(quotas->throttled[QUOTA_CONNECTION], 1);
     }
-    bucket_unref(broker, bucket);
+    bucket_unref(quotas, bucket);
     return refused ? "the quota of new connections from this address (connection_creation_rate)" : NULL;
 }

@@ -118,7 +118,7 @@ static void get_server(struct http_request *req, void *arg)
     json_key_str(&out, "http", addresses != NULL ? *addresses : STR(""));
     json_key_str(&out, "data_dir", env->data_dir);
     json_key_i64(&out, "started_at", env->started_ms);
-    json_key_i64(&out, "now", admin_wall_ms());
+    json_key_i64(&out, "now", clock_wall_ms());
     json_object_end(&out);
     http_reply_take(req, 200, json_type, &body);
 }

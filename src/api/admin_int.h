@@ -68,9 +68,6 @@ void records_get(struct http_request *req, struct api_env *env);
 
 /* Live (live.c) ----------------------------------------------------------------------------------------------------------- */
 
-/* Wall clock. */
-int64_t admin_wall_ms(void);
-
 void live_get(struct http_request *req, void *env);
 
 #endif

@@ -358,11 +358,7 @@ static bool take_inbox(struct live *live)
         if (live->sessions.len == 0) {
             pthread_cond_wait(&live->wake, &live->lock);
         } else {
-            struct timespec until;
-            clock_gettime(CLOCK_MONOTONIC, &until);
-            until.tv_nsec += TICK_MS * 1000000L;
-            until.tv_sec += until.tv_nsec / 1000000000L;
-            until.tv_nsec %= 1000000000L;
+            struct timespec until = clock_deadline(TICK_MS);
             pthread_cond_timedwait(&live->wake, &live->lock, &until);
         }
     }
@@ -477,13 +473,9 @@ void live_get(struct http_request *req, void *arg)
 void api_live_start(struct api_env *env)
 {
     struct live *live = mem_new(struct live);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     live->env = env;
     pthread_mutex_init(&live->lock, NULL);
-    pthread_cond_init(&live->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&live->wake);
     struct err err;
     if (!thread_start(&live->thread, "api-live", live_run, live, &err)) {
         log_error("api", "live_off", "error=%s", err.text);

@@ -11,7 +11,6 @@
  * (P3) Health follows fixed rules, worst first: failed, errors, behind, paused, flowing, idle.
  */
 #include <stdlib.h>
-#include <time.h>
 
 #include "api/admin_int.h"
 #include "connect/connect.h"
@@ -20,13 +19,6 @@ enum {
     ERRORS_FRESH_MS = 5 * 60 * 1000, /* errors count as present for so long */
     BEHIND_S = 60,
 };
-
-int64_t admin_wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 bool topic_is_internal(const struct client_topic *topic)
 {
@@ -283,7 +275,7 @@ struct picture *picture_take(struct api_env *env)
 {
     struct picture *picture = mem_new(struct picture);
     picture->mono_ms = clock_mono_ms();
-    picture->wall_ms = admin_wall_ms();
+    picture->wall_ms = clock_wall_ms();
     const struct catalog *catalog = engine_catalog(env->engine);
     take_topics(picture, env, catalog);
     metric_each(env->metrics, take_counter, picture);

@@ -1,4 +1,4 @@
-/* base.h - what every module sees: slices, buffers, arenas, errors, asserts, containers.
+/* base.h - what every module sees: slices, buffers, arenas, errors, asserts, clocks, containers.
  *
  * The one header that may be included everywhere. It only gathers the small headers of this folder; each of them
  * stands alone and says what it is for. Nothing here knows of Kafka, SQL, sockets or files.
@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/describe.h"
 #include "base/err.h"
 #include "base/hash.h"

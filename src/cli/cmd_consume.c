@@ -121,7 +121,7 @@ static bool write_out(struct consume *c, struct err *err)
     bool ok = c->out.len == 0 || fwrite(c->out.ptr, 1, c->out.len, stdout) == c->out.len;
     ok = ok && fflush(stdout) == 0;
     buf_clear(&c->out);
-    c->written_ms = cli_sock_now_ms();
+    c->written_ms = clock_mono_ms();
     /* A closed pipe is the reader's way to say enough. */
     return ok || (errno == EPIPE ? err_set(err, ERR_SHUTDOWN, "the reader has gone")
                                  : err_set_errno(err, errno, "writing to stdout failed"));
@@ -157,13 +157,13 @@ static bool join(struct consume *c, struct err *err)
         place.kind == PLACE_TIME && place.start == KAFKA_EARLIEST ? KAFKA_EARLIEST : KAFKA_LATEST;
     if (!kafka_group_join(&c->group, &c->reader, fallback, err))
         return false;
-    c->heartbeat_ms = c->commit_ms = cli_sock_now_ms();
+    c->heartbeat_ms = c->commit_ms = clock_mono_ms();
     return true;
 }
 
 static bool keep_membership(struct consume *c, struct err *err)
 {
-    int64_t now_ms = cli_sock_now_ms();
+    int64_t now_ms = clock_mono_ms();
     bool rejoin = false;
     if (now_ms - c->commit_ms >= COMMIT_MS) {
         if (!write_out(c, err))
@@ -219,7 +219,7 @@ static bool pump(struct consume *c, struct err *err)
         if (found && !put_record(c, &rec, err))
             return false;
         c->count += found;
-        if (c->out.len > 0 && cli_sock_now_ms() - c->written_ms >= OUT_MS && !write_out(c, err))
+        if (c->out.len > 0 && clock_mono_ms() - c->written_ms >= OUT_MS && !write_out(c, err))
             return false;
         if (!str_is_null(c->group_id) && !keep_membership(c, err))
             return false;
@@ -274,7 +274,7 @@ int cli_consume(struct cli *cli)
     struct err err = {0};
     kafka_init(&c.kafka, cli->brokers, cli->security, cli->stop_fd);
     kafka_reader_init(&c.reader, &c.kafka);
-    c.written_ms = cli_sock_now_ms();
+    c.written_ms = clock_mono_ms();
     bool started = read_options(&c, &err) && start(&c, &err);
     bool ok = started && pump(&c, &err);
     struct err last = {0};

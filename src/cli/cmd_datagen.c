@@ -78,7 +78,7 @@ static int64_t due_count(const struct datagen_producer *p, int64_t total)
 {
     if (p->gen->rate == 0)
         return total;
-    int64_t elapsed_ms = cli_sock_now_ms() - p->gen->started_ms;
+    int64_t elapsed_ms = clock_mono_ms() - p->gen->started_ms;
     /* All records up to n are due; those of this producer are every P-th of them. */
     double due = (double)elapsed_ms * (double)p->gen->rate / 1000;
     int64_t all = due < 9e18 ? (int64_t)due : INT64_MAX;
@@ -140,7 +140,7 @@ static const char *grouped(int64_t n, char text[32])
 static void draw(const struct datagen *gen)
 {
     char sent_text[32], count_text[32], rate_text[32];
-    int64_t sent = atomic_load(&gen->sent), elapsed_ms = MAX(cli_sock_now_ms() - gen->started_ms, 1);
+    int64_t sent = atomic_load(&gen->sent), elapsed_ms = MAX(clock_mono_ms() - gen->started_ms, 1);
     int64_t rate = sent * 1000 / elapsed_ms;
     bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     fprintf(stderr, "\r\x1b[K%.*s  ", STR_ARG(gen->options.topic));
@@ -162,16 +162,16 @@ static bool watch(struct datagen *gen)
 {
     bool interrupted = false;
     bool bar = gen->cli->stderr_tty;
-    int64_t drawn_ms = cli_sock_now_ms();
+    int64_t drawn_ms = clock_mono_ms();
     while (atomic_load(&gen->running) > 0) {
         if (!cli_sock_sleep(TICK_MS, gen->cli->stop_fd, NULL)) {
             ignore(cli_interrupted(gen->cli), "the signal has done its work");
             atomic_store(interrupted ? &gen->aborting : &gen->stopping, true);
             interrupted = true;
         }
-        if (bar && cli_sock_now_ms() - drawn_ms >= DRAW_MS) {
+        if (bar && clock_mono_ms() - drawn_ms >= DRAW_MS) {
             draw(gen);
-            drawn_ms = cli_sock_now_ms();
+            drawn_ms = clock_mono_ms();
         }
     }
     if (bar)
@@ -182,7 +182,7 @@ static bool watch(struct datagen *gen)
 static void summarize(const struct datagen *gen)
 {
     int64_t sent = atomic_load(&gen->sent);
-    double seconds = (double)MAX(cli_sock_now_ms() - gen->started_ms, 1) / 1000;
+    double seconds = (double)MAX(clock_mono_ms() - gen->started_ms, 1) / 1000;
     char sent_text[32], rate_text[32];
     cli_note(gen->cli, "%s records to %.*s in %.1f s (%s/s), acknowledged", grouped(sent, sent_text),
              STR_ARG(gen->options.topic), seconds, grouped((int64_t)((double)sent / seconds), rate_text));
@@ -274,7 +274,7 @@ static void close_all(struct datagen *gen, struct datagen_producer *producers)
 static int run_all(struct datagen *gen, struct datagen_producer *producers)
 {
     int64_t started = 0;
-    gen->started_ms = cli_sock_now_ms();
+    gen->started_ms = clock_mono_ms();
     atomic_store(&gen->running, (int)gen->parallel);
     for (; started < gen->parallel; started++)
         if (pthread_create(&producers[started].thread, NULL, run_producer, &producers[started]) != 0)

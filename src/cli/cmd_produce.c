@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli_int.h"
@@ -181,7 +180,7 @@ int cli_produce(struct cli *cli)
     struct produce p = {.cli = cli};
     struct kafka_producer_options options;
     struct err err = {0};
-    int64_t started_ms = cli_sock_now_ms();
+    int64_t started_ms = clock_mono_ms();
     int fd = -1;
     if (!read_options(&p, &options, &err) || (fd = open_input(cli, &err)) < 0) {
         buf_fini(&p.delimiter);
@@ -190,7 +189,7 @@ int cli_produce(struct cli *cli)
     /* A flush that waits for a restarting server is not ended by the first Ctrl-C: records would be lost. */
     kafka_init(&p.kafka, cli->brokers, cli->security, -1);
     bool ok = kafka_producer_open(&p.producer, &p.kafka, &options, &err) && pump(&p, fd, &err);
-    double seconds = (double)(cli_sock_now_ms() - started_ms) / 1000;
+    double seconds = (double)(clock_mono_ms() - started_ms) / 1000;
     if (p.producer.sent_records > 0 && cli->stderr_tty)
         cli_note(cli, "%" PRId64 " records, %.1f KiB in %.1f s, acknowledged", p.producer.sent_records,
                  (double)p.producer.sent_bytes / 1024, seconds);

@@ -103,7 +103,7 @@ static bool parse_head(struct hclient *client, struct str head, struct err *err)
 /* Reads heads until one that is not a provisional answer (100 Continue). */
 static bool read_head(struct hclient *client, struct err *err)
 {
-    int64_t deadline_ms = cli_sock_now_ms() + client->timeout_ms;
+    int64_t deadline_ms = clock_mono_ms() + client->timeout_ms;
     for (;;) {
         ptrdiff_t end = str_find(buf_str(&client->in), STR("\r\n\r\n"));
         if (end >= 0) {
@@ -137,7 +137,7 @@ static void write_request(const struct hclient *client, const char *method, stru
 
 static bool try_send(struct hclient *client, struct str request, struct err *err)
 {
-    int64_t deadline_ms = cli_sock_now_ms() + client->timeout_ms;
+    int64_t deadline_ms = clock_mono_ms() + client->timeout_ms;
     if (client->fd < 0)
         client->fd = cli_sock_connect(client->host, client->port, deadline_ms, client->stop_fd, err);
     if (client->fd >= 0 && cli_sock_write(client->fd, request, deadline_ms, client->stop_fd, err) &&
@@ -254,7 +254,7 @@ bool hclient_read(struct hclient *client, struct str *piece, int64_t deadline_ms
 
 bool hclient_read_all(struct hclient *client, struct buf *body, struct err *err)
 {
-    int64_t deadline_ms = cli_sock_now_ms() + client->timeout_ms;
+    int64_t deadline_ms = clock_mono_ms() + client->timeout_ms;
     struct str piece;
     do {
         if (!hclient_read(client, &piece, deadline_ms, err))

@@ -81,7 +81,7 @@ bool kafka_check(int16_t code, struct str message, struct err *err, const char *
 /* Sends what kafka->out holds and leaves the answer's frame, without its length, in kafka->in. */
 static bool exchange(struct kafka *kafka, struct kafka_node *node, int64_t wait_ms, struct err *err)
 {
-    int64_t deadline_ms = cli_sock_now_ms() + kafka->timeout_ms + wait_ms;
+    int64_t deadline_ms = clock_mono_ms() + kafka->timeout_ms + wait_ms;
     buf_clear(&kafka->in);
     if (!kafka_link_write(kafka, node, buf_str(&kafka->out.buf), deadline_ms, err))
         return false;
@@ -137,8 +137,8 @@ bool kafka_call_node(struct kafka *kafka, struct kafka_node *node, const struct 
     wire_encode_request(api, version, kafka->correlation_id, kafka->client_id, req, &kafka->out);
     bool ok;
     if (res == NULL)
-        ok = kafka_link_write(kafka, node, buf_str(&kafka->out.buf), cli_sock_now_ms() + kafka->timeout_ms,
-                              err);
+        ok =
+            kafka_link_write(kafka, node, buf_str(&kafka->out.buf), clock_mono_ms() + kafka->timeout_ms, err);
     else
         ok = exchange(kafka, node, wait_ms, err) && open_answer(kafka, api, version, &body, err);
     if (!ok || res == NULL) {
@@ -177,7 +177,7 @@ static bool connect_to(struct kafka *kafka, struct kafka_node *node, struct str 
                        struct err *err)
 {
     struct err failure = {0};
-    int64_t deadline_ms = cli_sock_now_ms() + CONNECT_MS;
+    int64_t deadline_ms = clock_mono_ms() + CONNECT_MS;
     node->fd = cli_sock_connect(host, port, deadline_ms, kafka->stop_fd, &failure);
     if (node->fd >= 0 && kafka_security_start(kafka, node, host, deadline_ms, &failure) &&
         learn_versions(kafka, node, &failure))

@@ -89,7 +89,7 @@ const struct kafka_topic *kafka_topic_find(struct kafka *kafka, struct str name,
     const struct kafka_topic *known = map_get(&kafka->topics, name);
     if (known != NULL && !refresh)
         return known;
-    int64_t deadline_ms = cli_sock_now_ms() + kafka->timeout_ms;
+    int64_t deadline_ms = clock_mono_ms() + kafka->timeout_ms;
     struct arena arena = {0};
     struct kafka_topic *topic = NULL;
     for (bool again = true; again && topic == NULL;) {
@@ -112,8 +112,7 @@ const struct kafka_topic *kafka_topic_find(struct kafka *kafka, struct str name,
         } else {
             again = kafka_is_retriable(&failure);
         }
-        again =
-            again && cli_sock_now_ms() < deadline_ms && cli_sock_sleep(RETRY_MS, kafka->stop_fd, &failure);
+        again = again && clock_mono_ms() < deadline_ms && cli_sock_sleep(RETRY_MS, kafka->stop_fd, &failure);
         if (!again && err != NULL)
             *err = failure;
     }

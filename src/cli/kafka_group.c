@@ -213,7 +213,7 @@ bool kafka_group_find(struct kafka *kafka, struct str group_id, int32_t *node_id
     struct FindCoordinatorRequest req;
     struct FindCoordinatorResponse res;
     struct err failure = {0};
-    int64_t deadline_ms = cli_sock_now_ms() + kafka->timeout_ms;
+    int64_t deadline_ms = clock_mono_ms() + kafka->timeout_ms;
     bool ok;
     wire_init(&WIRE_FindCoordinatorRequest, &req);
     req.Key = group_id;
@@ -232,7 +232,7 @@ bool kafka_group_find(struct kafka *kafka, struct str group_id, int32_t *node_id
              kafka_check(res.ErrorCode, STR_NULL, &failure, "coordinator of group '%.*s'", STR_ARG(group_id));
         if (ok || !kafka_is_retriable(&failure) || failure.code == ERR_UNAVAILABLE)
             break;
-    } while (cli_sock_now_ms() < deadline_ms && cli_sock_sleep(RETRY_MS, kafka->stop_fd, &failure));
+    } while (clock_mono_ms() < deadline_ms && cli_sock_sleep(RETRY_MS, kafka->stop_fd, &failure));
     if (ok) {
         bool known = false;
         for (size_t i = 0; i < kafka->nodes.len; i++)
@@ -333,7 +333,7 @@ bool kafka_group_join(struct kafka_group *group, struct kafka_reader *reader, in
                       struct err *err)
 {
     kafka_reader_clear(reader);
-    int64_t deadline_ms = cli_sock_now_ms() + 2 * REBALANCE_MS;
+    int64_t deadline_ms = clock_mono_ms() + 2 * REBALANCE_MS;
     for (;;) {
         struct JoinGroupResponse joined;
         struct SyncGroupResponse synced;
@@ -347,7 +347,7 @@ bool kafka_group_join(struct kafka_group *group, struct kafka_reader *reader, in
         if (failure.code == ERR_UNKNOWN_MEMBER_ID)
             group->member_id = STR("");
         bool again = is_rejoin(&failure) || kafka_is_retriable(&failure);
-        if (!again || cli_sock_now_ms() > deadline_ms ||
+        if (!again || clock_mono_ms() > deadline_ms ||
             (failure.code != ERR_MEMBER_ID_REQUIRED &&
              !cli_sock_sleep(RETRY_MS, group->kafka->stop_fd, &failure))) {
             *err = failure;

@@ -33,7 +33,7 @@ static bool ask_producer_id(struct kafka_producer *producer, struct err *err)
     struct InitProducerIdRequest req;
     struct InitProducerIdResponse res;
     struct err failure = {0};
-    int64_t deadline_ms = cli_sock_now_ms() + producer->kafka->timeout_ms;
+    int64_t deadline_ms = clock_mono_ms() + producer->kafka->timeout_ms;
     bool ok;
     wire_init(&WIRE_InitProducerIdRequest, &req);
     req.TransactionalId = STR_NULL;
@@ -43,7 +43,7 @@ static bool ask_producer_id(struct kafka_producer *producer, struct err *err)
              kafka_check(res.ErrorCode, STR_NULL, &failure, "asking for a producer id");
         if (ok || !kafka_is_retriable(&failure) || failure.code == ERR_UNAVAILABLE)
             break;
-    } while (cli_sock_now_ms() < deadline_ms &&
+    } while (clock_mono_ms() < deadline_ms &&
              cli_sock_sleep(BACKOFF_MS_MAX, producer->kafka->stop_fd, &failure));
     if (ok) {
         producer->pid = res.ProducerId;
@@ -228,10 +228,10 @@ bool kafka_producer_flush(struct kafka_producer *producer, struct err *err)
     if (!finish_batches(producer, err))
         return false;
     producer->sticky = (producer->sticky + 1) % producer->partition_count;
-    int64_t deadline_ms = cli_sock_now_ms() + producer->options.retry_ms, backoff_ms = BACKOFF_MS_MIN;
+    int64_t deadline_ms = clock_mono_ms() + producer->options.retry_ms, backoff_ms = BACKOFF_MS_MIN;
     bool refresh = false;
     while (!try_all(producer, refresh, &failure)) {
-        if (!kafka_is_retriable(&failure) || cli_sock_now_ms() > deadline_ms ||
+        if (!kafka_is_retriable(&failure) || clock_mono_ms() > deadline_ms ||
             !cli_sock_sleep(backoff_ms, producer->kafka->stop_fd, &failure)) {
             if (err != NULL)
                 *err = failure;

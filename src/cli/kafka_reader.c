@@ -293,7 +293,7 @@ bool kafka_reader_next(struct kafka_reader *reader, int64_t wait_ms, struct kafk
                        struct err *err)
 {
     struct err failure = {0};
-    int64_t deadline_ms = cli_sock_now_ms() + wait_ms;
+    int64_t deadline_ms = clock_mono_ms() + wait_ms;
     *found = false;
     if (reader->parts.len == 0)
         return cli_sock_sleep(wait_ms, reader->kafka->stop_fd, err);
@@ -301,7 +301,7 @@ bool kafka_reader_next(struct kafka_reader *reader, int64_t wait_ms, struct kafk
         *found = take_record(reader, rec, &failure);
         if (*found || (failure.code == ERR_NONE && kafka_reader_done(reader)))
             return true;
-        int64_t left_ms = deadline_ms - cli_sock_now_ms();
+        int64_t left_ms = deadline_ms - clock_mono_ms();
         bool ok = failure.code == ERR_NONE && fetch_all(reader, MAX(left_ms, 0), &failure);
         if (!ok && kafka_is_retriable(&failure) && refresh(reader, &failure)) {
             failure = (struct err){0};
@@ -312,7 +312,7 @@ bool kafka_reader_next(struct kafka_reader *reader, int64_t wait_ms, struct kafk
         bool bytes = false;
         for (size_t i = 0; i < reader->parts.len; i++)
             bytes = bytes || has_bytes(reader->parts.at[i]);
-        if (!bytes && cli_sock_now_ms() >= deadline_ms)
+        if (!bytes && clock_mono_ms() >= deadline_ms)
             return true;
     }
 }

@@ -164,8 +164,8 @@ static void add_aligned(struct rows *rows, const struct str *cells)
     for (size_t i = 0; i < rows->column_count; i++)
         vec_push(&rows->pending, str_dup(cells[i], &rows->arena));
     if (rows->count == 1)
-        rows->first_ms = cli_sock_now_ms();
-    if (rows->count >= WAIT_ROWS || cli_sock_now_ms() - rows->first_ms > WAIT_MS)
+        rows->first_ms = clock_mono_ms();
+    if (rows->count >= WAIT_ROWS || clock_mono_ms() - rows->first_ms > WAIT_MS)
         rows_flush(rows);
 }
 

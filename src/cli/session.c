@@ -102,15 +102,15 @@ static bool read_rows(struct session *session, struct rows *rows, struct err *er
     struct buf pending = {0};
     struct arena arena = {0};
     struct err failure = {0};
-    int64_t deadline_ms = session->timeout_ms >= 0 ? cli_sock_now_ms() + session->timeout_ms : INT64_MAX;
+    int64_t deadline_ms = session->timeout_ms >= 0 ? clock_mono_ms() + session->timeout_ms : INT64_MAX;
     bool ok = true, end = false;
     while (ok && !end) {
         struct str piece;
         failure = (struct err){0};
-        if (!hclient_read(&session->http, &piece, MIN(cli_sock_now_ms() + POLL_MS, deadline_ms), &failure)) {
+        if (!hclient_read(&session->http, &piece, MIN(clock_mono_ms() + POLL_MS, deadline_ms), &failure)) {
             /* Silence: show what has come, then go on waiting. */
             rows_flush(rows);
-            end = failure.code == ERR_TIMED_OUT && cli_sock_now_ms() >= deadline_ms;
+            end = failure.code == ERR_TIMED_OUT && clock_mono_ms() >= deadline_ms;
             ok = failure.code == ERR_TIMED_OUT;
             continue;
         }
@@ -158,7 +158,7 @@ static bool open_stream(struct session *session, struct str path, const char *sq
 
 static void say_end(const struct session *session, const struct rows *rows, bool stopped, int64_t started_ms)
 {
-    double seconds = (double)(cli_sock_now_ms() - started_ms) / 1000;
+    double seconds = (double)(clock_mono_ms() - started_ms) / 1000;
     if (stopped)
         cli_note(session->cli, "stopped after %" PRId64 " rows, %.1f s", rows->count, seconds);
     else if (session->interactive && session->timing)
@@ -169,7 +169,7 @@ static int run_query(struct session *session, struct str sql)
 {
     struct rows rows;
     struct err err = {0};
-    int64_t started_ms = cli_sock_now_ms();
+    int64_t started_ms = clock_mono_ms();
     rows_init(&rows, session->cli, session->form);
     rows.header = session->header || session->form != TABLE_LINES;
     rows.vertical = session->vertical;
@@ -200,7 +200,7 @@ static int run_print(struct session *session, struct str sql)
     bool end = !ok;
     while (!end) {
         struct err failure = {0};
-        if (hclient_read(&session->http, &piece, cli_sock_now_ms() + POLL_MS, &failure)) {
+        if (hclient_read(&session->http, &piece, clock_mono_ms() + POLL_MS, &failure)) {
             fwrite(piece.ptr, 1, piece.len, stdout);
             end = piece.len == 0;
         } else if (failure.code != ERR_TIMED_OUT) {

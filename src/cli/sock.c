@@ -13,15 +13,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
-
-int64_t cli_sock_now_ms(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static bool interrupted(struct err *err)
 {
@@ -32,7 +24,7 @@ bool cli_sock_wait(int fd, short events, int64_t deadline_ms, int stop_fd, struc
 {
     for (;;) {
         struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = stop_fd, .events = POLLIN}};
-        int64_t left_ms = deadline_ms - cli_sock_now_ms();
+        int64_t left_ms = deadline_ms - clock_mono_ms();
         int n = poll(fds, 2, left_ms < 0 ? 0 : (int)MIN(left_ms, INT32_MAX));
         if (n < 0 && errno != EINTR)
             return err_set_errno(err, errno, "waiting for a socket failed");
@@ -40,7 +32,7 @@ bool cli_sock_wait(int fd, short events, int64_t deadline_ms, int stop_fd, struc
             return interrupted(err);
         if (n > 0 && fds[0].revents != 0)
             return true;
-        if (cli_sock_now_ms() >= deadline_ms)
+        if (clock_mono_ms() >= deadline_ms)
             return err_set(err, ERR_TIMED_OUT, "no answer in time");
     }
 }
@@ -48,7 +40,7 @@ bool cli_sock_wait(int fd, short events, int64_t deadline_ms, int stop_fd, struc
 bool cli_sock_sleep(int64_t ms, int stop_fd, struct err *err)
 {
     struct err timeout = {0};
-    ignore(cli_sock_wait(-1, 0, cli_sock_now_ms() + ms, stop_fd, &timeout), "it ends by time or by signal");
+    ignore(cli_sock_wait(-1, 0, clock_mono_ms() + ms, stop_fd, &timeout), "it ends by time or by signal");
     return timeout.code != ERR_SHUTDOWN || interrupted(err);
 }
 

@@ -4,9 +4,6 @@
 
 #include "base/base.h"
 
-/* The monotonic clock. */
-int64_t cli_sock_now_ms(void);
-
 /* Waits for events (POLLIN, POLLOUT) of fd, which may be -1. False: ERR_TIMED_OUT, ERR_SHUTDOWN or ERR_IO. */
 bool cli_sock_wait(int fd, short events, int64_t deadline_ms, int stop_fd, struct err *err);
 

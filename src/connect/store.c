@@ -5,7 +5,6 @@
  *
  * The keys and values are Kafka Connect's. Task configurations are not stored: they follow from the connector's.
  */
-#include <time.h>
 
 #include "connect/connect_int.h"
 
@@ -47,12 +46,10 @@ bool configs_put(struct connect *connect, const char *kind, struct str name, str
                  struct err *err)
 {
     struct buf key = {0};
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     buf_printf(&key, "%s-%.*s", kind, STR_ARG(name));
-    bool done = client_writer_add(connect->store, 0, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
-                                  buf_str(&key), value, STR(""), 0, err) &&
-                client_writer_wait(connect->store, err);
+    bool done =
+        client_writer_add(connect->store, 0, clock_wall_ms(), buf_str(&key), value, STR(""), 0, err) &&
+        client_writer_wait(connect->store, err);
     buf_fini(&key);
     if (!done) {
         client_writer_reset(connect->store);

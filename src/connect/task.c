@@ -9,7 +9,6 @@
  *      other failure ends the thread with state FAILED and the cause as trace.
  * (T3) A record is reported once, however often its batch is tried.
  */
-#include <time.h>
 
 #include "connect/connect_int.h"
 
@@ -33,21 +32,9 @@ enum connect_state task_state(struct connect_task *task)
     return state;
 }
 
-static void deadline_after(struct timespec *at, int64_t wait_ms)
-{
-    clock_gettime(CLOCK_MONOTONIC, at);
-    at->tv_sec += wait_ms / 1000;
-    at->tv_nsec += wait_ms % 1000 * 1000000;
-    if (at->tv_nsec >= 1000000000) {
-        at->tv_nsec -= 1000000000;
-        at->tv_sec++;
-    }
-}
-
 bool task_sleep(struct connect_task *task, int64_t wait_ms)
 {
-    struct timespec at;
-    deadline_after(&at, wait_ms);
+    struct timespec at = clock_deadline(wait_ms);
     pthread_mutex_lock(&task->lock);
     bool was_paused = task->paused;
     while (!task->stop && task->paused == was_paused &&
@@ -60,8 +47,7 @@ bool task_sleep(struct connect_task *task, int64_t wait_ms)
 /* Waits until there is something to read, something is asked for, or the time is over. */
 static void wait_for_work(struct connect_task *task, int64_t wait_ms)
 {
-    struct timespec at;
-    deadline_after(&at, wait_ms);
+    struct timespec at = clock_deadline(wait_ms);
     pthread_mutex_lock(&task->lock);
     while (!task->stop && !task->paused && !task->notified &&
            pthread_cond_timedwait(&task->wake, &task->lock, &at) == 0)
@@ -338,15 +324,11 @@ static void make_counters(struct connect_task *task)
 struct connect_task *task_new(struct connector *connector, int number)
 {
     struct connect_task *task = mem_new(struct connect_task);
-    pthread_condattr_t attr;
     task->connect = connector->connect;
     task->connector = connector;
     task->number = number;
     pthread_mutex_init(&task->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&task->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&task->wake);
     make_counters(task);
     return task;
 }

@@ -42,11 +42,8 @@ bool command_log_append(struct engine *engine, const struct prepared *prepared, 
     put_properties(&out, &prepared->properties);
     json_key_i64(&out, "version", 1);
     json_object_end(&out);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    bool done = client_writer_add(engine->command_writer, 0, now_ms, prepared->command_id, buf_str(&value),
-                                  STR(""), 0, err) &&
+    bool done = client_writer_add(engine->command_writer, 0, clock_wall_ms(), prepared->command_id,
+                                  buf_str(&value), STR(""), 0, err) &&
                 client_writer_wait(engine->command_writer, err);
     buf_fini(&value);
     if (!done) {

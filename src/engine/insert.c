@@ -62,10 +62,7 @@ bool execute_insert_values(struct engine *engine, struct prepared *prepared, str
                 encode_side(source, SERDE_VALUE, prepared->values, &value, &null_value, err);
     if (done) {
         writer = client_writer_new(engine->options.client, source->topic, &options, err);
-        struct timespec now;
-        clock_gettime(CLOCK_REALTIME, &now);
-        int64_t time_ms = prepared->rowtime_ms >= 0 ? prepared->rowtime_ms
-                                                    : (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+        int64_t time_ms = prepared->rowtime_ms >= 0 ? prepared->rowtime_ms : clock_wall_ms();
         done = writer != NULL &&
                client_writer_add(writer, -1, time_ms, null_key ? STR_NULL : buf_str(&key),
                                  null_value ? STR_NULL : buf_str(&value), STR(""), 0, err) &&

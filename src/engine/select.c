@@ -9,7 +9,6 @@
  * (L1) Callbacks are made with query->lock held, so they never overlap, and none comes once select_close has taken it.
  * (L2) The handle is freed by select_close only. Mail is read in order, so closing always comes after opening.
  */
-#include <time.h>
 
 #include "engine/engine_int.h"
 
@@ -76,9 +75,7 @@ static const struct ast_stmt *only_query(struct engine_query *query, struct err 
 static struct str random_id(struct arena *arena, const char *prefix, struct str source)
 {
     static _Atomic uint64_t count;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t seed[2] = {(uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec, ++count};
+    uint64_t seed[2] = {(uint64_t)clock_wall_us(), ++count};
     return str_printf(arena, "%s_%.*s_%" PRIu64, prefix, STR_ARG(source), hash_bytes(seed, sizeof seed) >> 1);
 }
 

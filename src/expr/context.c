@@ -3,8 +3,6 @@
  * A site is the context of one function call; it lives as long as the expr_ctx, so that functions may
  * keep counters there. Sites are found by the address of their func_call, once a run.
  */
-#include <time.h>
-
 #include "expr/expr_int.h"
 
 struct expr_ctx *expr_ctx_new(const struct func_settings *settings,
@@ -44,14 +42,6 @@ void expr_ctx_set_now(struct expr_ctx *ctx, int64_t now_ms)
     ctx->now_ms = now_ms;
 }
 
-/* Microseconds since the epoch: a start for counters that must grow over restarts too. */
-static uint64_t sequence_start(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 struct site *expr_ctx_site(struct expr_ctx *ctx, const struct func_call *call)
 {
     struct str key = str_of((const char *)&call, sizeof call);
@@ -65,7 +55,7 @@ struct site *expr_ctx_site(struct expr_ctx *ctx, const struct func_call *call)
     site->func.settings = ctx->settings;
     site->func.err = &site->err;
     site->func.formats = ctx->formats;
-    site->func.sequence = sequence_start();
+    site->func.sequence = (uint64_t)clock_wall_us(); /* grows over restarts too */
     vec_push(&ctx->sites, site);
     map_put(&ctx->site_of, key, site);
     return site;

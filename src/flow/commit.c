@@ -80,12 +80,7 @@ static void wait_change(struct flow_runtime *rt, int64_t until_ms)
         pthread_cond_wait(&rt->changed, &rt->lock);
         return;
     }
-    int64_t left_ms = MAX(until_ms - clock_mono_ms(), 0);
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    int64_t ns = at.tv_nsec + left_ms % 1000 * 1000000;
-    at.tv_sec += left_ms / 1000 + ns / 1000000000;
-    at.tv_nsec = ns % 1000000000;
+    struct timespec at = clock_deadline(MAX(until_ms - clock_mono_ms(), 0));
     pthread_cond_timedwait(&rt->changed, &rt->lock, &at);
 }
 

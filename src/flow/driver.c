@@ -9,8 +9,6 @@
 
 #include "flow/pull_int.h"
 
-#include <time.h>
-
 struct flow_driver {
     struct flow_env env;
     struct flow_task *task;
@@ -177,10 +175,8 @@ bool flow_driver_feed(struct flow_driver *driver, struct str topic, const struct
     struct flow_task *task = driver->task;
     struct arena arena = {0};
     struct record copy = *rec;
-    struct timespec now;
     bool ok = !task->failed;
-    clock_gettime(CLOCK_REALTIME, &now);
-    flow_task_set_now(task, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    flow_task_set_now(task, clock_wall_ms());
     copy.key = padded(rec->key, &arena);
     copy.value = padded(rec->value, &arena);
     for (uint32_t i = 0; ok && i < task->input_count; i++)

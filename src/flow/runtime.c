@@ -40,7 +40,6 @@ static void make_metrics(struct flow_runtime *rt, struct metric_registry *metric
 struct flow_runtime *flow_runtime_new(const struct flow_options *options, struct err *err)
 {
     struct flow_runtime *rt = mem_new(struct flow_runtime);
-    pthread_condattr_t monotonic;
     rt->client = options->client;
     rt->state = options->state;
     rt->transactional_id =
@@ -54,10 +53,7 @@ struct flow_runtime *flow_runtime_new(const struct flow_options *options, struct
     list_init(&rt->queries);
     make_metrics(rt, options->metrics);
     pthread_mutex_init(&rt->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&rt->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_cond_init(&rt->changed);
     rt->worker_count = options->worker_count != 0 ? options->worker_count : WORKERS_DEFAULT;
     rt->workers = mem_zalloc((size_t)rt->worker_count, sizeof *rt->workers);
     for (int i = 0; i < rt->worker_count; i++)

@@ -16,7 +16,6 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #define RETRY(call)                                  \
@@ -155,16 +154,12 @@ static ssize_t real_sendfile(struct io *io, int socket, int fd, uint64_t pos, si
 
 static int64_t real_now_ms(struct io *io)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return clock_wall_ms();
 }
 
 static int64_t real_monotonic_us(struct io *io)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return clock_mono_us();
 }
 
 static void real_random(struct io *io, void *bytes, size_t size)

@@ -36,13 +36,8 @@ void loop_stop(struct loop *loop);
 /* Is the calling thread the owner (or has the loop none yet)? Any thread. */
 bool loop_is_mine(const struct loop *loop);
 
-/* Monotonic time of this turn, and the clock itself (any thread). */
+/* Monotonic time of this turn. */
 int64_t loop_now_ms(const struct loop *loop);
-int64_t clock_mono_ms(void);
-int64_t clock_mono_us(void);
-
-/* Milliseconds since 1970, for timestamps that people and clients see. Any thread. */
-int64_t clock_wall_ms(void);
 
 /* ---- calls: a function to run on the loop soon ---- */
 

@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "loop/loop_int.h"
 #include "loop/mailbox.h"
@@ -38,12 +37,8 @@ struct mailbox *mailbox_new(size_t mail_max)
     atomic_init(&box->refs, 1);
     box->mail_max = mail_max;
     pthread_mutex_init(&box->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&box->not_empty, &attr);
-    pthread_cond_init(&box->not_full, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&box->not_empty);
+    clock_cond_init(&box->not_full);
     return box;
 }
 
@@ -88,12 +83,6 @@ void mailbox_unref(struct mailbox *box)
 
 /* ---- writing ---- */
 
-static struct timespec deadline_after(int64_t timeout_ms)
-{
-    int64_t at_us = clock_mono_us() + timeout_ms * 1000;
-    return (struct timespec){.tv_sec = at_us / 1000000, .tv_nsec = at_us % 1000000 * 1000};
-}
-
 /* Waits for a signal; false when the time is over. timeout_ms -1: no limit. */
 static bool wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t timeout_ms,
                        const struct timespec *deadline)
@@ -124,7 +113,7 @@ static void append(struct mailbox *box, struct mail *mail)
 
 bool mailbox_put_wait(struct mailbox *box, struct mail *mail, int64_t timeout_ms)
 {
-    struct timespec deadline = deadline_after(timeout_ms > 0 ? timeout_ms : 0);
+    struct timespec deadline = clock_deadline(timeout_ms > 0 ? timeout_ms : 0);
     pthread_mutex_lock(&box->lock);
     bool in_time = timeout_ms != 0;
     while (box->len >= box->mail_max && !box->closed && in_time) {
@@ -203,7 +192,7 @@ struct mail *mailbox_take(struct mailbox *box, int64_t timeout_ms)
     ASSERT(box->loop == NULL);
     if (box->batch != NULL)
         return batch_pop(box);
-    struct timespec deadline = deadline_after(timeout_ms > 0 ? timeout_ms : 0);
+    struct timespec deadline = clock_deadline(timeout_ms > 0 ? timeout_ms : 0);
     pthread_mutex_lock(&box->lock);
     bool in_time = timeout_ms != 0;
     while (box->head == NULL && !box->closed && !box->woken && in_time)

@@ -12,7 +12,6 @@
  *
  * Decided against: pull queries on the flow workers. A slow client would hold up the streams.
  */
-#include <time.h>
 
 #include "query/query_int.h"
 
@@ -261,11 +260,7 @@ static int64_t restart_check_all(struct queries *queries)
 /* Sleeps until woken, or for wait_ms when that is not -1; false when it is time to end. */
 static bool restart_sleep(struct queries *queries, int64_t wait_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t nsec = until.tv_nsec + MAX(wait_ms, 0) % 1000 * 1000000;
-    until.tv_sec += MAX(wait_ms, 0) / 1000 + nsec / 1000000000;
-    until.tv_nsec = nsec % 1000000000;
+    struct timespec until = clock_deadline(MAX(wait_ms, 0));
     pthread_mutex_lock(&queries->wake_lock);
     for (int timed_out = 0; !queries->woken && !timed_out;)
         timed_out = wait_ms < 0 ? pthread_cond_wait(&queries->wake, &queries->wake_lock)
@@ -294,12 +289,8 @@ struct queries *queries_new(struct flow_runtime *flow, struct client *client, st
     queries->service_id = str_of(mem_dup(service_id.ptr, service_id.len), service_id.len);
     queries->pull_pool = pool_new("pull", PULL_THREADS);
     pthread_mutex_init(&queries->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&queries->wake, &monotonic);
+    clock_cond_init(&queries->wake);
     pthread_mutex_init(&queries->wake_lock, NULL);
-    pthread_condattr_destroy(&monotonic);
     list_init(&queries->list);
     queries->restart_running =
         flow != NULL && thread_start(&queries->restart_thread, "restart", restart_run, queries, err);

@@ -229,6 +229,26 @@ static void test_varint(void **state) /* Protocol Buffers, "Encoding": 150 is 96
     assert_true(zigzag_encode(-1) == 1 && zigzag_decode(zigzag_encode(INT64_MIN)) == INT64_MIN);
 }
 
+/* A wait with nobody to signal ends when its time is over, neither at once nor by the other clock. */
+static void test_clock(void **state)
+{
+    pthread_cond_t cond;
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    clock_cond_init(&cond);
+    int64_t start_us = clock_mono_us();
+    struct timespec end = clock_deadline(1020), soon = clock_deadline(20);
+    assert_true(end.tv_nsec >= 0 && end.tv_nsec < 1000000000);
+    assert_in_range(end.tv_sec * INT64_C(1000000) + end.tv_nsec / 1000 - start_us, 1020000, 60000000);
+    pthread_mutex_lock(&lock);
+    while (pthread_cond_timedwait(&cond, &lock, &soon) == 0)
+        continue;
+    pthread_mutex_unlock(&lock);
+    assert_in_range(clock_mono_us() - start_us, 20000, 60000000);
+    pthread_cond_destroy(&cond);
+    int64_t wall_s = time(NULL);
+    assert_in_range(clock_wall_ms(), wall_s * 1000 - 1000, wall_s * 1000 + 60000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,7 +257,7 @@ int main(void)
         cmocka_unit_test(test_hashes),      cmocka_unit_test(test_integer_text),
         cmocka_unit_test(test_map),         cmocka_unit_test(test_base64),
         cmocka_unit_test(test_arena),       cmocka_unit_test(test_err_context),
-        cmocka_unit_test(test_varint),
+        cmocka_unit_test(test_varint),      cmocka_unit_test(test_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

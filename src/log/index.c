@@ -387,6 +387,9 @@ bool index_save(struct log *log, struct log_segment *seg, struct err *err)
         seg->index_saved = index_saved + (uint32_t)(index.len / LOG_INDEX_ENTRY_BYTES);
         seg->times_saved = times_saved + (uint32_t)(times.len / LOG_TIME_ENTRY_BYTES);
         seg->aborted_saved = aborted_saved + (uint32_t)(aborted.len / LOG_ABORTED_ENTRY_BYTES);
+        if (aborted_saved == 0 && aborted.len != 0)
+            log->dir_dirty =
+                true; /* a new name: a start that misses the file has no abort to tell readers of */
         if (stale)
             seg->stale = false;
     } else {

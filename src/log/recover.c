@@ -145,11 +145,13 @@ static bool add_segment(struct log *log, const struct found *found, int64_t base
     return !has_txnindex(found, base) || aborted_load(log, seg, UINT32_MAX, err);
 }
 
-/* Segments that lie wholly below the log start: their removal was interrupted. */
-static void drop_below_start(struct log *log, int64_t start_offset)
+/* Segments that lie wholly below the log start: their removal was interrupted. The one that the checkpoint points into is
+ * needed (retain.c, N4). */
+static void drop_below_start(struct log *log, const struct checkpoint *ckpt)
 {
     size_t drop = 0;
-    while (drop + 1 < log->segs.len && log->segs.at[drop + 1]->base_offset <= start_offset)
+    while (drop + 1 < log->segs.len && log->segs.at[drop + 1]->base_offset <= ckpt->start_offset &&
+           log->segs.at[drop]->base_offset < ckpt->point.seg_base)
         drop++;
     for (size_t i = 0; i < drop; i++) {
         ignore(!segment_remove_files(log, log->segs.at[i]->base_offset), "the next start tries again");
@@ -321,10 +323,15 @@ static bool scan_all(struct log *log, bool *scanned, struct err *err)
 static bool scan_from_checkpoint(struct log *log, const struct checkpoint *ckpt, bool *scanned,
                                  struct err *err)
 {
-    drop_below_start(log, ckpt->start_offset);
+    drop_below_start(log, ckpt);
     ptrdiff_t at = find_point(log, &ckpt->point);
     if (at < 0) {
         log_warn("log", "checkpoint_unusable", "log=%s cause=segment_%lld_is_shorter", log->name,
+                 (long long)ckpt->point.seg_base);
+        return scan_all(log, scanned, err);
+    }
+    if (log->segs.at[at]->aborted.len < ckpt->aborted_count) {
+        log_warn("log", "checkpoint_unusable", "log=%s cause=txnindex_of_%lld_is_shorter", log->name,
                  (long long)ckpt->point.seg_base);
         return scan_all(log, scanned, err);
     }

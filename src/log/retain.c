@@ -10,6 +10,9 @@
  * (N2) Only durable bytes go, and an open transaction does not hold them: its age does not make it
  *      immortal.
  * (N3) Readers keep the segments they hold references to.
+ * (N4) The segment that the durable end or the checkpoint on the disk points into stays, when appends have gone on into a
+ *      new one meanwhile: without it a start knows no producer's sequences, and a failed sync has nothing to cut back to.
+ *      The next retention makes a newer checkpoint and takes it.
  */
 #include "log/log_int.h"
 
@@ -51,13 +54,23 @@ static bool is_due(struct log *log, struct log_segment *seg, const struct log_co
     return true;
 }
 
+/* Does the first segment end at or below the start? *held: but the durable end or the checkpoint on the disk points into
+ * it (N4). Under `lock`. */
+static bool first_is_below(const struct log *log, int64_t start_offset, bool *held)
+{
+    bool below = log->segs.len > 1 && log->segs.at[1]->base_offset <= start_offset;
+    *held = below && log->segs.at[0]->base_offset >= MIN(log->durable.seg_base, log->checkpoint_base);
+    return below;
+}
+
 /* Takes segments that end at or below the new start off the list and removes their files. Holder of
  * sync_lock. */
 static void remove_below(struct log *log, int64_t start_offset, struct log_retained *out)
 {
     for (;;) {
+        bool held;
         pthread_mutex_lock(&log->lock);
-        bool below = log->segs.len > 1 && log->segs.at[1]->base_offset <= start_offset;
+        bool below = first_is_below(log, start_offset, &held) && !held;
         struct log_segment *seg = log->segs.at[0];
         if (below)
             vec_remove(&log->segs, 0);
@@ -77,7 +90,11 @@ static void remove_below(struct log *log, int64_t start_offset, struct log_retai
 /* Raises the log start, durably, then removes what lies below. Holder of sync_lock. */
 static bool raise_start(struct log *log, int64_t start_offset, struct log_retained *out, struct err *err)
 {
-    if (start_offset > log_start_offset(log)) {
+    bool held;
+    pthread_mutex_lock(&log->lock);
+    first_is_below(log, start_offset, &held);
+    pthread_mutex_unlock(&log->lock);
+    if (start_offset > log_start_offset(log) || held) {
         if (!log_sync_all(log, true, start_offset, err))
             return false;
         atomic_store_explicit(&log->start_offset, start_offset, memory_order_release);

@@ -169,11 +169,14 @@ static bool write_checkpoint(struct log *log, int64_t start_offset, struct err *
     pthread_mutex_lock(&log->lock);
     checkpoint_encode(log, start_offset, &bytes);
     struct log_point described = log->end;
-    bool behind = log->durable.offset < described.offset || log->dir_dirty;
     pthread_mutex_unlock(&log->lock);
     snprintf(path, sizeof path, "%s/checkpoint", log->dir);
-    bool ok = save_indexes(log, err) && (!behind || log_sync_files(log, err)) &&
-              io_replace_file(log->io, log->dir, path, buf_str(&bytes), err);
+    bool ok = save_indexes(log, err);
+    pthread_mutex_lock(&log->lock);
+    bool behind = log->durable.offset < described.offset || log->dir_dirty; /* also by a new index file */
+    pthread_mutex_unlock(&log->lock);
+    ok = ok && (!behind || log_sync_files(log, err)) &&
+         io_replace_file(log->io, log->dir, path, buf_str(&bytes), err);
     buf_fini(&bytes);
     if (!ok)
         return false;

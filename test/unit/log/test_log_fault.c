@@ -383,6 +383,62 @@ static void test_unopened(void **state)
     world_fini(&w);
 }
 
+/* While DeleteRecords writes its checkpoint, an append begins a new segment: the one that the checkpoint points into stays,
+ * because a start learns from there what the producers have sent. The next retention takes it. */
+static struct world *rolling;
+static const struct io_ops *ops_below;
+
+static int append_at_rename(struct io *io, const char *from, const char *to)
+{
+    struct world *w = rolling;
+    rolling = NULL;
+    if (w != NULL) {
+        struct log_append_result result;
+        struct batch_spec spec = {.pid = PID, .epoch = 0, .base_seq = 3};
+        w->config.segment_bytes = 100;
+        log_set_config(w->log, &w->config);
+        assert_true(world_append_spec(w, &spec, 3, 1, 1000, &result, NULL));
+    }
+    return ops_below->rename(io, from, to);
+}
+
+static void test_roll_while_deleted(void **state)
+{
+    struct world w;
+    struct io_stat st;
+    struct log_append_result result;
+    struct log_producer_info info;
+    struct batch_spec spec = {.pid = PID, .epoch = 0, .base_seq = 0};
+    const char *first = "logs/t-0/00000000000000000000.log";
+    world_init(&w, 1);
+    w.config.retention_ms = -1;
+    world_open(&w);
+    assert_true(world_append_spec(&w, &spec, 0, 3, 1000, &result, NULL));
+    world_sync(&w);
+    ops_below = w.io->ops;
+    struct io_ops ops = *ops_below;
+    ops.rename = append_at_rename;
+    w.io->ops = &ops;
+    rolling = &w;
+    assert_true(log_delete_before(w.log, 3, NULL));
+    w.io->ops = ops_below;
+    assert_null(rolling);
+    assert_int_equal(log_start_offset(w.log), 3);
+    assert_int_equal(io_stat(w.io, first, &st), 0);
+    world_crash(&w, IO_CUT_LOSE); /* the new segment is lost with what was in it */
+    assert_int_equal(log_end_offset(w.log), 3);
+    assert_true(log_producer(w.log, PID, &info));
+    assert_int_equal(info.last_seq, 2);
+    spec.base_seq = 3;
+    assert_true(world_append_spec(&w, &spec, 3, 1, 1000, &result, NULL));
+    world_sync(&w);
+    assert_true(log_retain(w.log, io_now_ms(w.io), NULL, NULL));
+    assert_int_equal(log_start_offset(w.log), 3);
+    assert_int_equal(io_stat(w.io, first, &st), -ENOENT);
+    assert_records(&w, 3, LOG_UP_TO_HW, "3=3");
+    world_fini(&w);
+}
+
 /* After a failed sync the log says so until it is opened again, and keeps serving what is durable. */
 static void test_offline(void **state)
 {
@@ -421,8 +477,8 @@ int main(void)
         cmocka_unit_test(test_power_cut),    cmocka_unit_test(test_enospc_heals),
         cmocka_unit_test(test_full_disk),    cmocka_unit_test(test_cut_restarts),
         cmocka_unit_test(test_cut_deletion), cmocka_unit_test(test_unopened),
-        cmocka_unit_test(test_offline),      cmocka_unit_test(test_os),
-        cmocka_unit_test(test_settle_fails),
+        cmocka_unit_test(test_offline),      cmocka_unit_test(test_roll_while_deleted),
+        cmocka_unit_test(test_os),           cmocka_unit_test(test_settle_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -180,6 +180,56 @@ static void test_undecided_after_cut(void **state)
     world_fini(&w);
 }
 
+/* A checkpoint says how many aborts the index file had. When fewer are there, because a power cut has kept the name of the
+ * one and not of the other, the segments are read again: else aborted records would be given out. */
+static void test_lost_txnindex(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    w.config.segment_ms = INT64_MAX; /* one segment, whatever the timestamps */
+    world_open(&w);
+    assert_int_equal(send_batch(&w, txn_spec(7, 0, 0), 1, NULL), 0);
+    assert_int_equal(end_txn(&w, 7, 0, MARKER_ABORT), 1);
+    assert_true(log_checkpoint(w.log, NULL));
+    assert_int_equal(send_batch(&w, seq_spec(8, 0, 0), 1, NULL), 2);
+    world_sync(&w);
+    log_abandon(w.log);
+    assert_int_equal(io_unlink(w.io, "logs/t-0/00000000000000000000.txnindex"), 0);
+    world_open(&w);
+    assert_aborted(&w, 0, 3, "7@0-1");
+    world_fini(&w);
+}
+
+/* Nor is a checkpoint on the disk before the name of the index file is: no later start could tell for a closed segment. */
+static int fail_rename(struct io *io, const char *from, const char *to)
+{
+    return -EIO;
+}
+
+static void test_txnindex_first(void **state)
+{
+    struct world w;
+    struct io_stat st;
+    world_init(&w, 1);
+    w.config.segment_ms = INT64_MAX; /* one segment, whatever the timestamps */
+    world_open(&w);
+    assert_int_equal(send_batch(&w, txn_spec(7, 0, 0), 1, NULL), 0);
+    assert_int_equal(end_txn(&w, 7, 0, MARKER_ABORT), 1);
+    world_sync(&w);
+    const struct io_ops *ops = w.io->ops;
+    struct io_ops failing = *ops;
+    failing.rename = fail_rename;
+    w.io->ops = &failing;
+    assert_false(log_checkpoint(w.log, NULL));
+    w.io->ops = ops;
+    log_abandon(w.log);
+    io_memory_cut(w.mem, IO_CUT_LOSE);
+    assert_int_equal(io_stat(w.io, "logs/t-0/00000000000000000000.txnindex", &st), 0);
+    world_open(&w);
+    assert_aborted(&w, 0, 2, "7@0-1");
+    world_fini(&w);
+}
+
 static void test_expiry(void **state)
 {
     struct world w;
@@ -229,9 +279,10 @@ int main(void)
 {
     log_level_set(LOG_OFF);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sequences),    cmocka_unit_test(test_sequence_wraps),
-        cmocka_unit_test(test_transactions), cmocka_unit_test(test_undecided_after_cut),
-        cmocka_unit_test(test_expiry),       cmocka_unit_test(test_internal),
+        cmocka_unit_test(test_sequences),     cmocka_unit_test(test_sequence_wraps),
+        cmocka_unit_test(test_transactions),  cmocka_unit_test(test_undecided_after_cut),
+        cmocka_unit_test(test_lost_txnindex), cmocka_unit_test(test_txnindex_first),
+        cmocka_unit_test(test_expiry),        cmocka_unit_test(test_internal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -202,6 +202,7 @@ static bool tail_write(struct txn_tail *tail)
         at->lost = false;
         atomic_fetch_add(&tail->left, 1);
         at->wait.fn = on_marker_durable;
+        at->wait.even_os = true;
     }
     return all;
 }

@@ -244,7 +244,7 @@ struct told {
     bool left;
 };
 
-static bool start(struct broker **out, struct io *io, struct err *err)
+static bool start_as(struct broker **out, struct io *io, enum broker_durability durability, struct err *err)
 {
     struct broker_config config;
     broker_config_init(&config);
@@ -252,7 +252,13 @@ static bool start(struct broker **out, struct io *io, struct err *err)
     config.kafka_listen = STR("127.0.0.1:0");
     config.net_threads = 1;
     config.coord.txn_check_interval_ms = 100; /* the least: markers that failed are tried again */
+    config.storage.durability = durability;
     return broker_start(out, &config, io, NULL, err);
+}
+
+static bool start(struct broker **out, struct io *io, struct err *err)
+{
+    return start_as(out, io, STORAGE_FSYNC, err);
 }
 
 /* Transaction i: a word into each partition and the offset i + 1. */
@@ -468,6 +474,49 @@ static void test_old_random(void **state)
     fault_loop(IO_FAULT_DEAD, 1, IO_CUT_RANDOM, false);
 }
 
+/* durability=os: what is decided is whole before the next decision is taken, markers included. Else a power cut could leave
+ * aborted records open, to be committed with a later transaction. */
+static void os_markers(bool new)
+{
+    struct io_memory *mem = io_memory_new(1);
+    struct io_faulty *faulty = io_faulty_new(io_memory_io(mem));
+    struct broker *broker;
+    struct client c;
+    struct err err;
+    assert_true(start_as(&broker, io_faulty_io(faulty), STORAGE_OS, &err));
+    assert_true(broker_topic_create(broker, STR("t"), 2, NULL, 0, &err));
+    client_open(&c, broker_kafka_port(broker), new);
+    assert_int_equal(init(&c), 0);
+    assert_true(fill(&c, 0));
+    assert_int_equal(end(&c, false), 0);
+    assert_true(fill(&c, 1));
+    assert_int_equal(end(&c, true), 0);
+    io_faulty_script(faulty, IO_FAULT_DEAD, 1, 1);
+    client_close(&c);
+    broker_stop(broker);
+    io_memory_cut(mem, IO_CUT_LOSE);
+    assert_true(start_as(&broker, io_memory_io(mem), STORAGE_OS, &err));
+    for (int32_t i = 0; i < 2; i++) {
+        struct partition *part = broker_partition_get(broker, STR("t"), i, &err);
+        struct log_aborted_list aborted = {0};
+        log_aborted_in(broker_partition_log(part), 0, 2, &aborted);
+        assert_int_equal(aborted.list.len, 1);
+        assert_int_equal(aborted.list.at[0].first_offset, 0);
+        assert_int_equal(aborted.list.at[0].last_offset, 1);
+        vec_fini(&aborted.list);
+        broker_partition_unref(part);
+    }
+    broker_stop(broker);
+    io_faulty_free(faulty);
+    io_memory_free(mem);
+}
+
+static void test_os_markers(void **state)
+{
+    os_markers(true);
+    os_markers(false);
+}
+
 /* The server goes on after the fault: what it refuses, it refuses whole. */
 static void test_new_error(void **state)
 {
@@ -492,10 +541,11 @@ static void test_old_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_new_lose),  cmocka_unit_test(test_new_random),
-        cmocka_unit_test(test_old_lose),  cmocka_unit_test(test_old_random),
-        cmocka_unit_test(test_new_error), cmocka_unit_test(test_old_error),
-        cmocka_unit_test(test_new_full),  cmocka_unit_test(test_old_full),
+        cmocka_unit_test(test_new_lose),   cmocka_unit_test(test_new_random),
+        cmocka_unit_test(test_old_lose),   cmocka_unit_test(test_old_random),
+        cmocka_unit_test(test_new_error),  cmocka_unit_test(test_old_error),
+        cmocka_unit_test(test_new_full),   cmocka_unit_test(test_old_full),
+        cmocka_unit_test(test_os_markers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

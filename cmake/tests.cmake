@@ -118,7 +118,7 @@ set(sim_wraps pthread_create pthread_join pthread_self pthread_setname_np pthrea
     pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock
     pthread_cond_init pthread_cond_destroy pthread_cond_wait pthread_cond_timedwait pthread_cond_signal pthread_cond_broadcast
     pthread_rwlock_init pthread_rwlock_destroy pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_unlock
-    clock_gettime socket bind listen accept4 recv sendmsg sendfile shutdown close getsockname getsockopt setsockopt)
+    clock_gettime nanosleep socket bind listen accept4 recv sendmsg sendfile shutdown close getsockname getsockopt setsockopt)
 list(TRANSFORM sim_wraps PREPEND "-Wl,--wrap=" OUTPUT_VARIABLE sim_options)
 file(GLOB sim_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/sim/*.c)
 add_executable(sim ${sim_sources} ${CMAKE_SOURCE_DIR}/test/lib/wire_fill.c)

@@ -7,19 +7,43 @@
 
 enum { METADATA = 3, CREATE_TOPICS = 19, DELETE_TOPICS = 20, CREATE_PARTITIONS = 37 };
 
+struct setting {
+    const char *name;
+    int64_t value;
+    bool given;
+};
+
 static struct CreateTopicsRequest *make_request(const struct topic_plan *plan, struct arena *arena)
 {
+    bool deletes = topic_trims(plan);
+    const struct setting settings[] = {
+        {"segment.bytes", plan->segment_bytes, true},
+        {"segment.ms", plan->segment_ms, plan->segment_ms > 0},
+        {"retention.ms", plan->retention_ms, true},
+        {"retention.bytes", plan->retention_bytes, true},
+        {"delete.retention.ms", plan->tombstone_ms, plan->compacts},
+        {"min.cleanable.dirty.ratio", 0, plan->compacts},
+    };
     struct CreateTopicsRequest *req = wire_new(&WIRE_CreateTopicsRequest, 1, arena);
     req->timeoutMs = 30000;
     WIRE_ALLOC(arena, req->Topics, CreateTopicsRequest_CreatableTopic, 1);
-    req->Topics.at[0].Name = str_from(plan->name);
-    req->Topics.at[0].NumPartitions = plan->partition_count;
-    req->Topics.at[0].ReplicationFactor = 1;
-    WIRE_ALLOC(arena, req->Topics.at[0].Configs, CreateTopicsRequest_CreatableTopicConfig, 2);
-    req->Topics.at[0].Configs.at[0].Name = STR("segment.bytes");
-    req->Topics.at[0].Configs.at[0].Value = str_printf(arena, "%d", (int)sim_between(7000, 40000));
-    req->Topics.at[0].Configs.at[1].Name = STR("retention.ms");
-    req->Topics.at[0].Configs.at[1].Value = STR("-1");
+    struct CreateTopicsRequest_CreatableTopic *topic = req->Topics.at;
+    topic->Name = str_from(plan->name);
+    topic->NumPartitions = plan->partition_count;
+    topic->ReplicationFactor = 1;
+    WIRE_ALLOC(arena, topic->Configs, CreateTopicsRequest_CreatableTopicConfig, COUNT_OF(settings) + 1);
+    topic->Configs.at[0].Name = STR("cleanup.policy");
+    topic->Configs.at[0].Value = !plan->compacts ? STR("delete")
+                                 : deletes       ? STR("compact,delete")
+                                                 : STR("compact");
+    topic->Configs.len = 1;
+    for (size_t i = 0; i < COUNT_OF(settings); i++) {
+        if (!settings[i].given)
+            continue;
+        struct CreateTopicsRequest_CreatableTopicConfig *config = &topic->Configs.at[topic->Configs.len++];
+        config->Name = str_from(settings[i].name);
+        config->Value = str_printf(arena, "%lld", (long long)settings[i].value);
+    }
     return req;
 }
 
@@ -37,7 +61,12 @@ void topics_make(struct client *client)
             arena_fini(&arena);
             sim_sleep_us(1000);
         }
-        sim_note("topic %s with %d partitions", scenario.topics[i].name, scenario.topics[i].partition_count);
+        const struct topic_plan *plan = &scenario.topics[i];
+        sim_note(
+            "topic %s with %d partitions, segments of %lld bytes, %lld ms%s%s, retention %lld ms, %lld bytes",
+            plan->name, plan->partition_count, (long long)plan->segment_bytes, (long long)plan->segment_ms,
+            plan->compacts ? ", compacted" : "", plan->trims ? ", trimmed" : "",
+            (long long)plan->retention_ms, (long long)plan->retention_bytes);
     }
 }
 
@@ -195,8 +224,13 @@ void admin_spawn(size_t number)
     char name[32];
     snprintf(name, sizeof name, "admin-%zu", number);
     client_init(&admin->client, name);
-    for (size_t i = 0; i < COUNT_OF(admin->topics); i++)
-        snprintf(admin->topics[i].plan.name, sizeof admin->topics[i].plan.name, "own-%zu-%zu", number, i);
+    for (size_t i = 0; i < COUNT_OF(admin->topics); i++) {
+        struct topic_plan *plan = &admin->topics[i].plan;
+        *plan = (struct topic_plan){.segment_bytes = sim_between(7000, 40000),
+                                    .retention_ms = -1,
+                                    .retention_bytes = -1};
+        snprintf(plan->name, sizeof plan->name, "own-%zu-%zu", number, i);
+    }
     scenario.actors++;
     sim_spawn(name, SIM_CLIENTS, admin_main, admin);
 }

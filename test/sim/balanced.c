@@ -160,7 +160,7 @@ static void commit(struct balanced *member, int32_t partition)
 
 static void tell_seen(uint16_t topic, int32_t partition, const struct record *rec)
 {
-    facts_seen(topic, partition, rec->offset, mark_read(rec->value));
+    facts_seen(topic, partition, rec->offset, mark_of(rec));
 }
 
 static void read_some(struct balanced *member)
@@ -170,7 +170,11 @@ static void read_some(struct balanced *member)
     if (!member->owns[partition] || (member->next[partition] < 0 && !find_offset(member, partition)))
         return;
     int64_t before = member->next[partition];
-    if (fetch_once(&member->client, TOPIC, partition, before, 0, tell_seen, &got) != 0)
+    int code = fetch_once(&member->client, TOPIC, partition, before, 0, tell_seen, &got);
+    if (code == KAFKA_OFFSET_OUT_OF_RANGE)
+        ignore(!offset_reset(&member->client, TOPIC, partition, &member->next[partition]),
+               "it is tried again");
+    if (code != 0)
         return;
     member->next[partition] = got.next_offset;
     if (got.next_offset > before)

@@ -2,6 +2,9 @@
  *
  * A connection that breaks, or an answer that does not come in time, closes it; the next request opens another. Whether a
  * request that was sent before had its effect is then unknown to the caller.
+ *
+ * An answer may arrive after the server that gave it has died. What it tells was so when its request was sent, or later: with how
+ * many losses that was is kept for the facts that are made of it (scenario.told_losses).
  */
 #include "clients.h"
 
@@ -18,6 +21,7 @@ void client_disconnect(struct client *client)
     if (client->fd >= 0)
         sim_close(client->fd);
     client->fd = -1;
+    client->in_flight = 0;
     buf_clear(&client->in);
 }
 
@@ -37,6 +41,10 @@ bool client_send(struct client *client, int16_t api_key, int16_t version, const 
     if (client->fd < 0) {
         sim_sleep_us(sim_between(1, CONNECT_PAUSE_US));
         return false;
+    }
+    if (client->in_flight++ == 0) {
+        client->losses = scenario_losses();
+        client->cuts = scenario.cuts;
     }
     wire_encode_request(wire_api_find(api_key), version, ++client->correlation_id, str_from(client->name),
                         req, &out);
@@ -86,6 +94,9 @@ void *client_receive(struct client *client, int16_t api_key, int16_t version, in
         client_disconnect(client);
         return NULL;
     }
+    client->in_flight--;
+    scenario.told_losses = client->losses;
+    scenario.told_cuts = client->cuts;
     size_t header = 4 + (wire_is_flexible(api->response, version) && api_key != API_VERSIONS);
     void *res = arena_zalloc(&client->arena, 1, api->response->body->size);
     if (frame.len < header || !wire_decode(api->response, version, str_sub(frame, header, frame.len), res,

@@ -2,7 +2,7 @@
  *
  *   producer ----\                       /-- facts_acked: this record is at this offset, for ever
  *   consumer -----+-- client_call ------+--- facts_seen: a consumer was given it
- *   admin -------/      (wire)           \-- facts_hw, ...: what may never go back
+ *   admin -------/      (wire)           \-- facts_ends, ...: what may never go back
  *
  * (K1) A client knows only what it was answered. A call that failed, or whose answer did not come, may have had its effect
  *      or not; facts are made of answers alone.
@@ -39,8 +39,10 @@ struct client {
     char name[24];
     int fd; /* -1: not connected */
     int32_t correlation_id;
-    struct arena arena; /* of the last answer */
-    struct buf in;      /* what came and was not taken */
+    struct arena arena;    /* of the last answer */
+    struct buf in;         /* what came and was not taken */
+    int in_flight;         /* requests without answer */
+    uint64_t losses, cuts; /* when the first of them was sent */
 };
 
 void client_init(struct client *client, const char *name);
@@ -63,7 +65,24 @@ void *client_call(struct client *client, int16_t api_key, int16_t version, const
 struct topic_plan {
     char name[32];
     int32_t partition_count;
+    int64_t segment_bytes, segment_ms;
+    bool compacts;
+    bool trims;                            /* DeleteRecords are sent */
+    int64_t retention_ms, retention_bytes; /* -1: for ever, all */
+    int64_t tombstone_ms;                  /* delete.retention.ms */
 };
+
+/* May records go without a later one of the same key? */
+static inline bool topic_trims(const struct topic_plan *plan)
+{
+    return plan->trims || plan->retention_ms >= 0 || plan->retention_bytes >= 0;
+}
+
+/* May records go at all? */
+static inline bool topic_forgets(const struct topic_plan *plan)
+{
+    return plan->compacts || topic_trims(plan);
+}
 
 struct scenario {
     struct topic_plan topics[3];
@@ -72,21 +91,29 @@ struct scenario {
     bool balanced;        /* there is a group of the new one */
     bool slow;            /* long pauses: time for sessions, rebalances and retention */
     bool calm;            /* faults are over: clients finish what they have begun and end */
-    bool lying;           /* the disk does not sync: facts are expected to break */
-    size_t actors;        /* fibers of clients that have not ended */
-    uint64_t promises[4]; /* by enum promise */
+    bool os; /* durability=os: nothing is promised to survive a power cut but what was there at a start */
+    size_t actors; /* fibers of clients that have not ended */
+    uint64_t cuts; /* power cuts with durability=os */
+    uint64_t told_losses,
+        told_cuts;        /* when the request was sent that was answered last: set by client_receive */
+    uint64_t promises[5]; /* by enum promise */
 };
 
-enum promise { PROMISE_RECORDS, PROMISE_OFFSET, PROMISE_TOPIC, PROMISE_TXN };
+enum promise { PROMISE_RECORDS, PROMISE_OFFSET, PROMISE_TOPIC, PROMISE_TXN, PROMISE_START };
 
 extern struct scenario scenario;
 
 /* Something was acknowledged just now: a good moment for trouble. */
 void scenario_promised(enum promise what);
 
-/* --- values --- */
+/* Events so far that may cost what was not promised to survive them: power cuts, failures of the disk. */
+uint64_t scenario_losses(void);
 
-/* A record's value says who wrote it, for which place, as its n-th: nothing that is read is taken on trust. */
+/* --- records (marks.c) --- */
+
+enum { MARK_KEYS = 12 };
+
+/* A record says who wrote it, for which place, as its n-th: nothing that is read is taken on trust. */
 struct mark {
     uint16_t producer;
     uint16_t topic;
@@ -94,8 +121,14 @@ struct mark {
     uint64_t n; /* counts per producer and partition, from 1 */
 };
 
-void mark_write(struct mark mark, struct buf *value);
-struct mark mark_read(struct str value); /* fails the run when the bytes are not as they were written */
+uint32_t mark_key(struct mark mark); /* below MARK_KEYS */
+bool mark_is_tombstone(struct mark mark);
+
+/* The record of this mark, timestamped now. */
+void mark_add(struct mark mark, struct batch_builder *builder, struct buf *scratch);
+
+/* Fails the run when key, value and headers are not as they were written. */
+struct mark mark_of(const struct record *rec);
 
 /* --- what is known (facts.c) --- */
 
@@ -103,6 +136,7 @@ void facts_init(void);
 
 /* Producers announce themselves; idempotent ones may be found once and in order only. */
 uint16_t facts_producer(bool idempotent);
+void facts_not_idempotent(uint16_t producer);
 
 /* An identity that InitProducerId gave; never given twice. */
 void facts_pid(int64_t pid, int16_t epoch);
@@ -110,24 +144,44 @@ void facts_pid(int64_t pid, int16_t epoch);
 /* About to be sent. */
 void facts_sent(struct mark mark);
 
-/* acks=all was answered with this offset; -1: without one (a duplicate). */
-void facts_acked(struct mark mark, int64_t offset);
+/* Was answered with this offset; -1: without one (a duplicate). safe: with acks=all. */
+void facts_acked(struct mark mark, int64_t offset, bool safe);
 
 /* A consumer was given this record. */
 void facts_seen(uint16_t topic, int32_t partition, int64_t offset, struct mark mark);
 
-/* High watermarks: what is the least that a request sent now may answer; what was answered. */
-int64_t facts_hw(uint16_t topic, int32_t partition);
-void facts_hw_answered(uint16_t topic, int32_t partition, int64_t least, int64_t hw);
+/* The server is ready and nothing was lost since it began to start: what was there is safe. */
+void facts_settled(void);
+
+/* A power cut with durability=os: high watermarks may go back. */
+void facts_cut(void);
+
+/* Log start and high watermark: the least that a request sent now may answer; what was answered (-1: nothing). */
+struct ends {
+    int64_t start, hw;
+};
+struct ends facts_ends(uint16_t topic, int32_t partition);
+void facts_ends_answered(uint16_t topic, int32_t partition, struct ends least, int64_t start, int64_t hw);
+
+/* DeleteRecords: about to be asked to go up to the offset (INT64_MAX: the high watermark); returns how far was asked before.
+ * Then what was answered. */
+int64_t facts_start_asks(uint16_t topic, int32_t partition, int64_t offset);
+void facts_start_given(uint16_t topic, int32_t partition, int64_t before, int64_t start);
 
 /* The whole of a partition is read, from its start: facts_read_begin, facts_read for each record, facts_read_end with the
- * end. Fails the run when anything acknowledged or seen is missing, changed, or out of order. */
+ * end and the bytes. Fails the run when anything acknowledged or seen is missing, changed, or out of order. */
 void facts_read_begin(uint16_t topic, int32_t partition);
 void facts_read(int64_t offset, struct mark mark);
-void facts_read_end(int64_t hw);
+void facts_read_end(int64_t end, uint64_t bytes);
 
-uint64_t facts_acked_count(void);
-uint64_t facts_seen_count(void);
+/* After the full read of all (compact_facts.c): what is missing had a later record of its key. */
+void facts_compacted_check(void);
+
+struct fact_counts {
+    uint64_t acked, seen, trimmed, compacted,
+        lost; /* records; those known of that were not there at the end, by reason */
+};
+void facts_counts(struct fact_counts *out);
 
 /* --- what is known of groups (group_facts.c) --- */
 
@@ -153,9 +207,13 @@ void facts_balanced_owns(int32_t partition, const char *member);
 void facts_balanced_released(int32_t partition, const char *member);
 void facts_balanced_contact(const char *member, int64_t sent_us);
 void facts_balanced_gone(const char *member);
+
+/* A power cut with durability=os: groups may be as they were before. */
+void facts_groups_cut(void);
+
 /* --- what is known of transactions (txn_facts.c); they count per producer, from 1 --- */
 
-enum txn_outcome { TXN_OPEN, TXN_UNKNOWN, TXN_COMMITTED, TXN_ABORTED };
+enum txn_outcome { TXN_NONE, TXN_OPEN, TXN_UNKNOWN, TXN_COMMITTED, TXN_ABORTED };
 
 void facts_txn_producer(uint16_t producer, const char *group);
 void facts_txn_begin(uint16_t producer, int64_t txn);
@@ -166,7 +224,10 @@ void facts_txn_ends(uint16_t producer, int64_t txn, enum txn_outcome outcome);
 void facts_seen_committed(uint16_t topic, int32_t partition, int64_t offset, struct mark mark);
 void facts_found_committed(struct mark mark);
 
-/* After the full read. */
+/* Of the record's transaction; TXN_NONE: it is of none. */
+enum txn_outcome facts_txn_of(struct mark mark);
+
+/* After the full read, before facts_compacted_check. */
 void facts_txns_check(struct client *client);
 
 /* --- actors: each runs as a fiber until scenario.calm and its work is done --- */
@@ -180,6 +241,7 @@ void noise_spawn(void);
 void balanced_spawn(size_t number);
 void txn_spawn(size_t number);
 void session_spawn(void);
+void trimmer_spawn(void);
 
 /* A group's committed offset, -1 without one. Kafka's error code, or -1 when there was no answer. */
 int group_offset(struct client *client, struct str group, int32_t partition, int64_t *offset);
@@ -196,16 +258,24 @@ void groups_check_all(struct client *client);
 
 /* Reads from an offset once, and gives each record to fn. Kafka's error code, or -1 when there was no answer. */
 struct fetched {
-    int64_t hw, lso, start, next_offset; /* next_offset: behind the last whole batch */
+    int64_t hw, lso, next_offset; /* next_offset: behind the last whole batch */
     size_t records;
+    uint64_t bytes; /* of batches */
 };
 typedef void take_fn(uint16_t topic, int32_t partition, const struct record *rec);
 int fetch_once(struct client *client, uint16_t topic, int32_t partition, int64_t offset, int8_t isolation,
                take_fn *fn, struct fetched *out);
 
-/* The same of one partition's part of an answer; least_hw: facts_hw() when the request was sent. */
+/* The same of one partition's part of an answer; least: facts_ends() when the request was sent. */
 int fetch_take(uint16_t topic, int32_t partition, int64_t offset, int8_t isolation,
-               const struct FetchResponse_PartitionData *part, int64_t least_hw, take_fn *fn,
+               const struct FetchResponse_PartitionData *part, struct ends least, take_fn *fn,
                struct fetched *out);
+
+/* The log start, or the end, as ListOffsets gives it; -1: no answer. */
+int64_t list_offset(struct client *client, uint16_t topic, int32_t partition, bool end);
+
+/* *next was out of range: it becomes the log start, or the end where that is less. Fails the run when it was in range. False:
+ * no answer. */
+bool offset_reset(struct client *client, uint16_t topic, int32_t partition, int64_t *next);
 
 #endif

@@ -3,14 +3,22 @@
  *   consumer: picks a partition, reads from where it was or from an older place; what it is given it tells to the facts
  *   reader:   every partition from start to end, when nobody writes: facts_read_end says what is missing
  *
- * (C1) Batches of an answer are whole but for a cut tail, have good checksums, and come in order of offsets without a hole.
- * (C2) An offset below a high watermark that was answered before is never out of range.
+ * (C1) Batches of an answer are whole but for a cut tail, have good checksums, and come in order of offsets, without a hole
+ *      unless the topic is compacted.
+ * (C2) An offset between the log start and a high watermark that was answered before is never out of range.
  * (C3) With read_committed nothing lies above the last stable offset, and aborted transactions are left out as Kafka's clients
  *      do it: by the list of the answer, from the first offset of each to its marker.
  */
 #include "clients.h"
 
-enum { FETCH = 1, FETCH_VERSION_MIN = 10, FETCH_VERSION_MAX = 12 };
+enum {
+    FETCH = 1,
+    LIST_OFFSETS = 2,
+    FETCH_VERSION_MIN = 10,
+    FETCH_VERSION_MAX = 12,
+    LATEST = -1,
+    EARLIEST = -2
+};
 
 /* C3: the transactions of the list that have begun and not ended before a batch. */
 struct aborted {
@@ -61,6 +69,7 @@ static void take_batch(uint16_t topic, int32_t partition, int64_t from, const st
         sim_fail("%s-%d: batch at %lld: %s", scenario.topics[topic].name, partition,
                  (long long)batch->base_offset, err.text);
     out->next_offset = batch_last_offset(batch) + 1;
+    out->bytes += batch->bytes.len;
 }
 
 /* C1 */
@@ -73,8 +82,8 @@ static void take_records(uint16_t topic, int32_t partition, int64_t from, struct
     int64_t expected = -1;
     out->next_offset = from;
     while (batch_next(&bytes, &batch, &err)) {
-        if (expected < 0 ? batch.base_offset > from || batch_last_offset(&batch) < from
-                         : batch.base_offset != expected)
+        bool hole = batch.base_offset > MAX(expected, from) && !scenario.topics[topic].compacts;
+        if (hole || batch_last_offset(&batch) < from || (expected >= 0 && batch.base_offset < expected))
             sim_fail("%s-%d: a batch at %lld where %lld was to come", scenario.topics[topic].name, partition,
                      (long long)batch.base_offset, (long long)(expected < 0 ? from : expected));
         take_batch(topic, partition, from, &batch, aborted, &plain, fn, out);
@@ -108,19 +117,15 @@ static struct FetchRequest *make_request(uint16_t topic, int32_t partition, int6
 }
 
 int fetch_take(uint16_t topic, int32_t partition, int64_t offset, int8_t isolation,
-               const struct FetchResponse_PartitionData *part, int64_t least_hw, take_fn *fn,
+               const struct FetchResponse_PartitionData *part, struct ends least, take_fn *fn,
                struct fetched *out)
 {
     *out = (struct fetched){.next_offset = offset};
-    if (part->ErrorCode == KAFKA_OFFSET_OUT_OF_RANGE && offset <= least_hw)
-        sim_fail("%s-%d: offset %lld is out of range, the high watermark was %lld", /* C2 */
-                 scenario.topics[topic].name, partition, (long long)offset, (long long)least_hw);
     if (part->ErrorCode != 0)
         return part->ErrorCode;
-    facts_hw_answered(topic, partition, least_hw, part->HighWatermark);
+    facts_ends_answered(topic, partition, least, part->LogStartOffset, part->HighWatermark);
     out->hw = part->HighWatermark;
     out->lso = part->LastStableOffset;
-    out->start = part->LogStartOffset;
     struct aborted aborted = {.list = part->AbortedTransactions.at,
                               .count = MAX(part->AbortedTransactions.len, 0)};
     for (int32_t i = 0; i < aborted.count; i++)
@@ -143,7 +148,7 @@ int fetch_once(struct client *client, uint16_t topic, int32_t partition, int64_t
 {
     struct arena arena = {0};
     int16_t version = (int16_t)sim_between(FETCH_VERSION_MIN, FETCH_VERSION_MAX);
-    int64_t least_hw = facts_hw(topic, partition);
+    struct ends least = facts_ends(topic, partition);
     *out = (struct fetched){0};
     const struct FetchResponse *res =
         client_call(client, FETCH, version, make_request(topic, partition, offset, isolation, &arena),
@@ -153,8 +158,43 @@ int fetch_once(struct client *client, uint16_t topic, int32_t partition, int64_t
         return res == NULL ? -1 : res->ErrorCode;
     if (res->Responses.len != 1 || res->Responses.at[0].Partitions.len != 1)
         sim_fail("a fetch of one partition is answered with %d topics", res->Responses.len);
-    return fetch_take(topic, partition, offset, isolation, res->Responses.at[0].Partitions.at, least_hw, fn,
+    return fetch_take(topic, partition, offset, isolation, res->Responses.at[0].Partitions.at, least, fn,
                       out);
+}
+
+int64_t list_offset(struct client *client, uint16_t topic, int32_t partition, bool end)
+{
+    struct arena arena = {0};
+    struct ends least = facts_ends(topic, partition);
+    struct ListOffsetsRequest *req = wire_new(&WIRE_ListOffsetsRequest, 1, &arena);
+    req->ReplicaId = -1;
+    WIRE_ALLOC(&arena, req->Topics, ListOffsetsRequest_ListOffsetsTopic, 1);
+    req->Topics.at[0].Name = str_from(scenario.topics[topic].name);
+    WIRE_ALLOC(&arena, req->Topics.at[0].Partitions, ListOffsetsRequest_ListOffsetsPartition, 1);
+    req->Topics.at[0].Partitions.at[0].PartitionIndex = partition;
+    req->Topics.at[0].Partitions.at[0].CurrentLeaderEpoch = -1;
+    req->Topics.at[0].Partitions.at[0].Timestamp = end ? LATEST : EARLIEST;
+    const struct ListOffsetsResponse *res =
+        client_call(client, LIST_OFFSETS, (int16_t)sim_between(1, 7), req, 8000000);
+    arena_fini(&arena);
+    if (res == NULL || res->Topics.at[0].Partitions.at[0].ErrorCode != 0)
+        return -1;
+    int64_t offset = res->Topics.at[0].Partitions.at[0].Offset;
+    facts_ends_answered(topic, partition, least, end ? -1 : offset, end ? offset : -1);
+    return offset;
+}
+
+bool offset_reset(struct client *client, uint16_t topic, int32_t partition, int64_t *next)
+{
+    int64_t end = list_offset(client, topic, partition, true);
+    int64_t start = end < 0 ? -1 : list_offset(client, topic, partition, false);
+    if (start < 0)
+        return false;
+    if (start <= *next && *next <= end && scenario.cuts == 0) /* C2 */
+        sim_fail("%s-%d: offset %lld is out of range, there are %lld to %lld", scenario.topics[topic].name,
+                 partition, (long long)*next, (long long)start, (long long)end);
+    *next = *next < start ? start : MIN(*next, end);
+    return true;
 }
 
 /* ---- a consumer ---- */
@@ -167,12 +207,12 @@ struct consumer {
 
 static void tell_seen(uint16_t topic, int32_t partition, const struct record *rec)
 {
-    facts_seen(topic, partition, rec->offset, mark_read(rec->value));
+    facts_seen(topic, partition, rec->offset, mark_of(rec));
 }
 
 static void tell_committed(uint16_t topic, int32_t partition, const struct record *rec)
 {
-    facts_seen_committed(topic, partition, rec->offset, mark_read(rec->value));
+    facts_seen_committed(topic, partition, rec->offset, mark_of(rec));
 }
 
 static void consumer_main(void *arg)
@@ -189,7 +229,8 @@ static void consumer_main(void *arg)
                               consumer->committed ? tell_committed : tell_seen, &got);
         if (code == 0)
             *next = got.next_offset;
-        else
+        else if (code != KAFKA_OFFSET_OUT_OF_RANGE ||
+                 !offset_reset(&consumer->client, topic, partition, next))
             sim_sleep_us(sim_between(1, 100000));
         sim_sleep_us(sim_between(0, scenario.slow ? 300000 : 5000));
     }
@@ -213,48 +254,60 @@ void consumer_spawn(size_t number)
 
 static void read_one(uint16_t topic, int32_t partition, const struct record *rec)
 {
-    facts_read(rec->offset, mark_read(rec->value));
+    facts_read(rec->offset, mark_of(rec));
 }
 
 static void read_committed_one(uint16_t topic, int32_t partition, const struct record *rec)
 {
-    facts_found_committed(mark_read(rec->value));
+    facts_found_committed(mark_of(rec));
 }
 
-/* Reads to the end; the end. With read_committed that is reached too: nothing is open any more. */
-static int64_t read_partition(struct client *client, uint16_t topic, int32_t partition, int8_t isolation,
-                              take_fn *fn)
+struct reading {
+    int64_t next, end;
+    uint64_t bytes;
+    int failed;
+};
+
+static void count_failure(struct reading *reading, uint16_t topic, int32_t partition, int code)
 {
     enum { TRIES_MAX = 2000 };
-    int64_t next = 0, end = 1;
-    int failed = 0;
+    if (++reading->failed == TRIES_MAX)
+        sim_fail("%s-%d cannot be read from %lld to %lld: error %d", scenario.topics[topic].name, partition,
+                 (long long)reading->next, (long long)reading->end, code);
+    sim_sleep_us(10000);
+}
+
+/* Reads from the log start to the end. With read_committed that is reached too: nothing is open any more. */
+static struct reading read_partition(struct client *client, uint16_t topic, int32_t partition,
+                                     int8_t isolation, take_fn *fn)
+{
+    struct reading reading = {0};
     struct fetched got;
-    while (next < end) {
-        int code = fetch_once(client, topic, partition, next, isolation, fn, &got);
-        bool moved = code == 0 && got.next_offset > next;
-        if (code == 0) {
-            next = got.next_offset;
-            end = got.hw;
-        }
-        if (moved || next >= end)
+    while ((reading.next = list_offset(client, topic, partition, false)) < 0 ||
+           (reading.end = list_offset(client, topic, partition, true)) < 0)
+        count_failure(&reading, topic, partition, -1);
+    while (reading.next < reading.end) {
+        int code = fetch_once(client, topic, partition, reading.next, isolation, fn, &got);
+        if (code == KAFKA_OFFSET_OUT_OF_RANGE)
+            ignore(!offset_reset(client, topic, partition, &reading.next), "it is tried again");
+        if (code != 0 || got.next_offset == reading.next) {
+            count_failure(&reading, topic, partition, code);
             continue;
-        if (++failed == TRIES_MAX)
-            sim_fail("%s-%d cannot be read from %lld: error %d, %lld is the high watermark, %lld the last "
-                     "stable offset",
-                     scenario.topics[topic].name, partition, (long long)next, code, (long long)got.hw,
-                     (long long)got.lso);
-        sim_sleep_us(10000);
+        }
+        reading.next = got.next_offset;
+        reading.bytes += got.bytes;
     }
-    return next;
+    return reading;
 }
 
 static void check_partition(struct client *client, uint16_t topic, int32_t partition)
 {
     facts_read_begin(topic, partition);
-    int64_t end = read_partition(client, topic, partition, 0, read_one);
-    facts_read_end(end);
+    struct reading reading = read_partition(client, topic, partition, 0, read_one);
+    facts_read_end(reading.end, reading.bytes);
     read_partition(client, topic, partition, 1, read_committed_one);
-    sim_note("%s-%d: %lld offsets checked", scenario.topics[topic].name, partition, (long long)end);
+    sim_note("%s-%d: offsets up to %lld checked, %llu bytes", scenario.topics[topic].name, partition,
+             (long long)reading.end, (unsigned long long)reading.bytes);
 }
 
 void reader_check_all(struct client *client)

@@ -6,6 +6,7 @@
  *      generation 1: an owner counts only while its session may last, and until it knows itself that it is none any more.
  * (G4) In a group of the new protocol a partition has one owner at a time: the next is assigned it after the one before has said
  *      that it has given it up, has left, or is silent for a session.
+ * (G5) A power cut with durability=os may take all of that back: nothing told before it counts.
  */
 #include "clients.h"
 
@@ -36,6 +37,8 @@ int64_t facts_committed(uint16_t group, int32_t partition)
 
 void facts_commit_acked(uint16_t group, int32_t partition, int64_t offset)
 {
+    if (scenario.told_cuts != scenario.cuts)
+        return;
     facts.committed[group][partition] = MAX(facts.committed[group][partition], offset);
     scenario_promised(PROMISE_OFFSET);
 }
@@ -43,7 +46,7 @@ void facts_commit_acked(uint16_t group, int32_t partition, int64_t offset)
 /* G1 */
 void facts_committed_answered(uint16_t group, int32_t partition, int64_t least, int64_t offset)
 {
-    if (MAX(offset, 0) < least)
+    if (MAX(offset, 0) < least && scenario.told_cuts == scenario.cuts)
         sim_fail("group-%u, partition %d: the committed offset is %lld, %lld was acknowledged", group,
                  partition, (long long)offset, (long long)least);
 }
@@ -68,6 +71,8 @@ static bool overlaps(struct str a, struct str b)
 void facts_owns(uint16_t group, int32_t generation, struct str member, struct str assignment)
 {
     struct assigned *own = NULL;
+    if (scenario.told_cuts != scenario.cuts)
+        return;
     for (size_t i = 0; i < facts.assigned.len; i++) {
         struct assigned *other = &facts.assigned.at[i];
         if (other->group != group || other->generation != generation)
@@ -105,6 +110,8 @@ void facts_contact(uint16_t group, struct str member, bool is_member)
 void facts_balanced_owns(int32_t partition, const char *member)
 {
     const char *before = facts.owners[partition].member;
+    if (scenario.told_cuts != scenario.cuts)
+        return;
     if (before[0] != '\0' && strcmp(before, member) != 0 &&
         sim_now_us() - facts.owners[partition].sent_us < BALANCED_SESSION_US)
         sim_fail("partition %d belongs to %s and is assigned to %s", partition, before, member);
@@ -129,4 +136,13 @@ void facts_balanced_gone(const char *member)
 {
     for (int32_t i = 0; i < PARTITIONS_MAX; i++)
         facts_balanced_released(i, member);
+}
+
+/* G5 */
+void facts_groups_cut(void)
+{
+    memset(facts.committed, 0, sizeof facts.committed);
+    memset(facts.owners, 0, sizeof facts.owners);
+    for (size_t i = 0; i < facts.assigned.len; i++)
+        facts.assigned.at[i].given = false;
 }

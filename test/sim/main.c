@@ -82,10 +82,11 @@ static void print_result(const struct job *job)
 {
     const struct run_result *r = job->result;
     printf("seed %llu: trace %016llx, %.1f s simulated, %llu switches, %llu starts, %llu disk faults, "
-           "%llu records acknowledged, %llu read\n",
+           "%llu records acknowledged, %llu read, %llu trimmed, %llu compacted away, %llu lost\n",
            (unsigned long long)job->seed, (unsigned long long)r->trace_hash, (double)r->virtual_us / 1e6,
            (unsigned long long)r->switches, (unsigned long long)r->restarts,
-           (unsigned long long)r->disk_faults, (unsigned long long)r->acked, (unsigned long long)r->seen);
+           (unsigned long long)r->disk_faults, (unsigned long long)r->acked, (unsigned long long)r->seen,
+           (unsigned long long)r->trimmed, (unsigned long long)r->compacted, (unsigned long long)r->lost);
 }
 
 /* Each seed two times: the traces have to be the same. */
@@ -124,6 +125,9 @@ static int run_many(const struct options *options, struct job *jobs)
         running--;
         failed += !good;
         sum.acked += job->result->acked;
+        sum.trimmed += job->result->trimmed;
+        sum.compacted += job->result->compacted;
+        sum.lost += job->result->lost;
         sum.restarts += job->result->restarts;
         sum.virtual_us += job->result->virtual_us;
         if (options->verbose || options->count == 1)
@@ -135,10 +139,11 @@ static int run_many(const struct options *options, struct job *jobs)
     }
     double took = seconds() - begin;
     printf("%llu seeds, %llu failed, %.1f seeds/s, %.0f times real time, %llu starts, %llu records "
-           "acknowledged\n",
+           "acknowledged, %llu trimmed, %llu compacted away, %llu lost\n",
            (unsigned long long)options->count, (unsigned long long)failed, (double)options->count / took,
            (double)sum.virtual_us / 1e6 / took, (unsigned long long)sum.restarts,
-           (unsigned long long)sum.acked);
+           (unsigned long long)sum.acked, (unsigned long long)sum.trimmed, (unsigned long long)sum.compacted,
+           (unsigned long long)sum.lost);
     return options->sync_lies ? failed == 0 : failed != 0;
 }
 

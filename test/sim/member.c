@@ -228,7 +228,7 @@ static void leave(struct member *member)
 
 static void tell_seen(uint16_t topic, int32_t partition, const struct record *rec)
 {
-    facts_seen(topic, partition, rec->offset, mark_read(rec->value));
+    facts_seen(topic, partition, rec->offset, mark_of(rec));
 }
 
 static bool read_some(struct member *member)
@@ -242,6 +242,8 @@ static bool read_some(struct member *member)
     int code = fetch_once(&member->client, TOPIC, partition, member->next[partition], 0, tell_seen, &got);
     if (code == 0)
         member->next[partition] = got.next_offset;
+    if (code == KAFKA_OFFSET_OUT_OF_RANGE)
+        return offset_reset(&member->client, TOPIC, partition, &member->next[partition]);
     if (member->next[partition] > member->committed[partition] && sim_chance(1, 2))
         return commit(member, partition);
     return code == 0;

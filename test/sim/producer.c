@@ -9,6 +9,9 @@
  *      A round has one batch at most of a partition that has acknowledged none yet: a server that knows nothing of a
  *      producer takes any sequence, as Kafka does, so a second one could get in before a first that failed.
  * (P3) When the world is calm the round under way is finished: everything that was sent is then acknowledged.
+ * (P4) Some that are not idempotent ask for acks=1, which promises less (facts.c, V7), or for no answers at all.
+ * (P5) A power cut with durability=os may take sequences that were acknowledged: the producer then goes on with a new
+ *      identity, and what it sends again may be there twice.
  */
 #include "clients.h"
 
@@ -35,8 +38,10 @@ struct producer {
     struct client client;
     uint16_t number;
     bool idempotent;
+    int16_t acks;
     int64_t pid;
     int16_t epoch;
+    uint64_t cuts; /* when it took its identity */
     int in_flight_max;
     int16_t version;
     int32_t next_seq[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
@@ -99,13 +104,11 @@ static bool send_batch(struct producer *prod, const struct out_batch *batch)
         spec.base_seq = batch->seq;
     }
     batch_builder_begin(&prod->builder, &spec);
-    for (int i = 0; i < batch->count; i++) {
-        mark_write(batch->marks[i], &prod->value);
-        batch_builder_add(&prod->builder, sim_wall_us() / 1000, STR("key"), buf_str(&prod->value), NULL, 0);
-    }
+    for (int i = 0; i < batch->count; i++)
+        mark_add(batch->marks[i], &prod->builder, &prod->value);
     struct ProduceRequest *req = wire_new(&WIRE_ProduceRequest, 1, &arena);
     req->TransactionalId = STR_NULL;
-    req->Acks = -1;
+    req->Acks = prod->acks;
     req->TimeoutMs = 30000;
     WIRE_ALLOC(&arena, req->TopicData, ProduceRequest_TopicProduceData, 1);
     req->TopicData.at[0].Name = str_from(scenario.topics[batch->topic].name);
@@ -121,11 +124,11 @@ static bool send_batch(struct producer *prod, const struct out_batch *batch)
 
 /* ---- what is answered ---- */
 
-static void on_acked(struct out_batch *batch, int64_t base_offset)
+static void on_acked(struct producer *prod, struct out_batch *batch, int64_t base_offset)
 {
     batch->acked = true;
     for (int i = 0; i < batch->count; i++)
-        facts_acked(batch->marks[i], base_offset < 0 ? -1 : base_offset + i);
+        facts_acked(batch->marks[i], base_offset < 0 ? -1 : base_offset + i, prod->acks == -1);
     sim_note("acked %s-%d %d records at %lld", scenario.topics[batch->topic].name, batch->partition,
              batch->count, (long long)base_offset);
 }
@@ -145,12 +148,12 @@ static void on_answer(struct producer *prod, struct out_batch *batch, const stru
         sim_fail("a produce of one partition is answered with %d topics", res->Responses.len);
     const struct ProduceResponse_PartitionProduceResponse *part = res->Responses.at[0].PartitionResponses.at;
     if (part->ErrorCode == 0)
-        on_acked(batch, part->BaseOffset);
+        on_acked(prod, batch, part->BaseOffset);
     else if (part->ErrorCode == KAFKA_DUPLICATE_SEQUENCE && prod->idempotent)
-        on_acked(batch, -1);
+        on_acked(prod, batch, -1);
     else if ((part->ErrorCode == KAFKA_OUT_OF_ORDER_SEQUENCE ||
               part->ErrorCode == KAFKA_UNKNOWN_PRODUCER_ID) &&
-             is_first(prod, batch))
+             is_first(prod, batch) && prod->cuts == scenario.cuts)
         sim_fail("%s-%d: sequence %d of producer %u is refused with %d, all before were acknowledged",
                  scenario.topics[batch->topic].name, batch->partition, batch->seq, prod->number,
                  part->ErrorCode);
@@ -159,9 +162,21 @@ static void on_answer(struct producer *prod, struct out_batch *batch, const stru
                  part->ErrorCode);
 }
 
+/* P4: nothing is answered; that it went out is all that is known. */
+static bool send_round(struct producer *prod)
+{
+    for (int i = 0; i < prod->batch_count; i++)
+        if (!prod->batches[i].acked)
+            prod->batches[i].acked = send_batch(prod, &prod->batches[i]);
+    prod->client.in_flight = 0;
+    return true;
+}
+
 /* Sends what is not acknowledged, in order, and takes the answers. True: all is acknowledged. */
 static bool try_round(struct producer *prod)
 {
+    if (prod->acks == 0)
+        return send_round(prod);
     struct out_batch *sent[BATCHES_MAX];
     int sent_count = 0, acked = 0;
     for (int i = 0; i < prod->batch_count; i++) {
@@ -195,10 +210,29 @@ static void take_identity(struct producer *prod)
         if (res != NULL && res->ErrorCode == 0) {
             prod->pid = res->ProducerId;
             prod->epoch = res->ProducerEpoch;
+            prod->cuts = scenario.told_cuts;
             facts_pid(prod->pid, prod->epoch);
         }
         arena_fini(&arena);
         sim_sleep_us(1000);
+    }
+}
+
+/* P5 */
+static void begin_anew(struct producer *prod)
+{
+    sim_note("producer %u takes a new identity", prod->number);
+    prod->pid = -1;
+    take_identity(prod);
+    facts_not_idempotent(prod->number);
+    memset(prod->next_seq, 0, sizeof prod->next_seq);
+    for (int i = 0; i < prod->batch_count; i++) {
+        struct out_batch *batch = &prod->batches[i];
+        int32_t *next = &prod->next_seq[batch->topic][batch->partition];
+        if (batch->acked)
+            continue;
+        batch->seq = *next;
+        *next += batch->count;
     }
 }
 
@@ -209,8 +243,11 @@ static void producer_main(void *arg)
         take_identity(prod);
     while (!scenario.calm) {
         make_round(prod);
-        while (!try_round(prod))
+        while (!try_round(prod)) {
             sim_sleep_us(sim_between(1, 200000));
+            if (prod->idempotent && prod->cuts != scenario.cuts)
+                begin_anew(prod);
+        }
         sim_sleep_us(sim_between(0, scenario.slow || sim_chance(1, 10) ? 1000000 : 20000));
     }
     client_fini(&prod->client);
@@ -226,6 +263,9 @@ void producer_spawn(size_t number)
     char name[32];
     prod->idempotent = sim_chance(3, 4);
     prod->number = facts_producer(prod->idempotent);
+    prod->acks = -1;
+    if (!prod->idempotent && sim_chance(1, 2))
+        prod->acks = sim_chance(1, 2) ? 1 : 0;
     prod->pid = -1;
     prod->in_flight_max = (int)sim_between(1, BATCHES_MAX);
     prod->version = (int16_t)sim_between(3, 12);

@@ -15,7 +15,8 @@ struct session {
     int32_t id, epoch; /* epoch 0: begins anew */
     int64_t next[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
     int64_t told[COUNT_OF(scenario.topics)][PARTITIONS_MAX]; /* positions that the server knows; -1: none */
-    int64_t least[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
+    struct ends least[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
+    bool resets[COUNT_OF(scenario.topics)][PARTITIONS_MAX]; /* was out of range */
 };
 
 /* What has moved of one topic. */
@@ -26,7 +27,7 @@ static void add_partitions(struct session *session, size_t topic, struct FetchRe
     WIRE_ALLOC(arena, out->Partitions, FetchRequest_FetchPartition, scenario.topics[topic].partition_count);
     out->Partitions.len = 0;
     for (int32_t i = 0; i < scenario.topics[topic].partition_count; i++) {
-        session->least[topic][i] = facts_hw((uint16_t)topic, i);
+        session->least[topic][i] = facts_ends((uint16_t)topic, i);
         if (session->epoch > 0 && session->told[topic][i] == session->next[topic][i])
             continue;
         struct FetchRequest_FetchPartition *part = &out->Partitions.at[out->Partitions.len++];
@@ -59,7 +60,7 @@ static struct FetchRequest *make_request(struct session *session, struct arena *
 
 static void tell_seen(uint16_t topic, int32_t partition, const struct record *rec)
 {
-    facts_seen(topic, partition, rec->offset, mark_read(rec->value));
+    facts_seen(topic, partition, rec->offset, mark_of(rec));
 }
 
 /* False: a partition cannot be read now; it is asked for again. */
@@ -78,9 +79,18 @@ static bool take_topic(struct session *session, const struct FetchResponse_Fetch
         int code =
             fetch_take(topic, p, session->next[topic][p], 0, part, session->least[topic][p], tell_seen, &got);
         good = good && code == 0;
+        session->resets[topic][p] = code == KAFKA_OFFSET_OUT_OF_RANGE;
         session->next[topic][p] = got.next_offset;
     }
     return good;
+}
+
+static void reset_offsets(struct session *session)
+{
+    for (size_t i = 0; i < scenario.topic_count; i++)
+        for (int32_t j = 0; j < scenario.topics[i].partition_count; j++)
+            if (session->resets[i][j] && offset_reset(&session->client, (uint16_t)i, j, &session->next[i][j]))
+                session->resets[i][j] = false;
 }
 
 static void fetch(struct session *session)
@@ -96,8 +106,10 @@ static void fetch(struct session *session)
             sim_sleep_us(10000);
     if (res != NULL && res->ErrorCode != 0)
         sim_note("fetch session %d, epoch %d: error %d", session->id, session->epoch, res->ErrorCode);
-    session->id = good ? res->SessionId : 0;
-    session->epoch = good && res->SessionId != 0 ? session->epoch + 1 : 0;
+    int32_t id = good ? res->SessionId : 0;
+    session->epoch = id != 0 ? session->epoch + 1 : 0;
+    session->id = id;
+    reset_offsets(session);
 }
 
 /* E1 */
@@ -105,7 +117,7 @@ static bool has_all(const struct session *session)
 {
     for (size_t i = 0; i < scenario.topic_count; i++)
         for (int32_t j = 0; j < scenario.topics[i].partition_count; j++)
-            if (session->next[i][j] < facts_hw((uint16_t)i, j))
+            if (session->next[i][j] < facts_ends((uint16_t)i, j).hw)
                 return false;
     return true;
 }

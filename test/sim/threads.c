@@ -245,3 +245,10 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
     *out = (struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
     return 0;
 }
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+    sim_sleep_us((int64_t)time->tv_sec * 1000000 + time->tv_nsec / 1000);
+    return 0;
+}

@@ -104,8 +104,7 @@ static bool make_batch(struct txn_producer *prod, uint16_t topic, int32_t partit
                                  .n = ++prod->next_n[topic][partition]};
         facts_sent(marks[i]);
         facts_txn_mark(prod->number, prod->txn, marks[i]);
-        mark_write(marks[i], &prod->value);
-        batch_builder_add(&prod->builder, sim_wall_us() / 1000, STR_NULL, buf_str(&prod->value), NULL, 0);
+        mark_add(marks[i], &prod->builder, &prod->value);
     }
     return batch_builder_finish(&prod->builder, out, &err);
 }
@@ -135,7 +134,7 @@ static bool produce(struct txn_producer *prod, uint16_t topic, int32_t partition
         return false;
     prod->next_seq[topic][partition] += count;
     for (int i = 0; i < count; i++)
-        facts_acked(marks[i], part->BaseOffset + i);
+        facts_acked(marks[i], part->BaseOffset + i, true);
     return true;
 }
 

@@ -7,7 +7,8 @@
  * (W2) A start that fails is allowed when a fault of the disk has struck during it, and is tried again; otherwise it fails the
  *      run: no crash may block the next start.
  * (W3) After a clean stop no fiber of the machine is left.
- * (W4) With durability=os only kills of the process are promised to lose nothing, so only those happen then.
+ * (W4) With durability=os kills of the process lose nothing, and what is there at a start is safe from then on. Power cuts happen
+ *      in half of those runs: they take the ends of partitions (facts.c, V7) and what groups had committed.
  */
 #include "broker/broker.h"
 #include "clients.h"
@@ -34,10 +35,16 @@ static struct {
     struct sim_disk *disk;
     struct sim_disk_faults disk_faults, no_disk_faults;
     struct server server;
-    uint64_t restarts;
-    bool os; /* durability=os: the server dies, the power stays on */
+    uint64_t restarts, power_cuts;
+    bool power_stays; /* the server dies, the machine does not */
+    int64_t retention_check_ms, cleaner_map_bytes;
     struct run_options options;
 } world;
+
+uint64_t scenario_losses(void)
+{
+    return world.power_cuts + sim_disk_struck(world.disk);
+}
 
 /* ---- the server ---- */
 
@@ -52,9 +59,11 @@ static void server_main(void *arg)
     config.net_threads = sim_between(1, 3);
     config.storage.sync_threads = sim_between(1, 3);
     config.auto_create_topics = false;
-    config.storage.durability = world.os ? STORAGE_OS : STORAGE_FSYNC;
+    config.storage.durability = scenario.os ? STORAGE_OS : STORAGE_FSYNC;
     config.coord.group_initial_rebalance_delay_ms = 0;
-    config.storage.retention_check_interval_ms = 2000;
+    config.storage.retention_check_interval_ms = world.retention_check_ms;
+    config.storage.cleaner_backoff_ms = world.retention_check_ms / 2;
+    config.storage.cleaner_map_bytes = world.cleaner_map_bytes;
     bool good = broker_start(&server->broker, &config, sim_disk_io(world.disk), NULL, &err);
     server->starting = false;
     if (!good) {
@@ -84,7 +93,7 @@ static void launch(void)
 
 static enum io_cut any_cut(void)
 {
-    return world.os ? IO_CUT_KEEP : (enum io_cut)sim_below(3);
+    return world.power_stays ? IO_CUT_KEEP : (enum io_cut)sim_below(3);
 }
 
 static void kill_server(enum io_cut cut)
@@ -94,6 +103,13 @@ static void kill_server(enum io_cut cut)
     sim_kill_machine(world.server.machine);
     sim_net_kill_machine(world.server.machine);
     sim_disk_cut(world.disk, cut);
+    if (cut != IO_CUT_KEEP)
+        world.power_cuts++;
+    if (cut != IO_CUT_KEEP && scenario.os) {
+        scenario.cuts++;
+        facts_cut();
+        facts_groups_cut();
+    }
     world.server.running = world.server.starting = false;
 }
 
@@ -123,6 +139,8 @@ static bool await_start(void)
         sim_fail("the server does not get ready");
     if (world.server.failed && sim_disk_struck(world.disk) == world.server.struck_before)
         sim_fail("the server refuses to start: %s", world.server.err.text);
+    if (world.server.running && sim_disk_struck(world.disk) == world.server.struck_before) /* W4 */
+        facts_settled();
     return world.server.running;
 }
 
@@ -180,6 +198,30 @@ static void one_event(void)
     }
 }
 
+/* Half of the topics keep all they are given. Segments hold the largest batch, and are few bytes or short where whole ones
+ * are to go. */
+static void choose_topic(struct topic_plan *plan, size_t number)
+{
+    bool forgets = sim_chance(1, 2);
+    *plan = (struct topic_plan){.partition_count = (int32_t)sim_between(1, forgets ? 2 : 3),
+                                .segment_bytes = sim_between(7000, forgets ? 12000 : 40000),
+                                .retention_ms = -1,
+                                .retention_bytes = -1};
+    snprintf(plan->name, sizeof plan->name, "topic-%zu", number);
+    if (!forgets)
+        return;
+    plan->segment_ms = sim_chance(1, 2) ? sim_between(1, 50) * 100 : 0;
+    plan->compacts = sim_chance(1, 2);
+    plan->tombstone_ms = sim_chance(1, 2) ? sim_between(0, 5000) : 86400000;
+    plan->trims = sim_chance(1, 2);
+    if (plan->compacts)
+        return;
+    if (sim_chance(1, 2))
+        plan->retention_ms = sim_between(1, 30) * 1000;
+    if (sim_chance(1, 2))
+        plan->retention_bytes = sim_between(0, 30000);
+}
+
 static void choose_scenario(void)
 {
     struct sim_net_faults net = {
@@ -188,9 +230,13 @@ static void choose_scenario(void)
         .delay_us_max = sim_chance(1, 2) ? 500 : 50000,
         .piece_max = (size_t)1 << sim_between(4, 16),
     };
-    world.os = !world.options.sync_lies && sim_chance(1, 6);
-    world.no_disk_faults = (struct sim_disk_faults){.sync_us_max = sim_between(1, 20) * 500,
-                                                    .sync_lies = world.options.sync_lies};
+    scenario.os = !world.options.sync_lies && sim_chance(1, 5);
+    world.power_stays = scenario.os && sim_chance(1, 2);
+    world.retention_check_ms = sim_between(1, 10) * 200;
+    world.cleaner_map_bytes = sim_chance(1, 2) ? 240 : 1 << 20;
+    int64_t sync_us_max = sim_between(1, 20) * (sim_chance(1, 3) ? 5000 : 500);
+    world.no_disk_faults =
+        (struct sim_disk_faults){.sync_us_max = sync_us_max, .sync_lies = world.options.sync_lies};
     world.disk_faults = world.no_disk_faults;
     if (sim_chance(1, 3))
         world.disk_faults.eio_one_in = (uint64_t)sim_between(50, 2000);
@@ -206,10 +252,10 @@ static void choose_scenario(void)
     scenario.topic_count = sim_between(1, (int64_t)COUNT_OF(scenario.topics));
     scenario.slow = sim_chance(1, 3);
     scenario.group_count = (uint16_t)sim_between(0, 2);
-    for (size_t i = 0; i < scenario.topic_count; i++) {
-        snprintf(scenario.topics[i].name, sizeof scenario.topics[i].name, "topic-%zu", i);
-        scenario.topics[i].partition_count = (int32_t)sim_between(1, 3);
-    }
+    for (size_t i = 0; i < scenario.topic_count; i++)
+        choose_topic(&scenario.topics[i], i);
+    sim_note("durability=%s%s, syncs of up to %lld us", scenario.os ? "os" : "fsync",
+             world.power_stays ? ", no power cuts" : "", (long long)sync_us_max);
 }
 
 /* The topics first, then those who use them. */
@@ -232,6 +278,7 @@ static void setup_main(void *arg)
         admin_spawn(0);
     if (sim_chance(1, 2))
         session_spawn();
+    trimmer_spawn();
     scenario.balanced = sim_chance(1, 3);
     for (size_t i = 0; i < 4 && scenario.balanced; i++)
         balanced_spawn(i);
@@ -261,11 +308,13 @@ static void check_after_cut(void)
 {
     struct client client;
     client_init(&client, "reader");
-    kill_server(world.os ? IO_CUT_KEEP : (enum io_cut)sim_below(2)); /* what is not safe is not there */
+    kill_server(world.power_stays ? IO_CUT_KEEP
+                                  : (enum io_cut)sim_below(2)); /* what is not safe is not there */
     start_again();
     reader_check_all(&client);
     groups_check_all(&client);
     facts_txns_check(&client);
+    facts_compacted_check();
     client_fini(&client);
     stop_server();
 }
@@ -295,11 +344,16 @@ void run_seed(const struct run_options *options, struct run_result *result)
     }
     calm_down();
     check_after_cut();
+    struct fact_counts counts;
+    facts_counts(&counts);
     *result = (struct run_result){
         .trace_hash = sim_trace_hash(),
         .switches = sim_switches(),
-        .acked = facts_acked_count(),
-        .seen = facts_seen_count(),
+        .acked = counts.acked,
+        .seen = counts.seen,
+        .trimmed = counts.trimmed,
+        .compacted = counts.compacted,
+        .lost = counts.lost,
         .restarts = world.restarts,
         .disk_faults = sim_disk_struck(world.disk),
         .virtual_us = sim_now_us(),

@@ -12,7 +12,8 @@ struct run_options {
 };
 
 struct run_result {
-    uint64_t trace_hash, switches, acked, seen, restarts, disk_faults;
+    uint64_t trace_hash, switches, restarts, disk_faults;
+    uint64_t acked, seen, trimmed, compacted, lost; /* records */
     int64_t virtual_us;
 };
 

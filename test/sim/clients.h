@@ -21,6 +21,7 @@ enum kafka_error {
     KAFKA_OFFSET_OUT_OF_RANGE = 1,
     KAFKA_UNKNOWN_TOPIC = 3,
     KAFKA_REQUEST_TIMED_OUT = 7,
+    KAFKA_MESSAGE_TOO_LARGE = 10,
     KAFKA_NOT_COORDINATOR = 16,
     KAFKA_ILLEGAL_GENERATION = 22,
     KAFKA_UNKNOWN_MEMBER_ID = 25,
@@ -242,12 +243,28 @@ void balanced_spawn(size_t number);
 void txn_spawn(size_t number);
 void session_spawn(void);
 void trimmer_spawn(void);
+void tenant_spawn(void);
 
 /* A group's committed offset, -1 without one. Kafka's error code, or -1 when there was no answer. */
 int group_offset(struct client *client, struct str group, int32_t partition, int64_t *offset);
 
+/* --- requests about topics (topics.c): Kafka's error code, or NO_ANSWER --- */
+
+enum { NO_ANSWER = -1 };
+
+struct topic_seen {
+    bool wants_id; /* asks in a version that tells it */
+    int32_t partition_count;
+    struct uuid id;
+};
+
 /* Creates the topics of the scenario; tries until they are there. */
 void topics_make(struct client *client);
+int topic_create(struct client *client, const struct topic_plan *plan);
+int topic_delete(struct client *client, const char *topic);
+int topic_look(struct client *client, const char *topic, struct topic_seen *out);
+int topic_set(struct client *client, const char *topic, const char *config, int64_t value);
+int topic_get(struct client *client, const char *topic, const char *config, int64_t *value);
 
 /* Reads every partition from its start to its end, once as it is and once with read_committed, and checks it against the
  * facts. Nobody writes meanwhile. */

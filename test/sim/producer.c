@@ -232,7 +232,9 @@ static void begin_anew(struct producer *prod)
         if (batch->acked)
             continue;
         batch->seq = *next;
-        *next += batch->count;
+        batch->acked = *next > 0; /* P2: given up, two would be new in the partition */
+        if (!batch->acked)
+            *next += batch->count;
     }
 }
 

@@ -279,6 +279,8 @@ static void setup_main(void *arg)
     if (sim_chance(1, 2))
         session_spawn();
     trimmer_spawn();
+    if (sim_chance(1, 2))
+        tenant_spawn();
     scenario.balanced = sim_chance(1, 3);
     for (size_t i = 0; i < 4 && scenario.balanced; i++)
         balanced_spawn(i);

@@ -93,8 +93,9 @@ struct scenario {
     bool slow;            /* long pauses: time for sessions, rebalances and retention */
     bool calm;            /* faults are over: clients finish what they have begun and end */
     bool os; /* durability=os: nothing is promised to survive a power cut but what was there at a start */
-    size_t actors; /* fibers of clients that have not ended */
-    uint64_t cuts; /* power cuts with durability=os */
+    size_t actors;   /* fibers of clients that have not ended */
+    uint64_t cuts;   /* power cuts with durability=os */
+    uint64_t starts; /* of the server */
     uint64_t told_losses,
         told_cuts;        /* when the request was sent that was answered last: set by client_receive */
     uint64_t promises[5]; /* by enum promise */
@@ -244,6 +245,7 @@ void txn_spawn(size_t number);
 void session_spawn(void);
 void trimmer_spawn(void);
 void tenant_spawn(void);
+void metered_spawn(void);
 
 /* A group's committed offset, -1 without one. Kafka's error code, or -1 when there was no answer. */
 int group_offset(struct client *client, struct str group, int32_t partition, int64_t *offset);

@@ -35,7 +35,7 @@ static struct {
     struct sim_disk *disk;
     struct sim_disk_faults disk_faults, no_disk_faults;
     struct server server;
-    uint64_t restarts, power_cuts;
+    uint64_t power_cuts;
     bool power_stays; /* the server dies, the machine does not */
     int64_t retention_check_ms, cleaner_map_bytes;
     struct run_options options;
@@ -86,7 +86,7 @@ static void launch(void)
     world.server = (struct server){.machine = world.server.machine + 1,
                                    .starting = true,
                                    .struck_before = sim_disk_struck(world.disk)};
-    world.restarts++;
+    scenario.starts++;
     sim_note("start %d", world.server.machine);
     sim_spawn("main", world.server.machine, server_main, NULL);
 }
@@ -281,6 +281,8 @@ static void setup_main(void *arg)
     trimmer_spawn();
     if (sim_chance(1, 2))
         tenant_spawn();
+    if (sim_chance(1, 4))
+        metered_spawn();
     scenario.balanced = sim_chance(1, 3);
     for (size_t i = 0; i < 4 && scenario.balanced; i++)
         balanced_spawn(i);
@@ -356,7 +358,7 @@ void run_seed(const struct run_options *options, struct run_result *result)
         .trimmed = counts.trimmed,
         .compacted = counts.compacted,
         .lost = counts.lost,
-        .restarts = world.restarts,
+        .restarts = scenario.starts,
         .disk_faults = sim_disk_struck(world.disk),
         .virtual_us = sim_now_us(),
     };

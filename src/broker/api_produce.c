@@ -140,7 +140,8 @@ static struct partition *append_one(struct request *req, struct str topic, const
     int16_t code = check_batch(req, bytes, topic, data->Index);
     if (code != 0) {
         refuse(req, row, code, NULL);
-    } else if (!partition_append_from(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, &result, &err)) {
+    } else if (!partition_append_from(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, request_syncs(req),
+                                      &result, &err)) {
         refuse_record(req, row, &err, result.bad_record);
     } else {
         row->BaseOffset = result.base_offset;

@@ -229,6 +229,8 @@ void request_on_pool(struct request *req, void (*fn)(struct request *req));
 /* conn.c, for login.c: on the connection's thread, while req->kc is not NULL. */
 struct login *request_login(struct request *req);
 struct conn *request_conn(struct request *req);
+/* For partition_append_from(): the connection starts these syncs when what it has read is all appended. On its thread. */
+struct list *request_syncs(struct request *req);
 
 /* login.c: a connection has come. False: it is nobody who may come in (by its certificate). */
 bool login_begin(struct login *login, const struct kafka_listener *listener, struct conn *conn);

@@ -10,6 +10,7 @@
  *      no connection.
  * (K3) Reading pauses above PENDING_MAX requests, so a client that pipelines without end is bounded.
  * (K4) A frame that cannot be read is logged and ends its connection, nothing else.
+ * (K6) Syncs that the appends of one read ask for start when all its requests have run, so that they share them.
  * (K5) A throttled answer leaves at once and tells the time; the connection is not read for as long after it.
  */
 #include "broker/broker_int.h"
@@ -33,6 +34,7 @@ struct kafka_conn {
     bool paused, closing, flushing; /* paused: conn_pause was called */
     struct loop_timer mute;
     struct client_quotas *quotas; /* of the last request's client id; NULL: there are none */
+    struct list syncs;            /* K6 */
     int64_t run_us;               /* since when a request runs whose time is not charged yet; 0: none */
 };
 
@@ -233,6 +235,12 @@ struct conn *request_conn(struct request *req)
 {
     ASSERT(loop_is_mine(req->loop) && req->kc != NULL);
     return req->kc->conn;
+}
+
+struct list *request_syncs(struct request *req)
+{
+    ASSERT(loop_is_mine(req->loop) && req->kc != NULL);
+    return &req->kc->syncs;
 }
 
 /* Sends what is done at the front (K1). */
@@ -496,6 +504,7 @@ static size_t on_bytes(struct conn *conn, struct str unread)
     kc->flushing = true;
     size_t used = take_frames(kc, unread);
     kc->flushing = false;
+    partition_start_syncs(&kc->syncs); /* K6 */
     flush(kc);
     return kc->closing ? unread.len : used;
 }
@@ -510,6 +519,7 @@ static void on_open(struct conn *conn)
     kc->conn = conn;
     list_init(&kc->requests);
     list_init(&kc->free_requests);
+    list_init(&kc->syncs);
     loop_timer_init(&kc->mute, conn_loop(conn), on_mute_over);
     conn_set_data(conn, kc);
     pthread_mutex_lock(&kc->broker->address_lock); /* the first client may be faster than kafka_listen */

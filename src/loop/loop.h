@@ -130,6 +130,9 @@ void pool_free(struct pool *pool);
 void pool_submit(struct pool *pool, void (*run)(void *arg), void *arg, struct loop *loop,
                  void (*done)(void *arg));
 
+/* More jobs wait than there are idle threads: a job that could go on should end and submit the rest of its work. Any thread. */
+bool pool_is_short(struct pool *pool);
+
 /* Jobs queued or running. Any thread. */
 size_t pool_pending(struct pool *pool);
 

@@ -54,6 +54,7 @@ struct pool {
     pthread_cond_t work;
     struct list jobs;
     size_t pending; /* queued and running */
+    size_t queued;  /* not yet taken by a thread */
     int idle, started, thread_max;
     bool closing;
     struct thread *threads;
@@ -123,6 +124,7 @@ static void pool_main(void *arg)
             break;
         struct pool_job *job = LIST_ENTRY(pool->jobs.next, struct pool_job, link);
         list_remove(&job->link);
+        pool->queued--;
         pthread_mutex_unlock(&pool->lock);
         job_run(job);
         pthread_mutex_lock(&pool->lock);
@@ -131,10 +133,10 @@ static void pool_main(void *arg)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* Starts one more thread if all are busy; without any thread the pool cannot work, which ends the process. */
+/* Starts one more thread if there are more jobs than idle ones; without any thread the pool cannot work, which ends the process. */
 static void pool_grow(struct pool *pool)
 {
-    if (pool->idle > 0 || pool->started == pool->thread_max || pool->closing)
+    if (pool->queued <= (size_t)pool->idle || pool->started == pool->thread_max || pool->closing)
         return; /* when closing, the job that submits runs on a thread that will find the new one */
     char name[16];
     snprintf(name, sizeof name, "%.10s-%d", pool->name, pool->started);
@@ -154,9 +156,19 @@ void pool_submit(struct pool *pool, void (*run)(void *arg), void *arg, struct lo
     pthread_mutex_lock(&pool->lock);
     list_push_back(&pool->jobs, &job->link);
     pool->pending++;
+    pool->queued++;
     pool_grow(pool);
-    pthread_cond_signal(&pool->work);
+    if (pool->idle > 0) /* else the next one that is free looks by itself */
+        pthread_cond_signal(&pool->work);
     pthread_mutex_unlock(&pool->lock);
+}
+
+bool pool_is_short(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool is_short = pool->queued > (size_t)pool->idle;
+    pthread_mutex_unlock(&pool->lock);
+    return is_short;
 }
 
 size_t pool_pending(struct pool *pool)

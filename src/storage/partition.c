@@ -5,12 +5,14 @@
  *   append -> ...                    |                                  watches hear that there is more to see
  *                                    +--> came meanwhile: the next round takes them
  *
- * (P1) At most one sync job a partition is queued or running (`syncing`). A job that finds more to do at its end queues the
- *      next one: partitions take turns in the pool.
+ * (P1) At most one sync job a partition is held, queued or running (`syncing`). A job that finds more to do at its end goes on,
+ *      or, when other partitions wait for a thread, queues the next one: they take turns.
  * (P2) A wait is told exactly once, outside the lock. A watch is told under the lock, so that none is told after its
  *      removal.
  * (P3) A failed sync fails all waits; the log is offline from then on and says so to the next append. A log that was offline
  *      because the disk was full comes back by itself; what it dropped is told by its incarnation.
+ * (P5) Pipelined produces share a sync: the job that the first of them asks for is held back until all that the connection has
+ *      read is appended (partition_append_from, `held`). Without that the first would be synced alone while the others are appended.
  * (P4) References: handles given out, entries of topics, jobs. The last one closes the log, or deletes it when the topic is
  *      gone.
  */
@@ -60,6 +62,7 @@ struct partition *partition_open(struct storage *storage, struct str topic, int3
     pthread_mutex_init(&part->lock, NULL);
     list_init(&part->waits);
     list_init(&part->watches);
+    list_init(&part->sync_link);
     return part;
 }
 
@@ -198,20 +201,32 @@ void partition_notify(struct partition *part, int events)
 
 static void sync_job(void *arg);
 
-/* Under the lock. */
-static void queue_sync(struct partition *part)
+/* Starts a sync, or leaves it to whoever holds the list `held` (P5). Under the lock. */
+static void queue_sync(struct partition *part, struct list *held)
 {
     if (part->syncing)
         return;
     part->syncing = true;
-    pool_submit(part->storage->sync_pool, sync_job, partition_ref(part), NULL, NULL);
+    partition_ref(part);
+    if (held != NULL)
+        list_push_back(held, &part->sync_link);
+    else
+        pool_submit(part->storage->sync_pool, sync_job, part, NULL, NULL);
 }
 
 void partition_kick_sync(struct partition *part)
 {
     pthread_mutex_lock(&part->lock);
-    queue_sync(part);
+    queue_sync(part, NULL);
     pthread_mutex_unlock(&part->lock);
+}
+
+void partition_start_syncs(struct list *held)
+{
+    list_each_safe (struct partition, part, held, sync_link) {
+        list_remove(&part->sync_link);
+        pool_submit(part->storage->sync_pool, sync_job, part, NULL, NULL);
+    }
 }
 
 enum wait_state { WAIT_PENDING, WAIT_DURABLE, WAIT_LOST };
@@ -280,9 +295,9 @@ static void sync_job(void *arg)
 {
     struct partition *part = arg;
     while (sync_round(part)) {
-        if (atomic_load(&part->storage->stopping))
+        if (atomic_load(&part->storage->stopping) || !pool_is_short(part->storage->sync_pool))
             continue; /* a pool that closes takes no new jobs */
-        pool_submit(part->storage->sync_pool, sync_job, part, NULL, NULL); /* P1: partitions take turns */
+        pool_submit(part->storage->sync_pool, sync_job, part, NULL, NULL);
         return;
     }
     partition_unref(part);
@@ -303,7 +318,7 @@ static enum wait_state enlist(struct partition *part, struct partition_wait *wai
         state = WAIT_LOST;
     } else if (state == WAIT_PENDING) {
         list_push_back(&part->waits, &wait->link);
-        queue_sync(part);
+        queue_sync(part, NULL);
     }
     return state;
 }
@@ -411,12 +426,12 @@ void partition_mark_deleted(struct partition *part)
 /* --- appending --- */
 
 /* After an append: whoever may read now hears of it; with fsync that is after the sync. */
-static void after_append(struct partition *part, bool flush)
+static void after_append(struct partition *part, bool flush, struct list *held)
 {
     pthread_mutex_lock(&part->lock);
     notify_locked(part, part->fsync ? PARTITION_WATCH_END : PARTITION_WATCH_END | PARTITION_WATCH_VISIBLE);
     if (flush || atomic_load_explicit(&part->eager, memory_order_relaxed))
-        queue_sync(part);
+        queue_sync(part, held);
     pthread_mutex_unlock(&part->lock);
 }
 
@@ -428,7 +443,7 @@ static bool check_alive(const struct partition *part, struct err *err)
 }
 
 bool partition_append_from(struct partition *part, char *bytes, size_t size, enum log_origin origin,
-                           struct log_append_result *result, struct err *err)
+                           struct list *held, struct log_append_result *result, struct err *err)
 {
     if (!check_alive(part, err))
         return false;
@@ -440,7 +455,7 @@ bool partition_append_from(struct partition *part, char *bytes, size_t size, enu
         metric_add(part->meters.appended_bytes, (int64_t)size);
         metric_add(part->meters.appended_records, result->last_offset - result->base_offset + 1);
     }
-    after_append(part, result->flush);
+    after_append(part, result->flush, held);
     return true;
 }
 
@@ -463,7 +478,7 @@ bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch,
         !log_append_marker(part->log, pid, epoch, marker, coordinator_epoch, &result, err))
         return false;
     fill_appended(&result, out);
-    after_append(part, result.flush);
+    after_append(part, result.flush, NULL);
     return true;
 }
 
@@ -471,7 +486,7 @@ bool partition_append(struct partition *part, char *batch, size_t size, struct p
                       struct err *err)
 {
     struct log_append_result result;
-    if (!partition_append_from(part, batch, size, LOG_INTERNAL, &result, err))
+    if (!partition_append_from(part, batch, size, LOG_INTERNAL, NULL, &result, err))
         return false;
     fill_appended(&result, out);
     return true;

@@ -14,7 +14,8 @@ static bool append(void *log, const struct replay_record *records, size_t count,
         batch_builder_add(&state_log->builder, records[i].timestamp_ms, records[i].key, records[i].value,
                           NULL, 0);
     if (!batch_builder_finish(&state_log->builder, &batch, err) ||
-        !partition_append_from(state_log->part, (char *)batch.ptr, batch.len, LOG_INTERNAL, &result, err))
+        !partition_append_from(state_log->part, (char *)batch.ptr, batch.len, LOG_INTERNAL, NULL, &result,
+                               err))
         return false;
     *end_offset = result.last_offset + 1;
     return true;

@@ -317,9 +317,14 @@ struct partition_appended {
 bool partition_append(struct partition *part, char *batch, size_t size, struct partition_appended *out,
                       struct err *err);
 
-/* The same for any origin, with all that the log says; wakes whom it concerns. Bytes of a client are checked. */
+/* The same for any origin, with all that the log says; wakes whom it concerns. Bytes of a client are checked. A sync that is due
+ * starts at once, or (`held` not NULL) when the caller gives that list to partition_start_syncs(), which it does soon and
+ * whatever happens. */
 bool partition_append_from(struct partition *part, char *bytes, size_t size, enum log_origin origin,
-                           struct log_append_result *result, struct err *err);
+                           struct list *held, struct log_append_result *result, struct err *err);
+
+/* Starts the syncs that appends have put into the list; it is empty then. */
+void partition_start_syncs(struct list *held);
 
 /* Appends the marker that ends a transaction of (pid, epoch) here. Returns before it is durable. */
 bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch, enum marker marker,

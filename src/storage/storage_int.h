@@ -33,9 +33,10 @@ struct partition {
     struct topic_meters meters;
     atomic_bool deleted;
     pthread_mutex_t lock;
-    struct list waits;   /* struct partition_wait */
-    struct list watches; /* struct partition_watch */
-    bool syncing;        /* a sync job is queued or running */
+    struct list waits;     /* struct partition_wait */
+    struct list watches;   /* struct partition_watch */
+    bool syncing;          /* a sync job is held, queued or running */
+    struct list sync_link; /* in the list of a connection that holds the job */
     /* Of the cleaner's thread: its last round with this one; the last try failed, which was said; damage was met. */
     uint64_t clean_round;
     bool clean_fails, uncleanable;

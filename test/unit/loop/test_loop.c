@@ -273,12 +273,41 @@ static void test_pool(void **state)
     assert_int_equal(atomic_load(&reported), 101);
 }
 
+static atomic_bool gate_open;
+
+static void job_wait(void *arg)
+{
+    while (!atomic_load(&gate_open))
+        usleep(1000);
+}
+
+/* It is short from the moment that a job finds no thread until all jobs have one. */
+static void test_pool_short(void **state)
+{
+    struct pool *pool = pool_new("short", 2);
+    assert_false(pool_is_short(pool));
+    for (int i = 0; i < 3; i++)
+        pool_submit(pool, job_wait, NULL, NULL, NULL);
+    assert_true(pool_is_short(pool)); /* two threads, three jobs that do not end */
+    atomic_store(&gate_open, true);
+    while (pool_pending(pool) > 0)
+        usleep(1000);
+    assert_false(pool_is_short(pool));
+    pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_timers), cmocka_unit_test(test_timer_order),      cmocka_unit_test(test_calls),
-        cmocka_unit_test(test_watch),  cmocka_unit_test(test_post_from_thread), cmocka_unit_test(test_signal),
-        cmocka_unit_test(test_pool),   cmocka_unit_test(test_pool_chain),
+        cmocka_unit_test(test_timers),
+        cmocka_unit_test(test_timer_order),
+        cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_post_from_thread),
+        cmocka_unit_test(test_signal),
+        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool_chain),
+        cmocka_unit_test(test_pool_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

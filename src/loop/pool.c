@@ -133,7 +133,7 @@ static void pool_main(void *arg)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* Starts one more thread if there are more jobs than idle ones; without any thread the pool cannot work, which ends the process. */
+/* Starts one more thread if there are more jobs than idle ones. Without any the pool cannot work, which ends the process. */
 static void pool_grow(struct pool *pool)
 {
     if (pool->queued <= (size_t)pool->idle || pool->started == pool->thread_max || pool->closing)

@@ -251,6 +251,19 @@ uint64_t index_floor(const struct log_segment *seg, int64_t offset)
     return low == 0 ? 0 : seg->index.at[low - 1].pos;
 }
 
+uint64_t index_floor_pos(const struct log_segment *seg, uint64_t pos)
+{
+    size_t low = 0, high = seg->loaded ? seg->index.len : 0;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (seg->index.at[mid].pos <= pos)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low == 0 ? 0 : seg->index.at[low - 1].pos;
+}
+
 /* The last entry of a closed segment's time index says it without reading the rest. */
 static bool times_peek(struct log *log, struct log_segment *seg, struct time_entry *out)
 {

@@ -179,8 +179,7 @@ enum log_isolation {
     LOG_APPENDED,       /* all that is written: for the writer itself */
 };
 
-/* Whole batches in one file, the first one contains the offset asked for; the last may be cut by bytes_max.
- */
+/* Whole batches in one file, the first one contains the offset asked for. */
 struct log_slice {
     struct log_segment *seg; /* reference; NULL when there is nothing to read yet */
     int fd;
@@ -190,7 +189,7 @@ struct log_slice {
     int64_t start, end, hw, lso; /* as they were at the read */
 };
 
-/* Finds what to read from `offset`: at most bytes_max, but the first batch whole. len 0: nothing yet. A
+/* Finds what to read from `offset`: whole batches of at most bytes_max, but one at least. len 0: nothing yet. A
  * slice ends at the latest where its segment ends; read again from there. ERR_OFFSET_OUT_OF_RANGE below the
  * start or past the end (the slice then still has start, end, hw, lso). Release every slice. */
 bool log_read(struct log *log, int64_t offset, size_t bytes_max, enum log_isolation isolation,

@@ -170,6 +170,8 @@ bool index_load(struct log *log, struct log_segment *seg, struct err *err);
 bool index_save(struct log *log, struct log_segment *seg, struct err *err);
 /* Position to start a search for `offset` from. Under `lock`; 0 when not loaded. */
 uint64_t index_floor(const struct log_segment *seg, int64_t offset);
+/* Position of the last batch in the index that begins at or before `pos`. Under `lock`; 0 when there is none. */
+uint64_t index_floor_pos(const struct log_segment *seg, uint64_t pos);
 /* Largest timestamp of a segment, from memory or the last entry of its time index; -1: none. Without
  * `lock`. */
 bool segment_max_time(struct log *log, struct log_segment *seg, int64_t *out, struct err *err);

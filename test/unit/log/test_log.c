@@ -120,6 +120,35 @@ static void test_unused(void **state)
     world_fini(&w);
 }
 
+/* A slice is the first batch and as many whole ones behind it as fit into bytes_max, whatever the index knows. */
+static void test_whole_slices(void **state)
+{
+    enum { BATCHES = 6 };
+    for (uint32_t interval = 1; interval <= 100000; interval *= 10) {
+        struct world w;
+        size_t ends[BATCHES + 1] = {0};
+        world_init(&w, 1);
+        w.config.index_interval_bytes = interval;
+        world_open(&w);
+        for (int i = 0; i < BATCHES;
+             i++) { /* of 1, 2, ... records: every batch is longer than the one before */
+            ends[i + 1] = ends[i] + world_batch(&w, &BATCH_SPEC_PLAIN, i, i + 1, 1000).len;
+            world_append(&w, i, i + 1, 1000);
+        }
+        world_sync(&w);
+        for (size_t bytes_max = 0; bytes_max <= ends[BATCHES] + 1; bytes_max++) {
+            struct log_slice slice;
+            size_t expected = ends[1];
+            for (int i = 1; i <= BATCHES && ends[i] <= bytes_max; i++)
+                expected = ends[i];
+            assert_true(log_read(w.log, 0, bytes_max, LOG_UP_TO_HW, &slice, NULL));
+            assert_int_equal(slice.len, expected);
+            log_slice_release(&slice);
+        }
+        world_fini(&w);
+    }
+}
+
 /* The bytes of a batch on disk are the producer's but for base offset and leader epoch. */
 static void test_bytes_kept(void **state)
 {
@@ -914,6 +943,7 @@ int main(void)
         cmocka_unit_test(test_settle_later),
         cmocka_unit_test(test_close_files),
         cmocka_unit_test(test_unused),
+        cmocka_unit_test(test_whole_slices),
         cmocka_unit_test(test_bytes_kept),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_topic_options),

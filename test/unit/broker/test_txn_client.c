@@ -244,7 +244,7 @@ struct told {
     bool left;
 };
 
-static bool start_as(struct broker **out, struct io *io, enum broker_durability durability, struct err *err)
+static bool start_as(struct broker **out, struct io *io, enum storage_durability durability, struct err *err)
 {
     struct broker_config config;
     broker_config_init(&config);
@@ -484,7 +484,7 @@ static void os_markers(bool new)
     struct client c;
     struct err err;
     assert_true(start_as(&broker, io_faulty_io(faulty), STORAGE_OS, &err));
-    assert_true(broker_topic_create(broker, STR("t"), 2, NULL, 0, &err));
+    assert_true(storage_topic_create(broker_storage(broker), STR("t"), 2, NULL, 0, &err));
     client_open(&c, broker_kafka_port(broker), new);
     assert_int_equal(init(&c), 0);
     assert_true(fill(&c, 0));
@@ -497,14 +497,14 @@ static void os_markers(bool new)
     io_memory_cut(mem, IO_CUT_LOSE);
     assert_true(start_as(&broker, io_memory_io(mem), STORAGE_OS, &err));
     for (int32_t i = 0; i < 2; i++) {
-        struct partition *part = broker_partition_get(broker, STR("t"), i, &err);
+        struct partition *part = storage_partition_get(broker_storage(broker), STR("t"), i, &err);
         struct log_aborted_list aborted = {0};
-        log_aborted_in(broker_partition_log(part), 0, 2, &aborted);
+        log_aborted_in(partition_log(part), 0, 2, &aborted);
         assert_int_equal(aborted.list.len, 1);
         assert_int_equal(aborted.list.at[0].first_offset, 0);
         assert_int_equal(aborted.list.at[0].last_offset, 1);
         vec_fini(&aborted.list);
-        broker_partition_unref(part);
+        partition_unref(part);
     }
     broker_stop(broker);
     io_faulty_free(faulty);

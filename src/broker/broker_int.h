@@ -81,7 +81,6 @@ struct broker {
     struct io *io;
     struct metric_registry *metrics;
     struct metric_registry *own_metrics; /* when the caller has none */
-    atomic_bool stopping;
 
     struct net *net;
     struct kafka_listener *listeners;
@@ -92,11 +91,9 @@ struct broker {
     atomic_llong connection_count;
 
     struct storage *storage;
-
     struct coord *coord;
-
-    struct fetch_sessions *fetch_sessions;
     struct quotas *quotas;
+    struct fetch_sessions *fetch_sessions;
 
     struct auth *auth;
     struct replay *auth_replay;
@@ -116,8 +113,6 @@ struct broker {
     struct metric *refused_meter;                   /* requests that could not be read */
     atomic_llong refused_said_ms, refused_unsaid;   /* the last log line about them, those since */
 };
-
-/* --- requests (conn.c, apis.c) --- */
 
 /* --- listeners (listeners.c) --- */
 
@@ -162,6 +157,8 @@ struct login {
 };
 
 struct kafka_conn;
+
+/* --- requests (conn.c, apis.c) --- */
 
 struct request {
     struct conn_mail mail; /* brings the request back to its connection's thread */

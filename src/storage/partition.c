@@ -11,10 +11,11 @@
  *      removal.
  * (P3) A failed sync fails all waits; the log is offline from then on and says so to the next append. A log that was offline
  *      because the disk was full comes back by itself; what it dropped is told by its incarnation.
- * (P5) Pipelined produces share a sync: the job that the first of them asks for is held back until all that the connection has
- *      read is appended (partition_append_from, `held`). Without that the first would be synced alone while the others are appended.
  * (P4) References: handles given out, entries of topics, jobs. The last one closes the log, or deletes it when the topic is
  *      gone.
+ * (P5) Pipelined produces share a sync: the job that the first of them asks for is held back until all that the connection
+ *      has read is appended (partition_append_from, `held`). Without that the first would be synced alone while the others
+ *      are appended.
  */
 #include "storage/storage_int.h"
 

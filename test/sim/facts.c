@@ -18,8 +18,8 @@
  *      the disk. A loss takes the end of a partition, no record out of its middle: of what was told before it, nothing that
  *      lies behind a lost record is found again. In a partition that is read to records behind it, it is as safe as they are.
  *
- * How much is promised of a record is a number: how many losses (scenario_losses) it is known to have survived, UINT64_MAX when it is
- * safe. An answer tells what was so when its request was sent (scenario.told_losses) or later.
+ * How much is promised of a record is a number: how many losses (scenario_losses) it is known to have survived, UINT64_MAX
+ * when it is safe. An answer tells what was so when its request was sent (scenario.told_losses) or later.
  */
 #include "facts_int.h"
 

@@ -3,7 +3,8 @@
  *     log_warn("log", "segment_cut", "topic=%s partition=%d bytes=%zu", topic, id, cut);
  *     2026-01-31T12:00:00.123Z WARN log segment_cut topic=a partition=0 bytes=61
  *
- * For what happens rarely: start, stop, recovery, a lost database. What happens per record is counted (`metric`).
+ * For what happens rarely: start, stop, recovery, a lost database. What happens per record is counted (`metric`); what a peer
+ * can cause at will goes through a log_rate (log_rate.h).
  * Any thread; a line is written by one write(2). Secrets never appear in a line.
  */
 #ifndef RIALTO_BASE_LOG_LINE_H

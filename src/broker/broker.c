@@ -156,7 +156,6 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     broker->io = io;
     broker->own_metrics = metrics == NULL ? metric_registry_new() : NULL;
     broker->metrics = metrics == NULL ? broker->own_metrics : metrics;
-    atomic_init(&broker->refused_said_ms, INT64_MIN / 2); /* the first one is said */
     copy_config(broker, config);
     init_locks(broker);
     sessions_open(broker);

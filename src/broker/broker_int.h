@@ -16,6 +16,7 @@
 
 #include "auth/auth.h"
 #include "base/base.h"
+#include "base/log_rate.h"
 #include "broker/broker.h"
 #include "coord/serve.h"
 #include "group/group.h"
@@ -111,7 +112,8 @@ struct broker {
 
     struct metric *request_meters[BROKER_API_KEYS]; /* requests by API key */
     struct metric *refused_meter;                   /* requests that could not be read */
-    atomic_llong refused_said_ms, refused_unsaid;   /* the last log line about them, those since */
+    struct log_rate refused_rate;                   /* of log lines about them */
+    struct log_rate failed_login_rate; /* the same about logins: who guesses must not fill the log */
 };
 
 /* --- listeners (listeners.c) --- */

@@ -412,20 +412,15 @@ static bool start_request(struct kafka_conn *kc, struct request *req, struct str
     return true;
 }
 
-/* A line a second: a flood of bad frames must not become a flood of lines. */
 static void refuse(struct kafka_conn *kc, const struct err *err)
 {
-    enum { COMPLAIN_MS = 1000 };
     struct broker *broker = kc->broker;
     struct str peer = conn_peer(kc->conn);
-    long long now_ms = clock_mono_ms(), said_ms = atomic_load(&broker->refused_said_ms);
+    int64_t unsaid;
     metric_add(broker->refused_meter, 1);
-    if (now_ms - said_ms >= COMPLAIN_MS &&
-        atomic_compare_exchange_strong(&broker->refused_said_ms, &said_ms, now_ms))
-        log_warn("broker", "request_refused", "peer=%.*s unsaid=%lld cause=\"%s\"", STR_ARG(peer),
-                 atomic_exchange(&broker->refused_unsaid, 0), err->text);
-    else
-        atomic_fetch_add(&broker->refused_unsaid, 1);
+    if (log_rate_due(&broker->refused_rate, &unsaid))
+        log_warn("broker", "request_refused", "peer=%.*s unsaid=%" PRId64 " cause=\"%s\"", STR_ARG(peer),
+                 unsaid, err->text);
     close_conn(kc, "malformed or unsupported request");
 }
 

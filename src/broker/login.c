@@ -138,16 +138,13 @@ static void reply_token(struct request *req, struct str token)
 
 static void log_failure(struct request *req, const struct token_step *step)
 {
-    enum { COMPLAIN_MS = 1000 };
-    static _Atomic int64_t last_ms;
-    int64_t now_ms = clock_mono_ms();
+    int64_t unsaid;
     metric_add(req->broker->failed_logins, 1);
-    if (now_ms - atomic_load(&last_ms) < COMPLAIN_MS) /* who guesses passwords must not fill the log */
-        return;
-    atomic_store(&last_ms, now_ms);
-    log_warn("broker", "authentication_failed", "peer=%.*s listener=%.*s mechanism=%s cause=\"%s\"",
-             STR_ARG(req->who.host), STR_ARG(req->listener->name),
-             auth_mechanism_name(sasl_mechanism(step->sasl)), step->err.text);
+    if (log_rate_due(&req->broker->failed_login_rate, &unsaid))
+        log_warn("broker", "authentication_failed",
+                 "peer=%.*s listener=%.*s mechanism=%s unsaid=%" PRId64 " cause=\"%s\"",
+                 STR_ARG(req->who.host), STR_ARG(req->listener->name),
+                 auth_mechanism_name(sasl_mechanism(step->sasl)), unsaid, step->err.text);
 }
 
 /* L3: now it is told. */

@@ -83,7 +83,7 @@ void conn_open(struct net_thread *thread, struct net_listener *listener, int fd,
     net_address_text(peer, true, conn->peer);
     conn->watch = loop_watch_new(thread->loop, fd, conn_on_event, conn, &err);
     if (conn->watch == NULL) {
-        log_warn("net", "conn_refused", "cause=%s", err.text);
+        listener_complain(listener, "conn_refused", conn->peer, err.text);
         net_conn_release(thread, listener, conn->peer);
         close(fd);
         free(conn);
@@ -243,19 +243,14 @@ static void conn_check_error(struct conn *conn)
         conn_close(conn, strerrordesc_np(cause));
 }
 
-/* A line now and then: peers that speak something else must not fill the log. */
 static void conn_complain_tls(struct conn *conn, const char *why)
 {
-    enum { COMPLAIN_MS = 1000 };
     struct net_listener *listener = conn->listener;
-    int64_t now_ms = loop_now_ms(conn->thread->loop);
-    int64_t last_ms = atomic_load_explicit(&listener->tls_complained_ms, memory_order_relaxed);
+    int64_t unsaid;
     metric_add(listener->counts.tls_failed, 1);
-    if (last_ms == 0 || now_ms - last_ms >= COMPLAIN_MS) {
-        atomic_store_explicit(&listener->tls_complained_ms, now_ms, memory_order_relaxed);
-        log_warn("net", "tls_handshake_failed", "face=%s address=%s peer=%s cause=\"%s\"",
-                 listener->cls->name, listener->address, conn->peer, why);
-    }
+    if (log_rate_due(&listener->tls_failed_rate, &unsaid))
+        log_warn("net", "tls_handshake_failed", "face=%s address=%s peer=%s unsaid=%" PRId64 " cause=\"%s\"",
+                 listener->cls->name, listener->address, conn->peer, unsaid, why);
 }
 
 static void conn_handshake(struct conn *conn)

@@ -15,7 +15,7 @@
 
 #include "net/net_int.h"
 
-enum { ACCEPT_TURN = 64, BACKLOG = 1024, PAUSE_MS = 200, COMPLAIN_MS = 5000, PORT_TRIES = 16 };
+enum { ACCEPT_TURN = 64, BACKLOG = 1024, PAUSE_MS = 200, PORT_TRIES = 16 };
 
 /* The address of a peer without its port. */
 static struct str host_of(const char *peer)
@@ -83,21 +83,14 @@ static struct net_thread *thread_choose(struct net *net)
     return best;
 }
 
-/* A line now and then: a flood of connections must not become a flood of lines. */
-static void listener_complain(struct net_listener *listener, const char *what, const char *peer,
-                              const char *cause)
+void listener_complain(struct net_listener *listener, const char *what, const char *peer, const char *cause)
 {
-    int64_t now_ms = clock_mono_ms();
-    if (listener->complained_ms != 0 && now_ms - listener->complained_ms < COMPLAIN_MS) {
-        listener->unsaid++;
-        return;
-    }
-    log_warn("net", what,
-             "face=%s address=%s peer=%s connections=%" PRId64 " unsaid=%" PRId64 " cause=\"%s\"",
-             listener->cls->name, listener->address, peer,
-             atomic_load_explicit(&listener->conn_count, memory_order_relaxed), listener->unsaid, cause);
-    listener->complained_ms = now_ms;
-    listener->unsaid = 0;
+    int64_t unsaid;
+    if (log_rate_due(&listener->refused_rate, &unsaid))
+        log_warn("net", what,
+                 "face=%s address=%s peer=%s connections=%" PRId64 " unsaid=%" PRId64 " cause=\"%s\"",
+                 listener->cls->name, listener->address, peer,
+                 atomic_load_explicit(&listener->conn_count, memory_order_relaxed), unsaid, cause);
 }
 
 static int64_t limit_of(const _Atomic int64_t *limit)

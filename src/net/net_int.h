@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/log_rate.h"
 #include "net/net.h"
 
 enum {
@@ -68,10 +69,8 @@ struct net_listener {
     struct loop_call start_call;
     struct loop_timer pause; /* after descriptors ran out, or too many came in a second */
     int64_t second,
-        second_count;      /* this second of the monotonic clock, and the connections that came in it */
-    int64_t complained_ms; /* last log line about refusals */
-    int64_t unsaid;        /* refusals since then */
-    _Atomic int64_t tls_complained_ms; /* last log line about a handshake; any network thread */
+        second_count; /* this second of the monotonic clock, and the connections that came in it */
+    struct log_rate refused_rate, tls_failed_rate; /* of log lines about connections and handshakes */
     struct list link;
 };
 
@@ -140,6 +139,9 @@ struct conn *net_conn_at(struct net_thread *thread, uint32_t slot, uint64_t gene
 /* ---- listen.c ---- */
 void net_listener_close(struct net_listener *listener); /* on the first network thread */
 void net_listener_free(struct net_listener *listener);
+
+/* Says why a connection was not taken, at most once a second. Any network thread. */
+void listener_complain(struct net_listener *listener, const char *what, const char *peer, const char *cause);
 
 /* A connection is counted when it is accepted and until it is torn down. `peer` is its address with port. */
 void net_conn_reserve(struct net_thread *thread, struct net_listener *listener, const char *peer);

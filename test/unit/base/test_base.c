@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/base.h"
+#include "base/log_rate.h"
 
 static void test_split(void **state)
 {
@@ -249,6 +250,24 @@ static void test_clock(void **state)
     assert_in_range(clock_wall_ms(), wall_s * 1000 - 1000, wall_s * 1000 + 60000);
 }
 
+/* One line a second; the next one tells how many were left out. */
+static void test_log_rate(void **state)
+{
+    struct log_rate rate = {0};
+    int64_t unsaid = -1;
+    assert_true(log_rate_due(&rate, &unsaid));
+    assert_int_equal(unsaid, 0);
+    rate.said_ms = clock_mono_ms() + 60000; /* the second is not over, however slow this machine is */
+    for (int i = 0; i < 5; i++)
+        assert_false(log_rate_due(&rate, &unsaid));
+    rate.said_ms = clock_mono_ms() - 1000;
+    assert_true(log_rate_due(&rate, &unsaid));
+    assert_int_equal(unsaid, 5);
+    rate.said_ms = clock_mono_ms() - 1000;
+    assert_true(log_rate_due(&rate, &unsaid));
+    assert_int_equal(unsaid, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_map),         cmocka_unit_test(test_base64),
         cmocka_unit_test(test_arena),       cmocka_unit_test(test_err_context),
         cmocka_unit_test(test_varint),      cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_log_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

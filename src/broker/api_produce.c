@@ -15,6 +15,7 @@ enum {
     INVALID_TOPIC = 17,
     NOT_ENOUGH_REPLICAS = 19,
     INVALID_ACKS = 21,
+    INVALID_TIMESTAMP = 32,
     TRANSACTION_UNAUTHORIZED = 53,
     STORAGE = 56,
     UNSUPPORTED_CODEC = 76,
@@ -22,6 +23,8 @@ enum {
     UNKNOWN_TOPIC_ID = 100,
 };
 
+/* Of one batch, so that a small compressed one cannot ask for an answer of any size; the message has the number of all. */
+enum { RECORD_ERRORS_MAX = 10000 };
 enum { ZSTD_VERSION = 7, ABORTABLE_VERSION = 11, JOINS_VERSION = 12, TOPIC_ID_VERSION = 13 };
 
 typedef struct ProduceRequest_TopicProduceData topic_data;
@@ -94,15 +97,43 @@ static int16_t code_of(const struct request *req, const struct err *err)
     }
 }
 
-static void refuse_record(struct request *req, partition_response *row, const struct err *err,
-                          int32_t bad_record)
+/* Names all records that break the rules (KIP-467), from another walk over the batch. As Kafka has it, a timestamp among the
+ * faults decides the error. */
+static void name_bad_records(struct request *req, partition_response *row, struct str bytes,
+                             const struct batch_rules *rules)
 {
-    refuse(req, row, code_of(req, err), err->text);
-    if (bad_record < 0)
+    struct batch batch;
+    struct batch_iter it;
+    struct record rec;
+    struct str no_key = STR("record without key: a compacted topic needs one");
+    vec(struct ProduceResponse_BatchIndexAndErrorMessage) rows = {0};
+    int32_t index = 0, bad = 0;
+    if (!batch_open(bytes, &batch, NULL))
         return;
-    WIRE_ALLOC(&req->arena, row->RecordErrors, ProduceResponse_BatchIndexAndErrorMessage, 1);
-    row->RecordErrors.at[0].BatchIndex = bad_record;
-    row->RecordErrors.at[0].BatchIndexErrorMessage = row->ErrorMessage;
+    batch.attributes &= (uint16_t)~BATCH_APPEND_TIME; /* timestamps as the producer set them */
+    if (!batch_iter_init(&it, &batch, codec_scratch(), NULL))
+        return;
+    for (; batch_iter_next(&it, &rec); index++) {
+        enum batch_fault fault = batch_record_fault(rules, &rec);
+        if (fault == BATCH_GOOD || bad++ >= RECORD_ERRORS_MAX)
+            continue;
+        struct ProduceResponse_BatchIndexAndErrorMessage one = {.BatchIndex = index,
+                                                                .BatchIndexErrorMessage = no_key};
+        if (fault == BATCH_BAD_TIMESTAMP) {
+            row->ErrorCode = INVALID_TIMESTAMP;
+            one.BatchIndexErrorMessage =
+                str_printf(&req->arena, "timestamp %" PRId64 " is outside of %" PRId64 " to %" PRId64,
+                           rec.timestamp_ms, rules->timestamp_min_ms, rules->timestamp_max_ms);
+        }
+        vec_push(&rows, one);
+    }
+    if (rows.len == 0)
+        return;
+    row->RecordErrors.at = arena_dup(&req->arena, rows.at, rows.len * sizeof *rows.at);
+    row->RecordErrors.len = (int32_t)rows.len;
+    row->ErrorMessage = str_printf(&req->arena, "%d of %d records are refused; record %d: %.*s", bad, index,
+                                   rows.at[0].BatchIndex, STR_ARG(rows.at[0].BatchIndexErrorMessage));
+    vec_fini(&rows);
 }
 
 /* 0, or the error of a request that may not write to the topic, or not in its transaction. */
@@ -142,7 +173,9 @@ static struct partition *append_one(struct request *req, struct str topic, const
         refuse(req, row, code, NULL);
     } else if (!partition_append_from(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, request_syncs(req),
                                       &result, &err)) {
-        refuse_record(req, row, &err, result.bad_record);
+        refuse(req, row, code_of(req, &err), err.text);
+        if (result.bad_records)
+            name_bad_records(req, row, bytes, &result.rules);
     } else {
         row->BaseOffset = result.base_offset;
         row->LogAppendTimeMs = result.append_time_ms;

@@ -61,24 +61,34 @@ static bool check_client_header(const struct append *app, const struct batch *ba
     return true;
 }
 
-static bool check_timestamps(const struct append *app, const struct batch_facts *facts, int32_t *bad,
-                             struct err *err)
+static struct batch_rules rules_of(const struct append *app)
 {
-    if (app->config.append_time)
+    const struct log_config *config = &app->config;
+    struct batch_rules rules = {config->key_required, INT64_MIN, INT64_MAX};
+    if (config->append_time)
+        return rules;
+    if (config->timestamp_before_max_ms < app->now_ms) /* else any time since 1970 and before is in it */
+        rules.timestamp_min_ms = app->now_ms - config->timestamp_before_max_ms;
+    if (config->timestamp_after_max_ms < INT64_MAX - app->now_ms)
+        rules.timestamp_max_ms = app->now_ms + config->timestamp_after_max_ms;
+    return rules;
+}
+
+static bool check_rules(const struct append *app, const struct batch_facts *facts,
+                        struct log_append_result *result, struct err *err)
+{
+    struct batch_rules rules = rules_of(app);
+    enum batch_fault fault = batch_facts_fault(&rules, facts);
+    if (fault == BATCH_GOOD)
         return true;
-    if (facts->max_timestamp_ms > app->now_ms &&
-        facts->max_timestamp_ms - app->now_ms > app->config.timestamp_after_max_ms) {
-        *bad = facts->max_timestamp_delta;
-        return err_set(err, ERR_INVALID_TIMESTAMP, "record timestamp %lld is too far in the future",
-                       (long long)facts->max_timestamp_ms);
-    }
-    if (facts->min_timestamp_ms >= 0 && facts->min_timestamp_ms < app->now_ms &&
-        app->now_ms - facts->min_timestamp_ms > app->config.timestamp_before_max_ms) {
-        *bad = facts->min_timestamp_delta;
-        return err_set(err, ERR_INVALID_TIMESTAMP, "record timestamp %lld is too far in the past",
-                       (long long)facts->min_timestamp_ms);
-    }
-    return true;
+    result->bad_records = true;
+    result->rules = rules;
+    if (fault == BATCH_NO_KEY)
+        return err_set(err, ERR_INVALID_RECORD, "record without key: a compacted topic needs one");
+    bool future = facts->max_timestamp_ms > rules.timestamp_max_ms;
+    return err_set(err, ERR_INVALID_TIMESTAMP, "record timestamp %lld is too far in the %s",
+                   (long long)(future ? facts->max_timestamp_ms : facts->min_timestamp_ms),
+                   future ? "future" : "past");
 }
 
 static bool check_sizes(const struct append *app, size_t size, struct err *err)
@@ -119,7 +129,8 @@ static bool recompress(struct append *app, struct err *err)
 }
 
 /* All checks of a client's batch that need no lock. */
-static bool check_client(struct append *app, struct batch *batch, int32_t *bad, struct err *err)
+static bool check_client(struct append *app, struct batch *batch, struct log_append_result *result,
+                         struct err *err)
 {
     struct batch_facts facts;
     if (!batch_open(app->bytes, batch, err)) {
@@ -129,12 +140,8 @@ static bool check_client(struct append *app, struct batch *batch, int32_t *bad, 
     }
     if (!check_client_header(app, batch, err) || !batch_check_records(batch, &facts, err))
         return false;
-    if (app->config.key_required && facts.null_key_at >= 0) {
-        *bad = facts.null_key_at;
-        return err_set(err, ERR_INVALID_RECORD, "record without key: a compacted topic needs one");
-    }
     app->max_timestamp_ms = facts.max_timestamp_ms;
-    return check_timestamps(app, &facts, bad, err) && check_sizes(app, batch->bytes.len, err) &&
+    return check_rules(app, &facts, result, err) && check_sizes(app, batch->bytes.len, err) &&
            recompress(app, err);
 }
 
@@ -417,10 +424,7 @@ bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origi
 {
     struct append app = {.bytes = str_of(bytes, size), .origin = origin, .max_timestamp_ms = -1};
     struct batch batch;
-    *result = (struct log_append_result){.base_offset = -1,
-                                         .last_offset = -1,
-                                         .append_time_ms = -1,
-                                         .bad_record = -1};
+    *result = (struct log_append_result){.base_offset = -1, .last_offset = -1, .append_time_ms = -1};
     result->start_offset = log_start_offset(log);
     pthread_mutex_lock(&log->lock);
     app.config = log->config;
@@ -429,8 +433,7 @@ bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origi
     if (size > INT32_MAX) /* positions in a segment are 31 bits */
         return err_set(err, ERR_TOO_LARGE, "%zu bytes to append at once, at most %d are possible", size,
                        INT32_MAX);
-    bool checked = origin == LOG_CLIENT ? check_client(&app, &batch, &result->bad_record, err)
-                                        : check_internal(&app, err);
+    bool checked = origin == LOG_CLIENT ? check_client(&app, &batch, result, err) : check_internal(&app, err);
     bool ok = checked && (!atomic_load_explicit(&log->offline, memory_order_relaxed) || try_heal(log, err));
     if (ok) {
         pthread_mutex_lock(&log->append_lock);

@@ -122,7 +122,8 @@ struct log_append_result {
     bool duplicate; /* appended before: base_offset is the earlier one, nothing was written */
     bool flush;     /* flush.messages is reached: to be answered after a sync, whatever was promised else */
     uint32_t incarnation; /* for log_is_durable */
-    int32_t bad_record;   /* on failure: index of the record at fault, or -1 */
+    bool bad_records;     /* on failure: single records are at fault, those that break these rules */
+    struct batch_rules rules;
 };
 
 /* Checks, numbers and writes batches by one write; `bytes` are patched in place (offset, leader epoch,

@@ -95,19 +95,34 @@ static bool headers_check(const struct record *rec)
     return rest.len == 0;
 }
 
-static void facts_add(struct batch_facts *facts, const struct record *rec, int64_t timestamp_ms,
-                      int32_t delta)
+static void facts_add(struct batch_facts *facts, const struct record *rec)
 {
-    if (delta == 0 || timestamp_ms > facts->max_timestamp_ms) {
-        facts->max_timestamp_ms = timestamp_ms;
-        facts->max_timestamp_delta = delta;
-    }
-    if (timestamp_ms != -1 && (facts->min_timestamp_ms == -1 || timestamp_ms < facts->min_timestamp_ms)) {
+    int64_t timestamp_ms = rec->timestamp_ms;
+    facts->max_timestamp_ms = MAX(facts->max_timestamp_ms, timestamp_ms);
+    if (timestamp_ms != -1 && (facts->min_timestamp_ms == -1 || timestamp_ms < facts->min_timestamp_ms))
         facts->min_timestamp_ms = timestamp_ms;
-        facts->min_timestamp_delta = delta;
-    }
-    if (str_is_null(rec->key) && facts->null_key_at < 0)
-        facts->null_key_at = delta;
+    facts->null_key |= str_is_null(rec->key);
+}
+
+static bool breaks_time(const struct batch_rules *rules, int64_t timestamp_ms)
+{
+    return timestamp_ms != -1 &&
+           (timestamp_ms < rules->timestamp_min_ms || timestamp_ms > rules->timestamp_max_ms);
+}
+
+enum batch_fault batch_record_fault(const struct batch_rules *rules, const struct record *rec)
+{
+    return rules->key_required && str_is_null(rec->key) ? BATCH_NO_KEY
+           : breaks_time(rules, rec->timestamp_ms)      ? BATCH_BAD_TIMESTAMP
+                                                        : BATCH_GOOD;
+}
+
+enum batch_fault batch_facts_fault(const struct batch_rules *rules, const struct batch_facts *facts)
+{
+    if (rules->key_required && facts->null_key)
+        return BATCH_NO_KEY;
+    bool bad = breaks_time(rules, facts->min_timestamp_ms) || breaks_time(rules, facts->max_timestamp_ms);
+    return bad ? BATCH_BAD_TIMESTAMP : BATCH_GOOD;
 }
 
 bool batch_check_records(const struct batch *batch, struct batch_facts *out, struct err *err)
@@ -116,7 +131,7 @@ bool batch_check_records(const struct batch *batch, struct batch_facts *out, str
     struct batch_iter it;
     struct record rec;
     plain_time.attributes &= (uint16_t)~BATCH_APPEND_TIME;
-    *out = (struct batch_facts){.min_timestamp_ms = -1, .max_timestamp_ms = -1, .null_key_at = -1};
+    *out = (struct batch_facts){.min_timestamp_ms = -1, .max_timestamp_ms = INT64_MIN};
     if (!batch_iter_init(&it, &plain_time, codec_scratch(), err))
         return false;
     out->plain_bytes = (size_t)(it.end - it.at);
@@ -126,7 +141,7 @@ bool batch_check_records(const struct batch *batch, struct batch_facts *out, str
                            (long long)(rec.offset - batch->base_offset));
         if (!headers_check(&rec))
             return err_set(err, ERR_INVALID_RECORD, "record %d of the batch has damaged headers", delta);
-        facts_add(out, &rec, rec.timestamp_ms, delta);
+        facts_add(out, &rec);
     }
     return batch_iter_ok(&it, err);
 }

@@ -100,11 +100,25 @@ struct batch_facts {
     int64_t
         min_timestamp_ms; /* record timestamps as the producer set them; the smallest but for -1, which is none */
     int64_t max_timestamp_ms;
-    int32_t min_timestamp_delta; /* offset delta of the first record with the smallest timestamp */
-    int32_t max_timestamp_delta; /* and with the largest */
-    int32_t null_key_at;         /* offset delta of the first record without key, or -1 */
-    size_t plain_bytes;          /* size of the records, decompressed */
+    bool null_key;      /* a record has no key */
+    size_t plain_bytes; /* size of the records, decompressed */
 };
+
+struct record;
+
+/* What a topic asks of each record of a client's batch (KIP-467: a refused batch names those that do not comply). */
+struct batch_rules {
+    bool key_required;
+    int64_t timestamp_min_ms, timestamp_max_ms; /* of a timestamp other than -1, as the producer set it */
+};
+
+enum batch_fault { BATCH_GOOD, BATCH_NO_KEY, BATCH_BAD_TIMESTAMP };
+
+/* The first rule that the record breaks. */
+enum batch_fault batch_record_fault(const struct batch_rules *rules, const struct record *rec);
+
+/* The fault of some record of the batch. */
+enum batch_fault batch_facts_fault(const struct batch_rules *rules, const struct batch_facts *facts);
 
 /* Decompresses if need be and walks all records: count, lengths, consecutive offset deltas.
  * ERR_INVALID_RECORD or ERR_CORRUPT. Uses the thread's codec_scratch. */

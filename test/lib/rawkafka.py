@@ -60,20 +60,29 @@ def crc32c(data):
 
 
 def varint(number):
-    number, out = number * 2, b""
+    number, out = number * 2 if number >= 0 else -number * 2 - 1, b""
     while number > 127:
         out += bytes([number & 127 | 128])
         number >>= 7
     return out + bytes([number])
 
 
-def batch(value=b"v", base=0, magic=2, attributes=0, pid=-1, epoch=-1, seq=-1, count=1, crc=None, timestamp=None,
-          key=None):
-    record = b"\0\0\0" + (b"\1" if key is None else varint(len(key)) + key)
-    record += (b"\1" if value is None else varint(len(value)) + value) + b"\0"
-    record = varint(len(record)) + record
+def record(number, key, value, later=0):
+    """Of a batch: the record with this number, so many ms later than its base."""
+    body = b"\0" + varint(later) + varint(number) + (b"\1" if key is None else varint(len(key)) + key)
+    body += (b"\1" if value is None else varint(len(value)) + value) + b"\0"
+    return varint(len(body)) + body
+
+
+def batch(value=b"v", base=0, magic=2, attributes=0, pid=-1, epoch=-1, seq=-1, count=None, crc=None, timestamp=None,
+          key=None, records=None):
+    """Of one record, or of records (key, value, ms after timestamp)."""
+    records = records or [(key, value, 0)]
+    count = len(records) if count is None else count
     stamp = int(time.time() * 1000) if timestamp is None else timestamp
-    tail = struct.pack(">hiqqqhii", attributes, count - 1, stamp, stamp, pid, epoch, seq, count) + record
+    last = stamp + max(later for _, _, later in records)
+    tail = struct.pack(">hiqqqhii", attributes, count - 1, stamp, last, pid, epoch, seq, count)
+    tail += b"".join(record(number, *one) for number, one in enumerate(records))
     crc = crc32c(tail) if crc is None else crc
     return struct.pack(">qiibI", base, len(tail) + 9, -1, magic, crc) + tail
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from harness import Broker, passed, patient
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from rawkafka import Connection, batch, fetch, produce, text  # noqa: E402
+from kafkaspec import call  # noqa: E402
+from rawkafka import Connection, batch, create_topic, fetch, produce, text  # noqa: E402
 
 
 def check_api_versions(broker):
@@ -53,6 +54,23 @@ def check_produce(broker):
             error, offset = produce(connection, **arguments)
             assert error == wanted, f"{name}: {error}, wanted {wanted}"
             assert (offset >= 0) == (wanted == 0), (name, offset)
+
+
+def check_record_errors(broker):
+    """All bad records of a refused batch are named (KIP-467): Kafka's LogValidator, by a record's first fault; a timestamp among the
+    faults decides the error."""
+    now, hours = int(time.time() * 1000), 2 * 3600 * 1000
+    with Connection(broker.port) as connection:
+        assert create_topic(connection, "strict", cleanup_policy="compact", message_timestamp_before_max_ms=hours) == 0
+        keys = [(b"k", b"v", 0), (None, b"v", 0), (b"k", b"v", 0), (None, b"v", 0)]
+        times = [(b"k", b"v", 0), (b"k", b"v", hours), (None, b"v", hours), (b"k", b"v", -2 * hours), (b"k", b"v", 1)]
+        for records, wanted, bad in ((keys, 87, [1, 3]), (times, 32, [1, 2, 3]), (times[:1], 0, [])):
+            topics = [dict(Name="strict", PartitionData=[dict(Index=0, Records=batch(records=records, timestamp=now))])]
+            part = call(connection, "Produce", 9, Acks=-1, TimeoutMs=1000, TopicData=topics)["Responses"][0]["PartitionResponses"][0]
+            told = {row["BatchIndex"]: row["BatchIndexErrorMessage"] for row in part["RecordErrors"]}
+            assert part["ErrorCode"] == wanted and list(told) == bad, part
+            assert all(("key" in why) == (records[number][0] is None) for number, why in told.items()), told
+            assert (f"{len(bad)} of {len(records)} records" in part["ErrorMessage"]) if bad else part["ErrorMessage"] is None, part
 
 
 def check_sequences(broker):
@@ -162,7 +180,7 @@ def main():
     with Broker() as broker:
         make_topic(broker, b"t")
         make_topic(broker, b"s")
-        for check in (check_api_versions, check_produce, check_sequences, check_fetch, check_acks_none, check_pipelining,
+        for check in (check_api_versions, check_produce, check_record_errors, check_sequences, check_fetch, check_acks_none, check_pipelining,
                       check_garbage, check_garbage_behind):
             check(broker)
         if "2147483647" not in broker.stderr():

@@ -41,6 +41,12 @@ struct fetch_sessions {
     struct metric *open, *evicted;
 };
 
+/* Ages go by the io's clock, which a test can set. */
+static int64_t now_ms(const struct broker *broker)
+{
+    return io_monotonic_us(broker->io) / 1000;
+}
+
 /* --- parts --- */
 
 void fetch_part_set(struct fetch_part *fp, const struct FetchRequest_FetchPartition *asked)
@@ -221,15 +227,15 @@ static bool drop(struct fetch_sessions *sessions, struct fetch_session *session)
 }
 
 /* A session whose place a new one of `size` partitions may take, or NULL (S5). Under the lock. */
-static struct fetch_session *victim(struct fetch_sessions *sessions, size_t size, int64_t now_ms)
+static struct fetch_session *victim(struct fetch_sessions *sessions, size_t size, int64_t at_ms)
 {
     struct fetch_session *smallest = NULL;
     list_each (struct fetch_session, session, &sessions->lru, link) {
         if (session->busy)
             continue;
-        if (now_ms - session->used_ms > EVICTION_MS)
+        if (at_ms - session->used_ms > EVICTION_MS)
             return session;
-        bool old = now_ms - session->made_ms > EVICTION_MS && session->parts.len < size;
+        bool old = at_ms - session->made_ms > EVICTION_MS && session->parts.len < size;
         if (old && (smallest == NULL || session->parts.len < smallest->parts.len))
             smallest = session;
     }
@@ -240,13 +246,13 @@ static struct fetch_session *victim(struct fetch_sessions *sessions, size_t size
 static bool place(struct fetch_sessions *sessions, struct fetch_session *session, int64_t slots,
                   struct fetch_session **freed)
 {
-    int64_t now_ms = clock_mono_ms();
+    int64_t at_ms = now_ms(session->broker);
     size_t size = session->parts.len;
     *freed = NULL;
     if (slots == 0 || size > PARTS_MAX)
         return false;
     if ((int64_t)sessions->by_id.len >= slots || sessions->part_count + size > PARTS_MAX) {
-        *freed = victim(sessions, size, now_ms);
+        *freed = victim(sessions, size, at_ms);
         if (*freed == NULL)
             return false;
         drop(sessions, *freed);
@@ -258,7 +264,7 @@ static bool place(struct fetch_sessions *sessions, struct fetch_session *session
         io_random(session->broker->io, &session->id, sizeof session->id);
         session->id &= INT32_MAX;
     } while (session->id == 0 || map_has(&sessions->by_id, id_key(&session->id)));
-    session->made_ms = session->used_ms = now_ms;
+    session->made_ms = session->used_ms = at_ms;
     map_put(&sessions->by_id, id_key(&session->id), session);
     list_push_back(&sessions->lru, &session->link);
     session->counted = size;
@@ -277,7 +283,7 @@ void session_release(struct fetch_session *session)
         closed = session->closed;
         session->stale = false;
         session->busy = stale && !closed;
-        session->used_ms = clock_mono_ms();
+        session->used_ms = now_ms(session->broker);
         pthread_mutex_unlock(&sessions->lock);
         if (stale && !closed)
             session_collect(session); /* a deletion makes its parts dirty */
@@ -433,7 +439,7 @@ static int16_t find(struct fetch_sessions *sessions, const struct request *req, 
     }
     session->epoch = session->epoch == INT32_MAX ? 1 : session->epoch + 1;
     session->busy = true;
-    session->used_ms = clock_mono_ms();
+    session->used_ms = now_ms(session->broker);
     list_remove(&session->link);
     list_push_back(&sessions->lru, &session->link);
     *out = session;

@@ -253,6 +253,18 @@ static bool run_and_reply(struct request *req, replay_decide_fn decide, struct e
     return true;
 }
 
+/* The same for rules: who may see a topic decides what a group's pattern matches. */
+static bool change_rules(struct request *req, replay_decide_fn decide, struct err *err)
+{
+    struct replay *replay = req->broker->auth_replay;
+    int64_t end_offset;
+    if (!replay_run(replay, decide, make_call(req), &end_offset, err))
+        return false;
+    coord_topics_changed(req->broker->coord);
+    request_reply_durable(req, replay, end_offset);
+    return true;
+}
+
 /* 0, or why no API of rules is answered. */
 static int16_t acls_fault(struct request *req, enum acl_operation operation, struct str *text)
 {
@@ -295,7 +307,7 @@ void api_create_acls(struct request *req)
     int16_t code = acls_fault(req, ACL_ALTER, &text);
     if (code != 0)
         fail_creations(req, code, text);
-    else if (!run_and_reply(req, decide_create_acls, &err))
+    else if (!change_rules(req, decide_create_acls, &err))
         fail_creations(req, error_code_of(&err), str_dup(str_from(err.text), &req->arena));
 }
 
@@ -319,7 +331,7 @@ void api_delete_acls(struct request *req)
     int16_t code = acls_fault(req, ACL_ALTER, &text);
     if (code != 0)
         fail_filters(req, code, text);
-    else if (!run_and_reply(req, decide_delete_acls, &err))
+    else if (!change_rules(req, decide_delete_acls, &err))
         fail_filters(req, error_code_of(&err), str_dup(str_from(err.text), &req->arena));
 }
 

@@ -135,7 +135,7 @@ bool group_decide_upgrade(void *groups, void *call, struct replay_records *out, 
 bool group_decide_consumer_heartbeat(void *groups, void *call, struct replay_records *out, struct err *err);
 void group_heartbeat_failed(struct groups *groups);
 
-/* A topic came, went or grew: consumer groups look at theirs at the next heartbeat. */
+/* A topic came, went or grew, or others may see it: consumer groups look at theirs at the next heartbeat. */
 void groups_topics_changed(struct groups *groups);
 
 /* Session, join, sync and pending-member timeouts that are due. req and res are unused. */

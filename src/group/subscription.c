@@ -3,8 +3,8 @@
  *   names and pattern of a member --patterns matched against all topics--> names --looked up--> topics with id and size
  *   all members' topics --hash--> differs from the stored one: a topic came, went or grew
  *
- * (Z1) Topics are looked at when a subscription changes, and after any topic changed (groups->topics_version): a heartbeat
- *      of a quiet group costs one comparison.
+ * (Z1) Topics are looked at when a subscription changes, and after any topic or access rule changed
+ *      (groups->topics_version): a heartbeat of a quiet group costs one comparison.
  * (Z2) A pattern is matched once for all its members; the result is stored, so that a restart assigns as before.
  * (Z3) The group epoch moves when a member came, or its names or pattern changed, or the hash did.
  */

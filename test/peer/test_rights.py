@@ -12,7 +12,7 @@ import time
 import uuid
 from pathlib import Path
 
-from harness import Broker, passed
+from harness import Broker, passed, patient
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from kafkaspec import api, call  # noqa: E402
@@ -350,6 +350,33 @@ def check_rules(broker, root):
     return root
 
 
+def check_patterns(broker, root):
+    """A group's pattern matches what its member may describe, and follows the rules while no topic changes."""
+    put(root, rule(ALLOW, "User:other", "Read", "Group", "patterns"), rule(ALLOW, "User:other", "Describe", "Topic", "t"))
+    other = broker.login("other")
+    names = {topic["TopicId"]: topic["Name"] for topic in call(root, "Metadata", 12, {"Topics": None})["Topics"]}
+    beat = call(other, "ConsumerGroupHeartbeat", 1, GroupId="patterns", MemberId=str(uuid.uuid4()), RebalanceTimeoutMs=10000,
+                SubscribedTopicRegex="[tu]", TopicPartitions=[])
+
+    def assigned(wanted):
+        """Heartbeats until the member has these topics, telling each time what it has."""
+        nonlocal beat
+        own, end = None, time.monotonic() + patient(20)
+        while True:
+            own = beat["Assignment"]["TopicPartitions"] if beat["Assignment"] is not None else own
+            if own is not None and sorted(names[row["TopicId"]] for row in own) == wanted:
+                return
+            assert beat["ErrorCode"] == 0 and time.monotonic() < end, (beat, own)
+            time.sleep(0.1)
+            beat = call(other, "ConsumerGroupHeartbeat", 1, GroupId="patterns", MemberId=beat["MemberId"], MemberEpoch=beat["MemberEpoch"],
+                        TopicPartitions=own)
+    assigned(["t"])
+    put(root, rule(ALLOW, "User:other", "Describe", "Topic", "u"))
+    assigned(["t", "u"])
+    drop_all(root, ResourceTypeFilter=RESOURCES["Topic"], ResourceNameFilter="t", PatternTypeFilter=LITERAL)
+    assigned(["u"])
+
+
 def check_cli(broker):
     config = Path(broker.directory) / "root.properties"
     config.write_text(f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.username=root\nsasl.password={USERS['root']}\n")
@@ -394,9 +421,11 @@ def main():
         rows = walk(broker, root)
         drop_all(root)
         root = check_rules(broker, root)
+        check_patterns(broker, root)
+        drop_all(root)
         check_cli(broker)
     check_open_resources()
-    passed("rights", f"{rows} rows of the table, rules over a restart, hosts, prefixes, super users, the command line")
+    passed("rights", f"{rows} rows of the table, rules over a restart, hosts, prefixes, super users, patterns of groups, the command line")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,7 @@
 /* config.c - the options of authentication and authorisation; Kafka's names where the meaning is Kafka's. */
 #include "auth/auth_int.h"
 
-#define OPT(name, type, init, low, high, member, text)                                                    \
-    {                                                                                                     \
-        name, type, init, .min = (low), .max = (high), .doc = (text), CONF_AT(struct auth_config, member) \
-    }
+#define OPT(...) CONF_ROW(struct auth_config, __VA_ARGS__)
 
 static const struct conf_option options[] = {
     OPT("sasl.enabled.mechanisms", CONF_LIST, "SCRAM-SHA-256,SCRAM-SHA-512", 0, 0, mechanisms,

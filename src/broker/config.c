@@ -9,15 +9,8 @@ static const char *const durability_words[] = {"fsync", "os", NULL};
 static const char *const migration_words[] = {"disabled", "upgrade", "downgrade", "bidirectional", NULL};
 
 /* An option that is read once, and one that may change while the broker runs (read by LIVE). */
-#define OPT(name, type, init, low, high, member, text)                                                      \
-    {                                                                                                       \
-        name, type, init, .min = (low), .max = (high), .doc = (text), CONF_AT(struct broker_config, member) \
-    }
-#define LIVE_OPT(name, type, init, low, high, member, text)                         \
-    {                                                                               \
-        name, type, init, .min = (low), .max = (high), .doc = (text), .live = true, \
-                          CONF_AT(struct broker_config, member)                     \
-    }
+#define OPT(...)      CONF_ROW(struct broker_config, __VA_ARGS__)
+#define LIVE_OPT(...) CONF_LIVE_ROW(struct broker_config, __VA_ARGS__)
 
 enum { I32_MAX = INT32_MAX };
 

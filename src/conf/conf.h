@@ -67,6 +67,16 @@ struct conf_option {
 
 #define CONF_AT(T, member) .offset = offsetof(T, member), .size = sizeof(((T *)0)->member)
 
+/* A row of the usual columns; T is the table's struct. CONF_LIVE_ROW: of an option that may change while the program runs. */
+#define CONF_ROW(T, name, type, init, low, high, member, text)                           \
+    {                                                                                    \
+        name, type, init, .min = (low), .max = (high), .doc = (text), CONF_AT(T, member) \
+    }
+#define CONF_LIVE_ROW(T, name, type, init, low, high, member, text)                                    \
+    {                                                                                                  \
+        name, type, init, .min = (low), .max = (high), .doc = (text), .live = true, CONF_AT(T, member) \
+    }
+
 struct conf_table {
     const char *name; /* "kafka" */
     const struct conf_option *options;

@@ -154,15 +154,17 @@ bool auth_apply(void *state, const struct replay_record *rec, struct err *err)
 {
     struct auth *auth = state;
     struct arena arena = {0};
-    int type = rec->key.len >= 2 ? load_be16(rec->key.ptr) : -1;
+    uint16_t type;
     struct str key = str_sub(rec->key, 2, SIZE_MAX);
     bool good;
+    if (!replay_type(rec, &type, err))
+        return false;
     if (type == UserKey_message.api_key)
         good = apply_user(auth, key, rec->value, &arena, err);
     else if (type == AclKey_message.api_key)
         good = apply_rule(auth, key, rec->value, &arena, err);
     else
-        good = err_set(err, ERR_CORRUPT, "a record of type %d is neither a user nor an access rule", type);
+        good = err_set(err, ERR_CORRUPT, "a record of type %u is neither a user nor an access rule", type);
     arena_fini(&arena);
     return good;
 }

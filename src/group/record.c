@@ -262,10 +262,11 @@ static bool apply_group(struct groups *groups, const struct replay_record *rec, 
 static bool apply(void *state, const struct replay_record *rec, struct err *err)
 {
     struct arena arena = {0};
+    uint16_t type;
     bool good;
-    if (rec->key.len < 2)
-        return err_set(err, ERR_CORRUPT, "key of %zu bytes is too short", rec->key.len);
-    switch (load_be16(rec->key.ptr)) {
+    if (!replay_type(rec, &type, err))
+        return false;
+    switch (type) {
     case KEY_OFFSET_OLD:
     case KEY_OFFSET:
         good = apply_offset(state, rec, &arena, err);

@@ -34,6 +34,14 @@ struct replay {
     struct replay_records records; /* of the present run */
 };
 
+bool replay_type(const struct replay_record *rec, uint16_t *type, struct err *err)
+{
+    if (rec->key.len < 2)
+        return err_set(err, ERR_CORRUPT, "key of %zu bytes is too short for a type", rec->key.len);
+    *type = load_be16(rec->key.ptr);
+    return true;
+}
+
 void replay_add(struct replay_records *records, struct str key, struct str value, int64_t timestamp_ms)
 {
     struct replay_record rec = {

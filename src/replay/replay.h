@@ -31,6 +31,9 @@ struct replay_record {
     int64_t offset; /* set when read or appended */
 };
 
+/* The type of the record: the number with which the keys of coordinators' topics begin. ERR_CORRUPT: the key is too short. */
+bool replay_type(const struct replay_record *rec, uint16_t *type, struct err *err);
+
 /* Somebody who waits for durability. Lives in the waiter's memory until `fn` was called, which happens
  * exactly once; failure is NULL when all is durable. */
 struct replay_wait {

@@ -120,16 +120,17 @@ static bool topic_apply(struct topics *topics, struct str key_bytes, const struc
 
 static bool apply(void *state, const struct replay_record *rec, struct err *err)
 {
-    int type = rec->key.len < 2 ? -1 : load_be16(rec->key.ptr);
+    uint16_t type;
     struct str key = str_sub(rec->key, 2, rec->key.len);
+    if (!replay_type(rec, &type, err))
+        return false;
     switch (type) {
     case KEY_TOPIC:
         return topic_apply(state, key, rec, err);
     case KEY_RESOURCE:
         return resource_apply(state, key, rec->value, err);
     default:
-        return err_set(err, ERR_CORRUPT, "key of %zu bytes is neither a topic's nor a resource's",
-                       rec->key.len);
+        return err_set(err, ERR_CORRUPT, "a record of type %u is neither a topic nor a resource", type);
     }
 }
 

@@ -322,10 +322,11 @@ static bool apply_producer_ids(struct txns *txns, const struct replay_record *re
 static bool apply(void *state, const struct replay_record *rec, struct err *err)
 {
     struct arena arena = {0};
+    uint16_t type;
     bool good;
-    if (rec->key.len < 2)
-        return err_set(err, ERR_CORRUPT, "key of %zu bytes is too short", rec->key.len);
-    switch (load_be16(rec->key.ptr)) {
+    if (!replay_type(rec, &type, err))
+        return false;
+    switch (type) {
     case KEY_TXN:
         good = apply_txn(state, rec, &arena, err);
         break;
@@ -333,7 +334,7 @@ static bool apply(void *state, const struct replay_record *rec, struct err *err)
         good = apply_producer_ids(state, rec, &arena, err);
         break;
     default:
-        good = err_set(err, ERR_CORRUPT, "record type %u is not known", load_be16(rec->key.ptr));
+        good = err_set(err, ERR_CORRUPT, "record type %u is not known", type);
     }
     arena_fini(&arena);
     return good;

@@ -1,20 +1,6 @@
 /* group: the classic protocol as lists of calls and their answers, driven without clock, socket or disk. */
 #include "world.h"
 
-/* Tokens are small numbers. */
-static void *token(int n)
-{
-    return (void *)(intptr_t)n;
-}
-
-static const struct group_reply *reply_to(struct world *w, int n)
-{
-    for (size_t i = 0; i < w->effects.replies.len; i++)
-        if (w->effects.replies.at[i].token == token(n))
-            return &w->effects.replies.at[i];
-    return NULL;
-}
-
 struct join_args {
     int n; /* token */
     const char *member, *instance, *protocol;
@@ -23,22 +9,8 @@ struct join_args {
 
 static void join(struct world *w, struct join_args a)
 {
-    struct JoinGroupRequest req;
-    struct JoinGroupRequest_JoinGroupRequestProtocol protocol = {.Name = str_from(a.protocol ? a.protocol
-                                                                                             : "range"),
-                                                                 .Metadata = STR("meta")};
-    wire_init(&WIRE_JoinGroupRequest, &req);
-    req.GroupId = STR("g");
-    req.SessionTimeoutMs = 10000;
-    req.RebalanceTimeoutMs = 30000;
-    req.MemberId = str_from(a.member ? a.member : "");
-    req.GroupInstanceId = str_from(a.instance);
-    req.ProtocolType = STR("consumer");
-    req.Protocols.at = &protocol;
-    req.Protocols.len = 1;
-    struct group_call call = call_of(w, a.version ? a.version : 5, &req, NULL);
-    call.token = token(a.n);
-    run(w, group_decide_join, &call);
+    join_classic(w, a.n, a.version ? a.version : 5, a.member ? a.member : "", a.instance,
+                 a.protocol ? a.protocol : "range", STR("meta"));
 }
 
 static void sync_group(struct world *w, int n, const char *member, int32_t generation,

@@ -11,39 +11,12 @@
 #define NOTHING              "\0\0\0\0\0\0\xff\xff\xff\xff"
 #define BYTES(text)          ((struct str){text, sizeof(text) - 1})
 
-static void *token(int n)
-{
-    return (void *)(intptr_t)n;
-}
-
-static const struct group_reply *reply_to(struct world *w, int n)
-{
-    for (size_t i = 0; i < w->effects.replies.len; i++)
-        if (w->effects.replies.at[i].token == token(n))
-            return &w->effects.replies.at[i];
-    return NULL;
-}
-
 static const char *assignor = "range"; /* of the classic members */
 
 static const struct JoinGroupResponse *join_as(struct world *w, int n, const char *member,
                                                const char *instance, struct str metadata)
 {
-    struct JoinGroupRequest req;
-    struct JoinGroupRequest_JoinGroupRequestProtocol protocol = {.Name = str_from(assignor),
-                                                                 .Metadata = metadata};
-    wire_init(&WIRE_JoinGroupRequest, &req);
-    req.GroupId = STR("g");
-    req.SessionTimeoutMs = 10000;
-    req.RebalanceTimeoutMs = 30000;
-    req.MemberId = str_from(member);
-    req.GroupInstanceId = str_from(instance);
-    req.ProtocolType = STR("consumer");
-    req.Protocols.at = &protocol;
-    req.Protocols.len = 1;
-    struct group_call call = call_of(w, 5, &req, NULL);
-    call.token = token(n);
-    run(w, group_decide_join, &call);
+    join_classic(w, n, 5, member, instance, assignor, metadata);
     return reply_to(w, n) != NULL ? &reply_to(w, n)->join : NULL;
 }
 

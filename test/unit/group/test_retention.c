@@ -6,11 +6,6 @@
 /* Kafka's consumer protocol, version 0, by hand: subscription to topic "a". */
 #define SUBSCRIPTION "\0\0\0\0\0\1\0\1a\xff\xff\xff\xff"
 
-static void *token(int n)
-{
-    return (void *)(intptr_t)n;
-}
-
 static int16_t commit(struct world *w, const char *member, int32_t generation, const char *topic)
 {
     struct OffsetCommitRequest req;

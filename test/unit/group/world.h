@@ -204,4 +204,39 @@ UNUSED static void run(struct world *w, replay_decide_fn decide, struct group_ca
     assert_true(replay_run(w->replay, decide, call, NULL, &err));
 }
 
+/* Who waits for an answer is a small number here. */
+UNUSED static void *token(int n)
+{
+    return (void *)(intptr_t)n;
+}
+
+UNUSED static const struct group_reply *reply_to(struct world *w, int n)
+{
+    for (size_t i = 0; i < w->effects.replies.len; i++)
+        if (w->effects.replies.at[i].token == token(n))
+            return &w->effects.replies.at[i];
+    return NULL;
+}
+
+/* JoinGroup of group "g" by the classic protocol, with one assignor. */
+UNUSED static void join_classic(struct world *w, int n, int16_t version, const char *member,
+                                const char *instance, const char *assignor, struct str metadata)
+{
+    struct JoinGroupRequest req;
+    struct JoinGroupRequest_JoinGroupRequestProtocol protocol = {.Name = str_from(assignor),
+                                                                 .Metadata = metadata};
+    wire_init(&WIRE_JoinGroupRequest, &req);
+    req.GroupId = STR("g");
+    req.SessionTimeoutMs = 10000;
+    req.RebalanceTimeoutMs = 30000;
+    req.MemberId = str_from(member);
+    req.GroupInstanceId = str_from(instance);
+    req.ProtocolType = STR("consumer");
+    req.Protocols.at = &protocol;
+    req.Protocols.len = 1;
+    struct group_call call = call_of(w, version, &req, NULL);
+    call.token = token(n);
+    run(w, group_decide_join, &call);
+}
+
 #endif

@@ -10,12 +10,6 @@ static const struct table_column list_columns[] = {{STR_INIT("NAME"), STR_INIT("
                                                    {STR_INIT("TASKS"), STR_INIT("tasks"), false},
                                                    {STR_INIT("CLASS"), STR_INIT("class"), false}};
 
-static struct str text_of(const struct json_value *object, const char *name, struct arena *arena)
-{
-    const struct json_value *value = json_get(object, str_from(name));
-    return value == NULL || value->kind == JSON_NULL ? STR("") : rest_text(value, arena);
-}
-
 /* /connectors/NAME/what; the name percent-encoded. */
 static struct str path_of(struct cli *cli, struct str name, const char *what)
 {
@@ -39,7 +33,7 @@ static struct str tasks_of(const struct json_value *status, struct arena *arena)
     const struct json_value *tasks = json_get(status, STR("tasks"));
     uint32_t running = 0, count = tasks != NULL && tasks->kind == JSON_ARRAY ? tasks->len : 0;
     for (uint32_t i = 0; i < count; i++)
-        running += str_eq(text_of(&tasks->elems[i], "state", arena), STR("RUNNING"));
+        running += str_eq(rest_field(&tasks->elems[i], "state", arena), STR("RUNNING"));
     return str_printf(arena, "%u/%u", running, count);
 }
 
@@ -60,10 +54,10 @@ int cli_connector_list(struct cli *cli)
         for (uint32_t i = 0; ok && i < answer->len; i++) {
             const struct json_value *status = json_get(&answer->members[i].value, STR("status"));
             const struct json_value *info = json_get(&answer->members[i].value, STR("info"));
-            struct str cells[] = {answer->members[i].name, text_of(status, "type", &cli->arena),
-                                  text_of(json_get(status, STR("connector")), "state", &cli->arena),
+            struct str cells[] = {answer->members[i].name, rest_field(status, "type", &cli->arena),
+                                  rest_field(json_get(status, STR("connector")), "state", &cli->arena),
                                   tasks_of(status, &cli->arena),
-                                  text_of(json_get(info, STR("config")), "connector.class", &cli->arena)};
+                                  rest_field(json_get(info, STR("config")), "connector.class", &cli->arena)};
             if (cli_glob(pattern, cells[0]))
                 table_row(&table, cells);
         }
@@ -85,11 +79,11 @@ static void print_tasks(struct cli *cli, const struct json_value *status)
     struct table table;
     table_init(&table, cli, columns, COUNT_OF(columns));
     for (uint32_t i = 0; tasks != NULL && tasks->kind == JSON_ARRAY && i < tasks->len; i++) {
-        struct str trace = text_of(&tasks->elems[i], "trace", &cli->arena), cause = trace;
+        struct str trace = rest_field(&tasks->elems[i], "trace", &cli->arena), cause = trace;
         ignore(!str_split(&trace, '\n', &cause), "an empty trace has no first line");
-        struct str cells[] = {text_of(&tasks->elems[i], "id", &cli->arena),
-                              text_of(&tasks->elems[i], "state", &cli->arena),
-                              text_of(&tasks->elems[i], "worker_id", &cli->arena), cause};
+        struct str cells[] = {rest_field(&tasks->elems[i], "id", &cli->arena),
+                              rest_field(&tasks->elems[i], "state", &cli->arena),
+                              rest_field(&tasks->elems[i], "worker_id", &cli->arena), cause};
         table_row(&table, cells);
     }
     table_print(&table);
@@ -118,8 +112,8 @@ int cli_connector_describe(struct cli *cli)
         printf("%s\n", out.ptr);
         buf_fini(&out);
     } else if (ok) {
-        printf("%.*s  %.*s, %.*s\n", STR_ARG(name), STR_ARG(text_of(status, "type", &cli->arena)),
-               STR_ARG(text_of(json_get(status, STR("connector")), "state", &cli->arena)));
+        printf("%.*s  %.*s, %.*s\n", STR_ARG(name), STR_ARG(rest_field(status, "type", &cli->arena)),
+               STR_ARG(rest_field(json_get(status, STR("connector")), "state", &cli->arena)));
         print_tasks(cli, status);
         for (uint32_t i = 0; config != NULL && config->kind == JSON_OBJECT && i < config->len; i++)
             printf("%.*s=%.*s\n", STR_ARG(config->members[i].name),

@@ -8,14 +8,6 @@ static const struct table_column list_columns[] = {{STR_INIT("ID"), STR_INIT("id
                                                    {STR_INIT("SINK"), STR_INIT("sink"), false},
                                                    {STR_INIT("SQL"), STR_INIT("sql"), false}};
 
-static struct str text_of(const struct json_value *object, const char *name, struct arena *arena)
-{
-    const struct json_value *value = json_get(object, str_from(name));
-    if (value != NULL && value->kind == JSON_ARRAY)
-        value = value->len > 0 ? &value->elems[0] : NULL;
-    return value == NULL || value->kind == JSON_NULL ? STR("") : rest_text(value, arena);
-}
-
 static bool ask(struct cli *cli, struct hclient *http, struct str sql, const struct json_value **entity,
                 struct err *err)
 {
@@ -42,9 +34,11 @@ int cli_query_list(struct cli *cli)
         ok = table_pick(&table, cli, &err);
         for (uint32_t i = 0; ok && queries != NULL && queries->kind == JSON_ARRAY && i < queries->len; i++) {
             const struct json_value *query = &queries->elems[i];
-            struct str cells[] = {text_of(query, "id", &cli->arena), text_of(query, "queryType", &cli->arena),
-                                  text_of(query, "state", &cli->arena), text_of(query, "sinks", &cli->arena),
-                                  text_of(query, "queryString", &cli->arena)};
+            struct str cells[] = {rest_field(query, "id", &cli->arena),
+                                  rest_field(query, "queryType", &cli->arena),
+                                  rest_field(query, "state", &cli->arena),
+                                  rest_field(query, "sinks", &cli->arena),
+                                  rest_field(query, "queryString", &cli->arena)};
             if (cli_glob(pattern, cells[0]))
                 table_row(&table, cells);
         }

@@ -115,3 +115,11 @@ struct str rest_text(const struct json_value *value, struct arena *arena)
     }
     }
 }
+
+struct str rest_field(const struct json_value *object, const char *name, struct arena *arena)
+{
+    const struct json_value *value = json_get(object, str_from(name));
+    if (value != NULL && value->kind == JSON_ARRAY)
+        value = value->len > 0 ? &value->elems[0] : NULL;
+    return value == NULL || value->kind == JSON_NULL ? STR("") : rest_text(value, arena);
+}

@@ -28,6 +28,9 @@ bool rest_refusal(int status, struct str body, struct arena *arena, struct err *
 /* A JSON value as people read it: strings without quotes, null as "null", the rest compact. */
 struct str rest_text(const struct json_value *value, struct arena *arena);
 
+/* The object's field as such a text, an array by its first element; "" when there is none or null. */
+struct str rest_field(const struct json_value *object, const char *name, struct arena *arena);
+
 /* Rows of a query, shown as they come. */
 struct rows {
     const struct cli *cli;

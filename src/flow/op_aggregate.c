@@ -209,6 +209,17 @@ static void emit_closed(struct op_aggregate *oa)
 
 /* Rows ------------------------------------------------------------------------------------------------------------ */
 
+/* Adds the row to the entry, which had the result `old`. */
+static void aggregate_row(struct op_aggregate *oa, struct store_entry *entry, const struct run *run,
+                          uint32_t row, struct value **old)
+{
+    if (!entry->present)
+        agg_set_reset(&oa->aggs, entry->cells, run->rowtime_ms[row]);
+    agg_set_add(&oa->aggs, entry->cells, row, run->rowtime_ms[row]);
+    store_changed(oa->store, entry);
+    emit(oa, entry, old);
+}
+
 /* A row of a stream for one window (t0 0: none). */
 static bool add_to(struct op_aggregate *oa, const struct run *run, uint32_t row, int64_t t0)
 {
@@ -216,12 +227,7 @@ static bool add_to(struct op_aggregate *oa, const struct run *run, uint32_t row,
     struct store_entry *entry = store_at(oa->store, buf_str(&oa->key_bytes), t0, 0, &err);
     if (entry == NULL)
         return op_fail_err(&oa->op, &err);
-    struct value **old = old_result(oa, entry);
-    if (!entry->present)
-        agg_set_reset(&oa->aggs, entry->cells, run->rowtime_ms[row]);
-    agg_set_add(&oa->aggs, entry->cells, row, run->rowtime_ms[row]);
-    store_changed(oa->store, entry);
-    emit(oa, entry, old);
+    aggregate_row(oa, entry, run, row, old_result(oa, entry));
     return true;
 }
 
@@ -286,11 +292,7 @@ static bool table_row(struct op_aggregate *oa, const struct run *run, uint32_t r
     struct value **old = old_result(oa, entry);
     if (entry->present && same)
         ignore(!undo_row(oa, entry, run, row), "it always does");
-    if (!entry->present)
-        agg_set_reset(&oa->aggs, entry->cells, run->rowtime_ms[row]);
-    agg_set_add(&oa->aggs, entry->cells, row, run->rowtime_ms[row]);
-    store_changed(oa->store, entry);
-    emit(oa, entry, old);
+    aggregate_row(oa, entry, run, row, old);
     return true;
 }
 

@@ -148,16 +148,6 @@ static void emit(struct op_join_fk *oj, struct run_out *out, int64_t time_ms, co
     }
 }
 
-static struct value *cells_dup(const struct store_entry *entry, uint32_t count, struct arena *arena)
-{
-    if (!entry->present)
-        return NULL;
-    struct value *cells = arena_array(arena, struct value, count);
-    for (uint32_t i = 0; i < count; i++)
-        cells[i] = value_dup(entry->cells[i], arena);
-    return cells;
-}
-
 /* The foreign key of a left row as BYTES, NULL when it is null. */
 static struct value foreign_of(struct op_join_fk *oj, const struct value *foreign, uint32_t row)
 {
@@ -192,8 +182,8 @@ static bool left_row(struct op_join_fk *oj, const struct run *run, uint32_t row,
     struct store_entry *entry = store_at(oj->left, key, 0, 0, &err);
     if (entry == NULL)
         return op_fail_err(&oj->op, &err);
-    struct fk_change change = {.old_left =
-                                   cells_dup(entry, oj->op.step->join.left_count + LEFT_FIRST_CELL, arena)};
+    struct fk_change change = {
+        .old_left = store_cells_dup(entry, oj->op.step->join.left_count + LEFT_FIRST_CELL, arena)};
     struct value old_fk = change.old_left != NULL ? change.old_left[LEFT_FK_CELL] : VALUE_NULL;
     struct value fk = run_deleted(run, row) ? VALUE_NULL : foreign_of(oj, foreign, row);
     store_left(oj, entry, run, row, fk);
@@ -274,7 +264,7 @@ static bool right_row(struct op_join_fk *oj, const struct run *run, uint32_t row
     struct store_entry *entry = store_at(oj->right, buf_str(&oj->key_bytes), 0, 0, &err);
     if (entry == NULL)
         return op_fail_err(&oj->op, &err);
-    struct value *old = cells_dup(entry, step->join.right_count + RIGHT_FIRST_CELL, arena);
+    struct value *old = store_cells_dup(entry, step->join.right_count + RIGHT_FIRST_CELL, arena);
     if (run_deleted(run, row)) {
         store_delete(oj->right, entry);
     } else {

@@ -91,16 +91,6 @@ static void fill(struct op_join_table_table *oj, struct value **cols, uint32_t r
         cols[c][row] = right != NULL ? value_dup(right[FIRST_CELL + i], arena) : VALUE_NULL;
 }
 
-static struct value *cells_dup(const struct store_entry *entry, uint32_t count, struct arena *arena)
-{
-    if (!entry->present)
-        return NULL;
-    struct value *cells = arena_array(arena, struct value, count);
-    for (uint32_t i = 0; i < count; i++)
-        cells[i] = value_dup(entry->cells[i], arena);
-    return cells;
-}
-
 static void store_side(struct table_side *side, struct store_entry *entry, const struct run *run,
                        uint32_t row)
 {
@@ -127,7 +117,7 @@ static bool join_row(struct op_join_table_table *oj, uint32_t side, const struct
     struct store_entry *entry = store_at(own->store, buf_str(&oj->key_bytes), t0, t1, &err);
     if (entry == NULL)
         return op_fail_err(&oj->op, &err);
-    struct value *old_cells = cells_dup(entry, own->count + FIRST_CELL, arena);
+    struct value *old_cells = store_cells_dup(entry, own->count + FIRST_CELL, arena);
     store_side(own, entry, run, row);
     const struct value *new_cells = entry->present ? entry->cells : NULL;
     struct store_entry *match = store_find(other->store, buf_str(&oj->key_bytes), t0, t1, &failed, &err);

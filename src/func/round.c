@@ -92,19 +92,26 @@ static void round_to(struct func_ctx *ctx, const struct value *args, enum decima
         *out = value_decimal(decimal_rescale(rounded, dec->scale, DECIMAL_DOWN, ctx->arena));
 }
 
-SCALAR(fn_round)
+/* A double becomes a BIGINT (`whole` of it), a decimal one without places. */
+static void to_integer(struct func_ctx *ctx, const struct value *args, double whole, enum decimal_round mode,
+                       struct value *out)
 {
     switch (args[0].kind) {
     case SQL_DOUBLE:
-        *out = value_bigint(saturate(floor(args[0].d + 0.5)));
+        *out = value_bigint(saturate(whole));
         break;
     case SQL_DECIMAL:
-        *out = value_decimal(decimal_rescale(args[0].dec, 0, DECIMAL_HALF_CEILING, ctx->arena));
+        *out = value_decimal(decimal_rescale(args[0].dec, 0, mode, ctx->arena));
         break;
     default:
         *out = value_bigint(args[0].l);
         break;
     }
+}
+
+SCALAR(fn_round)
+{
+    to_integer(ctx, args, floor(args[0].d + 0.5), DECIMAL_HALF_CEILING, out);
 }
 
 SCALAR(fn_round_places)
@@ -114,17 +121,7 @@ SCALAR(fn_round_places)
 
 SCALAR(fn_trunc)
 {
-    switch (args[0].kind) {
-    case SQL_DOUBLE:
-        *out = value_bigint(saturate(args[0].d));
-        break;
-    case SQL_DECIMAL:
-        *out = value_decimal(decimal_rescale(args[0].dec, 0, DECIMAL_DOWN, ctx->arena));
-        break;
-    default:
-        *out = value_bigint(args[0].l);
-        break;
-    }
+    to_integer(ctx, args, args[0].d, DECIMAL_DOWN, out);
 }
 
 SCALAR(fn_trunc_places)

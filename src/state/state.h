@@ -131,6 +131,9 @@ struct store_entry {
 /* The key's bytes; live as long as the entry. */
 struct str store_entry_key(const struct store_entry *entry);
 
+/* Copies of the first `count` cells, with their bytes, in the arena; NULL when the entry is not present. */
+struct value *store_cells_dup(const struct store_entry *entry, uint32_t count, struct arena *arena);
+
 /* The row, made with NULL cells and present = false where there is none. NULL with *err when RocksDB fails. */
 struct store_entry *store_at(struct store *store, struct str key, int64_t t0, int64_t t1, struct err *err);
 

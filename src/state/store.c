@@ -371,6 +371,16 @@ struct str store_entry_key(const struct store_entry *entry)
     return bucket_key(entry->bucket);
 }
 
+struct value *store_cells_dup(const struct store_entry *entry, uint32_t count, struct arena *arena)
+{
+    if (!entry->present)
+        return NULL;
+    struct value *cells = arena_array(arena, struct value, count);
+    for (uint32_t i = 0; i < count; i++)
+        cells[i] = value_dup(entry->cells[i], arena);
+    return cells;
+}
+
 /* Changes ------------------------------------------------------------------------------------------------------ */
 
 static void make_dirty(struct store *store, struct store_entry *entry)

@@ -36,8 +36,10 @@ bool client_send(struct client *client, int16_t api_key, int16_t version, const 
 {
     enum { SEND_US = 10000000 };
     struct wire_out out = {0};
-    if (client->fd < 0)
+    if (client->fd < 0) {
         client->fd = sim_connect(SIM_PORT);
+        client->connections++;
+    }
     if (client->fd < 0) {
         sim_sleep_us(sim_between(1, CONNECT_PAUSE_US));
         return false;

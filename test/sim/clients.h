@@ -42,6 +42,7 @@ struct client {
     int32_t correlation_id;
     struct arena arena;    /* of the last answer */
     struct buf in;         /* what came and was not taken */
+    uint64_t connections;  /* so far */
     int in_flight;         /* requests without answer */
     uint64_t losses, cuts; /* when the first of them was sent */
 };
@@ -271,6 +272,9 @@ int topic_get(struct client *client, const char *topic, const char *config, int6
 /* Reads every partition from its start to its end, once as it is and once with read_committed, and checks it against the
  * facts. Nobody writes meanwhile. */
 void reader_check_all(struct client *client);
+
+/* Retention has had the time to do its work: what is due is gone. */
+void reader_check_retained(struct client *client);
 
 /* All committed offsets. */
 void groups_check_all(struct client *client);

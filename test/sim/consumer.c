@@ -316,3 +316,29 @@ void reader_check_all(struct client *client)
         for (int32_t j = 0; j < scenario.topics[i].partition_count; j++)
             check_partition(client, (uint16_t)i, j);
 }
+
+/* ---- what retention has left ---- */
+
+static void pass(uint16_t topic, int32_t partition, const struct record *rec)
+{
+}
+
+/* V6: nobody has written for longer than retention.ms. */
+static void check_retained(struct client *client, uint16_t topic, int32_t partition)
+{
+    const struct topic_plan *plan = &scenario.topics[topic];
+    struct reading reading = read_partition(client, topic, partition, 0, pass);
+    if (plan->retention_ms >= 0 && reading.bytes > 0)
+        sim_fail("%s-%d: %llu bytes are there, all of them are older than %lld ms", plan->name, partition,
+                 (unsigned long long)reading.bytes, (long long)plan->retention_ms);
+    if (plan->retention_bytes >= 0 && (int64_t)reading.bytes >= plan->retention_bytes + plan->segment_bytes)
+        sim_fail("%s-%d: %llu bytes are there, %lld and less than a segment were to be kept", plan->name,
+                 partition, (unsigned long long)reading.bytes, (long long)plan->retention_bytes);
+}
+
+void reader_check_retained(struct client *client)
+{
+    for (size_t i = 0; i < scenario.topic_count; i++)
+        for (int32_t j = 0; j < scenario.topics[i].partition_count; j++)
+            check_retained(client, (uint16_t)i, j);
+}

@@ -17,6 +17,8 @@
 
 struct scenario scenario;
 
+enum { RETENTION_MS_MAX = 30000 };
+
 void scenario_promised(enum promise what)
 {
     scenario.promises[what]++;
@@ -217,7 +219,7 @@ static void choose_topic(struct topic_plan *plan, size_t number)
     if (plan->compacts)
         return;
     if (sim_chance(1, 2))
-        plan->retention_ms = sim_between(1, 30) * 1000;
+        plan->retention_ms = sim_between(1, RETENTION_MS_MAX / 1000) * 1000;
     if (sim_chance(1, 2))
         plan->retention_bytes = sim_between(0, 30000);
 }
@@ -319,6 +321,8 @@ static void check_after_cut(void)
     groups_check_all(&client);
     facts_txns_check(&client);
     facts_compacted_check();
+    sim_sleep_us((RETENTION_MS_MAX + 3 * world.retention_check_ms) * 1000);
+    reader_check_retained(&client);
     client_fini(&client);
     stop_server();
 }

@@ -383,6 +383,29 @@ static void test_unopened(void **state)
     world_fini(&w);
 }
 
+/* Records that a failed sync has dropped are not durable because others have their offsets now. */
+static void test_dropped_is_not_durable(void **state)
+{
+    struct world w;
+    struct log_append_result dropped, kept;
+    struct batch_spec spec = BATCH_SPEC_PLAIN;
+    world_init(&w, 1);
+    world_open(&w);
+    world_append(&w, 0, 1, 1000);
+    world_sync(&w);
+    assert_true(world_append_spec(&w, &spec, 1, 1, 1000, &dropped, NULL));
+    io_faulty_script(w.faulty, IO_FAULT_ENOSPC, 1, 1);
+    assert_false(log_sync(w.log, NULL));
+    assert_false(log_is_durable(w.log, &dropped));
+    assert_true(world_append_spec(&w, &spec, 2, 1, 1000, &kept, NULL));
+    assert_int_equal(kept.base_offset, dropped.base_offset);
+    world_sync(&w);
+    assert_true(log_is_durable(w.log, &kept));
+    assert_false(log_is_durable(w.log, &dropped));
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=2");
+    world_fini(&w);
+}
+
 /* While DeleteRecords writes its checkpoint, an append begins a new segment: the one that the checkpoint points into stays,
  * because a start learns from there what the producers have sent. The next retention takes it. */
 static struct world *rolling;
@@ -472,13 +495,21 @@ int main(void)
 {
     log_level_set(LOG_OFF);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_eio),          cmocka_unit_test(test_short),
-        cmocka_unit_test(test_torn),         cmocka_unit_test(test_enospc),
-        cmocka_unit_test(test_power_cut),    cmocka_unit_test(test_enospc_heals),
-        cmocka_unit_test(test_full_disk),    cmocka_unit_test(test_cut_restarts),
-        cmocka_unit_test(test_cut_deletion), cmocka_unit_test(test_unopened),
-        cmocka_unit_test(test_offline),      cmocka_unit_test(test_roll_while_deleted),
-        cmocka_unit_test(test_os),           cmocka_unit_test(test_settle_fails),
+        cmocka_unit_test(test_eio),
+        cmocka_unit_test(test_short),
+        cmocka_unit_test(test_torn),
+        cmocka_unit_test(test_enospc),
+        cmocka_unit_test(test_power_cut),
+        cmocka_unit_test(test_enospc_heals),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_cut_restarts),
+        cmocka_unit_test(test_cut_deletion),
+        cmocka_unit_test(test_unopened),
+        cmocka_unit_test(test_offline),
+        cmocka_unit_test(test_roll_while_deleted),
+        cmocka_unit_test(test_dropped_is_not_durable),
+        cmocka_unit_test(test_os),
+        cmocka_unit_test(test_settle_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

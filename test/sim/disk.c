@@ -123,7 +123,8 @@ static int disk_fdatasync(struct io *io, int fd)
     sim_sleep_us(sim_between(0, sim_chance(1, 20) ? 10 * us_max : us_max));
     if (strikes(disk, disk->faults.eio_one_in, "EIO on fdatasync"))
         return -EIO;
-    if (strikes(disk, disk->faults.full_one_in, "ENOSPC on fdatasync"))
+    if (strikes(disk, disk->faults.full_one_in, "ENOSPC on fdatasync") ||
+        strikes(disk, disk->faults.sync_full_one_in, "ENOSPC on fdatasync, of what had found room"))
         return -ENOSPC;
     int rc = disk->faults.sync_lies ? 0 : io_fdatasync(disk->inner, fd);
     sim_trace('s', (uint64_t)fd);

@@ -96,8 +96,8 @@ static void drop_tail(struct fact_part *part, int64_t offset)
         struct known *known = &part->at.at[i];
         if (known->mark.n == 0 || known->survived > survived)
             continue;
-        struct sent_fact *sent = fact_sent(known->mark);
-        sent->lost = known->is_acked && sent->offset == (int64_t)i; /* others may be sent again */
+        if (known->is_acked) /* others may be sent again */
+            fact_sent(known->mark)->lost_from = (int64_t)i;
         facts.lost++;
         *known = (struct known){0};
     }
@@ -129,9 +129,9 @@ static struct known *tell(uint16_t topic, int32_t partition, int64_t offset, str
                      (unsigned long long)mark.n, mark.producer);
         drop_tail(part, offset);
     }
-    if (sent->lost && sent->offset == offset && scenario.told_losses < scenario_losses())
+    if (sent->lost_from == offset && scenario.told_losses < scenario_losses())
         return known;
-    if (sent->lost && sent->offset == offset)
+    if (sent->lost_from == offset)
         sim_fail("%s: %s-%d has lost records before %lld, which is there", how, name, partition,
                  (long long)offset);
     uint64_t survived = safe ? UINT64_MAX : scenario.told_losses;
@@ -149,7 +149,8 @@ void facts_sent(struct mark mark)
 {
     struct fact_part *part = fact_part(mark.topic, (int32_t)mark.partition);
     ASSERT_CMP(mark.n, ==, part->sent[mark.producer].len + 1);
-    vec_push(&part->sent[mark.producer], (struct sent_fact){.sent_ms = sim_wall_us() / 1000, .offset = -1});
+    vec_push(&part->sent[mark.producer],
+             (struct sent_fact){.sent_ms = sim_wall_us() / 1000, .offset = -1, .lost_from = -1});
 }
 
 void facts_acked(struct mark mark, int64_t offset, bool safe)

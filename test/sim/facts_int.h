@@ -16,8 +16,8 @@ struct known {
 /* What became of a record that was sent. */
 struct sent_fact {
     int64_t sent_ms, offset; /* -1: not known */
+    int64_t lost_from;       /* a loss took it from this offset; -1: none has */
     bool acked, found, found_committed;
-    bool lost; /* a loss took it from its offset */
     uint64_t survived;
 };
 

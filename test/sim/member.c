@@ -7,7 +7,8 @@
  *      was acknowledged is never followed by an older one.
  * (M2) When a commit is not answered, it may still come in. The member then joins under a new id: the next assignment has another
  *      generation, in which the late commit is refused.
- * (M3) What a sync gives a member must be what the leader of that generation sent for it (facts_assigned), and no partition
+ * (M3) Now and then it commits in a generation that is over, as one does that has slept through a rebalance: that is refused.
+ * (M4) What a sync gives a member must be what the leader of that generation sent for it (facts_assigned), and no partition
  *      has two owners in one generation.
  */
 #include "clients.h"
@@ -159,12 +160,13 @@ static bool find_offsets(struct member *member)
     return true;
 }
 
-static bool commit(struct member *member, int32_t partition)
+/* Kafka's error code, or NO_ANSWER. */
+static int send_commit(struct member *member, int32_t partition, int32_t generation, int64_t offset)
 {
     struct arena arena = {0};
     struct OffsetCommitRequest *req = wire_new(&WIRE_OffsetCommitRequest, 1, &arena);
     req->GroupId = member->group_id;
-    req->GenerationIdOrMemberEpoch = member->generation;
+    req->GenerationIdOrMemberEpoch = generation;
     req->MemberId = str_from(member->id);
     req->GroupInstanceId = STR_NULL;
     req->RetentionTimeMs = -1;
@@ -172,16 +174,31 @@ static bool commit(struct member *member, int32_t partition)
     req->Topics.at[0].Name = str_from(scenario.topics[TOPIC].name);
     WIRE_ALLOC(&arena, req->Topics.at[0].Partitions, OffsetCommitRequest_OffsetCommitRequestPartition, 1);
     req->Topics.at[0].Partitions.at[0].PartitionIndex = partition;
-    req->Topics.at[0].Partitions.at[0].CommittedOffset = member->next[partition];
+    req->Topics.at[0].Partitions.at[0].CommittedOffset = offset;
     req->Topics.at[0].Partitions.at[0].CommittedLeaderEpoch = -1;
     const struct OffsetCommitResponse *res =
         client_call(&member->client, OFFSET_COMMIT, (int16_t)sim_between(2, 9), req, ANSWER_US);
     arena_fini(&arena);
-    if (res == NULL) { /* M2 */
+    return res == NULL ? NO_ANSWER : res->Topics.at[0].Partitions.at[0].ErrorCode;
+}
+
+/* M3 */
+static bool commit_late(struct member *member, int32_t partition)
+{
+    int code = send_commit(member, partition, member->generation - 1, 0);
+    if (code == 0)
+        sim_fail("%s, generation %d: a commit of the one before is taken", member->group_name,
+                 member->generation);
+    return code == KAFKA_ILLEGAL_GENERATION;
+}
+
+static bool commit(struct member *member, int32_t partition)
+{
+    int code = send_commit(member, partition, member->generation, member->next[partition]);
+    if (code == NO_ANSWER) { /* M2 */
         forget_id(member);
         return false;
     }
-    int16_t code = res->Topics.at[0].Partitions.at[0].ErrorCode;
     if (code == 0) {
         facts_commit_acked(member->group, partition, member->next[partition]);
         member->committed[partition] = member->next[partition];
@@ -239,6 +256,8 @@ static bool read_some(struct member *member)
         return true;
     }
     int32_t partition = member->assignment.ptr[sim_below(member->assignment.len)];
+    if (member->generation > 1 && sim_chance(1, 50))
+        return commit_late(member, partition);
     int code = fetch_once(&member->client, TOPIC, partition, member->next[partition], 0, tell_seen, &got);
     if (code == 0)
         member->next[partition] = got.next_offset;

@@ -115,8 +115,9 @@ struct io;
 
 struct sim_disk_faults {
     uint64_t eio_one_in, torn_one_in, short_one_in, full_one_in; /* operations; 0: never */
-    int64_t sync_us_max;                                         /* an fdatasync takes up to so long */
-    bool sync_lies;                                              /* fdatasync does nothing and says it did */
+    uint64_t sync_full_one_in; /* syncs: a file system that finds room for what was written only then */
+    int64_t sync_us_max;       /* an fdatasync takes up to so long */
+    bool sync_lies;            /* fdatasync does nothing and says it did */
 };
 
 struct sim_disk *sim_disk_new(void);

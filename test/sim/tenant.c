@@ -2,11 +2,13 @@
  * under the same name.
  *
  *   absent --create--> life 1: write, read, set, describe --delete--> absent --create--> life 2 ...
- *      ^------------- a change was not answered: waits until it must have arrived, then looks: the topic's id tells its life
+ *
+ * A change that was not answered, or failed at the disk, may be there, may be yet to come, or may be undone by a crash. So it is asked
+ * for again until it is answered, and nothing else is done before.
  *
  * (O1) A life begins empty: no record and no config of an earlier one is seen in it. Its topic id is a new one, and stays.
  * (O2) A config that was changed is described so and in force, also after restarts: a batch is refused for its size exactly
- *      when it is larger than max.message.bytes. A change that was not answered is made as a whole or not.
+ *      when it is larger than max.message.bytes.
  * (O3) What was written and acknowledged in this life is there, each record at its offset.
  */
 #include "clients.h"
@@ -22,13 +24,13 @@ enum {
 };
 
 enum presence { ABSENT, PRESENT };
+enum change { NO_CHANGE, CREATE, DELETE, SET_CONFIG };
 typedef vec(bool) vec_bool;
 
-/* A config that it changes; values that may be in force: one, or two after a change without an answer. */
+/* A config that it changes. */
 struct knob {
     const char *name;
-    int64_t value, other;
-    bool unsure;
+    int64_t value;
 };
 
 enum { LIMIT, RETENTION, KNOB_COUNT };
@@ -43,11 +45,14 @@ struct tenant {
     struct client client;
     struct topic_plan plan;
     enum presence presence;
+    enum change pending; /* was not answered */
     struct uuid ids[LIVES_MAX];
     size_t lives; /* ids so far; the last is the present one's */
     uint32_t n;
     vec(struct written) written; /* in this life */
     struct knob knobs[KNOB_COUNT];
+    size_t knob; /* that is being changed, and to what */
+    int64_t value_asked;
     struct batch_builder builder;
     struct buf value;
 };
@@ -60,8 +65,8 @@ static void begin_life(struct tenant *tenant, struct uuid id)
     tenant->ids[tenant->lives++] = id;
     tenant->presence = PRESENT;
     vec_clear(&tenant->written);
-    tenant->knobs[LIMIT] = (struct knob){"max.message.bytes", LIMIT_DEFAULT, 0, false};
-    tenant->knobs[RETENTION] = (struct knob){"retention.ms", tenant->plan.retention_ms, 0, false};
+    tenant->knobs[LIMIT] = (struct knob){"max.message.bytes", LIMIT_DEFAULT};
+    tenant->knobs[RETENTION] = (struct knob){"retention.ms", tenant->plan.retention_ms};
     sim_note("%s: life %zu", tenant->plan.name, tenant->lives);
 }
 
@@ -86,22 +91,23 @@ static void look(struct tenant *tenant, bool sure)
 }
 
 /* What was not answered may still be on its way: it has arrived after this. */
-static void let_settle(struct tenant *tenant)
+static void let_settle(struct tenant *tenant, enum change change)
 {
+    tenant->pending = change;
     sim_sleep_us(20000000);
-    look(tenant, false);
 }
 
 static void create(struct tenant *tenant)
 {
     int code = topic_create(&tenant->client, &tenant->plan);
     sim_note("create %s: %d", tenant->plan.name, code);
-    if (code == KAFKA_TOPIC_EXISTS)
+    if (code == KAFKA_TOPIC_EXISTS && tenant->pending == NO_CHANGE)
         sim_fail("%s was deleted and exists", tenant->plan.name);
-    if (code != 0) {
-        let_settle(tenant);
+    if (code != 0 && code != KAFKA_TOPIC_EXISTS) {
+        let_settle(tenant, CREATE);
         return;
     }
+    tenant->pending = NO_CHANGE;
     scenario_promised(PROMISE_TOPIC);
     look(tenant, false);
     if (tenant->presence == ABSENT)
@@ -112,12 +118,13 @@ static void remove_topic(struct tenant *tenant)
 {
     int code = topic_delete(&tenant->client, tenant->plan.name);
     sim_note("delete %s: %d", tenant->plan.name, code);
-    if (code == KAFKA_UNKNOWN_TOPIC)
+    if (code == KAFKA_UNKNOWN_TOPIC && tenant->pending == NO_CHANGE)
         sim_fail("%s was created and is not known", tenant->plan.name);
-    if (code != 0) {
-        let_settle(tenant);
+    if (code != 0 && code != KAFKA_UNKNOWN_TOPIC) {
+        let_settle(tenant, DELETE);
         return;
     }
+    tenant->pending = NO_CHANGE;
     tenant->presence = ABSENT;
     scenario_promised(PROMISE_TOPIC);
 }
@@ -126,34 +133,31 @@ static void remove_topic(struct tenant *tenant)
 
 static void set(struct tenant *tenant)
 {
-    struct knob *knob = &tenant->knobs[sim_below(KNOB_COUNT)];
-    int64_t value = knob == &tenant->knobs[LIMIT] ? sim_between(200, 2000) : sim_between(86400000, INT32_MAX);
-    size_t life = tenant->lives;
-    int code = topic_set(&tenant->client, tenant->plan.name, knob->name, value);
-    sim_note("%s of %s = %lld: %d", knob->name, tenant->plan.name, (long long)value, code);
-    if (code == 0) {
-        *knob = (struct knob){knob->name, value, 0, false};
-        scenario_promised(PROMISE_TOPIC);
+    if (tenant->pending == NO_CHANGE) {
+        tenant->knob = sim_below(KNOB_COUNT);
+        tenant->value_asked =
+            tenant->knob == LIMIT ? sim_between(200, 2000) : sim_between(86400000, INT32_MAX);
+    }
+    struct knob *knob = &tenant->knobs[tenant->knob];
+    int code = topic_set(&tenant->client, tenant->plan.name, knob->name, tenant->value_asked);
+    sim_note("%s of %s = %lld: %d", knob->name, tenant->plan.name, (long long)tenant->value_asked, code);
+    if (code != 0) {
+        let_settle(tenant, SET_CONFIG);
         return;
     }
-    let_settle(tenant);
-    if (tenant->presence == PRESENT && tenant->lives == life) {
-        knob->other = value;
-        knob->unsure = true;
-    }
+    tenant->pending = NO_CHANGE;
+    knob->value = tenant->value_asked;
+    scenario_promised(PROMISE_TOPIC);
 }
 
 /* O2 */
 static void describe(struct tenant *tenant)
 {
-    struct knob *knob = &tenant->knobs[sim_below(KNOB_COUNT)];
+    const struct knob *knob = &tenant->knobs[sim_below(KNOB_COUNT)];
     int64_t value;
-    if (topic_get(&tenant->client, tenant->plan.name, knob->name, &value) != 0)
-        return;
-    if (value != knob->value && !(knob->unsure && value == knob->other))
+    if (topic_get(&tenant->client, tenant->plan.name, knob->name, &value) == 0 && value != knob->value)
         sim_fail("%s of %s is %lld, it was set to %lld", knob->name, tenant->plan.name, (long long)value,
                  (long long)knob->value);
-    *knob = (struct knob){knob->name, value, 0, false};
 }
 
 /* ---- records ---- */
@@ -202,12 +206,11 @@ static void write_one(struct tenant *tenant)
     int64_t offset, size = (int64_t)bytes.len;
     int code = produce(tenant, bytes, &offset);
     if (code == NO_ANSWER) {
-        let_settle(tenant);
+        let_settle(tenant, NO_CHANGE);
         return;
     }
-    bool must = size > limit->value && (!limit->unsure || size > limit->other);
-    bool may = size > limit->value || (limit->unsure && size > limit->other);
-    if (code == 0 ? must : code == KAFKA_MESSAGE_TOO_LARGE && !may) /* O2 */
+    bool larger = size > limit->value;
+    if (code == 0 ? larger : code == KAFKA_MESSAGE_TOO_LARGE && !larger) /* O2 */
         sim_fail("%s: a batch of %lld bytes is answered with %d, max.message.bytes is %lld",
                  tenant->plan.name, (long long)size, code, (long long)limit->value);
     if (code == KAFKA_UNKNOWN_TOPIC)
@@ -302,6 +305,14 @@ static void read_all(struct tenant *tenant)
 
 static void act(struct tenant *tenant)
 {
+    if (tenant->pending == DELETE) {
+        remove_topic(tenant);
+        return;
+    }
+    if (tenant->pending == SET_CONFIG) {
+        set(tenant);
+        return;
+    }
     if (tenant->presence == ABSENT) {
         create(tenant);
         return;
@@ -336,8 +347,9 @@ static void tenant_main(void *arg)
     }
     while (!scenario.calm)
         sim_sleep_us(1000000);
-    look(tenant, true);
-    if (tenant->presence == PRESENT) {
+    if (tenant->pending == NO_CHANGE)
+        look(tenant, true);
+    if (tenant->pending == NO_CHANGE && tenant->presence == PRESENT) {
         describe(tenant);
         read_all(tenant);
     }

@@ -9,6 +9,8 @@
  * (X3) The group's offset is the number of the transaction: whoever reads it knows which was the last.
  * (X4) Half of them speak KIP-890's way: produce and offset commit add what they concern by themselves, and each end gives the
  *      next epoch, in which sequences begin anew.
+ * (X5) Now and then somebody goes on in the name of the epoch before, as a producer does that was taken for dead: what it sends
+ *      is refused.
  */
 #include "clients.h"
 
@@ -36,7 +38,7 @@ struct txn_producer {
     int32_t next_seq[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
     uint64_t next_n[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
     bool added[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
-    int64_t txn; /* number of the present transaction; from 1 */
+    int64_t txn, txns; /* number of the present transaction, from 1; of the last that was begun */
     struct batch_builder builder;
     struct buf value;
 };
@@ -138,6 +140,27 @@ static bool produce(struct txn_producer *prod, uint16_t topic, int32_t partition
     return true;
 }
 
+static void begin(struct txn_producer *prod)
+{
+    prod->txn = ++prod->txns;
+    facts_txn_begin(prod->number, prod->txn);
+}
+
+/* X5: its records are of a transaction that is never to be committed. */
+static void produce_late(struct txn_producer *prod, uint16_t topic, int32_t partition)
+{
+    int64_t txn = prod->txn;
+    if (prod->epoch == 0)
+        return;
+    begin(prod);
+    prod->epoch--;
+    if (produce(prod, topic, partition))
+        sim_fail("%s: epoch %d is over and has written to %s-%d", prod->id, prod->epoch,
+                 scenario.topics[topic].name, partition);
+    prod->epoch++;
+    prod->txn = txn;
+}
+
 static bool send_offset(struct txn_producer *prod)
 {
     struct arena arena = {0};
@@ -181,6 +204,8 @@ static bool fill(struct txn_producer *prod)
         prod->added[topic][partition] = true;
         if (!produce(prod, topic, partition))
             return false;
+        if (sim_chance(1, 20))
+            produce_late(prod, topic, partition);
         sim_sleep_us(sim_between(0, sim_chance(1, 50) ? 20000000 : 20000));
     }
     return send_offset(prod);
@@ -239,7 +264,7 @@ static void txn_main(void *arg)
             sim_sleep_us(sim_between(0, 100000));
             continue;
         }
-        facts_txn_begin(prod->number, ++prod->txn);
+        begin(prod);
         ready = fill(prod) && finish(prod);
         sim_sleep_us(sim_between(0, 100000));
     }

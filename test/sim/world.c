@@ -244,6 +244,8 @@ static void choose_scenario(void)
         world.disk_faults.eio_one_in = (uint64_t)sim_between(50, 2000);
     if (sim_chance(1, 3))
         world.disk_faults.full_one_in = (uint64_t)sim_between(50, 2000);
+    if (sim_chance(1, 5))
+        world.disk_faults.sync_full_one_in = (uint64_t)sim_between(5, 50);
     if (sim_chance(1, 3))
         world.disk_faults.torn_one_in = (uint64_t)sim_between(50, 1000);
     if (sim_chance(1, 2))

@@ -121,7 +121,7 @@ struct pool;
 struct pool *pool_new(const char *name, int thread_max);
 
 /* Runs what is queued, and what running jobs still submit, to its end, then joins. Free the pool before the loops
- * that its jobs report to. Nobody else may submit any more. */
+ * that its jobs report to. Nobody else may submit any more, or be about to return from it: end the threads that do first. */
 void pool_free(struct pool *pool);
 
 /* Runs run(arg) on a pool thread, then done(arg) on `loop`; `done` may be NULL, `loop` NULL runs done on the

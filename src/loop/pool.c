@@ -158,9 +158,10 @@ void pool_submit(struct pool *pool, void (*run)(void *arg), void *arg, struct lo
     pool->pending++;
     pool->queued++;
     pool_grow(pool);
-    if (pool->idle > 0) /* else the next one that is free looks by itself */
-        pthread_cond_signal(&pool->work);
+    bool wake = pool->idle > 0; /* else the next one that is free looks by itself */
     pthread_mutex_unlock(&pool->lock);
+    if (wake) /* not under the lock, where the woken thread would run into it and sleep again */
+        pthread_cond_signal(&pool->work);
 }
 
 bool pool_is_short(struct pool *pool)

@@ -100,7 +100,7 @@ static int16_t code_of(const struct request *req, const struct err *err)
 /* Names all records that break the rules (KIP-467), from another walk over the batch. As Kafka has it, a timestamp among the
  * faults decides the error. */
 static void name_bad_records(struct request *req, partition_response *row, struct str bytes,
-                             const struct batch_rules *rules)
+                             const struct batch_rules *rules, int64_t start_offset)
 {
     struct batch batch;
     struct batch_iter it;
@@ -129,6 +129,7 @@ static void name_bad_records(struct request *req, partition_response *row, struc
     }
     if (rows.len == 0)
         return;
+    row->LogStartOffset = start_offset;
     row->RecordErrors.at = arena_dup(&req->arena, rows.at, rows.len * sizeof *rows.at);
     row->RecordErrors.len = (int32_t)rows.len;
     row->ErrorMessage = str_printf(&req->arena, "%d of %d records are refused; record %d: %.*s", bad, index,
@@ -175,7 +176,7 @@ static struct partition *append_one(struct request *req, struct str topic, const
                                       &result, &err)) {
         refuse(req, row, code_of(req, &err), err.text);
         if (result.bad_records)
-            name_bad_records(req, row, bytes, &result.rules);
+            name_bad_records(req, row, bytes, &result.rules, result.start_offset);
     } else {
         row->BaseOffset = result.base_offset;
         row->LogAppendTimeMs = result.append_time_ms;

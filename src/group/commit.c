@@ -7,7 +7,7 @@
  *   classic           names a member                     member, instance, generation are checked in this order
  *   classic           names nobody                       UNKNOWN_MEMBER_ID
  *   classic, waiting for the assignment                  REBALANCE_IN_PROGRESS
- *   consumer          names a member                     its epoch, or an older one at which it had the partition already
+ *   consumer          names a member                     its epoch, or an older one at which it had all partitions already
  *
  * A commit becomes one record a partition and changes the state when that is applied.
  */
@@ -95,13 +95,22 @@ static int16_t check_group(struct commit *commit)
     return commit->call->version >= EPOCH_VERSION ? GROUP_NOT_FOUND : GROUP_ILLEGAL_GENERATION;
 }
 
+/* At the older epoch of the request the member had all its partitions already: one that it had not refuses them all. */
+static bool had_all(const struct commit *commit)
+{
+    const struct OffsetCommitRequest *req = commit->req;
+    for (int32_t i = 0; i < req->Topics.len; i++)
+        for (int32_t j = 0; j < req->Topics.at[i].Partitions.len; j++)
+            if (!consumer_had_already(commit->groups, commit->late, req->GenerationIdOrMemberEpoch,
+                                      req->Topics.at[i].Name, req->Topics.at[i].TopicId,
+                                      req->Topics.at[i].Partitions.at[j].PartitionIndex))
+                return false;
+    return true;
+}
+
 static int16_t commit_one(struct commit *commit, const commit_topic *topic, const commit_partition *part)
 {
     const struct group_call *call = commit->call;
-    if (commit->late != NULL &&
-        !consumer_had_already(commit->groups, commit->late, commit->req->GenerationIdOrMemberEpoch,
-                              topic->Name, topic->TopicId, part->PartitionIndex))
-        return GROUP_STALE_EPOCH;
     if (call->partition_exists != NULL &&
         !call->partition_exists(call->exists_arg, topic->Name, part->PartitionIndex))
         return GROUP_UNKNOWN_TOPIC;
@@ -128,6 +137,8 @@ bool group_decide_commit(void *state, void *request, struct replay_records *out,
     struct commit commit = {.groups = groups, .call = call, .req = req, .out = out};
     groups->effects = call->effects;
     int16_t error = check_group(&commit);
+    if (error == GROUP_NONE && commit.late != NULL && !had_all(&commit))
+        error = GROUP_STALE_EPOCH;
     WIRE_ALLOC(call->arena, res->Topics, OffsetCommitResponse_OffsetCommitResponseTopic,
                MAX(req->Topics.len, 0));
     for (int32_t i = 0; i < req->Topics.len; i++) {

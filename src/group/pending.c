@@ -225,14 +225,21 @@ static int16_t check_commit(const struct group *group, const struct TxnOffsetCom
     return group_check_member(group, req->MemberId, req->GroupInstanceId, req->GenerationId, &member);
 }
 
-static int16_t commit_one(const struct groups *groups, const struct group_call *call,
-                          const struct consumer_member *late, struct str topic, const commit_partition *part,
-                          struct replay_records *out)
+static bool had_all(const struct groups *groups, const struct TxnOffsetCommitRequest *req,
+                    const struct consumer_member *late)
+{
+    for (int32_t i = 0; i < req->Topics.len; i++)
+        for (int32_t j = 0; j < req->Topics.at[i].Partitions.len; j++)
+            if (!consumer_had_already(groups, late, req->GenerationId, req->Topics.at[i].Name,
+                                      (struct uuid){{0}}, req->Topics.at[i].Partitions.at[j].PartitionIndex))
+                return false;
+    return true;
+}
+
+static int16_t commit_one(const struct groups *groups, const struct group_call *call, struct str topic,
+                          const commit_partition *part, struct replay_records *out)
 {
     const struct TxnOffsetCommitRequest *req = call->req;
-    if (late != NULL && !consumer_had_already(groups, late, req->GenerationId, topic, (struct uuid){{0}},
-                                              part->PartitionIndex))
-        return GROUP_ILLEGAL_GENERATION;
     if (call->partition_exists != NULL &&
         !call->partition_exists(call->exists_arg, topic, part->PartitionIndex))
         return GROUP_UNKNOWN_TOPIC;
@@ -259,12 +266,14 @@ bool group_decide_txn_commit(void *state, void *request, struct replay_records *
     groups->effects = call->effects;
     const struct consumer_member *late;
     int16_t error = check_commit(group_find(groups, req->GroupId), req, &late);
+    if (error == GROUP_NONE && late != NULL && !had_all(groups, req, late))
+        error = GROUP_ILLEGAL_GENERATION;
     group_txn_commit_answer(req, res, error, call->arena);
     for (int32_t i = 0; error == GROUP_NONE && i < req->Topics.len; i++) {
         const commit_topic *topic = &req->Topics.at[i];
         for (int32_t j = 0; j < topic->Partitions.len; j++)
             res->Topics.at[i].Partitions.at[j].ErrorCode =
-                commit_one(groups, call, late, topic->Name, &topic->Partitions.at[j], out);
+                commit_one(groups, call, topic->Name, &topic->Partitions.at[j], out);
     }
     return true;
 }

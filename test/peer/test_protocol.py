@@ -68,7 +68,7 @@ def check_record_errors(broker):
             topics = [dict(Name="strict", PartitionData=[dict(Index=0, Records=batch(records=records, timestamp=now))])]
             part = call(connection, "Produce", 9, Acks=-1, TimeoutMs=1000, TopicData=topics)["Responses"][0]["PartitionResponses"][0]
             told = {row["BatchIndex"]: row["BatchIndexErrorMessage"] for row in part["RecordErrors"]}
-            assert part["ErrorCode"] == wanted and list(told) == bad, part
+            assert part["ErrorCode"] == wanted and list(told) == bad and part["LogStartOffset"] == 0, part
             assert all(("key" in why) == (records[number][0] is None) for number, why in told.items()), told
             assert (f"{len(bad)} of {len(records)} records" in part["ErrorMessage"]) if bad else part["ErrorMessage"] is None, part
 

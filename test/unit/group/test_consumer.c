@@ -453,14 +453,18 @@ static void test_range(void **state)
 
 /* --- offsets --- */
 
+enum { BOTH = -1 }; /* partitions 0 and 1 of "a", whose answers are the same */
+
 static int16_t commit(struct world *w, const char *member, int32_t epoch, int32_t partition, int16_t version)
 {
     struct OffsetCommitRequest req;
     struct OffsetCommitResponse res;
-    struct OffsetCommitRequest_OffsetCommitRequestPartition part = {.PartitionIndex = partition,
-                                                                    .CommittedOffset = 7,
-                                                                    .CommittedMetadata = STR("")};
-    struct OffsetCommitRequest_OffsetCommitRequestTopic topic = {.Name = STR("a"), .Partitions = {&part, 1}};
+    struct OffsetCommitRequest_OffsetCommitRequestPartition parts[] = {
+        {.PartitionIndex = MAX(partition, 0), .CommittedOffset = 7, .CommittedMetadata = STR("")},
+        {.PartitionIndex = 1, .CommittedOffset = 7, .CommittedMetadata = STR("")}};
+    struct OffsetCommitRequest_OffsetCommitRequestTopic topic = {.Name = STR("a"),
+                                                                 .Partitions = {parts,
+                                                                                partition == BOTH ? 2 : 1}};
     wire_init(&WIRE_OffsetCommitRequest, &req);
     wire_init(&WIRE_OffsetCommitResponse, &res);
     req.GroupId = STR("g");
@@ -470,17 +474,20 @@ static int16_t commit(struct world *w, const char *member, int32_t epoch, int32_
     req.Topics.len = 1;
     struct group_call call = call_of(w, version, &req, &res);
     run(w, group_decide_commit, &call);
+    if (partition == BOTH)
+        assert_int_equal(res.Topics.at[0].Partitions.at[1].ErrorCode,
+                         res.Topics.at[0].Partitions.at[0].ErrorCode);
     return res.Topics.at[0].Partitions.at[0].ErrorCode;
 }
 
 /* The same in a transaction. */
 static int16_t txn_commit(struct world *w, const char *member, int32_t epoch, int32_t partition)
 {
-    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestPartition part = {.PartitionIndex = partition,
-                                                                          .CommittedOffset = 9,
-                                                                          .CommittedMetadata = STR("")};
-    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestTopic topic = {.Name = STR("a"),
-                                                                       .Partitions = {&part, 1}};
+    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestPartition parts[] = {
+        {.PartitionIndex = MAX(partition, 0), .CommittedOffset = 9, .CommittedMetadata = STR("")},
+        {.PartitionIndex = 1, .CommittedOffset = 9, .CommittedMetadata = STR("")}};
+    struct TxnOffsetCommitRequest_TxnOffsetCommitRequestTopic topic = {
+        .Name = STR("a"), .Partitions = {parts, partition == BOTH ? 2 : 1}};
     struct TxnOffsetCommitRequest req;
     struct TxnOffsetCommitResponse res;
     wire_init(&WIRE_TxnOffsetCommitRequest, &req);
@@ -493,6 +500,9 @@ static int16_t txn_commit(struct world *w, const char *member, int32_t epoch, in
     req.Topics.len = 1;
     struct group_call call = call_of(w, 3, &req, &res);
     run(w, group_decide_txn_commit, &call);
+    if (partition == BOTH)
+        assert_int_equal(res.Topics.at[0].Partitions.at[1].ErrorCode,
+                         res.Topics.at[0].Partitions.at[0].ErrorCode);
     return res.Topics.at[0].Partitions.at[0].ErrorCode;
 }
 
@@ -532,10 +542,12 @@ static void test_offsets(void **state)
         int32_t epoch, partition;
         int16_t version, wanted;
     } cases[] = {
-        {"m1", 2, 0, 9, 0},   {"m1", 2, 0, 8, 35}, {"m1", 3, 0, 9, 113},
-        {"m1", 1, 0, 9, 0},   /* it had a0 at epoch 1 already */
-        {"m1", 1, 1, 9, 113}, /* a1 is not its own any more */
-        {"m1", 0, 0, 9, 113}, {"m9", 2, 0, 9, 25}, {"", -1, 0, 9, 25},
+        {"m1", 2, 0, 9, 0},      {"m1", 2, 0, 8, 35},
+        {"m1", 3, 0, 9, 113},    {"m1", 1, 0, 9, 0}, /* it had a0 at epoch 1 already */
+        {"m1", 1, 1, 9, 113},                        /* a1 is not its own any more */
+        {"m1", 1, BOTH, 9, 113},                     /* and spoils the whole request */
+        {"m1", 2, BOTH, 9, 0},   {"m1", 0, 0, 9, 113},
+        {"m9", 2, 0, 9, 25},     {"", -1, 0, 9, 25},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         assert_int_equal(commit(w, cases[i].member, cases[i].epoch, cases[i].partition, cases[i].version),
@@ -543,6 +555,8 @@ static void test_offsets(void **state)
     assert_int_equal(txn_commit(w, "m1", 2, 0), 0);
     assert_int_equal(txn_commit(w, "m1", 1, 0), 0);
     assert_int_equal(txn_commit(w, "m1", 1, 1), 22); /* it knows no stale epochs */
+    assert_int_equal(txn_commit(w, "m1", 1, BOTH), 22);
+    assert_int_equal(txn_commit(w, "m1", 2, BOTH), 0);
     assert_int_equal(txn_commit(w, "m1", 3, 0), 22);
     assert_int_equal(txn_commit(w, "m9", 2, 0), 25);
     assert_int_equal(fetch(w, "m1", 2, &offset), 0);

@@ -108,9 +108,11 @@ void partition_unref(struct partition *part)
     if (!atomic_load(&part->deleted)) {
         log_close(part->log);
     } else {
-        if (!log_delete(part->log, &err))
+        if (!log_delete(part->log, &err)) {
             log_warn("broker", "partition_delete_failed", "topic=%.*s partition=%d cause=\"%s\"",
                      STR_ARG(part->topic), part->id, err.text);
+            atomic_store(&part->storage->strays, true);
+        }
         leave_dead(part);
     }
     pthread_mutex_destroy(&part->lock);

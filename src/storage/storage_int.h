@@ -110,6 +110,7 @@ struct storage {
     pthread_rwlock_t topics_lock;
     struct map entries, entries_by_id;
     bool settle_later;         /* while all logs are opened: they are made durable together (topics.c) */
+    atomic_bool strays;        /* directories of deleted topics may be there (topics.c, C2) */
     pthread_mutex_t dead_lock; /* partitions of deleted topics that are still referenced */
     pthread_cond_t dead_cond;
     struct map dead_topics; /* name -> number of partitions not yet gone */

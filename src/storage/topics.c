@@ -6,8 +6,9 @@
  *
  * (C1) The record decides: a crash between record and logs is made good by the next start (missing logs are made, logs of
  *      deleted topics removed).
- * (C2) Names in __cluster_metadata's log directory are taken again only when the old directories are gone: a create waits
- *      for the last reference to partitions of a deleted namesake.
+ * (C2) Names in __cluster_metadata's log directory are taken again only when the old directories are gone, durably: a create waits
+ *      for the last reference to partitions of a deleted namesake. A directory that could not be removed then is a stray; the
+ *      next create or growth removes all strays before it decides, or fails.
  * (C3) An entry is immutable except for growth, which adds to `parts` under the write lock.
  * (C4) A change whose record could not be made durable (a failed sync) may be in the state all the same. The next change of
  *      that topic first makes the state durable, or fails, and lets the entry follow it: nobody is refused on the ground of
@@ -212,6 +213,63 @@ static bool wait_namesake(struct storage *storage, struct str name, struct err *
                            STR_ARG(name));
 }
 
+struct stray_search {
+    struct storage *storage;
+    struct arena arena;
+    vec(struct str) names;
+};
+
+/* Directories of the log folder that no topic has any more. Under the replay lock and dead_lock. */
+static void find_stray(void *arg, const char *name)
+{
+    struct stray_search *search = arg;
+    struct str dir = str_from(name);
+    ptrdiff_t dash = str_rfind_char(dir, '-');
+    int32_t id;
+    if (dash <= 0 || !str_to_i32(str_sub(dir, (size_t)dash + 1, dir.len), &id))
+        return;
+    struct str topic = str_sub(dir, 0, (size_t)dash);
+    const struct topic *found = topics_find(search->storage->topics, topic);
+    bool dies = map_has(&search->storage->dead_topics, topic); /* by itself, with the last reference */
+    if (is_hidden_topic(topic) || dies || (found != NULL && id < found->partition_count))
+        return;
+    vec_push(&search->names, str_dup(dir, &search->arena));
+}
+
+static bool remove_strays(struct storage *storage, struct err *err)
+{
+    struct stray_search search = {.storage = storage};
+    struct arena *arena = &search.arena;
+    struct str dir = str_printf(arena, "%.*s/log", STR_ARG(storage->config->data_dir));
+    replay_lock(storage->topics_replay);
+    pthread_mutex_lock(&storage->dead_lock);
+    int rc = io_list(storage->io, dir.ptr, find_stray, &search);
+    pthread_mutex_unlock(&storage->dead_lock);
+    replay_unlock(storage->topics_replay);
+    bool good = rc == 0 || err_set_errno(err, -rc, "cannot list %s", dir.ptr);
+    for (size_t i = 0; good && i < search.names.len; i++) {
+        struct str path = str_printf(arena, "%s/%.*s", dir.ptr, STR_ARG(search.names.at[i]));
+        log_info("broker", "stray_log_removed", "path=%s", path.ptr);
+        good = io_remove_tree(storage->io, path.ptr, err);
+    }
+    if (good && (rc = io_sync_dir(storage->io, dir.ptr)) < 0)
+        good = err_set_errno(err, -rc, "%s: sync of the directory failed", dir.ptr);
+    vec_fini(&search.names);
+    arena_fini(&search.arena);
+    return good;
+}
+
+/* C2. Under admin_lock. */
+static bool clear_strays(struct storage *storage, struct err *err)
+{
+    if (!atomic_exchange(&storage->strays, false))
+        return true;
+    bool good = remove_strays(storage, err);
+    if (!good)
+        atomic_store(&storage->strays, true);
+    return good;
+}
+
 /* The topic's present state, with its own memory: valid after the lock is given back. */
 static bool copy_topic(struct storage *storage, struct str name, struct topic *out, struct arena *arena)
 {
@@ -334,6 +392,7 @@ bool storage_topic_create_with(struct storage *storage, struct topic_create_args
     pthread_mutex_lock(&storage->admin_lock);
     bool good = wait_namesake(storage, args->name, err) && settle_topic(storage, args->name, err) &&
                 wait_namesake(storage, args->name, err) && /* of one that was just settled as deleted */
+                clear_strays(storage, err) &&
                 replay_run_durable(storage->topics_replay, topics_decide_create, &req, err);
     if (good && !args->check_only)
         good = open_created(storage, args->name, err);
@@ -375,7 +434,7 @@ bool storage_topic_grow(struct storage *storage, struct str name, int32_t partit
     if (is_internal_topic(name))
         return err_set(err, ERR_INVALID_TOPIC, "'%.*s' is internal and has one partition", STR_ARG(name));
     pthread_mutex_lock(&storage->admin_lock);
-    bool good = settle_topic(storage, name, err) &&
+    bool good = settle_topic(storage, name, err) && clear_strays(storage, err) &&
                 replay_run_durable(storage->topics_replay, topics_decide_grow, &req, err) &&
                 (check_only || open_grown(storage, name, err));
     pthread_mutex_unlock(&storage->admin_lock);
@@ -385,46 +444,6 @@ bool storage_topic_grow(struct storage *storage, struct str name, int32_t partit
 }
 
 /* --- start and stop --- */
-
-struct stray_search {
-    struct storage *storage;
-    struct arena arena;
-    vec(struct str) names;
-};
-
-/* Directories of the log folder that no topic has any more. */
-static void find_stray(void *arg, const char *name)
-{
-    struct stray_search *search = arg;
-    struct str dir = str_from(name);
-    ptrdiff_t dash = str_rfind_char(dir, '-');
-    int32_t id;
-    if (dash <= 0 || !str_to_i32(str_sub(dir, (size_t)dash + 1, dir.len), &id))
-        return;
-    struct str topic = str_sub(dir, 0, (size_t)dash);
-    const struct topic *found = topics_find(search->storage->topics, topic);
-    if (is_hidden_topic(topic) || (found != NULL && id < found->partition_count))
-        return;
-    vec_push(&search->names, str_dup(dir, &search->arena));
-}
-
-static bool remove_strays(struct storage *storage, struct str logs_dir, struct err *err)
-{
-    struct stray_search search = {.storage = storage};
-    struct arena *arena = &search.arena;
-    bool good = true;
-    int failed = io_list(storage->io, str_cstr(logs_dir, arena), find_stray, &search);
-    if (failed != 0)
-        good = err_set_errno(err, -failed, "cannot list %.*s", STR_ARG(logs_dir));
-    for (size_t i = 0; good && i < search.names.len; i++) {
-        struct str path = str_printf(arena, "%.*s/%.*s", STR_ARG(logs_dir), STR_ARG(search.names.at[i]));
-        log_info("broker", "stray_log_removed", "path=%s", path.ptr);
-        good = io_remove_tree(storage->io, path.ptr, err);
-    }
-    vec_fini(&search.names);
-    arena_fini(&search.arena);
-    return good;
-}
 
 /* The topics that the broker's own states live in. */
 static bool make_internal(struct storage *storage, struct str name, struct err *err)
@@ -485,9 +504,10 @@ bool topics_open(struct storage *storage, struct err *err)
     bool good = io_make_dirs(storage->io, dir.ptr, err) && log_purge(dir.ptr, storage->io, err) &&
                 state_log_open(&storage->topics_log, storage, STR(METADATA_TOPIC), err);
     storage->topics = topics_new();
+    atomic_store(&storage->strays, true); /* a crash may have left some */
     good = good && replay_open(&storage->topics_replay, &state_log_ops, &storage->topics_log, &topics_class,
                                storage->topics, err);
-    good = good && remove_strays(storage, dir, err) && open_all(storage, err) &&
+    good = good && clear_strays(storage, err) && open_all(storage, err) &&
            make_internal(storage, STR(OFFSETS_TOPIC), err) && make_internal(storage, STR(TXN_TOPIC), err);
     arena_fini(&arena);
     return good;

@@ -145,6 +145,44 @@ static void test_delete_and_create(void **state)
     partition_unref(part);
 }
 
+/* A directory that could not be removed with its topic is gone before the name is taken again. */
+static const struct io_ops *ops_below;
+static int renames_that_fail;
+
+static int fail_some_renames(struct io *io, const char *from, const char *to)
+{
+    if (str_ends_with(str_from(to), STR("-delete")) && renames_that_fail > 0) {
+        renames_that_fail--;
+        return -EIO;
+    }
+    return ops_below->rename(io, from, to);
+}
+
+static void test_stray_directory(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    int64_t end = 0;
+    struct io *io = io_memory_io(w->mem);
+    ops_below = io->ops;
+    struct io_ops ops = *ops_below;
+    ops.rename = fail_some_renames;
+    io->ops = &ops;
+    renames_that_fail = 1;
+    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
+    struct partition *part = open_partition(w->storage, "t", 0);
+    assert_true(append(part, &w->builder, "one", &end));
+    assert_true(partition_wait_durable(part, end, &err));
+    assert_true(storage_topic_delete(w->storage, STR("t"), &err));
+    partition_unref(part);
+    assert_int_equal(renames_that_fail, 0);
+    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
+    part = open_partition(w->storage, "t", 0);
+    assert_int_equal(partition_end(part), 0);
+    partition_unref(part);
+    io->ops = ops_below;
+}
+
 /* --- durability and watching --- */
 
 struct counted_watch {
@@ -263,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_topics, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete_and_create, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stray_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_durable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test(test_topic_faults),

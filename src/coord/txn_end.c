@@ -28,7 +28,8 @@ struct tail_part {
     struct txn_tail *tail;
     struct partition *part; /* a reference until it is durable */
     struct partition_appended marker;
-    bool lost; /* to be written again */
+    bool lost;  /* to be written again */
+    bool there; /* it is in the log, only its sync failed */
 };
 
 /* Where the last transaction of an id has put its markers. */
@@ -180,6 +181,18 @@ static void on_marker_durable(struct partition_wait *wait, const struct err *fai
         partition_unref(part);
 }
 
+/* The marker was written and its sync has failed. With durability=fsync the log has dropped it, and what it ends is open again;
+ * else it is there, the next transaction may be open behind it, and a second marker would end that one. */
+static bool is_there(const struct tail_part *at)
+{
+    struct log_producer_info info;
+    const struct txn_outcome *outcome = &at->tail->outcome;
+    if (at->marker.end_offset == 0 || is_offsets_topic(at->part))
+        return false;
+    return !log_producer(partition_log(at->part), outcome->pid, &info) || info.txn_first_offset < 0 ||
+           info.epoch > outcome->data_epoch;
+}
+
 /* Appends what is missing and waits for it. tail->left is held by the caller. True: all are appended. */
 static bool tail_write(struct txn_tail *tail)
 {
@@ -189,7 +202,8 @@ static bool tail_write(struct txn_tail *tail)
         struct tail_part *at = &tail->at[i];
         if (!at->lost)
             continue;
-        if (!partition_is_deleted(at->part) &&
+        at->there = is_there(at);
+        if (!at->there && !partition_is_deleted(at->part) &&
             !txn_write_marker(tail->coord, at->part, &tail->outcome, 0, &at->marker, &err)) {
             log_warn("broker", "marker_failed", "topic=%.*s partition=%d producer_id=%lld cause=\"%s\"",
                      STR_ARG(partition_topic(at->part)), partition_id(at->part), (long long)tail->outcome.pid,
@@ -214,7 +228,8 @@ static void tail_wait(struct txn_tail *tail)
         struct tail_part *at = &tail->at[i];
         if (at->wait.fn == NULL)
             continue;
-        bool whoever = is_offsets_topic(at->part); /* the group state sees to what its log drops */
+        bool whoever =
+            at->there || is_offsets_topic(at->part); /* the group state sees to what its log drops */
         int64_t end_offset = at->marker.end_offset;
         if (partition_is_deleted(at->part))
             on_marker_durable(&at->wait, NULL);

@@ -256,9 +256,11 @@ static bool start_as(struct broker **out, struct io *io, enum storage_durability
     return broker_start(out, &config, io, NULL, err);
 }
 
+static enum storage_durability run_durability = STORAGE_FSYNC;
+
 static bool start(struct broker **out, struct io *io, struct err *err)
 {
-    return start_as(out, io, STORAGE_FSYNC, err);
+    return start_as(out, io, run_durability, err);
 }
 
 /* Transaction i: a word into each partition and the offset i + 1. */
@@ -474,6 +476,16 @@ static void test_old_random(void **state)
     fault_loop(IO_FAULT_DEAD, 1, IO_CUT_RANDOM, false);
 }
 
+/* With durability=os a failed sync drops nothing: a marker that was written is not written again, behind the beginning of the
+ * next transaction. */
+static void test_os_full(void **state)
+{
+    run_durability = STORAGE_OS;
+    fault_loop(IO_FAULT_ENOSPC, 1, IO_CUT_KEEP, true);
+    fault_loop(IO_FAULT_ENOSPC, 1, IO_CUT_KEEP, false);
+    run_durability = STORAGE_FSYNC;
+}
+
 /* durability=os: what is decided is whole before the next decision is taken, markers included. Else a power cut could leave
  * aborted records open, to be committed with a later transaction. */
 static void os_markers(bool new)
@@ -545,7 +557,7 @@ int main(void)
         cmocka_unit_test(test_old_lose),   cmocka_unit_test(test_old_random),
         cmocka_unit_test(test_new_error),  cmocka_unit_test(test_old_error),
         cmocka_unit_test(test_new_full),   cmocka_unit_test(test_old_full),
-        cmocka_unit_test(test_os_markers),
+        cmocka_unit_test(test_os_markers), cmocka_unit_test(test_os_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,9 +6,9 @@
  *
  * (C1) The record decides: a crash between record and logs is made good by the next start (missing logs are made, logs of
  *      deleted topics removed).
- * (C2) Names in __cluster_metadata's log directory are taken again only when the old directories are gone, durably: a create waits
- *      for the last reference to partitions of a deleted namesake. A directory that could not be removed then is a stray; the
- *      next create or growth removes all strays before it decides, or fails.
+ * (C2) Names in __cluster_metadata's log directory are taken again only when the old directories are gone, durably: a create
+ *      waits for the last reference to partitions of a deleted namesake. A directory that could not be removed then is a
+ *      stray; the next create or growth removes all strays before it decides, or fails.
  * (C3) An entry is immutable except for growth, which adds to `parts` under the write lock.
  * (C4) A change whose record could not be made durable (a failed sync) may be in the state all the same. The next change of
  *      that topic first makes the state durable, or fails, and lets the entry follow it: nobody is refused on the ground of

@@ -3,8 +3,8 @@
  *
  *   absent --create--> life 1: write, read, set, describe --delete--> absent --create--> life 2 ...
  *
- * A change that was not answered, or failed at the disk, may be there, may be yet to come, or may be undone by a crash. So it is asked
- * for again until it is answered, and nothing else is done before.
+ * A change that was not answered, or failed at the disk, may be there, may be yet to come, or may be undone by a crash. So
+ * it is asked for again until it is answered, and nothing else is done before.
  *
  * (O1) A life begins empty: no record and no config of an earlier one is seen in it. Its topic id is a new one, and stays.
  * (O2) A config that was changed is described so and in force, also after restarts: a batch is refused for its size exactly

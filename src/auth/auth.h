@@ -68,7 +68,14 @@ struct auth_call {
 /* --- users --- */
 
 /* Kafka's numbers; the others are not stored. */
-enum auth_mechanism { AUTH_NONE, AUTH_SCRAM_SHA_256, AUTH_SCRAM_SHA_512, AUTH_PLAIN, AUTH_OAUTHBEARER };
+enum auth_mechanism {
+    AUTH_NONE,
+    AUTH_SCRAM_SHA_256,
+    AUTH_SCRAM_SHA_512,
+    AUTH_PLAIN,
+    AUTH_OAUTHBEARER,
+    AUTH_MECHANISMS
+};
 
 enum {
     AUTH_SALT_BYTES = 16,
@@ -80,7 +87,6 @@ enum {
 /* "SCRAM-SHA-256"; AUTH_NONE for a name that is not known. */
 enum auth_mechanism auth_mechanism_find(struct str name);
 const char *auth_mechanism_name(enum auth_mechanism mechanism);
-bool auth_mechanism_is_on(const struct auth *auth, enum auth_mechanism mechanism);
 
 /* PBKDF2 of RFC 5802: what a client sends to make a user. Slow by intention (ms). Returns the bytes written. */
 size_t auth_salt_password(enum auth_mechanism mechanism, struct str password, struct str salt,
@@ -100,6 +106,20 @@ struct auth_new_user {
 /* Cuts one off the front of *rest; false with *err. *found false: none is left. */
 bool auth_next_user(struct str *rest, struct auth_new_user *user, bool *found, struct err *err);
 bool auth_has_user(const struct auth *auth, struct str name, enum auth_mechanism mechanism);
+
+/* --- listeners --- */
+
+/* What one listener asks of those who come. */
+struct auth_listener;
+
+/* Takes copies of the options as they are for each mechanism; of[AUTH_NONE] has what is not a mechanism's. `auth` outlives
+ * it. NULL with *err. */
+struct auth_listener *auth_listener_new(const struct auth *auth, const struct auth_config of[AUTH_MECHANISMS],
+                                        struct err *err);
+void auth_listener_free(struct auth_listener *listener);
+const struct auth_config *auth_listener_config(const struct auth_listener *listener,
+                                               enum auth_mechanism mechanism);
+bool auth_mechanism_is_on(const struct auth_listener *listener, enum auth_mechanism mechanism);
 
 /* --- rules --- */
 
@@ -176,20 +196,20 @@ int32_t auth_operations(const struct auth *auth, struct auth_who who, enum acl_r
 #define AUTH_ANONYMOUS "User:ANONYMOUS"
 
 /* The principal of a certificate's subject by ssl.principal.mapping.rules: false when no rule fits. */
-bool auth_map_subject(const struct auth *auth, struct str subject, struct str *principal,
+bool auth_map_subject(const struct auth_listener *listener, struct str subject, struct str *principal,
                       struct arena *arena);
 
 /* --- SASL --- */
 
 /* Public keys for OAUTHBEARER from the text of a JWKS file; the old ones stay when it is not good. */
-bool auth_set_jwks(struct auth *auth, struct str text, struct err *err);
+bool auth_set_jwks(struct auth_listener *listener, struct str text, struct err *err);
 
 /* One authentication. Steps come one after another, on any thread. */
 struct sasl;
 
 enum { SASL_NONCE_BYTES = 18 };
 
-struct sasl *sasl_new(const struct auth *auth, enum auth_mechanism mechanism,
+struct sasl *sasl_new(const struct auth_listener *listener, enum auth_mechanism mechanism,
                       const uint8_t nonce[SASL_NONCE_BYTES]);
 void sasl_free(struct sasl *sasl);
 enum auth_mechanism sasl_mechanism(const struct sasl *sasl);

@@ -42,15 +42,24 @@ struct auth {
     uint8_t secret[32];
     bool on;
     struct map super_users;
-    struct subject_rules *subject_rules;
-    struct jwks *jwks;
     struct map users; /* mechanism, name -> struct auth_user */
     struct map sets;  /* type, pattern, name -> struct acl_set */
     vec(struct acl_length) prefix_lengths[ACL_RESOURCES];
     size_t rule_count;
 };
 
+struct auth_listener {
+    const struct auth *auth;
+    struct auth_config of[AUTH_MECHANISMS]; /* AUTH_NONE: what no mechanism has of its own */
+    struct arena arena;                     /* of their texts */
+    struct subject_rules *subject_rules;
+    struct jwks *jwks; /* NULL: not read yet */
+};
+
 enum { AUTH_USERS_MAX = 100000, AUTH_RULES_MAX = 100000 };
+
+/* Texts go to the arena. */
+void auth_config_copy(struct auth_config *config, const struct auth_config *given, struct arena *arena);
 
 /* Appends one record with an encoded key and value (NULL: deletes). */
 void auth_add_record(struct replay_records *out, const struct wire_message *key_message, const void *key,
@@ -102,6 +111,7 @@ bool jwks_verify(const struct jwks *jwks, struct str alg, struct str kid, struct
 
 struct sasl {
     const struct auth *auth;
+    const struct auth_listener *listener;
     const struct sasl_class *class;
     struct arena arena;
     uint8_t nonce[SASL_NONCE_BYTES];

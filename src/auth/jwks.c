@@ -226,13 +226,3 @@ bool jwks_verify(const struct jwks *jwks, struct str alg_name, struct str kid, s
     return err_set(err, ERR_FORBIDDEN,
                    any ? "the token's signature is wrong" : "no key belongs to the token");
 }
-
-bool auth_set_jwks(struct auth *auth, struct str text, struct err *err)
-{
-    struct jwks *jwks = jwks_parse(text, err);
-    if (jwks == NULL)
-        return false;
-    jwks_free(auth->jwks);
-    auth->jwks = jwks;
-    return true;
-}

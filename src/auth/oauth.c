@@ -119,19 +119,19 @@ static struct str text_of(const struct json_value *object, const char *name)
     return value != NULL && value->kind == JSON_STRING ? value->str : STR_NULL;
 }
 
-static bool check_signature(const struct auth *auth, const struct json_value *header, struct str signed_text,
+static bool check_signature(const struct jwks *jwks, const struct json_value *header, struct str signed_text,
                             struct str signature_text, struct err *err)
 {
     struct buf signature = {0};
     struct str alg = text_of(header, "alg");
-    bool good = auth->jwks != NULL || err_set(err, ERR_FORBIDDEN, "no key file could be read");
+    bool good = jwks != NULL || err_set(err, ERR_FORBIDDEN, "no key file could be read");
     if (good && json_get(header, STR("crit")) != NULL)
         good = err_set(err, ERR_FORBIDDEN, "the token demands extensions that are not known");
     if (good)
         good = append_base64url_decoded(&signature, signature_text) ||
                err_set(err, ERR_FORBIDDEN, "the token's signature is damaged");
     if (good)
-        good = jwks_verify(auth->jwks, str_is_null(alg) ? STR("") : alg, text_of(header, "kid"), signed_text,
+        good = jwks_verify(jwks, str_is_null(alg) ? STR("") : alg, text_of(header, "kid"), signed_text,
                            buf_str(&signature), err);
     buf_fini(&signature);
     return good;
@@ -140,7 +140,7 @@ static bool check_signature(const struct auth *auth, const struct json_value *he
 /* The user that the token names, with its end. */
 static bool check_token(struct sasl *sasl, struct str token, int64_t now_ms, struct err *err)
 {
-    const struct auth_config *config = &sasl->auth->config;
+    const struct auth_config *config = &sasl->listener->of[AUTH_OAUTHBEARER];
     struct str rest = token, header_text, body_text, signature;
     struct claims claims = {.arena = &sasl->arena};
     if (!str_split(&rest, '.', &header_text) || !str_split(&rest, '.', &body_text) ||
@@ -148,7 +148,8 @@ static bool check_token(struct sasl *sasl, struct str token, int64_t now_ms, str
         return err_set(err, ERR_FORBIDDEN, "the token is not a signed JWT");
     claims.header = decode_part(header_text, &sasl->arena, err);
     struct str signed_text = str_sub(token, 0, header_text.len + 1 + body_text.len);
-    if (claims.header == NULL || !check_signature(sasl->auth, claims.header, signed_text, signature, err))
+    if (claims.header == NULL ||
+        !check_signature(sasl->listener->jwks, claims.header, signed_text, signature, err))
         return false;
     claims.body = decode_part(body_text, &sasl->arena, err); /* only now are its bytes somebody's word */
     if (claims.body == NULL || !check_times(&claims, config, now_ms, &sasl->expires_ms, err) ||

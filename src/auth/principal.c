@@ -162,11 +162,12 @@ struct str user_principal(struct str name, struct arena *arena)
     return str_of(text, prefix.len + name.len);
 }
 
-bool auth_map_subject(const struct auth *auth, struct str subject, struct str *principal, struct arena *arena)
+bool auth_map_subject(const struct auth_listener *listener, struct str subject, struct str *principal,
+                      struct arena *arena)
 {
     struct str name;
-    for (size_t i = 0; i < auth->subject_rules->list.len; i++)
-        if (rule_fits(&auth->subject_rules->list.at[i], subject, &name, arena)) {
+    for (size_t i = 0; i < listener->subject_rules->list.len; i++)
+        if (rule_fits(&listener->subject_rules->list.at[i], subject, &name, arena)) {
             *principal = user_principal(name, arena);
             return true;
         }

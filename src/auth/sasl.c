@@ -30,19 +30,12 @@ const char *auth_mechanism_name(enum auth_mechanism mechanism)
     return class != NULL ? class->name : "none";
 }
 
-bool auth_mechanism_is_on(const struct auth *auth, enum auth_mechanism mechanism)
-{
-    for (size_t i = 0; i < auth->config.mechanisms.len; i++)
-        if (str_eq_cstr(auth->config.mechanisms.at[i], auth_mechanism_name(mechanism)))
-            return true;
-    return false;
-}
-
-struct sasl *sasl_new(const struct auth *auth, enum auth_mechanism mechanism,
+struct sasl *sasl_new(const struct auth_listener *listener, enum auth_mechanism mechanism,
                       const uint8_t nonce[SASL_NONCE_BYTES])
 {
     struct sasl *sasl = mem_new(struct sasl);
-    sasl->auth = auth;
+    sasl->listener = listener;
+    sasl->auth = listener->auth;
     sasl->class = class_of(mechanism);
     ASSERT(sasl->class != NULL);
     sasl->expires_ms = -1;

@@ -30,61 +30,12 @@ static bool read_authorizer(struct auth *auth, struct err *err)
                    STR_ARG(name));
 }
 
-static bool read_mechanisms(const struct auth *auth, struct err *err)
-{
-    const struct conf_list *list = &auth->config.mechanisms;
-    for (size_t i = 0; i < list->len; i++)
-        if (auth_mechanism_find(list->at[i]) == AUTH_NONE)
-            return err_set(
-                err, ERR_INVALID_CONFIG,
-                "sasl.enabled.mechanisms holds '%.*s': there are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and "
-                "OAUTHBEARER",
-                STR_ARG(list->at[i]));
-    return true;
-}
-
-static bool read_oauth(const struct auth *auth, struct err *err)
-{
-    const struct auth_config *c = &auth->config;
-    if (!auth_mechanism_is_on(auth, AUTH_OAUTHBEARER))
-        return true;
-    if (str_starts_with(c->jwks_url, STR("file:/")))
-        return true;
-    return err_set(
-        err, ERR_INVALID_CONFIG,
-        "sasl.oauthbearer.jwks.endpoint.url is '%.*s': OAUTHBEARER needs the keys of tokens as a file, "
-        "file:///path/to/jwks.json (unsigned tokens are never accepted, and the server fetches no URL)",
-        STR_ARG(c->jwks_url));
-}
-
-static void copy_list(struct conf_list *list, struct arena *arena)
-{
-    struct str *at = arena_array(arena, struct str, list->len);
-    for (size_t i = 0; i < list->len; i++)
-        at[i] = str_dup(list->at[i], arena);
-    list->at = at;
-}
-
-static void copy_config(struct auth *auth, const struct auth_config *given)
-{
-    struct auth_config *c = &auth->config;
-    *c = *given;
-    struct str *texts[] = {&c->authorizer, &c->super_users, &c->bootstrap_users, &c->subject_rules,
-                           &c->jwks_url,   &c->issuer,      &c->scope_claim,     &c->sub_claim};
-    struct conf_list *lists[] = {&c->mechanisms, &c->audiences, &c->scopes};
-    for (size_t i = 0; i < COUNT_OF(texts); i++)
-        *texts[i] = str_dup(*texts[i], &auth->arena);
-    for (size_t i = 0; i < COUNT_OF(lists); i++)
-        copy_list(lists[i], &auth->arena);
-}
-
 struct auth *auth_new(const struct auth_config *config, const uint8_t secret[32], struct err *err)
 {
     struct auth *auth = mem_new(struct auth);
-    copy_config(auth, config);
+    auth_config_copy(&auth->config, config, &auth->arena);
     memcpy(auth->secret, secret, sizeof auth->secret);
-    if (read_super_users(auth, err) && read_authorizer(auth, err) && read_mechanisms(auth, err) &&
-        read_oauth(auth, err) && subject_rules_new(&auth->subject_rules, auth->config.subject_rules, err))
+    if (read_super_users(auth, err) && read_authorizer(auth, err))
         return auth;
     auth_free(auth);
     return NULL;
@@ -96,8 +47,6 @@ void auth_free(struct auth *auth)
         return;
     acls_fini(auth);
     auth_users_fini(auth);
-    subject_rules_free(auth->subject_rules);
-    jwks_free(auth->jwks);
     map_fini(&auth->super_users);
     secret_wipe(auth->secret, sizeof auth->secret);
     arena_fini(&auth->arena);

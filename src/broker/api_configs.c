@@ -65,9 +65,11 @@ static void add_synonyms(struct request *req, config_row *config, struct str nam
     const struct DescribeConfigsRequest *body = req->body;
     if (config == NULL || !body->IncludeSynonyms)
         return;
-    WIRE_ALLOC(&req->arena, config->Synonyms, DescribeConfigsResponse_DescribeConfigsSynonym,
-               CONFIG_CHAIN_MAX + 1);
-    config->Synonyms.len = 0;
+    int32_t count = config->Synonyms.len;
+    if (config->Synonyms.len == 0) /* a listener's option has two chains */
+        WIRE_ALLOC(&req->arena, config->Synonyms, DescribeConfigsResponse_DescribeConfigsSynonym,
+                   2 * CONFIG_CHAIN_MAX + 1);
+    config->Synonyms.len = MAX(count, 0);
     if (config->ConfigSource == SOURCE_TOPIC || config->ConfigSource == SOURCE_GROUP)
         add_synonym(config, config->Name, (struct config_value){config->Value, config->ConfigSource});
     for (int i = 0; i < CONFIG_CHAIN_MAX && chain[i].source != 0; i++)
@@ -143,6 +145,16 @@ bool broker_fact_is(struct str name)
     return false;
 }
 
+/* How many rows the options of listeners may take. */
+static size_t count_listener_options(const struct broker *broker)
+{
+    const struct resource *node =
+        topics_resource(storage_topics(broker->storage), RESOURCE_BROKER, STR(NODE_NAME));
+    const struct resource *all = topics_resource(storage_topics(broker->storage), RESOURCE_BROKER, STR(""));
+    return broker->config.listener_options.len + (node != NULL ? node->setting_count : 0) +
+           (all != NULL ? all->setting_count : 0);
+}
+
 static void describe_facts(struct request *req, const asked_resource *asked, result_row *row)
 {
     const struct broker *broker = req->broker;
@@ -159,7 +171,8 @@ static void describe_facts(struct request *req, const asked_resource *asked, res
 #undef F
     };
     alloc_configs(req, row,
-                  COUNT_OF(facts) + broker_conf_table.count + auth_conf_table.count + TOPIC_CONFIG_COUNT);
+                  COUNT_OF(facts) + broker_conf_table.count + auth_conf_table.count +
+                      net_tls_conf_table.count + count_listener_options(broker) + TOPIC_CONFIG_COUNT);
     for (size_t i = 0; i < COUNT_OF(facts); i++) {
         struct config_value chain[CONFIG_CHAIN_MAX] = {{facts[i].value, SOURCE_STATIC}};
         config_row *config = add_config(req, asked, row, facts[i].name, facts[i].type, chain[0],
@@ -205,17 +218,28 @@ static void describe_option(struct request *req, const asked_resource *asked, re
     add_synonyms(req, config, name, chain);
 }
 
-/* Options of users and rights: read once, at the start. */
-static void describe_security(struct request *req, const asked_resource *asked, result_row *row)
+/* Options that are read once, at the start: users and rights, certificates. */
+struct fixed_options {
+    const struct conf_table *table;
+    const void *given, *defaults;
+};
+
+static void fixed_chain(const struct fixed_options *fixed, const struct conf_option *option,
+                        struct config_value chain[CONFIG_CHAIN_MAX], struct arena *arena)
 {
-    struct auth_config defaults;
-    auth_config_init(&defaults);
-    for (size_t i = 0; i < auth_conf_table.count; i++) {
-        const struct conf_option *option = &auth_conf_table.options[i];
-        struct str init = conf_option_text(option, &defaults, &req->arena);
-        struct str value = conf_option_text(option, auth_config_of(req->broker->auth), &req->arena);
-        struct config_value chain[CONFIG_CHAIN_MAX] = {
-            {value, str_eq(value, init) ? SOURCE_DEFAULT : SOURCE_STATIC}};
+    struct str init = conf_option_text(option, fixed->defaults, arena);
+    struct str value = conf_option_text(option, fixed->given, arena);
+    memset(chain, 0, CONFIG_CHAIN_MAX * sizeof *chain);
+    chain[0] = (struct config_value){value, str_eq(value, init) ? SOURCE_DEFAULT : SOURCE_STATIC};
+}
+
+static void describe_fixed(struct request *req, const asked_resource *asked, result_row *row,
+                           const struct fixed_options *fixed)
+{
+    for (size_t i = 0; i < fixed->table->count; i++) {
+        const struct conf_option *option = &fixed->table->options[i];
+        struct config_value chain[CONFIG_CHAIN_MAX];
+        fixed_chain(fixed, option, chain, &req->arena);
         config_row *config =
             add_config(req, asked, row, option->name, type_of_option(option), chain[0], option->doc);
         if (config != NULL) {
@@ -224,6 +248,80 @@ static void describe_security(struct request *req, const asked_resource *asked, 
         }
         add_synonyms(req, config, str_from(option->name), chain);
     }
+}
+
+/* listener.name.*: what is set of one listener, then the option's own chain. */
+static void describe_scoped(struct request *req, const asked_resource *asked, result_row *row,
+                            struct str name, const struct fixed_options *fixed, size_t fixed_count)
+{
+    const struct broker *broker = req->broker;
+    const struct conf_option *option = listener_option_find(broker, name);
+    struct config_value own[CONFIG_CHAIN_MAX], chain[CONFIG_CHAIN_MAX];
+    if (option == NULL) /* a setting of a listener that is no more */
+        return;
+    listener_config_chain(broker, name, own, &req->arena);
+    for (int i = 0; i < CONFIG_CHAIN_MAX && option->type == CONF_PASSWORD; i++)
+        own[i].value = STR_NULL;
+    config_row *config =
+        add_config(req, asked, row, str_cstr(name, &req->arena), type_of_option(option), own[0], option->doc);
+    if (config != NULL) {
+        config->ReadOnly = !option->live;
+        config->IsSensitive = option->type == CONF_PASSWORD;
+    }
+    config_chain(broker->storage, str_from(option->name), STR_NULL, chain, &req->arena);
+    for (size_t f = 0; f < fixed_count; f++)
+        if (option >= fixed[f].table->options && option < fixed[f].table->options + fixed[f].table->count)
+            fixed_chain(&fixed[f], option, chain, &req->arena);
+    add_synonyms(req, config, name, own);
+    add_synonyms(req, config, str_from(option->name), chain);
+}
+
+/* Options of listeners: those that the server was started with, then those that were set and were not among them. */
+static void describe_listeners(struct request *req, const asked_resource *asked, result_row *row,
+                               const struct fixed_options *fixed, size_t fixed_count)
+{
+    const struct broker *broker = req->broker;
+    const struct conf_pairs *pairs = &broker->config.listener_options;
+    static const char *const resources[] = {NODE_NAME, ""};
+    for (size_t i = 0; i < pairs->len; i++)
+        describe_scoped(req, asked, row,
+                        str_printf(&req->arena, LISTENER_OPTION "%.*s", STR_ARG(pairs->at[i].name)), fixed,
+                        fixed_count);
+    for (size_t r = 0; r < COUNT_OF(resources); r++) {
+        const struct resource *res =
+            topics_resource(storage_topics(broker->storage), RESOURCE_BROKER, str_from(resources[r]));
+        const struct resource *node =
+            topics_resource(storage_topics(broker->storage), RESOURCE_BROKER, STR(NODE_NAME));
+        for (size_t i = 0; res != NULL && i < res->setting_count; i++) {
+            struct str name = res->settings[i].name;
+            bool said = !str_is_null(listener_option_given(broker, name)) ||
+                        (r > 0 && !str_is_null(resource_setting(node, name)));
+            if (str_starts_with(name, STR(LISTENER_OPTION)) && !said)
+                describe_scoped(req, asked, row, name, fixed, fixed_count);
+        }
+    }
+}
+
+static void describe_options(struct request *req, const asked_resource *asked, result_row *row)
+{
+    static const struct net_tls_options no_tls;
+    struct auth_config auth_defaults;
+    struct net_tls_options tls_defaults;
+    struct str protocols[] = {STR("TLSv1.2"), STR("TLSv1.3")};
+    auth_config_init(&auth_defaults);
+    tls_defaults = no_tls;
+    tls_defaults.protocols = (struct conf_list){protocols, COUNT_OF(protocols)};
+    const struct net_tls_options *tls = req->broker->config.tls_options;
+    const struct fixed_options fixed[] = {
+        {&auth_conf_table, auth_config_of(req->broker->auth), &auth_defaults},
+        {&net_tls_conf_table, tls != NULL ? tls : &tls_defaults, &tls_defaults},
+    };
+    for (size_t i = 0; i < broker_conf_table.count; i++)
+        if (broker_conf_table.options[i].type != CONF_PREFIX)
+            describe_option(req, asked, row, &broker_conf_table.options[i]);
+    for (size_t i = 0; i < COUNT_OF(fixed); i++)
+        describe_fixed(req, asked, row, &fixed[i]);
+    describe_listeners(req, asked, row, fixed, COUNT_OF(fixed));
 }
 
 /* Defaults of topic configs that are no options of their own. */
@@ -248,6 +346,8 @@ static void describe_cluster_default(struct request *req, const asked_resource *
     for (size_t i = 0; res != NULL && i < res->setting_count; i++) {
         const char *name = str_cstr(res->settings[i].name, &req->arena);
         const struct conf_option *option = broker_option_find(res->settings[i].name);
+        if (option == NULL)
+            option = listener_option_find(req->broker, res->settings[i].name);
         int config = topic_config_by_synonym(res->settings[i].name);
         struct config_value chain[CONFIG_CHAIN_MAX] = {
             {str_dup(res->settings[i].value, &req->arena), SOURCE_DYNAMIC_DEFAULT}};
@@ -280,9 +380,7 @@ static void describe_broker(struct request *req, const asked_resource *asked, re
         describe_cluster_default(req, asked, row);
     } else {
         describe_facts(req, asked, row);
-        for (size_t i = 0; i < broker_conf_table.count; i++)
-            describe_option(req, asked, row, &broker_conf_table.options[i]);
-        describe_security(req, asked, row);
+        describe_options(req, asked, row);
         for (int i = 0; i < TOPIC_CONFIG_COUNT; i++)
             describe_default(req, asked, row, &topic_config_defs[i]);
     }

@@ -75,6 +75,11 @@ static void copy_config(struct broker *broker, const struct broker_config *confi
     broker->config.kafka_advertise = str_dup(config->kafka_advertise, &broker->arena);
     broker->config.coord.consumer_assignors = str_dup(config->coord.consumer_assignors, &broker->arena);
     broker->config.listener_protocols = str_dup(config->listener_protocols, &broker->arena);
+    struct conf_pairs *own = &broker->config.listener_options;
+    own->at = arena_dup(&broker->arena, own->at, own->len * sizeof *own->at);
+    for (size_t i = 0; i < own->len; i++)
+        own->at[i] = (struct conf_pair){str_dup(own->at[i].name, &broker->arena),
+                                        str_dup(own->at[i].value, &broker->arena)};
     broker->given_config = broker->config;
     broker_config_init(&broker->default_config);
 }
@@ -83,7 +88,6 @@ static void init_locks(struct broker *broker)
 {
     pthread_mutex_init(&broker->address_lock, NULL);
     pthread_rwlock_init(&broker->auth_lock, NULL);
-    pthread_mutex_init(&broker->jwks_lock, NULL);
     pthread_mutex_init(&broker->timers_lock, NULL);
     pthread_cond_init(&broker->timers_cond, NULL);
 }
@@ -92,7 +96,6 @@ static void fini_locks(struct broker *broker)
 {
     pthread_mutex_destroy(&broker->address_lock);
     pthread_rwlock_destroy(&broker->auth_lock);
-    pthread_mutex_destroy(&broker->jwks_lock);
     pthread_mutex_destroy(&broker->timers_lock);
     pthread_cond_destroy(&broker->timers_cond);
 }
@@ -196,6 +199,7 @@ void broker_stop(struct broker *broker)
         storage_stop(broker->storage);
         net_free(broker->net);
     }
+    kafka_listeners_free(broker);
     security_close(broker);
     sessions_close(broker);
     quotas_free(broker->quotas);

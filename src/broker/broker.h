@@ -11,16 +11,17 @@
 #define RIALTO_BROKER_BROKER_H
 
 #include "base/base.h"
+#include "conf/conf.h"
 #include "coord/coord.h"
 #include "quota/quota.h"
 #include "storage/storage.h"
 
 struct broker;
 struct io;
-struct conf_table;
 struct metric_registry;
 struct auth_config;
 struct net_tls;
+struct net_tls_options;
 
 /* --- life --- */
 
@@ -31,13 +32,15 @@ struct broker_config {
     struct str
         kafka_listen; /* kafka.listen, "127.0.0.1:9092,SASL_SSL://:9093"; port 0 takes a free one; empty: none */
     struct str kafka_advertise; /* kafka.advertise, the same form, told to clients; empty: where we listen */
-    struct str listener_protocols;  /* listener.security.protocol.map, "INSIDE:PLAINTEXT,OUTSIDE:SASL_SSL" */
-    const struct auth_config *auth; /* users and rights; NULL: the defaults. Not in the option table */
+    struct str listener_protocols; /* listener.security.protocol.map, "INSIDE:PLAINTEXT,OUTSIDE:SASL_SSL" */
+    struct conf_pairs listener_options; /* listener.name.*: "external.ssl.client.auth" and its value */
+    const struct auth_config *auth;     /* users and rights; NULL: the defaults. Not in the option table */
     struct net_tls
         *tls; /* for SSL and SASL_SSL listeners, outlives the broker; NULL: none. Not in the option table */
-    int64_t net_threads;     /* num.network.threads */
-    bool auto_create_topics; /* auto.create.topics.enable */
-    bool delete_topics;      /* delete.topic.enable */
+    const struct net_tls_options *tls_options; /* what tls was made of; NULL: defaults. Outlives the broker */
+    int64_t net_threads;                       /* num.network.threads */
+    bool auto_create_topics;                   /* auto.create.topics.enable */
+    bool delete_topics;                        /* delete.topic.enable */
     bool
         clamp_replication_factor; /* replication.factor.clamp: above 1 counts as 1 instead of being refused */
     int64_t request_bytes_max;    /* socket.request.max.bytes: one request frame */

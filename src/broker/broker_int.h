@@ -42,8 +42,8 @@ enum { BROKER_API_KEYS = 96 };
 
 struct conf_option;
 const struct conf_option *broker_option_find(struct str name);
-const struct conf_option *
-security_option_find(struct str name); /* of users and rights; none of them is live */
+/* Of users and rights, and of certificates; none of them is live. */
+const struct conf_option *fixed_option_find(struct str name);
 
 /* A name that DescribeConfigs shows as a fact of this node (broker/facts.def): it cannot be changed. */
 bool broker_fact_is(struct str name);
@@ -100,9 +100,6 @@ struct broker {
     struct replay *auth_replay;
     struct state_log auth_log;
     pthread_rwlock_t auth_lock; /* what auth knows */
-    pthread_mutex_t jwks_lock;  /* the key file of tokens, as last read */
-    int64_t jwks_checked_ms;
-    struct buf jwks_text;
     struct metric *logins, *failed_logins, *refusals;
 
     struct loop_call start_call, stop_call;
@@ -118,10 +115,20 @@ struct broker {
 
 /* --- listeners (listeners.c) --- */
 
+/* Public keys of tokens, from a file that may change. */
+struct token_keys {
+    pthread_mutex_t lock;
+    int64_t checked_ms;
+    struct buf text; /* as last read */
+};
+
 struct kafka_listener {
     struct broker *broker;
     struct str name; /* PLAINTEXT, or the name given in kafka.listen */
     bool tls, sasl;
+    struct auth_listener *auth;                    /* who comes in, and how */
+    struct net_tls *certificate, *own_certificate; /* NULL: none; none of its own */
+    struct token_keys token_keys;
     struct net_listener *net;
     struct str host; /* what clients are told, with port */
     int port;
@@ -132,8 +139,41 @@ extern const struct conn_class kafka_conn_class; /* conn.c; its argument is the 
 /* Opens all listeners of the config. */
 bool kafka_listen(struct broker *broker, struct err *err);
 
+/* After net_free. */
+void kafka_listeners_free(struct broker *broker);
+
 /* Brings the limits of connections into force; before the listeners are there, those of the whole. */
 void kafka_listeners_limit(struct broker *broker);
+
+/* --- options of one listener (listener_options.c) --- */
+
+#define LISTENER_OPTION "listener.name."
+
+/* The options as one listener has them; texts live as long as the broker. */
+struct listener_options {
+    struct broker_config broker; /* limits of connections */
+    struct auth_config auth[AUTH_MECHANISMS];
+    struct net_tls_options tls;
+    bool own_tls; /* tls is not the server's */
+};
+
+/* The listener's name and protocol are set. False with *err: an option that it cannot have. */
+bool listener_options_read(const struct kafka_listener *listener, struct listener_options *out,
+                           struct err *err);
+
+/* All listener.name.* are of a listener that there is. */
+bool listener_options_check(const struct broker *broker, struct err *err);
+
+/* The option that "listener.name.<listener>..." narrows, or NULL. */
+const struct conf_option *listener_option_find(const struct broker *broker, struct str name);
+
+/* What it was started with, or null. */
+struct str listener_option_given(const struct broker *broker, struct str name);
+
+/* The values of "listener.name.<listener>...", the one in force first; a null one where nothing is set: the option itself has
+ * the others. Under storage_topics_lock(). */
+void listener_config_chain(const struct broker *broker, struct str name,
+                           struct config_value chain[CONFIG_CHAIN_MAX], struct arena *arena);
 
 /* --- who a connection is (login.c) --- */
 
@@ -171,13 +211,13 @@ struct request {
     const struct wire_api *api;
     int16_t version;
     int32_t correlation_id;
-    struct str client_id, peer;            /* in the arena */
-    const struct kafka_listener *listener; /* that it came in on */
-    struct auth_who who;                   /* whose it is; in the arena, or literals */
-    struct client_quotas *quotas;          /* a reference, or NULL */
-    int64_t throttle_ms; /* told in the answer; the connection is not read for as long after it */
-    const void *body;    /* decoded request */
-    void *res;           /* response struct, at its defaults */
+    struct str client_id, peer;      /* in the arena */
+    struct kafka_listener *listener; /* that it came in on */
+    struct auth_who who;             /* whose it is; in the arena, or literals */
+    struct client_quotas *quotas;    /* a reference, or NULL */
+    int64_t throttle_ms;             /* told in the answer; the connection is not read for as long after it */
+    const void *body;                /* decoded request */
+    void *res;                       /* response struct, at its defaults */
     struct arena arena;
     struct wire_out out; /* the encoded response */
     bool done, no_reply;
@@ -244,8 +284,9 @@ bool security_open(struct broker *broker, struct err *err);
 void security_close(struct broker *broker);
 /* Shortens the log of users and rules when it is mostly history. Blocking. */
 void security_rewrite(struct broker *broker);
-/* Reads the key file of tokens if it changed. Blocking. */
-void security_refresh_keys(struct broker *broker);
+/* Reads the key file of tokens, at the start; later, if it changed. Blocking. */
+bool security_read_keys(struct kafka_listener *listener, struct err *err);
+void security_refresh_keys(struct kafka_listener *listener);
 
 /* --- rights (security.c; the table is in apis.c) --- */
 

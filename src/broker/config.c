@@ -12,6 +12,13 @@ static const char *const migration_words[] = {"disabled", "upgrade", "downgrade"
 #define OPT(...)      CONF_ROW(struct broker_config, __VA_ARGS__)
 #define LIVE_OPT(...) CONF_LIVE_ROW(struct broker_config, __VA_ARGS__)
 
+/* One that a listener may have of its own. */
+#define LISTENER_OPT(name, type, init, low, high, member, text)                                             \
+    {                                                                                                       \
+        name, type, init, .min = (low), .max = (high), .doc = (text), .live = true, .scope = CONF_LISTENER, \
+                          CONF_AT(struct broker_config, member)                                             \
+    }
+
 enum { I32_MAX = INT32_MAX };
 
 static const struct conf_option options[] = {
@@ -27,6 +34,11 @@ static const struct conf_option options[] = {
         "listened on."),
     OPT("listener.security.protocol.map", CONF_STRING, "", 0, 0, listener_protocols,
         "Protocols of listeners with names of their own: INSIDE:PLAINTEXT,OUTSIDE:SASL_SSL."),
+    {"listener.name.", CONF_PREFIX, NULL,
+     .doc = "Options of one listener: listener.name.outside.ssl.client.auth=required is that of the listener "
+            "OUTSIDE, listener.name.outside.scram-sha-512.connections.max.reauth.ms that of one of its "
+            "mechanisms. Names are in small letters. Which options may be set so is said with them.",
+     CONF_AT(struct broker_config, listener_options)},
     {"durability", CONF_ENUM, "fsync", .words = durability_words,
      .doc = "fsync: acks=all is answered after an fdatasync shared by all who wait, and consumers see only "
             "what is synced. "
@@ -85,12 +97,12 @@ static const struct conf_option options[] = {
              "Largest request."),
     LIVE_OPT("fetch.max.bytes", CONF_SIZE, "55MiB", 1024, I32_MAX, fetch_bytes_max,
              "Largest fetch response."),
-    LIVE_OPT("max.connections", CONF_INT, "20000", 1, 10000000, connections_max,
-             "Connections on the Kafka listener."),
+    LISTENER_OPT("max.connections", CONF_INT, "20000", 1, 10000000, connections_max,
+                 "Connections on all Kafka listeners."),
     LIVE_OPT("max.connections.per.ip", CONF_INT, "2147483647", 1, I32_MAX, connections_per_ip_max,
              "Connections from one address."),
-    LIVE_OPT("max.connection.creation.rate", CONF_INT, "2147483647", 1, I32_MAX, connection_rate_max,
-             "New connections a second; more wait to be accepted."),
+    LISTENER_OPT("max.connection.creation.rate", CONF_INT, "2147483647", 1, I32_MAX, connection_rate_max,
+                 "New connections a second; more wait to be accepted."),
     LIVE_OPT("max.incremental.fetch.session.cache.slots", CONF_INT, "1000", 0, 100000, fetch_sessions_max,
              "Fetch sessions that are kept (KIP-227); 0: none."),
     LIVE_OPT("quota.window.num", CONF_INT, "11", 2, 1000, quota.windows,
@@ -153,4 +165,5 @@ void broker_config_init(struct broker_config *config)
     config->kafka_advertise = STR("");
     config->coord.consumer_assignors = STR("uniform,range");
     config->listener_protocols = STR("");
+    config->listener_options = (struct conf_pairs){0};
 }

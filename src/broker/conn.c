@@ -28,7 +28,7 @@ struct kafka_conn {
     size_t pending;
     struct list free_requests;
     size_t free_count;
-    const struct kafka_listener *listener;
+    struct kafka_listener *listener;
     struct login login;
     bool muted;                     /* K5 */
     bool paused, closing, flushing; /* paused: conn_pause was called */
@@ -461,11 +461,12 @@ static bool size_is_good(const struct kafka_conn *kc, uint32_t size, struct err 
             "a TLS handshake on the plain listener %.*s: the client's security.protocol must be PLAINTEXT or "
             "SASL_PLAINTEXT, or its address that of an SSL listener",
             STR_ARG(kc->listener->name));
-    if (kc->login.phase != LOGIN_DONE && size > auth_config_of(kc->broker->auth)->receive_bytes_max)
+    int64_t early_max = auth_listener_config(kc->listener->auth, AUTH_NONE)->receive_bytes_max;
+    if (kc->login.phase != LOGIN_DONE && size > early_max)
         return err_set(
             err, ERR_TOO_LARGE,
             "a request of %d bytes before authentication, sasl.server.max.receive.size is %" PRId64,
-            (int32_t)size, auth_config_of(kc->broker->auth)->receive_bytes_max);
+            (int32_t)size, early_max);
     return size <= LIVE(kc->broker, request_bytes_max) ||
            err_set(err, ERR_TOO_LARGE, "a request of %d bytes, socket.request.max.bytes is %lld",
                    (int32_t)size, (long long)LIVE(kc->broker, request_bytes_max));

@@ -97,7 +97,7 @@ static bool choose_address(struct kafka_listener *listener, struct str listen, s
 static void warn_if_open(const struct kafka_listener *listener)
 {
     struct str address = net_listener_address(listener->net);
-    bool proves = listener->sasl || (listener->tls && net_tls_requires_client(listener->broker->config.tls));
+    bool proves = listener->sasl || (listener->tls && net_tls_requires_client(listener->certificate));
     if (net_listener_is_loopback(listener->net))
         return;
     if (!proves)
@@ -106,7 +106,7 @@ static void warn_if_open(const struct kafka_listener *listener)
                  "topics%s: this "
                  "listener does not ask who it is (kafka.listen=SASL_SSL://... does)\"",
                  STR_ARG(address), auth_is_on(listener->broker->auth) ? " that rules leave open" : "");
-    if (listener->sasl && !listener->tls && auth_mechanism_is_on(listener->broker->auth, AUTH_PLAIN))
+    if (listener->sasl && !listener->tls && auth_mechanism_is_on(listener->auth, AUTH_PLAIN))
         log_warn("broker", "password_in_clear",
                  "address=%.*s risk=\"PLAIN sends passwords, and this listener does not encrypt\"",
                  STR_ARG(address));
@@ -118,19 +118,67 @@ static const char *admit(void *arg, struct str host)
     return quotas_admit(((const struct kafka_listener *)arg)->broker->quotas, host);
 }
 
-/* max.connections is the broker's as a whole (net_limit). */
-static struct net_limits limits_of(const struct broker *broker)
+/* A limit as the listener has it; -1: none of its own. */
+static int64_t own_limit(const struct kafka_listener *listener, const char *option)
 {
-    return (struct net_limits){.conn_max_per_host = LIVE(broker, connections_per_ip_max),
-                               .conn_rate_max = LIVE(broker, connection_rate_max)};
+    struct broker *broker = listener->broker;
+    struct config_value chain[CONFIG_CHAIN_MAX];
+    struct arena arena = {0};
+    int64_t value = -1;
+    struct str name = str_lower(listener->name, &arena);
+    storage_topics_lock(broker->storage); /* settings are part of that state */
+    listener_config_chain(broker, str_printf(&arena, LISTENER_OPTION "%.*s.%s", STR_ARG(name), option), chain,
+                          &arena);
+    if (!str_is_null(chain[0].value) && !str_to_i64(chain[0].value, &value))
+        value = -1; /* checked when it was set */
+    storage_topics_unlock(broker->storage);
+    arena_fini(&arena);
+    return value;
+}
+
+/* max.connections is the broker's as a whole (net_limit), and one more limit of a listener that has its own. */
+static struct net_limits limits_of(const struct kafka_listener *listener)
+{
+    const struct broker *broker = listener->broker;
+    int64_t rate = own_limit(listener, "max.connection.creation.rate");
+    return (struct net_limits){.conn_max = MAX(own_limit(listener, "max.connections"), 0),
+                               .conn_max_per_host = LIVE(broker, connections_per_ip_max),
+                               .conn_rate_max = rate > 0 ? rate : LIVE(broker, connection_rate_max)};
 }
 
 void kafka_listeners_limit(struct broker *broker)
 {
-    struct net_limits limits = limits_of(broker);
     net_limit(broker->net, LIVE(broker, connections_max));
-    for (size_t i = 0; i < broker->listener_count; i++)
+    for (size_t i = 0; i < broker->listener_count; i++) {
+        struct net_limits limits = limits_of(&broker->listeners[i]);
         net_listener_limit(broker->listeners[i].net, &limits);
+    }
+}
+
+/* Certificates, mechanisms and keys, by the options of the listener. */
+static bool secure(struct kafka_listener *listener, struct err *err)
+{
+    struct broker *broker = listener->broker;
+    struct listener_options options;
+    if (!listener_options_read(listener, &options, err))
+        return false;
+    if (listener->tls && options.own_tls) {
+        listener->own_certificate = net_tls_new(&options.tls, err);
+        if (listener->own_certificate == NULL)
+            return false;
+    }
+    if (listener->tls)
+        listener->certificate =
+            listener->own_certificate != NULL ? listener->own_certificate : broker->config.tls;
+    if (listener->tls && listener->certificate == NULL)
+        return err_set(err, ERR_INVALID_CONFIG, "listener %.*s speaks TLS: ssl.keystore.location must be set",
+                       STR_ARG(listener->name));
+    if (listener->sasl && options.auth[AUTH_NONE].mechanisms.len == 0)
+        return err_set(err, ERR_INVALID_CONFIG,
+                       "listener %.*s speaks SASL: sasl.enabled.mechanisms must not be empty",
+                       STR_ARG(listener->name));
+    listener->auth = auth_listener_new(broker->auth, options.auth, err);
+    return listener->auth != NULL && security_read_keys(listener, err);
 }
 
 static bool open_listener(struct kafka_listener *listener, struct str entry, struct err *err)
@@ -142,17 +190,13 @@ static bool open_listener(struct kafka_listener *listener, struct str entry, str
     listener->name = str_dup(name, &broker->arena);
     if (!set_protocol(listener, config->listener_protocols, err))
         return false;
-    if (listener->tls && config->tls == NULL)
-        return err_set(err, ERR_INVALID_CONFIG, "listener %.*s speaks TLS: ssl.keystore.location must be set",
-                       STR_ARG(name));
-    if (listener->sasl && auth_config_of(broker->auth)->mechanisms.len == 0)
-        return err_set(err, ERR_INVALID_CONFIG,
-                       "listener %.*s speaks SASL: sasl.enabled.mechanisms must not be empty", STR_ARG(name));
+    if (!secure(listener, err))
+        return false;
     struct net_listen_options options = {
-        .limits = limits_of(broker),
+        .limits = limits_of(listener),
         .admit = admit,
         .idle_ms = config->connections_idle_ms_max,
-        .tls = listener->tls ? config->tls : NULL,
+        .tls = listener->certificate,
         .handshake_ms = auth_config_of(broker->auth)->setup_ms_max,
     };
     listener->net = net_listen(broker->net, address, &kafka_conn_class, listener, &options, err);
@@ -165,7 +209,7 @@ static bool open_listener(struct kafka_listener *listener, struct str entry, str
 static bool open_all(struct broker *broker, struct err *err)
 {
     struct str rest = broker->config.kafka_listen, entry;
-    broker->listeners = arena_array(&broker->arena, struct kafka_listener, LISTENERS_MAX);
+    broker->listeners = arena_zalloc(&broker->arena, LISTENERS_MAX, sizeof *broker->listeners);
     while (str_split(&rest, ',', &entry)) {
         entry = str_trim(entry);
         if (entry.len == 0)
@@ -174,13 +218,27 @@ static bool open_all(struct broker *broker, struct err *err)
             return err_set(err, ERR_INVALID_CONFIG, "kafka.listen has more than %d addresses", LISTENERS_MAX);
         struct kafka_listener *listener = &broker->listeners[broker->listener_count];
         listener->broker = broker;
+        pthread_mutex_init(&listener->token_keys.lock, NULL);
         if (!open_listener(listener, entry, err)) {
             err_context(err, "Kafka listener");
             return false;
         }
         broker->listener_count++;
     }
-    return true;
+    return listener_options_check(broker, err);
+}
+
+void kafka_listeners_free(struct broker *broker)
+{
+    for (size_t i = 0; broker->listeners != NULL && i < LISTENERS_MAX; i++) {
+        struct kafka_listener *listener = &broker->listeners[i];
+        if (listener->broker == NULL) /* also one that did not open is begun */
+            continue;
+        auth_listener_free(listener->auth);
+        net_tls_free(listener->own_certificate);
+        buf_fini(&listener->token_keys.text);
+        pthread_mutex_destroy(&listener->token_keys.lock);
+    }
 }
 
 bool kafka_listen(struct broker *broker, struct err *err)

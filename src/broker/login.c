@@ -29,15 +29,15 @@ static struct str host_of(struct str peer)
 
 bool login_begin(struct login *login, const struct kafka_listener *listener, struct conn *conn)
 {
-    const struct auth *auth = listener->broker->auth;
     *login = (struct login){.phase = listener->sasl ? LOGIN_START : LOGIN_DONE, .expires_ms = -1};
     login->who = (struct auth_who){STR(AUTH_ANONYMOUS), host_of(conn_peer(conn))};
     if (listener->sasl) {
-        conn_set_deadline(conn, auth_config_of(auth)->setup_ms_max);
+        conn_set_deadline(conn, auth_config_of(listener->broker->auth)->setup_ms_max);
         return true;
     }
     struct str subject = conn_tls_subject(conn);
-    return str_is_null(subject) || auth_map_subject(auth, subject, &login->who.principal, &login->arena);
+    return str_is_null(subject) ||
+           auth_map_subject(listener->auth, subject, &login->who.principal, &login->arena);
 }
 
 void login_fini(struct login *login)
@@ -71,9 +71,9 @@ bool login_admits(const struct login *login, int16_t api_key, int64_t now_ms, st
 
 /* --- SaslHandshake --- */
 
-static void list_mechanisms(const struct auth *auth, struct SaslHandshakeResponse *res)
+static void list_mechanisms(const struct auth_listener *listener, struct SaslHandshakeResponse *res)
 {
-    const struct conf_list *on = &auth_config_of(auth)->mechanisms;
+    const struct conf_list *on = &auth_listener_config(listener, AUTH_NONE)->mechanisms;
     res->Mechanisms.at = on->at;
     res->Mechanisms.len = (int32_t)on->len;
 }
@@ -87,15 +87,15 @@ void api_sasl_handshake(struct request *req)
     uint8_t nonce[SASL_NONCE_BYTES];
     enum auth_mechanism mechanism = auth_mechanism_find(body->Mechanism);
     bool again = login->phase == LOGIN_DONE;
-    list_mechanisms(broker->auth, res);
+    list_mechanisms(req->listener->auth, res);
     if (!req->listener->sasl || (again && login->expires_ms < 0)) {
         res->ErrorCode = ILLEGAL_STATE;
         res->Mechanisms.len = 0;
-    } else if (mechanism == AUTH_NONE || !auth_mechanism_is_on(broker->auth, mechanism)) {
+    } else if (mechanism == AUTH_NONE || !auth_mechanism_is_on(req->listener->auth, mechanism)) {
         res->ErrorCode = UNSUPPORTED_MECHANISM;
     } else {
         io_random(broker->io, nonce, sizeof nonce);
-        login->sasl = sasl_new(broker->auth, mechanism, nonce);
+        login->sasl = sasl_new(req->listener->auth, mechanism, nonce);
         login->again = again;
         login->raw = req->version == 0;
         login->phase = login->raw ? LOGIN_RAW : LOGIN_TOKENS;
@@ -198,7 +198,7 @@ static bool is_same(const struct login *login, struct token_step *step)
 /* How long it counts: connections.max.reauth.ms or the token's end, whichever is first; -1: for ever. */
 static int64_t lifetime_ms(const struct request *req, const struct token_step *step)
 {
-    int64_t longest = auth_config_of(req->broker->auth)->reauth_ms_max;
+    int64_t longest = auth_listener_config(req->listener->auth, sasl_mechanism(step->sasl))->reauth_ms_max;
     int64_t end_ms = sasl_expires_ms(step->sasl);
     if (end_ms < 0)
         return longest > 0 ? longest : -1;
@@ -250,7 +250,7 @@ static void run_step(void *arg)
     struct token_step *step = req->parked;
     struct broker *broker = req->broker;
     if (sasl_mechanism(step->sasl) == AUTH_OAUTHBEARER)
-        security_refresh_keys(broker);
+        security_refresh_keys(req->listener);
     pthread_rwlock_rdlock(&broker->auth_lock);
     step->result = sasl_step(step->sasl, step->token, step->now_ms, &step->reply, &step->err);
     pthread_rwlock_unlock(&broker->auth_lock);

@@ -89,18 +89,21 @@ static struct str path_of(struct str url)
     return str_sub(url, str_starts_with(url, STR("file://")) ? strlen("file://") : strlen("file:"), SIZE_MAX);
 }
 
-static bool read_keys(struct broker *broker, struct err *err)
+/* Under the lock of the keys, or at the start. */
+static bool read_keys(struct kafka_listener *listener, struct err *err)
 {
     enum { KEYS_BYTES_MAX = 1 << 20 };
     struct arena arena = {0};
     struct buf text = {0};
-    char *path = str_cstr(path_of(auth_config_of(broker->auth)->jwks_url), &arena);
+    struct broker *broker = listener->broker;
+    struct buf *known = &listener->token_keys.text;
+    char *path = str_cstr(path_of(auth_listener_config(listener->auth, AUTH_OAUTHBEARER)->jwks_url), &arena);
     bool good = io_read_file(broker->io, path, KEYS_BYTES_MAX, &text, err);
-    if (good && !str_eq(buf_str(&text), buf_str(&broker->jwks_text))) {
-        buf_clear(&broker->jwks_text);
-        buf_append_str(&broker->jwks_text, buf_str(&text));
+    if (good && !str_eq(buf_str(&text), buf_str(known))) {
+        buf_clear(known);
+        buf_append_str(known, buf_str(&text));
         pthread_rwlock_wrlock(&broker->auth_lock);
-        good = auth_set_jwks(broker->auth, buf_str(&text), err);
+        good = auth_set_jwks(listener->auth, buf_str(&text), err);
         pthread_rwlock_unlock(&broker->auth_lock);
         if (good)
             log_info("broker", "token_keys_loaded", "file=%s", path);
@@ -112,18 +115,24 @@ static bool read_keys(struct broker *broker, struct err *err)
     return good;
 }
 
-void security_refresh_keys(struct broker *broker)
+bool security_read_keys(struct kafka_listener *listener, struct err *err)
+{
+    return !auth_mechanism_is_on(listener->auth, AUTH_OAUTHBEARER) || read_keys(listener, err);
+}
+
+void security_refresh_keys(struct kafka_listener *listener)
 {
     enum { CHECK_MS = 1000 };
+    struct token_keys *keys = &listener->token_keys;
     struct err err;
     int64_t now_ms = clock_mono_ms();
-    pthread_mutex_lock(&broker->jwks_lock);
-    if (now_ms - broker->jwks_checked_ms >= CHECK_MS) {
-        broker->jwks_checked_ms = now_ms;
-        if (!read_keys(broker, &err))
+    pthread_mutex_lock(&keys->lock);
+    if (now_ms - keys->checked_ms >= CHECK_MS) {
+        keys->checked_ms = now_ms;
+        if (!read_keys(listener, &err))
             log_warn("broker", "token_keys_not_loaded", "cause=\"%s\"", err.text);
     }
-    pthread_mutex_unlock(&broker->jwks_lock);
+    pthread_mutex_unlock(&keys->lock);
 }
 
 static void init_meters(struct broker *broker)
@@ -148,8 +157,7 @@ bool security_open(struct broker *broker, struct err *err)
     return state_log_open(&broker->auth_log, broker->storage, STR(SECURITY_TOPIC), err) &&
            replay_open(&broker->auth_replay, &state_log_ops, &broker->auth_log, &security_class, broker,
                        err) &&
-           make_users(broker, err) &&
-           (!auth_mechanism_is_on(broker->auth, AUTH_OAUTHBEARER) || read_keys(broker, err));
+           make_users(broker, err);
 }
 
 void security_close(struct broker *broker)
@@ -157,7 +165,6 @@ void security_close(struct broker *broker)
     replay_close(broker->auth_replay);
     state_log_close(&broker->auth_log);
     auth_free(broker->auth);
-    buf_fini(&broker->jwks_text);
 }
 
 void security_rewrite(struct broker *broker)

@@ -17,9 +17,10 @@ const struct conf_option *broker_option_find(struct str name)
     return conf_option_find(&broker_conf_table, name);
 }
 
-const struct conf_option *security_option_find(struct str name)
+const struct conf_option *fixed_option_find(struct str name)
 {
-    return conf_option_find(&auth_conf_table, name);
+    const struct conf_option *option = conf_option_find(&auth_conf_table, name);
+    return option != NULL ? option : conf_option_find(&net_tls_conf_table, name);
 }
 
 /* --- into force --- */
@@ -86,9 +87,11 @@ static bool check_option(const struct conf_option *option, struct str value, str
 /* A value that a broker config would have: G1. */
 static bool check_broker_setting(void *arg, struct str name, struct str value, struct err *err)
 {
-    const struct conf_option *option = broker_option_find(name);
+    const struct conf_option *option = str_starts_with(name, STR(LISTENER_OPTION))
+                                           ? listener_option_find(arg, name)
+                                           : broker_option_find(name);
     int config = topic_config_by_synonym(name);
-    if (broker_fact_is(name) || security_option_find(name) != NULL)
+    if (broker_fact_is(name) || fixed_option_find(name) != NULL)
         return err_set(err, ERR_INVALID_REQUEST, "Cannot update these configs dynamically: [%.*s]",
                        STR_ARG(name));
     if (option == NULL && config < 0)
@@ -121,6 +124,7 @@ bool settings_alter(struct broker *broker, struct resource_alter *req, struct er
     bool of_broker = req->type == RESOURCE_BROKER, of_group = req->type == RESOURCE_GROUP;
     ASSERT(of_broker || of_group || req->type == RESOURCE_QUOTA); /* quotas are checked by api_quotas.c */
     req->check = of_broker ? check_broker_setting : of_group ? coord_group_setting_check : NULL;
+    req->check_arg = broker;
     return storage_resource_alter(broker->storage, req,
                                   of_broker  ? take_broker
                                   : of_group ? take_group

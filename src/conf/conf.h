@@ -44,6 +44,10 @@ struct conf_pairs {
     size_t len;
 };
 
+/* Where an option may have another value than for the whole: nowhere, for one listener (listener.name.<listener>.<option>), or
+ * for one mechanism of a listener too (listener.name.<listener>.<mechanism>.<option>). */
+enum conf_scope { CONF_WHOLE, CONF_LISTENER, CONF_MECHANISM };
+
 enum conf_importance { CONF_HIGH, CONF_MEDIUM, CONF_LOW };
 
 struct conf_option {
@@ -55,6 +59,7 @@ struct conf_option {
     const char *const *words; /* CONF_ENUM (and CONF_STRING: the recommended values), NULL-terminated */
     bool required;            /* must be set; without it a missing default gives zero, null or empty */
     bool live;                /* may change while the program runs: its readers load it atomically */
+    enum conf_scope scope;
     enum conf_importance importance;
     const char *group;             /* heading in lists, "Common"; may be NULL */
     const char *display_name;      /* may be NULL */

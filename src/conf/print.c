@@ -6,6 +6,9 @@
 
 enum { NAME_MAX_BYTES = 96 };
 
+static const char *const scopes[] = {"whole", "listener", "mechanism"};
+static const char *const scope_docs[] = {"", " May be set for one listener.",
+                                         " May be set for one listener, and for one of its mechanisms."};
 static const char *const importances[] = {"high", "medium", "low"};
 
 /* Edits (insert, delete, replace) between two names, ignoring case; counted up to `limit` + 1. */
@@ -94,6 +97,7 @@ void conf_write_markdown(const struct conf_table *const *tables, size_t count, s
             write_cell(out, option->doc);
             if (option->live)
                 buf_append_cstr(out, " May be changed while the server runs.");
+            buf_append_cstr(out, scope_docs[option->scope]);
             buf_append_cstr(out, " |\n");
         }
     }
@@ -133,6 +137,7 @@ static void write_json_option(struct buf *out, const struct conf_table *table,
     write_json_member(out, "default", option->default_text);
     buf_printf(out, ",\"required\":%s,\"live\":%s", option->required ? "true" : "false",
                option->live ? "true" : "false");
+    write_json_member(out, "scope", scopes[option->scope]);
     write_json_member(out, "importance", importances[option->importance]);
     if (option->min != 0 || option->max != 0)
         buf_printf(out, ",\"min\":%" PRId64, option->min);

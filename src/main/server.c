@@ -80,6 +80,7 @@ static bool start_broker(struct rialto *r, struct err *err)
     r->options.kafka.storage.data_dir = r->data_dir;
     r->options.kafka.auth = &r->options.auth;
     r->options.kafka.tls = r->tls;
+    r->options.kafka.tls_options = &r->options.tls;
     if (!broker_start(&r->broker, &r->options.kafka, r->io, r->metrics, err))
         return false;
     r->client = client_embedded_new(broker_storage(r->broker), broker_coord(r->broker));

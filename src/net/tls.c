@@ -25,7 +25,7 @@ static const char *const store_words[] = {"PEM", "PKCS12", NULL};
 static const char *const client_words[] = {"none", "requested", "required", NULL};
 static const char *const protocol_words[] = {"TLSv1.2", "TLSv1.3", NULL};
 
-#define TLS_AT(member) CONF_AT(struct net_tls_options, member)
+#define TLS_AT(member) CONF_AT(struct net_tls_options, member), .scope = CONF_LISTENER
 
 static const struct conf_option options[] = {
     {"ssl.keystore.location", CONF_STRING, "", TLS_AT(keystore),

@@ -8,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct auth *make_auth(void)
+static struct auth_listener *make_listener(void)
 {
     static struct str mechanisms[] = {STR_INIT("PLAIN"), STR_INIT("SCRAM-SHA-256"), STR_INIT("SCRAM-SHA-512"),
                                       STR_INIT("OAUTHBEARER")};
@@ -23,15 +23,20 @@ static struct auth *make_auth(void)
     config.jwks_url = STR("file:///keys");
     struct auth *auth = auth_new(&config, secret, &err);
     ASSERT(auth != NULL);
-    bool good = auth_set_jwks(auth, str_from(jwks), &err);
+    struct auth_config all[AUTH_MECHANISMS];
+    for (int i = 0; i < AUTH_MECHANISMS; i++)
+        all[i] = config;
+    struct auth_listener *listener = auth_listener_new(auth, all, &err);
+    ASSERT(listener != NULL);
+    bool good = auth_set_jwks(listener, str_from(jwks), &err);
     ASSERT(good);
-    return auth;
+    return listener;
 }
 
 static void read_texts(struct str text)
 {
     struct arena arena = {0};
-    struct auth auth = {0};
+    struct auth_listener auth = {0};
     struct auth_new_user user;
     struct str rest = text, principal;
     struct err err;
@@ -51,15 +56,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const enum auth_mechanism mechanisms[] = {AUTH_PLAIN, AUTH_SCRAM_SHA_256, AUTH_SCRAM_SHA_512,
                                                      AUTH_OAUTHBEARER};
     static const uint8_t nonce[SASL_NONCE_BYTES];
-    static struct auth *auth;
-    if (auth == NULL) {
+    static struct auth_listener *listener;
+    if (listener == NULL) {
         log_level_set(LOG_OFF);
-        auth = make_auth();
+        listener = make_listener();
     }
     if (size == 0)
         return 0;
     struct str rest = str_of((const char *)data + 1, size - 1);
-    struct sasl *sasl = sasl_new(auth, mechanisms[data[0] % COUNT_OF(mechanisms)], nonce);
+    struct sasl *sasl = sasl_new(listener, mechanisms[data[0] % COUNT_OF(mechanisms)], nonce);
     enum sasl_result result = SASL_CONTINUE;
     read_texts(rest);
     for (int i = 0; i < 4 && result == SASL_CONTINUE && rest.len >= 2; i++) {

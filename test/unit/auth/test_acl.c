@@ -356,7 +356,7 @@ static void test_subject_rules(void **state)
     static const char *const bad[] = {"RULE:x", "RULE:x/y",        "RULE:(/x/",
                                       "ALL",    "DEFAULT;DEFAULT", "RULE:x/y/Q"};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct auth auth = {0};
+        struct auth_listener auth = {0};
         struct err err;
         struct str principal = STR_NULL;
         if (!subject_rules_new(&auth.subject_rules, str_from(cases[i].rules), &err))
@@ -390,7 +390,15 @@ static void test_options_that_are_refused(void **state)
     config[3].mechanisms = (struct conf_list){oauth, 1}; /* without keys: unsigned tokens are never taken */
     config[4].subject_rules = STR("RULE:");
     for (size_t i = 0; i < COUNT_OF(config); i++) {
-        assert_null(auth_new(&config[i], secret, &err));
+        struct auth *auth = auth_new(&config[i], secret, &err);
+        assert_true((auth == NULL) == (i < 2)); /* the others are a listener's */
+        if (auth != NULL) {
+            struct auth_config all[AUTH_MECHANISMS];
+            for (int m = 0; m < AUTH_MECHANISMS; m++)
+                all[m] = config[i];
+            assert_null(auth_listener_new(auth, all, &err));
+        }
+        auth_free(auth);
         assert_int_equal(err.code, ERR_INVALID_CONFIG);
     }
 }

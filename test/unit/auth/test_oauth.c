@@ -21,6 +21,17 @@ enum { NOW_S = 1800000000 };
 static struct arena arena;
 static EVP_PKEY *rsa, *other_rsa, *ec;
 static struct auth *auth;
+static struct auth_listener *listener;
+
+/* A listener with the same options for all its mechanisms. */
+static struct auth_listener *make_listener(const struct auth *of, const struct auth_config *config,
+                                           struct err *err)
+{
+    struct auth_config all[AUTH_MECHANISMS];
+    for (int i = 0; i < AUTH_MECHANISMS; i++)
+        all[i] = *config;
+    return auth_listener_new(of, all, err);
+}
 
 static struct str base64url(struct str bytes)
 {
@@ -102,7 +113,8 @@ static struct auth *make_auth(void)
     config.scopes = (struct conf_list){scopes, 1};
     config.issuer = STR("https://issuer");
     struct auth *made = auth_new(&config, secret, &err);
-    if (made == NULL)
+    listener = made != NULL ? make_listener(made, &config, &err) : NULL;
+    if (listener == NULL)
         fail_msg("%s", err.text);
     return made;
 }
@@ -111,7 +123,7 @@ static struct auth *make_auth(void)
 static enum sasl_result say(struct str message, struct str *principal, int64_t *expires_ms)
 {
     static const uint8_t nonce[SASL_NONCE_BYTES];
-    struct sasl *sasl = sasl_new(auth, AUTH_OAUTHBEARER, nonce);
+    struct sasl *sasl = sasl_new(listener, AUTH_OAUTHBEARER, nonce);
     struct buf reply = {0};
     struct err err;
     enum sasl_result result = sasl_step(sasl, message, NOW_S * INT64_C(1000), &reply, &err);
@@ -290,7 +302,7 @@ static void test_key_files(void **state)
         "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AA\",\"y\":\"AA\"}]}"};
     struct err err;
     for (size_t i = 0; i < COUNT_OF(bad); i++)
-        assert_false(auth_set_jwks(auth, str_from(bad[i]), &err));
+        assert_false(auth_set_jwks(listener, str_from(bad[i]), &err));
     test_good_tokens(state); /* the old keys are still there */
 }
 
@@ -302,7 +314,7 @@ static int setup(void **state)
     other_rsa = EVP_RSA_gen(2048);
     ec = EVP_EC_gen("P-256");
     auth = make_auth();
-    if (!auth_set_jwks(auth, jwks_text(), &err))
+    if (!auth_set_jwks(listener, jwks_text(), &err))
         fail_msg("%s", err.text);
     return 0;
 }
@@ -312,6 +324,7 @@ static int teardown(void **state)
     EVP_PKEY_free(rsa);
     EVP_PKEY_free(other_rsa);
     EVP_PKEY_free(ec);
+    auth_listener_free(listener);
     auth_free(auth);
     arena_fini(&arena);
     return 0;

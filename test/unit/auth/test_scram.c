@@ -15,6 +15,17 @@
 
 static struct arena arena;
 static struct auth *auth;
+static struct auth_listener *listener;
+
+/* A listener with the same options for all its mechanisms. */
+static struct auth_listener *make_listener(const struct auth *of, const struct auth_config *config,
+                                           struct err *err)
+{
+    struct auth_config all[AUTH_MECHANISMS];
+    for (int i = 0; i < AUTH_MECHANISMS; i++)
+        all[i] = *config;
+    return auth_listener_new(of, all, err);
+}
 
 static struct auth *make_auth(const char *mechanisms)
 {
@@ -27,7 +38,8 @@ static struct auth *make_auth(const char *mechanisms)
     while (str_split(&rest, ',', &list[config.mechanisms.len]))
         config.mechanisms.len++;
     struct auth *made = auth_new(&config, secret, &err);
-    if (made == NULL)
+    listener = made != NULL ? make_listener(made, &config, &err) : NULL;
+    if (listener == NULL)
         fail_msg("%s", err.text);
     return made;
 }
@@ -150,7 +162,7 @@ static enum sasl_result talk(const struct client *client, enum auth_mechanism me
                              struct str *principal, struct err *err)
 {
     static const uint8_t nonce[SASL_NONCE_BYTES] = "nonce of 18 bytes";
-    struct sasl *sasl = sasl_new(auth, mechanism, nonce);
+    struct sasl *sasl = sasl_new(listener, mechanism, nonce);
     struct buf reply = {0};
     struct str bare = client->first != NULL
                           ? str_from(client->first)
@@ -218,6 +230,7 @@ static void test_exchange(void **state)
         struct client client = {EVP_sha256(), "alice", "secret", bad[i]};
         assert_int_equal(talk(&client, AUTH_SCRAM_SHA_256, "n,,", &principal, &err), SASL_FAILED);
     }
+    auth_listener_free(listener);
     auth_free(auth);
 }
 
@@ -230,7 +243,7 @@ static void test_unknown_users_look_real(void **state)
     auth = make_auth("SCRAM-SHA-256");
     for (size_t i = 0; i < 3; i++) {
         uint8_t nonce[SASL_NONCE_BYTES] = {(uint8_t)i};
-        struct sasl *sasl = sasl_new(auth, AUTH_SCRAM_SHA_256, nonce);
+        struct sasl *sasl = sasl_new(listener, AUTH_SCRAM_SHA_256, nonce);
         struct buf reply = {0};
         struct str first = str_printf(&arena, "n,,n=%s,r=abc", names[i]);
         assert_int_equal(sasl_step(sasl, first, 0, &reply, &err), SASL_CONTINUE);
@@ -242,6 +255,7 @@ static void test_unknown_users_look_real(void **state)
     assert_int_equal(unbase64(salts[0].ptr).len, AUTH_SALT_BYTES);
     assert_true(str_eq(salts[0], salts[1]));
     assert_false(str_eq(salts[0], salts[2]));
+    auth_listener_free(listener);
     auth_free(auth);
 }
 
@@ -268,7 +282,7 @@ static void test_plain(void **state)
     put_user(auth, "bob", 2, "hunter2", STR("salt"), 5000);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         uint8_t nonce[SASL_NONCE_BYTES] = {0};
-        struct sasl *sasl = sasl_new(auth, AUTH_PLAIN, nonce);
+        struct sasl *sasl = sasl_new(listener, AUTH_PLAIN, nonce);
         struct buf reply = {0};
         struct err err;
         enum sasl_result result = sasl_step(sasl, cases[i].token, 0, &reply, &err);
@@ -278,6 +292,7 @@ static void test_plain(void **state)
         buf_fini(&reply);
         sasl_free(sasl);
     }
+    auth_listener_free(listener);
     auth_free(auth);
 }
 
@@ -304,6 +319,7 @@ static void test_users_that_are_refused(void **state)
     assert_int_equal(res.Results.at[0].ErrorCode, 91);
     assert_int_equal(res.Results.at[1].ErrorCode, 33);
     assert_int_equal(res.Results.at[3].ErrorCode, 91);
+    auth_listener_free(listener);
     auth_free(auth);
 }
 
@@ -325,6 +341,7 @@ static void test_duplicates(void **state)
     assert_int_equal(apply_all(auth, &records), 0);
     assert_int_equal(res.Results.len, 1);
     assert_int_equal(res.Results.at[0].ErrorCode, 92);
+    auth_listener_free(listener);
     auth_free(auth);
 }
 
@@ -341,6 +358,7 @@ static void test_snapshot(void **state)
     assert_int_equal(records.list.len, 2);
     for (size_t i = 0; i < 2; i++)
         assert_true(str_find(records.list.at[i].value, STR("secret")) < 0);
+    auth_listener_free(listener);
     auth_free(auth);
     auth = make_auth("SCRAM-SHA-256");
     apply_all(auth, &records);
@@ -354,6 +372,7 @@ static void test_snapshot(void **state)
     assert_true(str_eq(res.Results.at[0].User, STR("alice")));
     assert_int_equal(res.Results.at[0].CredentialInfos.len, 1);
     assert_int_equal(res.Results.at[0].CredentialInfos.at[0].Iterations, 4096);
+    auth_listener_free(listener);
     auth_free(auth);
 }
 

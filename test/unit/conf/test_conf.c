@@ -235,10 +235,11 @@ static void test_print(void **state)
     assert_non_null(strstr(out.ptr, "| `a.extra.*` | prefix |  |  | More. |\n"));
     buf_clear(&out);
     conf_write_json(tables, 1, &out);
-    assert_non_null(strstr(out.ptr,
-                           "{\"name\":\"a.count\",\"module\":\"sample\",\"type\":\"int\",\"default\":\"3\","
-                           "\"required\":false,\"live\":false,\"importance\":\"high\",\"min\":1,\"max\":10,"
-                           "\"doc\":\"Count.\"}"));
+    assert_non_null(strstr(
+        out.ptr,
+        "{\"name\":\"a.count\",\"module\":\"sample\",\"type\":\"int\",\"default\":\"3\","
+        "\"required\":false,\"live\":false,\"scope\":\"whole\",\"importance\":\"high\",\"min\":1,\"max\":10,"
+        "\"doc\":\"Count.\"}"));
     buf_fini(&out);
 }
 

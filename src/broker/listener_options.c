@@ -1,0 +1,198 @@
+/* listener_options.c - options that one listener has of its own: listener.name.<listener>.[<mechanism>.]<option>, as in Kafka.
+ *
+ *   option tables (scope: listener, mechanism) --+
+ *   listener.name.outside.ssl.client.auth=...  --+--> struct listener_options: the options as this listener has them
+ *
+ * <listener> and <mechanism> are in small letters, as Kafka writes them. Which options have such a scope is said by their
+ * tables, nowhere else. What no listener or no table knows, and what a listener of that protocol would not use, is refused.
+ * At the start, but for listener_option_*: those are pure, any thread.
+ */
+#include <ctype.h>
+
+#include "broker/broker_int.h"
+#include "conf/conf.h"
+
+enum option_table { OF_BROKER, OF_AUTH, OF_TLS };
+
+static const struct conf_table *const tables[] = {
+    [OF_BROKER] = &broker_conf_table, [OF_AUTH] = &auth_conf_table, [OF_TLS] = &net_tls_conf_table};
+
+/* What a name after "listener.name.<listener>." stands for. */
+struct scoped_option {
+    const struct conf_option *option;
+    enum option_table table;
+    enum auth_mechanism mechanism; /* AUTH_NONE: all of the listener */
+};
+
+/* "outside.ssl.client.auth" of "OUTSIDE": *rest goes on after the point. */
+static bool name_has_prefix(struct str name, struct str of, struct str *rest)
+{
+    *rest = str_sub(name, of.len + 1, SIZE_MAX);
+    bool fits = name.len > of.len + 1 && name.ptr[of.len] == '.';
+    for (size_t i = 0; i < of.len && fits; i++)
+        fits = name.ptr[i] == (char)tolower((unsigned char)of.ptr[i]);
+    return fits;
+}
+
+static enum auth_mechanism mechanism_of(struct str name, struct str *rest)
+{
+    for (int m = AUTH_NONE + 1; m < AUTH_MECHANISMS; m++)
+        if (name_has_prefix(name, str_from(auth_mechanism_name((enum auth_mechanism)m)), rest))
+            return (enum auth_mechanism)m;
+    *rest = name;
+    return AUTH_NONE;
+}
+
+static bool find_option(struct str name, struct scoped_option *out, struct err *err)
+{
+    struct str rest;
+    *out = (struct scoped_option){.mechanism = mechanism_of(name, &rest)};
+    enum conf_scope wanted = out->mechanism != AUTH_NONE ? CONF_MECHANISM : CONF_LISTENER;
+    for (size_t t = 0; t < COUNT_OF(tables); t++)
+        for (size_t i = 0; i < tables[t]->count; i++) {
+            const struct conf_option *option = &tables[t]->options[i];
+            if (!str_eq_cstr(rest, option->name))
+                continue;
+            out->option = option;
+            out->table = (enum option_table)t;
+            return option->scope >= wanted ||
+                   err_set(err, ERR_INVALID_CONFIG, "%s cannot be set for one %s: it holds for %s",
+                           option->name, wanted == CONF_MECHANISM ? "mechanism" : "listener",
+                           option->scope == CONF_WHOLE ? "the whole server" : "all mechanisms of a listener");
+        }
+    return err_set(err, ERR_INVALID_CONFIG,
+                   "there is no option %.*s; `rialto doc options` says which may be set for one listener",
+                   STR_ARG(rest));
+}
+
+/* --- reading --- */
+
+static bool starts_with_any(struct str name, const char *const *starts)
+{
+    for (; *starts != NULL; starts++)
+        if (str_starts_with(name, str_from(*starts)))
+            return true;
+    return false;
+}
+
+/* An option that the listener's protocol has no use for is a mistake. */
+static bool check_use(const struct kafka_listener *listener, const struct conf_option *option,
+                      struct err *err)
+{
+    static const char *const of_tls[] = {"ssl.", NULL};
+    static const char *const of_sasl[] = {"sasl.", "connections.max.reauth.ms", NULL};
+    struct str name = str_from(option->name);
+    bool useless = (!listener->tls && starts_with_any(name, of_tls)) ||
+                   (!listener->sasl && starts_with_any(name, of_sasl));
+    return !useless ||
+           err_set(err, ERR_INVALID_CONFIG, "listener %.*s does not speak %s", STR_ARG(listener->name),
+                   listener->tls || listener->sasl ? (listener->tls ? "SASL" : "TLS")
+                                                   : (starts_with_any(name, of_tls) ? "TLS" : "SASL"));
+}
+
+static bool take_value(const struct kafka_listener *listener, struct listener_options *out,
+                       const struct scoped_option *scoped, struct str text, struct err *err)
+{
+    const struct conf_option *option = scoped->option;
+    struct arena *arena = &listener->broker->arena;
+    if (!check_use(listener, option, err))
+        return false;
+    if (scoped->table == OF_BROKER)
+        return conf_parse_value(option, text, (char *)&out->broker + option->offset, arena, err);
+    if (scoped->table == OF_TLS) {
+        out->own_tls = true;
+        return conf_parse_value(option, text, (char *)&out->tls + option->offset, arena, err);
+    }
+    for (int m = 0; m < AUTH_MECHANISMS; m++)
+        if ((scoped->mechanism == AUTH_NONE || scoped->mechanism == (enum auth_mechanism)m) &&
+            !conf_parse_value(option, text, (char *)&out->auth[m] + option->offset, arena, err))
+            return false;
+    return true;
+}
+
+/* Options of the listener first: those of a mechanism are stronger. */
+static bool read_scope(const struct kafka_listener *listener, bool of_mechanisms,
+                       struct listener_options *out, struct err *err)
+{
+    const struct conf_pairs *pairs = &listener->broker->config.listener_options;
+    for (size_t i = 0; i < pairs->len; i++) {
+        struct scoped_option scoped;
+        struct str rest;
+        if (!name_has_prefix(pairs->at[i].name, listener->name, &rest) ||
+            (find_option(rest, &scoped, NULL) && (scoped.mechanism != AUTH_NONE) != of_mechanisms))
+            continue;
+        if (!find_option(rest, &scoped, err) ||
+            !take_value(listener, out, &scoped, pairs->at[i].value, err)) {
+            err_context(err, LISTENER_OPTION "%.*s", STR_ARG(pairs->at[i].name));
+            return false;
+        }
+    }
+    return true;
+}
+
+bool listener_options_read(const struct kafka_listener *listener, struct listener_options *out,
+                           struct err *err)
+{
+    const struct broker *broker = listener->broker;
+    *out = (struct listener_options){.broker = broker->config};
+    if (broker->config.tls_options != NULL)
+        out->tls = *broker->config.tls_options;
+    for (int m = 0; m < AUTH_MECHANISMS; m++)
+        out->auth[m] = *auth_config_of(broker->auth);
+    return read_scope(listener, false, out, err) && read_scope(listener, true, out, err);
+}
+
+/* --- names --- */
+
+static bool has_listener(const struct broker *broker, struct str name, struct str *rest)
+{
+    for (size_t i = 0; i < broker->listener_count; i++)
+        if (name_has_prefix(name, broker->listeners[i].name, rest))
+            return true;
+    return false;
+}
+
+bool listener_options_check(const struct broker *broker, struct err *err)
+{
+    const struct conf_pairs *pairs = &broker->config.listener_options;
+    struct str rest;
+    for (size_t i = 0; i < pairs->len; i++)
+        if (!has_listener(broker, pairs->at[i].name, &rest))
+            return err_set(err, ERR_INVALID_CONFIG,
+                           LISTENER_OPTION "%.*s: kafka.listen has no listener of this name "
+                                           "(here it is written in small letters)",
+                           STR_ARG(pairs->at[i].name));
+    return true;
+}
+
+const struct conf_option *listener_option_find(const struct broker *broker, struct str name)
+{
+    struct scoped_option scoped;
+    struct str rest;
+    bool known = str_starts_with(name, STR(LISTENER_OPTION)) &&
+                 has_listener(broker, str_sub(name, strlen(LISTENER_OPTION), SIZE_MAX), &rest) &&
+                 find_option(rest, &scoped, NULL);
+    return known ? scoped.option : NULL;
+}
+
+struct str listener_option_given(const struct broker *broker, struct str name)
+{
+    const struct conf_pairs *pairs = &broker->config.listener_options;
+    for (size_t i = 0; i < pairs->len && str_starts_with(name, STR(LISTENER_OPTION)); i++)
+        if (str_eq(pairs->at[i].name, str_sub(name, strlen(LISTENER_OPTION), SIZE_MAX)))
+            return pairs->at[i].value;
+    return STR_NULL;
+}
+
+void listener_config_chain(const struct broker *broker, struct str name,
+                           struct config_value chain[CONFIG_CHAIN_MAX], struct arena *arena)
+{
+    int i = 0;
+    config_chain(broker->storage, name, STR_NULL, chain, arena);
+    while (chain[i].source !=
+           SOURCE_DEFAULT) /* it is no option: what stands in the place of a default is null */
+        i++;
+    struct str given = listener_option_given(broker, name);
+    chain[i] =
+        str_is_null(given) ? (struct config_value){STR_NULL, 0} : (struct config_value){given, SOURCE_STATIC};
+}

@@ -33,7 +33,7 @@ class Field:
             raise ValueError(f"'{text}' is not 'Name: type versions, ...'")
         self.name, self.array, self.type = match[1], bool(match[2]), match[3]
         self.versions, self.null, self.tag, self.tagged = parse_range(match[5]), NEVER, -1, NEVER
-        self.inflexible, self.default, self.fields, self.struct = False, None, [], None
+        self.inflexible, self.secret, self.default, self.fields, self.struct = False, False, None, [], None
         for part in match[6].split(", ")[1:]:
             word, _, rest = part.partition(" ")
             if word == "null":
@@ -43,6 +43,8 @@ class Field:
                 self.tag, self.tagged = int(number), parse_range(versions)
             elif word == "inflexible":
                 self.inflexible = True
+            elif word == "secret":
+                self.secret = True
             elif word == "default":
                 self.default = rest
             else:
@@ -60,7 +62,7 @@ class Field:
 
     def c_row(self, owner):
         flags = ["WIRE_ARRAY"] * self.array + ["WIRE_DEFAULT_NULL"] * (self.default == "null")
-        flags += ["WIRE_INFLEXIBLE"] * self.inflexible
+        flags += ["WIRE_INFLEXIBLE"] * self.inflexible + ["WIRE_SECRET"] * self.secret
         init = {None: "0", "null": "0", "true": "1", "false": "0"}.get(self.default, self.default)
         init = "INT64_MIN" if init == "-9223372036854775808" else f"INT64_C({init})" if len(init) > 10 else init
         ranges = ", ".join(f"{{{low}, {high}}}" for low, high in (self.versions, self.null, self.tagged))

@@ -1,4 +1,4 @@
-/* auth.h - who is it, and may he: SASL, users, access rules.
+/* auth.h - who is it, and may he: SASL, users, delegation tokens, access rules.
  *
  *   token --sasl_step--> principal "User:alice"            PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
  *   certificate's subject --auth_map_subject--> principal
@@ -39,6 +39,10 @@ struct auth_config {
     struct conf_list scopes;           /* sasl.oauthbearer.expected.scope */
     struct str scope_claim, sub_claim; /* sasl.oauthbearer.scope.claim.name, .sub.claim.name */
     int64_t clock_skew_s;              /* sasl.oauthbearer.clock.skew.seconds */
+    struct str token_secret;           /* delegation.token.secret.key; empty: there are no tokens */
+    int64_t token_life_ms_max;         /* delegation.token.max.lifetime.ms */
+    int64_t token_expiry_ms;           /* delegation.token.expiry.time.ms: until a token must be renewed */
+    int64_t token_check_ms;            /* delegation.token.expiry.check.interval.ms */
 };
 
 extern const struct conf_table auth_conf_table;
@@ -63,6 +67,7 @@ struct auth_call {
     void *res;
     int64_t now_ms;
     struct arena *arena;
+    struct str principal, fresh_id; /* of token calls: who asks; a random name for a new one */
 };
 
 /* --- users --- */
@@ -106,6 +111,31 @@ struct auth_new_user {
 /* Cuts one off the front of *rest; false with *err. *found false: none is left. */
 bool auth_next_user(struct str *rest, struct auth_new_user *user, bool *found, struct err *err);
 bool auth_has_user(const struct auth *auth, struct str name, enum auth_mechanism mechanism);
+
+/* --- delegation tokens --- */
+
+/* Is there a secret key? Without one no token lets anybody in, and the decide functions below may not be called. */
+bool auth_tokens_are_on(const struct auth *auth);
+
+struct CreateDelegationTokenRequest;
+
+/* Whose the token will be: who is named, or who asks. */
+struct str auth_token_owner(const struct CreateDelegationTokenRequest *req, struct str requester,
+                            struct arena *arena);
+
+bool auth_decide_create_token(void *auth, void *auth_call, struct replay_records *out, struct err *err);
+bool auth_decide_renew_token(void *auth, void *auth_call, struct replay_records *out, struct err *err);
+bool auth_decide_expire_token(void *auth, void *auth_call, struct replay_records *out, struct err *err);
+/* Takes away the tokens that have ended by now. */
+bool auth_decide_sweep_tokens(void *auth, void *auth_call, struct replay_records *out, struct err *err);
+
+/* Fills the answer of DescribeDelegationToken with all tokens that are asked for, whoever asks, and tells of each what
+ * decides whether it may be seen. In the arena. */
+struct auth_token_view {
+    struct str owner;
+    bool is_own; /* who asks is its owner, requester or renewer */
+};
+struct auth_token_view *auth_describe_tokens(const struct auth *auth, const struct auth_call *call);
 
 /* --- listeners --- */
 
@@ -176,6 +206,7 @@ bool auth_is_on(const struct auth *auth);
 struct auth_who {
     struct str principal; /* "User:alice" */
     struct str host;      /* "192.0.2.1" */
+    bool by_token;        /* proved by a delegation token */
 };
 
 /* Super users may all; a matching denial refuses, a matching permission allows; otherwise nobody may, unless no rule names
@@ -224,6 +255,7 @@ enum sasl_result sasl_step(struct sasl *sasl, struct str token, int64_t now_ms, 
 /* After SASL_DONE: "User:alice"; when the token that proved it ends, in ms since 1970, or -1. Live as long as the sasl. */
 struct str sasl_principal(const struct sasl *sasl);
 int64_t sasl_expires_ms(const struct sasl *sasl);
+bool sasl_is_by_token(const struct sasl *sasl); /* a delegation token proved it */
 
 /* --- SASL from the client's side: PLAIN and SCRAM --- */
 

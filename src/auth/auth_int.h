@@ -14,6 +14,15 @@ struct auth_user {
     struct arena arena; /* of the slices */
 };
 
+/* A delegation token (tokens.c). */
+struct auth_token {
+    struct str id, hmac, owner, requester; /* principals: "User:alice" */
+    struct str *renewers;
+    size_t renewer_count;
+    int64_t issue_ms, expiry_ms, max_ms;
+    struct arena arena; /* of all these */
+};
+
 struct acl_rule {
     struct str principal, host;
     int8_t operation, permission;
@@ -42,8 +51,9 @@ struct auth {
     uint8_t secret[32];
     bool on;
     struct map super_users;
-    struct map users; /* mechanism, name -> struct auth_user */
-    struct map sets;  /* type, pattern, name -> struct acl_set */
+    struct map users;                  /* mechanism, name -> struct auth_user */
+    struct map tokens, tokens_by_hmac; /* struct auth_token */
+    struct map sets;                   /* type, pattern, name -> struct acl_set */
     vec(struct acl_length) prefix_lengths[ACL_RESOURCES];
     size_t rule_count;
 };
@@ -71,6 +81,23 @@ const struct auth_user *auth_user_find(const struct auth *auth, struct str name,
 void auth_user_apply(struct auth *auth, const struct UserKey *key, const struct UserValue *value);
 void auth_users_snapshot(struct auth *auth, struct replay_records *out);
 void auth_users_fini(struct auth *auth);
+
+/* --- tokens.c --- */
+void auth_token_apply(struct auth *auth, const struct DelegationTokenKey *key,
+                      const struct DelegationTokenValue *value);
+void auth_tokens_snapshot(struct auth *auth, struct replay_records *out);
+void auth_tokens_fini(struct auth *auth);
+
+/* Whom a token lets in, and until when. */
+struct token_holder {
+    struct str owner;
+    int64_t expires_ms;
+};
+
+/* The keys of the token, or (*real false) of one that does not exist. Takes ms. */
+struct auth_user auth_token_user(const struct auth *auth, struct str id, enum auth_mechanism mechanism,
+                                 int64_t now_ms, bool *real, struct token_holder *holder,
+                                 struct arena *arena);
 
 /* --- acls.c --- */
 void acl_apply(struct auth *auth, const struct AclKey *key, bool exists);
@@ -118,6 +145,7 @@ struct sasl {
     int step;
     struct str principal;
     int64_t expires_ms;
+    bool by_token;
     void *data; /* of the mechanism, in the arena */
 };
 

@@ -50,6 +50,14 @@ static const struct conf_option options[] = {
            "Where a token has the user's name."),
     SCOPED(CONF_MECHANISM, "sasl.oauthbearer.clock.skew.seconds", CONF_INT, "30", 0, 3600, clock_skew_s,
            "How far the clocks of issuer and server may be apart."),
+    OPT("delegation.token.secret.key", CONF_PASSWORD, "", 0, 0, token_secret,
+        "Secret that delegation tokens are made of; without it there are none. Another one ends all tokens."),
+    OPT("delegation.token.max.lifetime.ms", CONF_DURATION_MS, "7d", 1, INT64_C(1) << 50, token_life_ms_max,
+        "Longest life of a delegation token, however often it is renewed."),
+    OPT("delegation.token.expiry.time.ms", CONF_DURATION_MS, "1d", 1, INT64_C(1) << 50, token_expiry_ms,
+        "Time until which a delegation token must be renewed."),
+    OPT("delegation.token.expiry.check.interval.ms", CONF_DURATION_MS, "1h", 1, INT64_C(1) << 50,
+        token_check_ms, "How often delegation tokens that have ended are taken away."),
 };
 
 const struct conf_table auth_conf_table = {"security", options, COUNT_OF(options),
@@ -67,7 +75,7 @@ void auth_config_init(struct auth_config *config)
     conf_free(conf);
     arena_fini(&arena);
     struct str *empty[] = {&config->authorizer, &config->super_users, &config->bootstrap_users,
-                           &config->jwks_url, &config->issuer};
+                           &config->jwks_url,   &config->issuer,      &config->token_secret};
     for (size_t i = 0; i < COUNT_OF(empty); i++)
         *empty[i] = STR("");
     config->mechanisms = (struct conf_list){mechanisms, COUNT_OF(mechanisms)};
@@ -88,8 +96,9 @@ static void copy_list(struct conf_list *list, struct arena *arena)
 void auth_config_copy(struct auth_config *c, const struct auth_config *given, struct arena *arena)
 {
     *c = *given;
-    struct str *texts[] = {&c->authorizer, &c->super_users, &c->bootstrap_users, &c->subject_rules,
-                           &c->jwks_url,   &c->issuer,      &c->scope_claim,     &c->sub_claim};
+    struct str *texts[] = {&c->authorizer,    &c->super_users, &c->bootstrap_users,
+                           &c->subject_rules, &c->jwks_url,    &c->issuer,
+                           &c->scope_claim,   &c->sub_claim,   &c->token_secret};
     struct conf_list *lists[] = {&c->mechanisms, &c->audiences, &c->scopes};
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         *texts[i] = str_dup(*texts[i], arena);

@@ -72,6 +72,11 @@ int64_t sasl_expires_ms(const struct sasl *sasl)
     return sasl->expires_ms;
 }
 
+bool sasl_is_by_token(const struct sasl *sasl)
+{
+    return sasl->by_token;
+}
+
 enum sasl_result sasl_fail(struct err *err, const char *text)
 {
     err_set(err, ERR_FORBIDDEN, "%s", text);

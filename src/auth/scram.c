@@ -21,6 +21,8 @@ struct scram {
     struct str nonce;
     struct auth_user user;
     bool real;
+    bool by_token; /* tokenauth=true: the name is a delegation token's (KIP-48) */
+    struct token_holder holder;
 };
 
 static enum sasl_result refuse(const struct sasl *sasl, struct err *err)
@@ -87,10 +89,35 @@ static bool read_first(struct sasl *sasl, struct scram *scram, struct str token,
     if (!take_attribute(&rest, 'n', &escaped) || !unescape_name(escaped, name, &sasl->arena) ||
         !take_attribute(&rest, 'r', nonce) || !is_nonce(*nonce))
         return false;
+    while (str_split(&rest, ',', &part)) /* other extensions are passed over (RFC 5802) */
+        if (str_eq_nocase(part, STR("tokenauth=true")))
+            scram->by_token = true;
     return authzid.len == 0 || str_eq(authzid, *name);
 }
 
-static enum sasl_result first_step(struct sasl *sasl, struct str token, struct buf *reply, struct err *err)
+static void find_user(struct sasl *sasl, struct scram *scram, struct str name, int64_t now_ms)
+{
+    enum auth_mechanism mechanism = sasl->class->mechanism;
+    scram->user = scram->by_token ? auth_token_user(sasl->auth, name, mechanism, now_ms, &scram->real,
+                                                    &scram->holder, &sasl->arena)
+                                  : sasl_user(sasl->auth, name, mechanism, &scram->real, &sasl->arena);
+    scram->user.name = name;
+}
+
+/* A token stands for its owner, until its expiry. */
+static void admit(struct sasl *sasl, const struct scram *scram)
+{
+    sasl->by_token = scram->by_token;
+    if (scram->by_token) {
+        sasl->principal = scram->holder.owner;
+        sasl->expires_ms = scram->holder.expires_ms;
+    } else {
+        sasl_set_user(sasl, scram->user.name);
+    }
+}
+
+static enum sasl_result first_step(struct sasl *sasl, struct str token, int64_t now_ms, struct buf *reply,
+                                   struct err *err)
 {
     enum { FIRST_BYTES_MAX = 4096 };
     struct scram *scram = arena_new(&sasl->arena, struct scram);
@@ -98,8 +125,7 @@ static enum sasl_result first_step(struct sasl *sasl, struct str token, struct b
     if (token.len > FIRST_BYTES_MAX || !read_first(sasl, scram, token, &name, &nonce))
         return sasl_fail(err, "Invalid SCRAM client first message");
     sasl->data = scram;
-    scram->user = sasl_user(sasl->auth, name, sasl->class->mechanism, &scram->real, &sasl->arena);
-    scram->user.name = name;
+    find_user(sasl, scram, name, now_ms);
     struct buf text = {0};
     buf_append_str(&text, nonce);
     buf_append_base64(&text, str_of((const char *)sasl->nonce, SASL_NONCE_BYTES));
@@ -164,7 +190,7 @@ static enum sasl_result final_step(struct sasl *sasl, struct str token, struct b
         scram_hmac(sasl->class->mechanism, scram->user.server_key, buf_str(&message), signature);
         buf_append_cstr(reply, "v=");
         buf_append_base64(reply, str_of((const char *)signature, scram_hash_bytes(sasl->class->mechanism)));
-        sasl_set_user(sasl, scram->user.name);
+        admit(sasl, scram);
     }
     buf_fini(&proof);
     buf_fini(&message);
@@ -177,7 +203,7 @@ static enum sasl_result scram_step(struct sasl *sasl, struct str token, int64_t 
 {
     switch (sasl->step) {
     case 0:
-        return first_step(sasl, token, reply, err);
+        return first_step(sasl, token, now_ms, reply, err);
     case 1:
         return final_step(sasl, token, reply, err);
     default:

@@ -1,4 +1,4 @@
-/* state.c - the state as a whole: made from the options, records to users and rules, and back. */
+/* state.c - the state as a whole: made from the options, records to users, tokens and rules, and back. */
 #include "auth/auth_int.h"
 
 /* "User:alice;User:bob" */
@@ -47,6 +47,7 @@ void auth_free(struct auth *auth)
         return;
     acls_fini(auth);
     auth_users_fini(auth);
+    auth_tokens_fini(auth);
     map_fini(&auth->super_users);
     secret_wipe(auth->secret, sizeof auth->secret);
     arena_fini(&auth->arena);
@@ -99,6 +100,19 @@ static bool apply_rule(struct auth *auth, struct str key_bytes, struct str value
     return true;
 }
 
+static bool apply_token(struct auth *auth, struct str key_bytes, struct str value_bytes, struct arena *arena,
+                        struct err *err)
+{
+    struct DelegationTokenKey key;
+    struct DelegationTokenValue value;
+    bool deleted = str_is_null(value_bytes);
+    if (!wire_decode(&DelegationTokenKey_message, 0, key_bytes, &key, NULL, arena, err) ||
+        (!deleted && !wire_decode_value(&DelegationTokenValue_message, value_bytes, &value, arena, err)))
+        return false;
+    auth_token_apply(auth, &key, deleted ? NULL : &value);
+    return true;
+}
+
 bool auth_apply(void *state, const struct replay_record *rec, struct err *err)
 {
     struct auth *auth = state;
@@ -112,8 +126,10 @@ bool auth_apply(void *state, const struct replay_record *rec, struct err *err)
         good = apply_user(auth, key, rec->value, &arena, err);
     else if (type == AclKey_message.api_key)
         good = apply_rule(auth, key, rec->value, &arena, err);
+    else if (type == DelegationTokenKey_message.api_key)
+        good = apply_token(auth, key, rec->value, &arena, err);
     else
-        good = err_set(err, ERR_CORRUPT, "a record of type %u is neither a user nor an access rule", type);
+        good = err_set(err, ERR_CORRUPT, "a record of type %u is no user, access rule or token", type);
     arena_fini(&arena);
     return good;
 }
@@ -121,5 +137,6 @@ bool auth_apply(void *state, const struct replay_record *rec, struct err *err)
 void auth_snapshot(void *state, struct replay_records *out)
 {
     auth_users_snapshot(state, out);
+    auth_tokens_snapshot(state, out);
     acls_snapshot(state, out);
 }

@@ -41,6 +41,10 @@ const struct broker_api broker_apis[] = {
     {35, 1, 5, 1, api_describe_log_dirs},
     {36, 0, 2, 0, api_sasl_authenticate},
     {37, 0, 3, 0, api_create_partitions},
+    {38, 1, 3, 1, api_create_delegation_token},
+    {39, 1, 2, 1, api_renew_delegation_token},
+    {40, 1, 2, 1, api_expire_delegation_token},
+    {41, 1, 3, 1, api_describe_delegation_token},
     {42, 0, 2, 0, api_delete_groups},
     {43, 0, 2, 0, api_elect_leaders},
     {44, 0, 1, 0, api_incremental_alter_configs},
@@ -67,7 +71,7 @@ const size_t broker_api_count = COUNT_OF(broker_apis);
 
 /* What each API asks for before it says or does anything: resource, operation, and the error without the right. A handler
  * asks by request_denied, which knows these rows only. APIs without a row (versions, authentication) are open. */
-enum { NO_TOPIC = 29, NO_GROUP = 30, NO_CLUSTER = 31, NO_TRANSACTIONAL_ID = 53 };
+enum { NO_TOPIC = 29, NO_GROUP = 30, NO_CLUSTER = 31, NO_TRANSACTIONAL_ID = 53, NO_TOKEN = 65 };
 
 const struct broker_right broker_rights[] = {
     {0, ACL_TOPIC, ACL_WRITE, NO_TOPIC, ""},
@@ -125,6 +129,10 @@ const struct broker_right broker_rights[] = {
     {34, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
     {35, ACL_CLUSTER, ACL_DESCRIBE, NO_CLUSTER, ""},
     {37, ACL_TOPIC, ACL_ALTER, NO_TOPIC, ""},
+    {38, ACL_USER, ACL_CREATE_TOKENS, NO_TOKEN, "for another owner; a user needs none for his own"},
+    {41, ACL_DELEGATION_TOKEN, ACL_DESCRIBE, 0,
+     "of a token that one neither owns nor renews, or DescribeTokens on its owner; the others are left out"},
+    {41, ACL_USER, ACL_DESCRIBE_TOKENS, 0, "or Describe on the token"},
     {42, ACL_GROUP, ACL_DELETE, NO_GROUP, ""},
     {43, ACL_CLUSTER, ACL_ALTER, NO_CLUSTER, ""},
     {44, ACL_TOPIC, ACL_ALTER_CONFIGS, NO_TOPIC, "of a topic"},
@@ -155,8 +163,8 @@ const struct broker_right broker_rights[] = {
 
 const size_t broker_right_count = COUNT_OF(broker_rights);
 
-/* APIs for everybody: what can be asked, and proving who one is. */
-static const int16_t open_apis[] = {17, 18, 36};
+/* APIs for everybody: what can be asked, proving who one is, and tokens that one owns or renews. */
+static const int16_t open_apis[] = {17, 18, 36, 39, 40};
 
 bool broker_api_is_guarded(int16_t api_key)
 {

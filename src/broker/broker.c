@@ -52,6 +52,7 @@ static void start_timers(struct loop_call *call)
     struct broker *broker = LIST_ENTRY(call, struct broker, start_call);
     storage_start_timers(broker->storage);
     coord_start_timers(broker->coord);
+    tokens_start_clock(broker);
 }
 
 static void stop_timers(struct loop_call *call)
@@ -59,6 +60,7 @@ static void stop_timers(struct loop_call *call)
     struct broker *broker = LIST_ENTRY(call, struct broker, stop_call);
     storage_stop_timers(broker->storage);
     coord_stop_timers(broker->coord);
+    loop_timer_stop(&broker->token_timer);
     pthread_mutex_lock(&broker->timers_lock);
     broker->timers_off = true;
     pthread_cond_signal(&broker->timers_cond);
@@ -108,6 +110,7 @@ static bool start_threads(struct broker *broker, struct err *err)
     broker->net = net_new(&options, err);
     if (broker->net == NULL)
         return false;
+    tokens_init_clock(broker);
     loop_call_init(&broker->start_call, start_timers);
     loop_call_init(&broker->stop_call, stop_timers);
     broker->auth_pool = pool_new("auth", 2);

@@ -102,6 +102,8 @@ struct broker {
     pthread_rwlock_t auth_lock; /* what auth knows */
     struct metric *logins, *failed_logins, *refusals;
 
+    struct loop_timer token_timer; /* takes away delegation tokens that have ended */
+    atomic_bool sweeping;          /* a job that does it is queued or running */
     struct loop_call start_call, stop_call;
     pthread_mutex_t timers_lock;
     pthread_cond_t timers_cond;
@@ -288,6 +290,10 @@ void security_rewrite(struct broker *broker);
 bool security_read_keys(struct kafka_listener *listener, struct err *err);
 void security_refresh_keys(struct kafka_listener *listener);
 
+/* api_tokens.c: takes away delegation tokens that have ended. */
+void tokens_init_clock(struct broker *broker);
+void tokens_start_clock(struct broker *broker); /* on the loop of network thread 0 */
+
 /* --- rights (security.c; the table is in apis.c) --- */
 
 /* A right that an API asks for. `error` is what is answered without it. */
@@ -386,6 +392,10 @@ void api_alter_client_quotas(struct request *req);
 void api_describe_cluster(struct request *req);
 void api_sasl_handshake(struct request *req);
 void api_sasl_authenticate(struct request *req);
+void api_create_delegation_token(struct request *req);
+void api_renew_delegation_token(struct request *req);
+void api_expire_delegation_token(struct request *req);
+void api_describe_delegation_token(struct request *req);
 void api_describe_acls(struct request *req);
 void api_create_acls(struct request *req);
 void api_delete_acls(struct request *req);

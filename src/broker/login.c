@@ -214,6 +214,7 @@ static void accept(struct request *req, struct login *login, const struct token_
     login->mechanism = sasl_mechanism(step->sasl);
     if (!login->again)
         login->who.principal = str_dup(sasl_principal(step->sasl), &login->arena);
+    login->who.by_token = sasl_is_by_token(step->sasl);
     login->expires_ms = life_ms >= 0 ? loop_now_ms(req->loop) + life_ms : -1;
     login->phase = LOGIN_DONE;
     conn_set_deadline(request_conn(req), 0);

@@ -27,7 +27,7 @@ static const char *const group_records[] = {"OffsetCommit",
                                             "PendingOffset:OffsetCommit"};
 static const char *const txn_records[] = {"TransactionLog", "ProducerIds"};
 static const char *const topic_records[] = {"Topic", "Resource"};
-static const char *const security_records[] = {"User", "Acl"};
+static const char *const security_records[] = {"User", "Acl", "DelegationToken"};
 
 /* What keeps its state in which topic. Records of `plan` are JSON already. */
 static const struct state_topic {

@@ -65,6 +65,8 @@ static void print_slice(const struct wire_field *field, struct str s, struct buf
 {
     if (str_is_null(s))
         buf_append_str(out, STR("null"));
+    else if ((field->flags & WIRE_SECRET) && s.len != 0)
+        buf_printf(out, "\"(%zu bytes hidden)\"", s.len);
     else if (field->type == WIRE_STRING)
         print_text(out, s);
     else

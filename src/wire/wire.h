@@ -63,6 +63,7 @@ enum wire_field_flag {
     WIRE_ARRAY = 1,        /* an array of `type` */
     WIRE_DEFAULT_NULL = 2, /* the default is null, otherwise it is `init` (numbers), "" or the empty array */
     WIRE_INFLEXIBLE = 4,   /* keeps the old string form in flexible versions */
+    WIRE_SECRET = 8,       /* is not printed */
 };
 
 struct wire_struct;

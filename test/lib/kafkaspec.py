@@ -35,7 +35,7 @@ class Field:
                 self.tag, self.tagged = int(number), versions(rest)
             elif kind == "default":
                 self.default = rest
-            else:
+            elif word != "secret":  # which is about printing
                 assert word == "inflexible", word
                 self.inflexible = True
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from kafkaspec import api, call  # noqa: E402
 from rawkafka import Connection, batch  # noqa: E402
 
-RESOURCES = {"Topic": 2, "Group": 3, "Cluster": 4, "TransactionalId": 5}
+RESOURCES = {"Topic": 2, "Group": 3, "Cluster": 4, "TransactionalId": 5, "DelegationToken": 6, "User": 7}
 OPERATIONS = {name: code for code, name in enumerate("- Any All Read Write Create Delete Alter Describe ClusterAction DescribeConfigs AlterConfigs "
                                                      "IdempotentWrite CreateTokens DescribeTokens TwoPhaseCommit".split())}
 LITERAL, PREFIXED, DENY, ALLOW = 3, 4, 2, 3
@@ -31,7 +31,7 @@ class Authorized(Broker):
         users = ";".join(f"SCRAM-SHA-256=[name={name},password={word}]" for name, word in USERS.items())
         self.options += [f"kafka.listen=SASL_PLAINTEXT://127.0.0.1:{self.port}", "sasl.enabled.mechanisms=PLAIN", f"sasl.bootstrap.users={users}",
                          "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:root",
-                         "group.initial.rebalance.delay.ms=0", *options]
+                         "group.initial.rebalance.delay.ms=0", "delegation.token.secret.key=key", *options]
 
     def login(self, user):
         connection = Connection(self.port)
@@ -208,6 +208,7 @@ CASES = {
     ("ListConfigResources", "Cluster", "DescribeConfigs"): (1, {"ResourceTypes": []}, None, []),
     ("DescribeTopicPartitions", "Topic", "Describe"): (0, {"Topics": [{"Name": "t"}], "ResponsePartitionLimit": 10, "Cursor": None}, "t", []),
     ("DeleteRecords", "Topic", "Delete"): (2, {"Topics": [{"Name": "t", "Partitions": [{"PartitionIndex": 0, "Offset": 0}]}], "TimeoutMs": 1000}, "t", []),
+    ("CreateDelegationToken", "User", "CreateTokens"): (3, {"OwnerPrincipalType": "User", "OwnerPrincipalName": "other", "MaxLifetimeMs": -1}, "User:other", []),
     ("DescribeUserScramCredentials", "Cluster", "Describe"): (0, {"Users": None}, None, []),
     ("AlterUserScramCredentials", "Cluster", "Alter"): (0, {"Deletions": [], "Upsertions": [scram("somebody")]}, None, []),
 }
@@ -272,7 +273,24 @@ def check_left_out(user, root, deny, undo):
         assert topics() == ["t"]
         deny("Describe", "Topic", "t")
         assert topics() == []
-    checks = {("ListTransactions", "TransactionalId", "Describe"): list_transactions,
+
+    def described_tokens():
+        made = call(root, "CreateDelegationToken", 3, {"OwnerPrincipalType": "User", "OwnerPrincipalName": "other", "MaxLifetimeMs": -1})
+        assert made["ErrorCode"] == 0, made
+
+        def is_seen():
+            return made["TokenId"] in [token["TokenId"] for token in call(user, "DescribeDelegationToken", 3, {"Owners": None})["Tokens"]]
+        both = [("Describe", "DelegationToken", made["TokenId"]), ("DescribeTokens", "User", "User:other")]
+        for first, second in (both, both[::-1]):
+            assert is_seen()
+            deny(*first)
+            assert is_seen()  # one of the two is enough
+            deny(*second)
+            assert not is_seen()
+            undo()
+    checks = {("DescribeDelegationToken", "DelegationToken", "Describe"): described_tokens,
+              ("DescribeDelegationToken", "User", "DescribeTokens"): described_tokens,
+              ("ListTransactions", "TransactionalId", "Describe"): list_transactions,
               ("DescribeTransactions", "Topic", "Describe"): transaction_topics, ("Metadata", "Cluster", "Describe"): metadata_cluster, ("DescribeCluster", "Cluster", "Describe"): describe_cluster,
               ("ListGroups", "Cluster", "Describe"): list_groups, ("ListGroups", "Group", "Describe"): list_groups,
               ("DeleteTopics", "Topic", "Describe"): delete_by_id}
@@ -283,7 +301,7 @@ def walk(broker, root):
     table = json.loads(subprocess.run([str(Path(broker.program).parent / "rialto"), "doc", "rights", "--json"], capture_output=True, check=True).stdout)
     served = {api["ApiKey"] for api in call(root, "ApiVersions", 3, {"ClientSoftwareName": "a", "ClientSoftwareVersion": "1"})["ApiKeys"]}
     guarded = {api(row["api"]).key for row in table}
-    assert served - guarded == {17, 18, 36}, f"served without rights: {served - guarded}"  # SASL and ApiVersions are for everybody
+    assert served - guarded == {17, 18, 36, 39, 40}, f"served without rights: {served - guarded}"  # SASL, ApiVersions, tokens that are one's own
     put(root, *[rule(ALLOW, "User:user", "All", kind, "kafka-cluster" if kind == "Cluster" else "*") for kind in RESOURCES])
     user = broker.login("user")
     state = {"count": 0, "user": user, "root": root}
@@ -308,7 +326,7 @@ def walk(broker, root):
             assert key in CASES, f"the table of rights has {key}, and this test has no case for it"
             version, request, name, instead = CASES[key]
             with_all = codes(send(key[0], version, request))
-            assert not {29, 30, 31, 53} & set(with_all), (key, with_all)
+            assert not {29, 30, 31, 53, 65} & set(with_all), (key, with_all)
             deny(row["operation"], row["resource"], name)
             for resource, operation in instead:
                 deny(operation, resource, "*" if resource != "Cluster" else None)

@@ -331,6 +331,10 @@ static void test_print(void **state)
         "{\"GroupId\":\"a\\\"b\\u000a\",\"GenerationId\":3,\"MemberId\":\"m\",\"GroupInstanceId\":null}");
     buf_clear(&text);
     buf_clear(&text);
+    struct ExpireDelegationTokenRequest secret = {.Hmac = STR("abc")};
+    wire_print(&ExpireDelegationTokenRequest_message, 1, &secret, &text);
+    assert_string_equal(text.ptr, "{\"Hmac\":\"(3 bytes hidden)\",\"ExpiryTimePeriodMs\":0}");
+    buf_clear(&text);
     buf_append_uuid(&text, (struct uuid){{0xff, 0xff}});
     assert_string_equal(text.ptr, "__8AAAAAAAAAAAAAAAAAAA");
     buf_fini(&text);

@@ -264,6 +264,8 @@ struct sasl_client;
 struct sasl_client *sasl_client_new(enum auth_mechanism mechanism, struct str user, struct str password,
                                     const uint8_t nonce[SASL_NONCE_BYTES]);
 void sasl_client_free(struct sasl_client *client);
+/* User and password are a delegation token's id and the base64 of its secret. SCRAM, before the first step. */
+void sasl_client_by_token(struct sasl_client *client);
 
 /* Takes the server's answer to the last token (null at first) and appends the next token. SASL_CONTINUE: send it; SASL_DONE:
  * nothing more to send, and with SCRAM the server has proved that it knows the user; SASL_FAILED: *err. */

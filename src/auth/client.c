@@ -7,6 +7,7 @@
 struct sasl_client {
     struct arena arena;
     enum auth_mechanism mechanism;
+    bool by_token; /* user and password are a delegation token's */
     struct str user, password, nonce;
     struct str first; /* client-first-message-bare */
     struct str signature;
@@ -26,6 +27,12 @@ struct sasl_client *sasl_client_new(enum auth_mechanism mechanism, struct str us
     client->nonce = str_dup(buf_str(&text), &client->arena);
     buf_fini(&text);
     return client;
+}
+
+void sasl_client_by_token(struct sasl_client *client)
+{
+    ASSERT(client->mechanism != AUTH_PLAIN && client->step == 0);
+    client->by_token = true;
 }
 
 void sasl_client_free(struct sasl_client *client)
@@ -56,7 +63,7 @@ static void first_token(struct sasl_client *client, struct buf *token)
         else
             buf_append_char(&bare, c);
     }
-    buf_printf(&bare, ",r=%.*s", STR_ARG(client->nonce));
+    buf_printf(&bare, ",r=%.*s%s", STR_ARG(client->nonce), client->by_token ? ",tokenauth=true" : "");
     client->first = str_dup(buf_str(&bare), &client->arena);
     buf_printf(token, "n,,%s", bare.ptr);
     buf_fini(&bare);

@@ -26,6 +26,7 @@ enum {
 /* How to get in where not everybody may (kafka_security.c). */
 struct kafka_security {
     bool tls, sasl, any_host; /* any_host: the certificate may be another host's */
+    bool by_token;            /* username and password are a delegation token's */
     struct str brokers;       /* bootstrap.servers of the file; empty: not said */
     struct str mechanism, username, password;
     const char *truststore, *keystore; /* PEM files; NULL: none */

@@ -40,7 +40,8 @@ static const struct conf_option options[] = {
     {"sasl.mechanism", CONF_STRING, "SCRAM-SHA-256", CLIENT(mechanism),
      .doc = "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."},
     {"sasl.jaas.config", CONF_PASSWORD, "", CLIENT(jaas),
-     .doc = "Java's way to give username=\"...\" password=\"...\"."},
+     .doc = "Java's way to give username=\"...\" password=\"...\" (and tokenauth=\"true\": they are a "
+            "delegation token's)."},
     {"sasl.username", CONF_STRING, "", CLIENT(username), .doc = "The user."},
     {"sasl.password", CONF_PASSWORD, "", CLIENT(password), .doc = "The user's password."},
     {"ssl.truststore.location", CONF_STRING, "", CLIENT(truststore),
@@ -81,12 +82,16 @@ static bool finish_options(struct client_options *o, struct kafka_security *out,
     out->any_host = o->identification.len == 0;
     out->username = o->username.len != 0 ? o->username : jaas_value(o->jaas, "username", arena);
     out->password = o->password.len != 0 ? o->password : jaas_value(o->jaas, "password", arena);
+    out->by_token =
+        str_find(o->jaas, STR(" tokenauth=\"true\"")) >= 0 || str_find(o->jaas, STR(" tokenauth=true")) >= 0;
     out->truststore = truststore.len != 0 ? str_cstr(truststore, arena) : NULL;
     out->keystore = o->keystore.len != 0 ? str_cstr(o->keystore, arena) : NULL;
     enum auth_mechanism mechanism = auth_mechanism_find(o->mechanism);
     if (out->sasl && (mechanism == AUTH_NONE || mechanism == AUTH_OAUTHBEARER))
         return err_set(err, ERR_USAGE, "sasl.mechanism=%.*s: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
                        STR_ARG(o->mechanism));
+    if (out->by_token && mechanism == AUTH_PLAIN)
+        return err_set(err, ERR_USAGE, "tokenauth=true needs sasl.mechanism=SCRAM-SHA-256 or SCRAM-SHA-512");
     return !out->sasl || out->username.len != 0 ||
            err_set(err, ERR_USAGE,
                    "a SASL protocol needs sasl.username and sasl.password, or sasl.jaas.config");
@@ -217,6 +222,8 @@ static bool start_sasl(struct kafka *kafka, struct kafka_node *node, struct err 
         return err_set_errno(err, errno, "random numbers");
     struct sasl_client *client = sasl_client_new(auth_mechanism_find(security->mechanism), security->username,
                                                  security->password, nonce);
+    if (security->by_token)
+        sasl_client_by_token(client);
     bool good = handshake(kafka, node, &arena, err) && authenticate(kafka, node, client, &arena, err);
     sasl_client_free(client);
     arena_fini(&arena);

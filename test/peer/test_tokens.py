@@ -252,6 +252,23 @@ def check_restarts(broker, id, word):
     assert let_in(broker, token)[0] == 0
 
 
+def check_cli(broker, id, word):
+    """The command line with a token, as Java's clients write it."""
+    config = Path(broker.directory) / "token.properties"
+    rialto = str(Path(os.environ["BROKER_PROGRAM"]).parent / "rialto")
+
+    def run(mechanism, end):
+        config.write_text(f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism={mechanism}\nsasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule "
+                          f'required username="{id}" password="{word}"{end};\n')
+        return subprocess.run([rialto, "topic", "list", "-b", broker.address, "--command-config", str(config)], capture_output=True, text=True, timeout=60)
+    for mechanism, end in (("SCRAM-SHA-256", ' tokenauth="true"'), ("SCRAM-SHA-512", " tokenauth=true")):
+        done = run(mechanism, end)
+        assert done.returncode == 0, done
+    refused = run("SCRAM-SHA-256", "")
+    assert refused.returncode == 1 and word not in refused.stderr, refused
+    assert run("PLAIN", " tokenauth=true").returncode == 2
+
+
 def check_secrets(broker, id, word):
     """No secret key and no token's secret in a log line, a config answer or a dump; the token's name is in the dump."""
     with Client(broker.plain_port) as client:
@@ -280,6 +297,7 @@ def main():
         check_by_hand(broker)
         check_renewal(broker)
         check_restarts(broker, id, word)
+        check_cli(broker, id, word)
         check_secrets(broker, id, word)
     passed("tokens", "delegation tokens by the Java client, Kafka's tool and by hand; rights, restarts, secrets")
 

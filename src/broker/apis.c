@@ -234,26 +234,39 @@ static void fill_features(struct ApiVersionsResponse *res, int16_t version, stru
     }
 }
 
+/* Why the level of a feature cannot be what is asked, in Apache Kafka's words where it says so too; NULL: it is that already. A
+ * level is part of this program: it goes neither up nor down. */
+static const char *level_fault(struct request *req, const struct broker_feature *feature,
+                               const struct UpdateFeaturesRequest_FeatureUpdateKey *update)
+{
+    enum { UPGRADE = 1 };
+    if (update->MaxVersionLevel == feature->level)
+        return NULL;
+    if (update->MaxVersionLevel < feature->min || update->MaxVersionLevel > feature->max)
+        return str_printf(&req->arena, "Local controller 1 only supports versions %d-%d", feature->min,
+                          feature->max)
+            .ptr;
+    if (update->MaxVersionLevel < feature->level && update->UpgradeType == UPGRADE && !update->AllowDowngrade)
+        return "Can't downgrade the version of this feature without setting the upgrade type to either safe "
+               "or "
+               "unsafe downgrade.";
+    return str_printf(&req->arena, "Its level is %d and part of this program.", feature->level).ptr;
+}
+
 /* NULL when the update changes nothing; anything else is refused. */
 static const char *update_fault(struct request *req,
                                 const struct UpdateFeaturesRequest_FeatureUpdateKey *update)
 {
-    for (size_t i = 0; i < COUNT_OF(features); i++) {
-        if (!str_eq_cstr(update->Feature, features[i].name))
-            continue;
-        if (update->MaxVersionLevel == features[i].level)
-            return NULL;
-        return str_printf(
-                   &req->arena,
-                   "The update failed for all features since the following feature had an error: Invalid "
-                   "update version %d for feature %s. Its level is %d and part of this program.",
-                   update->MaxVersionLevel, features[i].name, features[i].level)
-            .ptr;
-    }
+    const char *why = "Local controller 1 does not support this feature.";
+    for (size_t i = 0; i < COUNT_OF(features); i++)
+        if (str_eq_cstr(update->Feature, features[i].name))
+            why = level_fault(req, &features[i], update);
+    if (why == NULL)
+        return NULL;
     return str_printf(&req->arena,
                       "The update failed for all features since the following feature had an error: Invalid "
-                      "update version %d for feature %.*s. Local controller 1 does not support this feature.",
-                      update->MaxVersionLevel, STR_ARG(update->Feature))
+                      "update version %d for feature %.*s. %s",
+                      update->MaxVersionLevel, STR_ARG(update->Feature), why)
         .ptr;
 }
 

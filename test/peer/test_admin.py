@@ -353,11 +353,13 @@ def check_cluster(broker):
             assert version == 4 or all(low > 0 for low, _ in supported.values())
             levels = {row["Name"]: row["MaxVersionLevel"] for row in answer["FinalizedFeatures"]}
         for version in range(3):
-            for feature, level, wanted in (("metadata.version", levels["metadata.version"], 0), ("metadata.version", 7, 95),
-                                           ("nothing.version", 1, 95)):
+            for feature, level, wanted, said in (("metadata.version", levels["metadata.version"], 0, ""), ("metadata.version", 7, 95, "downgrade"),
+                                                 ("nothing.version", 1, 95, "does not support this feature"), ("transaction.version", 2, 0, ""),
+                                                 ("transaction.version", 3, 95, "Local controller 1 only supports versions 0-2"),
+                                                 ("transaction.version", 1, 95, "without setting the upgrade type")):
                 updates = [dict(Feature=feature, MaxVersionLevel=level)]
                 answer = call(client, "UpdateFeatures", version, FeatureUpdates=updates)
-                assert answer["ErrorCode"] == wanted, (feature, level)
+                assert answer["ErrorCode"] == wanted and said in (answer["ErrorMessage"] or ""), (feature, level, answer)
                 assert version > 1 or len(answer["Results"]) == (wanted == 0)
         topic = call(client, "Metadata", 10, Topics=[dict(Name="force")], IncludeTopicAuthorizedOperations=True,
                      IncludeClusterAuthorizedOperations=True)

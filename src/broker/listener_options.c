@@ -24,20 +24,21 @@ struct scoped_option {
     enum auth_mechanism mechanism; /* AUTH_NONE: all of the listener */
 };
 
-/* "outside.ssl.client.auth" of "OUTSIDE": *rest goes on after the point. */
-static bool name_has_prefix(struct str name, struct str of, struct str *rest)
+/* "outside.ssl.client.auth" of "OUTSIDE": *rest goes on after the point. `lax`: a point stands for '_' and '-' too. */
+static bool name_has_prefix(struct str name, struct str of, bool lax, struct str *rest)
 {
     *rest = str_sub(name, of.len + 1, SIZE_MAX);
     bool fits = name.len > of.len + 1 && name.ptr[of.len] == '.';
     for (size_t i = 0; i < of.len && fits; i++)
-        fits = name.ptr[i] == (char)tolower((unsigned char)of.ptr[i]);
+        fits = name.ptr[i] == (char)tolower((unsigned char)of.ptr[i]) ||
+               (lax && name.ptr[i] == '.' && (of.ptr[i] == '_' || of.ptr[i] == '-'));
     return fits;
 }
 
-static enum auth_mechanism mechanism_of(struct str name, struct str *rest)
+static enum auth_mechanism mechanism_of(struct str name, bool lax, struct str *rest)
 {
     for (int m = AUTH_NONE + 1; m < AUTH_MECHANISMS; m++)
-        if (name_has_prefix(name, str_from(auth_mechanism_name((enum auth_mechanism)m)), rest))
+        if (name_has_prefix(name, str_from(auth_mechanism_name((enum auth_mechanism)m)), lax, rest))
             return (enum auth_mechanism)m;
     *rest = name;
     return AUTH_NONE;
@@ -46,7 +47,7 @@ static enum auth_mechanism mechanism_of(struct str name, struct str *rest)
 static bool find_option(struct str name, struct scoped_option *out, struct err *err)
 {
     struct str rest;
-    *out = (struct scoped_option){.mechanism = mechanism_of(name, &rest)};
+    *out = (struct scoped_option){.mechanism = mechanism_of(name, false, &rest)};
     enum conf_scope wanted = out->mechanism != AUTH_NONE ? CONF_MECHANISM : CONF_LISTENER;
     for (size_t t = 0; t < COUNT_OF(tables); t++)
         for (size_t i = 0; i < tables[t]->count; i++) {
@@ -118,7 +119,7 @@ static bool read_scope(const struct kafka_listener *listener, bool of_mechanisms
     for (size_t i = 0; i < pairs->len; i++) {
         struct scoped_option scoped;
         struct str rest;
-        if (!name_has_prefix(pairs->at[i].name, listener->name, &rest) ||
+        if (!name_has_prefix(pairs->at[i].name, listener->name, false, &rest) ||
             (find_option(rest, &scoped, NULL) && (scoped.mechanism != AUTH_NONE) != of_mechanisms))
             continue;
         if (!find_option(rest, &scoped, err) ||
@@ -130,10 +131,35 @@ static bool read_scope(const struct kafka_listener *listener, bool of_mechanisms
     return true;
 }
 
+static void put_small(char *to, struct str word)
+{
+    for (size_t i = 0; i < word.len; i++)
+        to[i] = (char)tolower((unsigned char)word.ptr[i]);
+}
+
+/* Variables of the environment have points for '_' and '-' (RIALTO_LISTENER_NAME_SASL_SSL_SCRAM_SHA_512_...): from here on the
+ * listener's options are named as they are meant. */
+static void spell_names(const struct kafka_listener *listener)
+{
+    const struct conf_pairs *pairs = &listener->broker->config.listener_options;
+    for (size_t i = 0; i < pairs->len; i++) {
+        struct str *name = &pairs->at[i].name, rest, option;
+        if (!name_has_prefix(*name, listener->name, true, &rest))
+            continue;
+        enum auth_mechanism mechanism = mechanism_of(rest, true, &option);
+        char *text = arena_dup(&listener->broker->arena, name->ptr, name->len);
+        put_small(text, listener->name);
+        if (mechanism != AUTH_NONE)
+            put_small(text + listener->name.len + 1, str_from(auth_mechanism_name(mechanism)));
+        *name = str_of(text, name->len);
+    }
+}
+
 bool listener_options_read(const struct kafka_listener *listener, struct listener_options *out,
                            struct err *err)
 {
     const struct broker *broker = listener->broker;
+    spell_names(listener);
     *out = (struct listener_options){.broker = broker->config};
     if (broker->config.tls_options != NULL)
         out->tls = *broker->config.tls_options;
@@ -147,7 +173,7 @@ bool listener_options_read(const struct kafka_listener *listener, struct listene
 static bool has_listener(const struct broker *broker, struct str name, struct str *rest)
 {
     for (size_t i = 0; i < broker->listener_count; i++)
-        if (name_has_prefix(name, broker->listeners[i].name, rest))
+        if (name_has_prefix(name, broker->listeners[i].name, false, rest))
             return true;
     return false;
 }
@@ -184,15 +210,26 @@ struct str listener_option_given(const struct broker *broker, struct str name)
     return STR_NULL;
 }
 
+/* The form that Kafka's tools read: durations and sizes are plain numbers. */
+static struct str plain_text(const struct conf_option *option, struct str text, struct arena *arena)
+{
+    int64_t number;
+    bool unit = option != NULL && (option->type == CONF_SIZE || option->type == CONF_DURATION_MS);
+    if (!unit || !conf_parse_value(option, text, &number, arena, NULL))
+        return text;
+    return str_printf(arena, "%lld", (long long)number);
+}
+
 void listener_config_chain(const struct broker *broker, struct str name,
                            struct config_value chain[CONFIG_CHAIN_MAX], struct arena *arena)
 {
-    int i = 0;
+    int last = 0;
     config_chain(broker->storage, name, STR_NULL, chain, arena);
-    while (chain[i].source !=
-           SOURCE_DEFAULT) /* it is no option: what stands in the place of a default is null */
-        i++;
+    while (chain[last].source != SOURCE_DEFAULT) /* it is no option: in the place of a default is null */
+        last++;
     struct str given = listener_option_given(broker, name);
-    chain[i] =
-        str_is_null(given) ? (struct config_value){STR_NULL, 0} : (struct config_value){given, SOURCE_STATIC};
+    chain[last] = (struct config_value){STR_NULL, 0};
+    if (!str_is_null(given))
+        chain[last] = (struct config_value){plain_text(listener_option_find(broker, name), given, arena),
+                                            SOURCE_STATIC};
 }

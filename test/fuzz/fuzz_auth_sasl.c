@@ -21,6 +21,7 @@ static struct auth_listener *make_listener(void)
     auth_config_init(&config);
     config.mechanisms = (struct conf_list){mechanisms, COUNT_OF(mechanisms)};
     config.jwks_url = STR("file:///keys");
+    config.token_secret = STR("key");
     struct auth *auth = auth_new(&config, secret, &err);
     ASSERT(auth != NULL);
     struct auth_config all[AUTH_MECHANISMS];

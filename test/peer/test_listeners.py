@@ -204,6 +204,26 @@ def check_refusals(home):
         assert done.returncode == 1 and named in done.stderr, (option, done.stderr)
 
 
+def check_environment(home):
+    """Variables have no '_' and '-' of their own: what they name is found, and shown as it is written elsewhere."""
+    broker = Broker(f"kafka.listen=127.0.0.1:{(port := free_port())},SASL_SSL://127.0.0.1:0", "sasl.enabled.mechanisms=SCRAM-SHA-512")
+    broker.options.pop(0)
+    variables = {"RIALTO_LISTENER_NAME_SASL_SSL_SSL_KEYSTORE_LOCATION": f"{home}/b/server.p12", "RIALTO_LISTENER_NAME_SASL_SSL_SSL_KEYSTORE_TYPE": "PKCS12",
+                 "RIALTO_LISTENER_NAME_SASL_SSL_SSL_KEYSTORE_PASSWORD": STORE_PASSWORD,
+                 "RIALTO_LISTENER_NAME_SASL_SSL_SCRAM_SHA_512_CONNECTIONS_MAX_REAUTH_MS": "1h"}
+    os.environ.update(variables)
+    try:
+        with broker:
+            admin = AdminClient({"bootstrap.servers": f"localhost:{port}", "log_level": 0})
+            resource = ConfigResource("BROKER", "1")
+            configs = admin.describe_configs([resource])[resource].result(20)
+            assert configs["listener.name.sasl_ssl.ssl.keystore.type"].value == "PKCS12"
+            assert configs["listener.name.sasl_ssl.scram-sha-512.connections.max.reauth.ms"].value == "3600000"
+    finally:
+        for name in variables:
+            del os.environ[name]
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="rialto-peer-listeners-") as directory:
         home = Path(directory)
@@ -216,6 +236,7 @@ def main():
             check_tls(broker, home, other)
             check_sasl(broker)
             check_limits(broker)
+        check_environment(home)
         check_refusals(home)
     passed("listeners", "two TLS and two SASL listeners with options of their own, limits, what tools are told, refusals")
 

@@ -94,7 +94,7 @@ struct token_holder {
     int64_t expires_ms;
 };
 
-/* The keys of the token, or (*real false) of one that does not exist. Takes ms. */
+/* The keys of the token, or (*real false) of one that does not exist. Only when tokens are on. Takes ms. */
 struct auth_user auth_token_user(const struct auth *auth, struct str id, enum auth_mechanism mechanism,
                                  int64_t now_ms, bool *real, struct token_holder *holder,
                                  struct arena *arena);

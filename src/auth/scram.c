@@ -98,9 +98,13 @@ static bool read_first(struct sasl *sasl, struct scram *scram, struct str token,
 static void find_user(struct sasl *sasl, struct scram *scram, struct str name, int64_t now_ms)
 {
     enum auth_mechanism mechanism = sasl->class->mechanism;
-    scram->user = scram->by_token ? auth_token_user(sasl->auth, name, mechanism, now_ms, &scram->real,
-                                                    &scram->holder, &sasl->arena)
-                                  : sasl_user(sasl->auth, name, mechanism, &scram->real, &sasl->arena);
+    if (scram->by_token && auth_tokens_are_on(sasl->auth)) {
+        scram->user =
+            auth_token_user(sasl->auth, name, mechanism, now_ms, &scram->real, &scram->holder, &sasl->arena);
+    } else {
+        scram->user = sasl_user(sasl->auth, name, mechanism, &scram->real, &sasl->arena);
+        scram->real = scram->real && !scram->by_token; /* a user is no token */
+    }
     scram->user.name = name;
 }
 

@@ -318,7 +318,8 @@ struct auth_user auth_token_user(const struct auth *auth, struct str id, enum au
     uint8_t *stored = arena_alloc(arena, AUTH_HASH_BYTES_MAX);
     uint8_t *server = arena_alloc(arena, AUTH_HASH_BYTES_MAX);
     size_t size = scram_hash_bytes(mechanism);
-    *real = token != NULL && auth_tokens_are_on(auth) && !has_ended(token, now_ms);
+    ASSERT(auth_tokens_are_on(auth));
+    *real = token != NULL && !has_ended(token, now_ms);
     if (*real)
         *holder = (struct token_holder){str_dup(token->owner, arena), token->expiry_ms};
     /* The salt is the id's own, the password of a token that does not exist is nobody's: all takes the same steps (G2). */

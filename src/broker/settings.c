@@ -61,17 +61,23 @@ void settings_take(struct broker *broker)
 
 /* --- checks --- */
 
+/* `option`: what is read once, or NULL for a fact. */
+static bool refuse_fixed(struct str name, const struct conf_option *option, struct err *err)
+{
+    const struct conf_table *tls = &net_tls_conf_table;
+    bool of_files = option >= tls->options && option < tls->options + tls->count;
+    return err_set(err, ERR_INVALID_REQUEST, "Cannot update these configs dynamically: [%.*s]%s",
+                   STR_ARG(name), of_files ? "; files of certificates are read again when they change" : "");
+}
+
 /* Kafka answers all of these with INVALID_REQUEST. */
 static bool check_option(const struct conf_option *option, struct str value, struct err *err)
 {
     struct arena arena = {0};
     int64_t scratch[4], number;
     bool good = true;
-    if (!option->live)
-        good =
-            err_set(err, ERR_INVALID_REQUEST, "Cannot update these configs dynamically: [%s]", option->name);
     /* The option table also reads "7d" and "1GiB"; Kafka's tools would not. */
-    else if (option->type != CONF_BOOL && !str_to_i64(value, &number))
+    if (option->type != CONF_BOOL && !str_to_i64(value, &number))
         good = err_set(err, ERR_INVALID_REQUEST,
                        "Invalid value %.*s for configuration %s: Not a number of type LONG", STR_ARG(value),
                        option->name);
@@ -91,9 +97,10 @@ static bool check_broker_setting(void *arg, struct str name, struct str value, s
                                            ? listener_option_find(arg, name)
                                            : broker_option_find(name);
     int config = topic_config_by_synonym(name);
-    if (broker_fact_is(name) || fixed_option_find(name) != NULL)
-        return err_set(err, ERR_INVALID_REQUEST, "Cannot update these configs dynamically: [%.*s]",
-                       STR_ARG(name));
+    if (option == NULL)
+        option = fixed_option_find(name);
+    if (broker_fact_is(name) || (option != NULL && !option->live))
+        return refuse_fixed(name, option, err);
     if (option == NULL && config < 0)
         return err_set(err, ERR_INVALID_CONFIG, "Unknown broker config name: %.*s", STR_ARG(name));
     return (option == NULL || check_option(option, value, err)) &&

@@ -166,7 +166,10 @@ def check_limits(broker):
     assert alter("listener.name.words.max.connections", None, AlterConfigOpType.DELETE) is None
     wait(broker.ports["WORDS"], 2)
     assert "Not a number" in alter("listener.name.words.max.connections", "some")
-    assert "dynamically" in alter("listener.name.outside.ssl.client.auth", "none")
+    for name in ("listener.name.outside.ssl.keystore.location", "ssl.keystore.location"):
+        said = alter(name, "/elsewhere")
+        assert f"dynamically: [{name}]" in said and "read again" in said, said
+    assert "dynamically: [listener.name.words.sasl.enabled.mechanisms]" in alter("listener.name.words.sasl.enabled.mechanisms", "PLAIN")
     assert "Unknown" in alter("listener.name.nowhere.max.connections", "3")
 
 

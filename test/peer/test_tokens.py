@@ -248,6 +248,8 @@ def check_restarts(broker, id, word):
             assert alice.call(api, 2, **{"Hmac": token["Hmac"], field: -1})["ErrorCode"] == AUTH_DISABLED
             assert nobody.call(api, 2, **{"Hmac": token["Hmac"], field: -1})["ErrorCode"] == NOT_ALLOWED
         assert describe(nobody)["ErrorCode"] == NOT_ALLOWED
+    with Client(broker.port) as client:
+        assert scram(client, "alice", PASSWORD, token=True)[0] == 58  # a user is no token
     broker.replace("delegation.token.secret.key", SECRET)
     assert let_in(broker, token)[0] == 0
 

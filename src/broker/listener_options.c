@@ -83,12 +83,10 @@ static bool check_use(const struct kafka_listener *listener, const struct conf_o
     static const char *const of_tls[] = {"ssl.", NULL};
     static const char *const of_sasl[] = {"sasl.", "connections.max.reauth.ms", NULL};
     struct str name = str_from(option->name);
-    bool useless = (!listener->tls && starts_with_any(name, of_tls)) ||
-                   (!listener->sasl && starts_with_any(name, of_sasl));
-    return !useless ||
-           err_set(err, ERR_INVALID_CONFIG, "listener %.*s does not speak %s", STR_ARG(listener->name),
-                   listener->tls || listener->sasl ? (listener->tls ? "SASL" : "TLS")
-                                                   : (starts_with_any(name, of_tls) ? "TLS" : "SASL"));
+    bool no_tls = !listener->tls && starts_with_any(name, of_tls);
+    bool no_sasl = !listener->sasl && starts_with_any(name, of_sasl);
+    return (!no_tls && !no_sasl) || err_set(err, ERR_INVALID_CONFIG, "listener %.*s does not speak %s",
+                                            STR_ARG(listener->name), no_tls ? "TLS" : "SASL");
 }
 
 static bool take_value(const struct kafka_listener *listener, struct listener_options *out,

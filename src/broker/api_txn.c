@@ -448,9 +448,12 @@ static void on_ended(struct txn_ending *ending, int16_t error, const struct err 
     enum { FENCED_VERSION = 2 };
     struct request *req = ending->arg;
     struct EndTxnResponse *res = req->res;
-    if (failure != NULL) { /* it cannot be committed: what it has written is not on the disk */
-        ignore(log_failed(failure), "logged; the answer says what the client can do");
-        error = req->version >= END_ABORTABLE_VERSION ? TXN_ABORTABLE : TXN_INVALID_STATE;
+    if (failure !=
+        NULL) { /* it cannot be committed, as what it has written is not on the disk; or not yet (X5) */
+        int16_t later = log_failed(failure); /* the answer says what the client can do */
+        error = failure->code == ERR_COORDINATOR_NOT_AVAILABLE ? later
+                : req->version >= END_ABORTABLE_VERSION        ? TXN_ABORTABLE
+                                                               : TXN_INVALID_STATE;
     }
     res->ErrorCode = fenced_as(error, req->version >= FENCED_VERSION);
     if (error == 0) {

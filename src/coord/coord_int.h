@@ -45,6 +45,11 @@ bool txns_recover(struct coord *coord, struct err *err);
 /* txn_ending_start, blocking. False with *err; *error (may be NULL) is Kafka's code. */
 bool txn_end_wait(struct txn_ending *template, int16_t *error, struct err *err);
 
+/* A start has found that the marker of the id's last decided transaction may be missing in partitions that cannot be opened (a
+ * reference each is taken): no other decision is taken until it is there (X5). */
+void txn_hold(struct coord *coord, struct str transactional_id, const struct txn *txn,
+              struct partition *const *parts, size_t count);
+
 /* Everything that waits for the disk of this id's last transaction is over. Under the replay lock. */
 bool txn_tail_is_settled(struct coord *coord, struct str transactional_id);
 void txn_tails_free(struct coord *coord);

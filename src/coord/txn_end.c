@@ -17,8 +17,9 @@
  * (X4) Between (b) and (c) the append lock is taken once: who had checked the transaction before (b) has appended by then,
  *      who checks after is refused. So no batch lands behind its marker.
  * (X5) A marker that cannot be written, or is lost by a failed sync, leaves its tail failed: the id takes no new decision
- *      until the marker is there (tried again by the next end and every few seconds), or the next start writes it. Until
- *      then the log itself refuses batches of the producer's next epoch (producer.c, P4).
+ *      until the marker is there (tried again by the next end and every few seconds), or the next start writes it. A start
+ *      that cannot open a partition of the last decision holds the id in the same way (txn_hold). Until then the log itself
+ *      refuses batches of the producer's next epoch (producer.c, P4).
  */
 #include "coord/coord_int.h"
 
@@ -30,6 +31,7 @@ struct tail_part {
     struct partition_appended marker;
     bool lost;  /* to be written again */
     bool there; /* it is in the log, only its sync failed */
+    bool said;  /* that it cannot be written */
 };
 
 /* Where the last transaction of an id has put its markers. */
@@ -205,9 +207,11 @@ static bool tail_write(struct txn_tail *tail)
         at->there = is_there(at);
         if (!at->there && !partition_is_deleted(at->part) &&
             !txn_write_marker(tail->coord, at->part, &tail->outcome, 0, &at->marker, &err)) {
-            log_warn("broker", "marker_failed", "topic=%.*s partition=%d producer_id=%lld cause=\"%s\"",
-                     STR_ARG(partition_topic(at->part)), partition_id(at->part), (long long)tail->outcome.pid,
-                     err.text);
+            if (!at->said)
+                log_warn("broker", "marker_failed", "topic=%.*s partition=%d producer_id=%lld cause=\"%s\"",
+                         STR_ARG(partition_topic(at->part)), partition_id(at->part),
+                         (long long)tail->outcome.pid, err.text);
+            at->said = true;
             at->lost =
                 err.code != ERR_INVALID_PRODUCER_EPOCH; /* a newer one is there: nothing of this is open */
             all = all && !at->lost;
@@ -259,6 +263,33 @@ static void tail_retry(struct txn_tail *tail)
     tail_release(tail);
 }
 
+static struct txn_tail *tail_alloc(struct coord *coord, struct str id, const struct txn_outcome *outcome,
+                                   size_t count_max)
+{
+    struct txn_tail *tail = mem_zalloc(1, sizeof *tail + count_max * sizeof tail->at[0]);
+    tail->coord = coord;
+    tail->id = str_of(mem_dup(id.ptr, id.len), id.len);
+    tail->outcome = *outcome;
+    tail->bumped = outcome->marker_epoch != outcome->data_epoch;
+    list_init(&tail->waiting);
+    return tail;
+}
+
+/* A tail that has failed already: tried again as every other. Before any other thread asks. */
+void txn_hold(struct coord *coord, struct str transactional_id, const struct txn *txn,
+              struct partition *const *parts, size_t count)
+{
+    struct txn_tail *tail = tail_alloc(coord, transactional_id, &txn->decided, count);
+    for (size_t i = 0; i < count; i++)
+        tail->at[tail->count++] =
+            (struct tail_part){.tail = tail, .part = partition_ref(parts[i]), .lost = true, .said = true};
+    tail->complete = txn->status != TXN_PREPARE_COMMIT && txn->status != TXN_PREPARE_ABORT;
+    tail->failed = true;
+    pthread_mutex_lock(&coord->txn_lock);
+    map_put(&coord->tails, tail->id, tail);
+    pthread_mutex_unlock(&coord->txn_lock);
+}
+
 static struct txn_tail *tail_new(struct txn_ending *ending)
 {
     struct coord *coord = ending->coord;
@@ -267,13 +298,8 @@ static struct txn_tail *tail_new(struct txn_ending *ending)
     replay_lock(coord->txns_replay);
     struct txn_partition *list = txns_partitions(coord->txns, ending->id, &count, &arena);
     replay_unlock(coord->txns_replay);
-    struct txn_tail *tail = mem_zalloc(1, sizeof *tail + count * sizeof tail->at[0]);
-    tail->coord = coord;
-    tail->id = str_of(mem_dup(ending->id.ptr, ending->id.len), ending->id.len);
-    tail->outcome = ending->outcome;
-    tail->bumped = ending->outcome.marker_epoch != ending->outcome.data_epoch;
+    struct txn_tail *tail = tail_alloc(coord, ending->id, &ending->outcome, count);
     atomic_init(&tail->left, 1);
-    list_init(&tail->waiting);
     for (size_t i = 0; i < count; i++) {
         struct partition *part = storage_partition(coord->storage, list[i].topic, list[i].partition);
         if (part != NULL)
@@ -404,8 +430,8 @@ static void tail_over(struct txn_ending *ending, bool good)
     } else if (good) {
         release(ending, NULL);
     } else {
-        err_set(&err, ERR_STORAGE, "transaction '%.*s': a marker of the one before cannot be written",
-                STR_ARG(ending->id));
+        err_set(&err, ERR_COORDINATOR_NOT_AVAILABLE,
+                "transaction '%.*s': a marker of the one before cannot be written yet", STR_ARG(ending->id));
         release(ending, &err);
     }
 }

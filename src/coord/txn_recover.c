@@ -10,8 +10,9 @@
  *   then   Prepare*              Complete*: all markers are durable now
  *          Ongoing, the engine's aborted: there is nobody who could go on with it
  *
- * While a partition cannot be opened a decided transaction stays so: its marker may be missing there, and its id takes no
- * other decision before a start has found out.
+ * While a partition cannot be opened, the marker of a transaction that has touched it may be missing there, whether it is
+ * complete (the record does not wait for markers) or not: its id takes no other decision before the marker is there or a later
+ * start has found out (txn_hold). A decided one stays so until then. Other ids go on.
  *
  * The offsets that a transaction has pending in groups are found and ended in the same way, as its part in
  * __consumer_offsets. One walk over all logs, whatever the number of ids.
@@ -30,7 +31,8 @@ struct search {
     struct arena arena;
     struct map by_pid; /* producer id -> struct found */
     vec(struct found *) all;
-    bool unreadable; /* a partition could not be opened: what is open there is not known */
+    vec(struct partition *)
+        unreadable; /* could not be opened: what is open there is not known; a reference each */
     bool good;
     struct err *err;
 };
@@ -91,7 +93,8 @@ static void search_log(struct partition *part, void *arg)
     struct log_producer_list list = {0};
     struct search *search = arg;
     struct err err;
-    search->unreadable = search->unreadable || !log_check_readable(partition_log(part), &err);
+    if (!log_check_readable(partition_log(part), &err))
+        vec_push(&search->unreadable, partition_ref(part));
     log_producers(partition_log(part), &list);
     for (size_t i = 0; i < list.list.len; i++)
         if (list.list.at[i].txn_first_offset >= 0)
@@ -150,20 +153,44 @@ static bool abort_ongoing(struct coord *coord, struct str id, struct err *err)
     return txn_end_wait(&ending, NULL, err);
 }
 
-static bool settle(struct coord *coord, const struct found *found, struct err *err)
+static bool settle(struct coord *coord, const struct found *found, bool held, struct err *err)
 {
     struct txn_complete complete = {.transactional_id = found->id,
                                     .pid = found->txn.pid,
                                     .marker_epoch = found->txn.epoch,
                                     .now_ms = io_now_ms(coord->io)};
-    return replay_run_durable(coord->txns_replay, txns_decide_complete, &complete, err) &&
-           (found->joins.len == 0 || join(coord, found, err)) && abort_ongoing(coord, found->id, err);
+    return (held || replay_run_durable(coord->txns_replay, txns_decide_complete, &complete, err)) &&
+           (found->joins.len == 0 || join(coord, found, err)) &&
+           (held || abort_ongoing(coord, found->id, err));
 }
 
-/* Its markers are not all durable yet. */
-static bool is_prepared(const struct txn *txn)
+/* True when the marker of the last decision may be missing in what cannot be opened. Without a bump all markers were durable
+ * before the transaction was complete. */
+static bool hold(struct search *search, const struct found *found)
 {
-    return txn->status == TXN_PREPARE_COMMIT || txn->status == TXN_PREPARE_ABORT;
+    const struct txn *txn = &found->txn;
+    struct coord *coord = search->coord;
+    bool prepared = txn->status == TXN_PREPARE_COMMIT || txn->status == TXN_PREPARE_ABORT;
+    vec(struct partition *) parts = {0};
+    for (size_t i = 0; i < search->unreadable.len; i++) {
+        struct partition *part = search->unreadable.at[i];
+        struct txn_partition at = {partition_topic(part), partition_id(part)};
+        if ((prepared || txn->decided.marker_epoch != txn->decided.data_epoch) &&
+            txns_decided_in(coord->txns, found->id, &at))
+            vec_push(&parts, part);
+    }
+    bool held = parts.len != 0;
+    if (held) {
+        log_warn(
+            "broker", "transaction_held",
+            "transactional_id=%.*s producer_id=%lld topic=%.*s partition=%d cause=\"a marker may be missing "
+            "in a partition that could not be opened\"",
+            STR_ARG(found->id), (long long)txn->decided.pid, STR_ARG(partition_topic(parts.at[0])),
+            partition_id(parts.at[0]));
+        txn_hold(coord, found->id, txn, parts.at, parts.len);
+    }
+    vec_fini(&parts);
+    return held;
 }
 
 bool txns_recover(struct coord *coord, struct err *err)
@@ -174,10 +201,12 @@ bool txns_recover(struct coord *coord, struct err *err)
     search_groups(&search);
     for (size_t i = 0; i < search.all.len; i++) {
         struct found *found = search.all.at[i];
-        bool kept = search.unreadable && is_prepared(&found->txn);
-        search.good = search.good && (kept || settle(coord, found, err));
+        search.good = search.good && settle(coord, found, hold(&search, found), err);
         vec_fini(&found->joins);
     }
+    for (size_t i = 0; i < search.unreadable.len; i++)
+        partition_unref(search.unreadable.at[i]);
+    vec_fini(&search.unreadable);
     vec_fini(&search.all);
     map_fini(&search.by_pid);
     arena_fini(&search.arena);

@@ -8,7 +8,7 @@ typedef struct DescribeTransactionsResponse_TransactionState described;
 static void describe_partitions(const struct txn_entry *entry, described *row, struct arena *arena)
 {
     struct txn_rows rows;
-    txn_rows_of(entry, NULL, 0, arena, &rows);
+    txn_rows_of(&entry->partitions, NULL, 0, arena, &rows);
     WIRE_ALLOC(arena, row->Topics, DescribeTransactionsResponse_TopicData, rows.len);
     for (size_t i = 0; i < rows.len; i++) {
         row->Topics.at[i].Topic = str_dup(rows.at[i].topic, arena);

@@ -17,6 +17,7 @@ static void entry_free(struct txn_entry *entry)
     if (entry == NULL)
         return;
     map_fini(&entry->partitions);
+    map_fini(&entry->decided);
     free(entry);
 }
 
@@ -87,6 +88,22 @@ struct txn_partition *txns_partitions(const struct txns *txns, struct str transa
     return list;
 }
 
+static bool is_prepared(const struct txn *txn)
+{
+    return txn->status == TXN_PREPARE_COMMIT || txn->status == TXN_PREPARE_ABORT;
+}
+
+bool txns_decided_in(const struct txns *txns, struct str transactional_id, const struct txn_partition *at)
+{
+    const struct txn_entry *entry = txn_entry_find(txns, transactional_id);
+    struct buf buf = {0};
+    bool in =
+        entry != NULL && entry->txn.decided.pid >= 0 &&
+        map_has(is_prepared(&entry->txn) ? &entry->partitions : &entry->decided, txn_partition_key(&buf, at));
+    buf_fini(&buf);
+    return in;
+}
+
 int16_t txns_verify(const struct txns *txns, struct str transactional_id, int64_t pid, int16_t epoch,
                     const struct txn_partition *partitions, size_t count, int16_t *codes)
 {
@@ -127,19 +144,19 @@ static struct str txn_key(struct buf *key, struct str transactional_id)
     return buf_str(key);
 }
 
-void txn_rows_of(const struct txn_entry *entry, const struct txn_partition *more, size_t more_count,
+void txn_rows_of(const struct map *map, const struct txn_partition *more, size_t more_count,
                  struct arena *arena, struct txn_rows *out)
 {
     struct map by_topic = {0}; /* topic -> index of its row + 1 */
     struct buf buf = {0};
     struct str key;
-    size_t count = 0, cap = more_count + (entry != NULL ? entry->partitions.len : 0);
+    size_t count = 0, cap = more_count + (map != NULL ? map->len : 0);
     struct txn_partition *all = arena_array(arena, struct txn_partition, cap + 1);
     size_t *row_of = arena_array(arena, size_t, cap + 1);
-    for (size_t i = 0; entry != NULL && map_next(&entry->partitions, &i, &key, NULL);)
+    for (size_t i = 0; map != NULL && map_next(map, &i, &key, NULL);)
         all[count++] = txn_partition_of_key(key);
     for (size_t i = 0; i < more_count; i++)
-        if (entry == NULL || !map_has(&entry->partitions, txn_partition_key(&buf, &more[i])))
+        if (map == NULL || !map_has(map, txn_partition_key(&buf, &more[i])))
             all[count++] = more[i];
     *out = (struct txn_rows){.at = arena_array(arena, struct txn_row, count + 1)};
     for (size_t i = 0; i < count; i++) {
@@ -168,7 +185,7 @@ static void fill_partitions(struct TransactionLogValue *value, const struct txn_
                             const struct txn_partition *more, size_t more_count, struct arena *arena)
 {
     struct txn_rows rows;
-    txn_rows_of(entry, more, more_count, arena, &rows);
+    txn_rows_of(entry != NULL ? &entry->partitions : NULL, more, more_count, arena, &rows);
     WIRE_ALLOC(arena, value->TransactionPartitions, TransactionLogValue_PartitionsSchema, rows.len);
     for (size_t i = 0; i < rows.len; i++) {
         value->TransactionPartitions.at[i].Topic = rows.at[i].topic;
@@ -177,8 +194,23 @@ static void fill_partitions(struct TransactionLogValue *value, const struct txn_
     }
 }
 
-void txn_add_record(struct str transactional_id, const struct txn *txn, const struct txn_entry *entry,
-                    const struct txn_partition *more, size_t more_count, struct replay_records *out)
+/* Beside a Prepare they are the transaction's own. */
+static void fill_decided(struct TransactionLogValue *value, const struct map *decided, struct arena *arena)
+{
+    struct txn_rows rows;
+    txn_rows_of(decided, NULL, 0, arena, &rows);
+    WIRE_ALLOC(arena, value->DecidedPartitions, TransactionLogValue_DecidedPartitionsSchema, rows.len);
+    for (size_t i = 0; i < rows.len; i++) {
+        value->DecidedPartitions.at[i].Topic = rows.at[i].topic;
+        value->DecidedPartitions.at[i].PartitionIds.at = rows.at[i].partitions;
+        value->DecidedPartitions.at[i].PartitionIds.len = (int32_t)rows.at[i].count;
+    }
+}
+
+/* `snapshot`: it stands alone, the record that has decided is not there any more. */
+static void add_record(struct str transactional_id, const struct txn *txn, const struct txn_entry *entry,
+                       const struct txn_partition *more, size_t more_count, bool snapshot,
+                       struct replay_records *out)
 {
     struct arena arena = {0};
     struct buf key = {0}, bytes = {0};
@@ -200,12 +232,20 @@ void txn_add_record(struct str transactional_id, const struct txn *txn, const st
     value.DecidedMarkerEpoch = txn->decided.marker_epoch;
     value.DecidedCommit = txn->decided.commit;
     fill_partitions(&value, entry, more, more_count, &arena);
+    if (snapshot && !is_prepared(txn))
+        fill_decided(&value, &entry->decided, &arena);
     txn_key(&key, transactional_id);
     wire_encode_typed(&TransactionLogValue_message, TXN_VALUE_VERSION, &value, &bytes);
     replay_add(out, buf_str(&key), buf_str(&bytes), txn->update_ms);
     buf_fini(&key);
     buf_fini(&bytes);
     arena_fini(&arena);
+}
+
+void txn_add_record(struct str transactional_id, const struct txn *txn, const struct txn_entry *entry,
+                    const struct txn_partition *more, size_t more_count, struct replay_records *out)
+{
+    add_record(transactional_id, txn, entry, more, more_count, false, out);
 }
 
 void txn_add_tombstone(struct str transactional_id, int64_t now_ms, struct replay_records *out)
@@ -235,7 +275,7 @@ static void snapshot(void *state, struct replay_records *out)
     txn_add_producer_ids(txns->next_pid, 0, out);
     for (size_t i = 0; map_next(&txns->by_id, &i, &id, &entry_ptr);) {
         const struct txn_entry *entry = entry_ptr;
-        txn_add_record(id, &entry->txn, entry, NULL, 0, out);
+        add_record(id, &entry->txn, entry, NULL, 0, true, out);
     }
 }
 
@@ -279,6 +319,27 @@ static void take_partitions(struct txn_entry *entry, const struct TransactionLog
     buf_fini(&buf);
 }
 
+/* The partitions of what was decided outlive the record that ends it; a snapshot tells them. */
+static void take_decided(struct txn_entry *entry, bool was_prepared, const struct TransactionLogValue *value)
+{
+    struct buf buf = {0};
+    if (was_prepared && !is_prepared(&entry->txn)) {
+        struct map decided = entry->partitions;
+        entry->partitions = entry->decided;
+        entry->decided = decided;
+    }
+    if (value->DecidedPartitions.len >= 0)
+        map_clear(&entry->decided);
+    for (int32_t i = 0; i < value->DecidedPartitions.len; i++) {
+        const struct TransactionLogValue_DecidedPartitionsSchema *row = &value->DecidedPartitions.at[i];
+        for (int32_t j = 0; j < row->PartitionIds.len; j++) {
+            struct txn_partition at = {row->Topic, row->PartitionIds.at[j]};
+            map_put(&entry->decided, txn_partition_key(&buf, &at), entry);
+        }
+    }
+    buf_fini(&buf);
+}
+
 static bool apply_txn(struct txns *txns, const struct replay_record *rec, struct arena *arena,
                       struct err *err)
 {
@@ -302,9 +363,11 @@ static bool apply_txn(struct txns *txns, const struct replay_record *rec, struct
         map_put(&txns->by_id, key.TransactionalId, entry);
     }
     struct txn_outcome decided = entry->txn.decided;
+    bool was_prepared = is_prepared(&entry->txn);
     entry->txn = txn_of_value(&value);
     if (entry->txn.decided.pid < 0) /* of version 0.1.0, which told it by the record before */
         entry->txn.decided = decided;
+    take_decided(entry, was_prepared, &value);
     take_partitions(entry, &value);
     return true;
 }

@@ -18,7 +18,7 @@
  * (T3) Markers may be on their way to the disk when the next transaction begins, but they are there before it is decided;
  *      and, when both have one epoch, before the first is Complete (the broker sees to both). So what is open in a log is
  *      the present transaction's (its epoch is the present one) or the last decided one's, and the state keeps the outcome of
- *      the latter beside the present: txn_of_open.
+ *      the latter beside the present: txn_of_open; and its partitions, for a start that cannot open one of them: txns_decided_in.
  * (T4) A record is all that is known of an id. Producer ids are handed out in blocks: the record that reserves a block is
  *      durable before an id of it is used.
  * (T5) Decide functions return true and fill `error` (0, or Kafka's code). With an error there are no records.
@@ -111,6 +111,9 @@ bool txns_next(const struct txns *txns, size_t *pos, struct str *transactional_i
 /* The partitions of the present transaction, copied into the arena. */
 struct txn_partition *txns_partitions(const struct txns *txns, struct str transactional_id, size_t *count,
                                       struct arena *arena);
+
+/* Has the last decided transaction of the id touched this partition, so that its marker belongs there? */
+bool txns_decided_in(const struct txns *txns, struct str transactional_id, const struct txn_partition *at);
 
 /* Is each partition in the ongoing transaction of this producer? The result is for all; where it is 0 codes[i] says it for
  * each (0 or TXN_ABORTABLE). For Produce and TxnOffsetCommit of version 1 clients, and AddPartitionsToTxn's VerifyOnly. */

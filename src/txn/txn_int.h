@@ -6,7 +6,8 @@
 
 struct txn_entry {
     struct txn txn;
-    struct map partitions; /* txn_partition_key -> itself (any pointer) */
+    struct map partitions; /* of the present transaction: txn_partition_key -> itself (any pointer) */
+    struct map decided;    /* of the last one that was decided, once it is complete: where its markers are */
 };
 
 struct txns {
@@ -35,8 +36,8 @@ struct txn_rows {
     size_t len;
 };
 
-/* The partitions of `entry` (may be NULL) and, beside them, `more`; each once. */
-void txn_rows_of(const struct txn_entry *entry, const struct txn_partition *more, size_t more_count,
+/* The partitions of `map` (may be NULL) and, beside them, `more`; each once. */
+void txn_rows_of(const struct map *map, const struct txn_partition *more, size_t more_count,
                  struct arena *arena, struct txn_rows *out);
 
 /* Adds the record of an id: its partitions are those of `entry` (may be NULL) and, beside them, `more`. */

@@ -103,7 +103,7 @@ static const void *ask(struct client *c, int16_t key, int16_t version, const voi
     return NULL;
 }
 
-static const struct str id = STR("app");
+static struct str id = STR("app"); /* of the client */
 
 /* Waits out what is being completed. */
 static int16_t init(struct client *c)
@@ -455,6 +455,97 @@ static void fault_loop(enum io_fault_kind kind, uint64_t count, enum io_cut cut,
     assert_true(at > 150); /* or it did not reach the transactions */
 }
 
+/* --- a partition that cannot be opened ------------------------------------------------------------------------------- */
+
+#define SHUT "/data/log/t-0/checkpoint"
+
+/* The marker of the last transaction in partition 0 is lost, as in a crash; and a file that it needs cannot be read. */
+static void lose_marker_and_shut(struct io *io)
+{
+    /* Its time lies weeks behind that of the records: it has a segment of its own. */
+    assert_int_equal(io_unlink(io, "/data/log/t-0/00000000000000000001.log"), 0);
+    ignore(io_unlink(io, SHUT) < 0, "there may be none");
+    assert_int_equal(io_mkdir(io, SHUT), 0);
+}
+
+static void open_again(struct io *io)
+{
+    assert_int_equal(io_rmdir(io, SHUT), 0);
+}
+
+static struct broker *must_start(struct io *io)
+{
+    struct broker *broker;
+    struct err err;
+    if (!start(&broker, io, &err))
+        fail_msg("%s", err.text);
+    return broker;
+}
+
+/* A transaction is committed and its end recorded as complete (KIP-890 does not wait for markers); then a marker is lost, and its
+ * partition cannot be opened. The producer goes on with the other partition: nothing is decided until the marker is there,
+ * whoever asks. An id that has not touched the partition goes on as ever. */
+static void test_marker_of_a_shut_partition(void **state)
+{
+    enum { NOT_AVAILABLE = 15 }; /* the client asks again */
+    struct io_memory *mem = io_memory_new(1);
+    struct io *io = io_memory_io(mem);
+    struct arena arena = {0};
+    struct client c;
+    log_level_set(LOG_OFF);
+    struct broker *broker = must_start(io);
+    assert_true(storage_topic_create(broker_storage(broker), STR("t"), 2, NULL, 0, NULL));
+    client_open(&c, broker_kafka_port(broker), true);
+    assert_int_equal(init(&c), 0);
+    assert_int_equal(produce(&c, 0, "a0"), 0);
+    assert_int_equal(produce(&c, 1, "a1"), 0);
+    assert_int_equal(end(&c, true), 0);
+    wait_stable(broker);
+    client_close(&c);
+    broker_stop(broker);
+
+    lose_marker_and_shut(io);
+    struct client next;
+    for (int start = 0; start < 2; start++) { /* and another start that finds it shut knows it still */
+        broker = must_start(io);
+        client_open(&next, broker_kafka_port(broker), true);
+        next.pid = c.pid;
+        next.epoch = c.epoch;
+        next.seq[1] = start;
+        assert_int_equal(produce(&next, 1, start == 0 ? "b1" : "c1"), 0);
+        assert_int_equal(end(&next, start != 0), NOT_AVAILABLE);
+        assert_int_equal(end(&next, true), NOT_AVAILABLE);
+        client_close(&next);
+        id = STR("other");
+        client_open(&next, broker_kafka_port(broker), true);
+        assert_int_equal(init(&next), 0);
+        assert_int_equal(produce(&next, 1, start == 0 ? "x1" : "y1"), 0);
+        assert_int_equal(end(&next, true), 0);
+        client_close(&next);
+        id = STR("app");
+        broker_stop(broker);
+    }
+
+    open_again(io);
+    broker = must_start(io);
+    struct partition *part = storage_partition_get(broker_storage(broker), STR("t"), 0, NULL);
+    assert_int_equal(partition_lso(part), partition_end(part)); /* the marker is there */
+    partition_unref(part);
+    assert_true(str_eq(visible(broker, 0, &arena), STR("a0")));
+    client_open(&next, broker_kafka_port(broker), true);
+    next.pid = c.pid;
+    next.epoch = c.epoch;
+    assert_int_equal(end(&next, true), 0);
+    wait_stable(broker);
+    assert_true(str_eq(visible(broker, 0, &arena), STR("a0")));
+    assert_true(str_eq(visible(broker, 1, &arena), STR("a1b1x1c1y1")));
+    client_close(&next);
+    broker_stop(broker);
+    arena_fini(&arena);
+    io_memory_free(mem);
+    log_level_set(LOG_INFO);
+}
+
 /* Everything dies. */
 static void test_new_lose(void **state)
 {
@@ -553,11 +644,17 @@ static void test_old_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_new_lose),   cmocka_unit_test(test_new_random),
-        cmocka_unit_test(test_old_lose),   cmocka_unit_test(test_old_random),
-        cmocka_unit_test(test_new_error),  cmocka_unit_test(test_old_error),
-        cmocka_unit_test(test_new_full),   cmocka_unit_test(test_old_full),
-        cmocka_unit_test(test_os_markers), cmocka_unit_test(test_os_full),
+        cmocka_unit_test(test_marker_of_a_shut_partition),
+        cmocka_unit_test(test_new_lose),
+        cmocka_unit_test(test_new_random),
+        cmocka_unit_test(test_old_lose),
+        cmocka_unit_test(test_old_random),
+        cmocka_unit_test(test_new_error),
+        cmocka_unit_test(test_old_error),
+        cmocka_unit_test(test_new_full),
+        cmocka_unit_test(test_old_full),
+        cmocka_unit_test(test_os_markers),
+        cmocka_unit_test(test_os_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

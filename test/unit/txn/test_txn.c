@@ -455,6 +455,52 @@ static void test_snapshot(void **state)
     }
 }
 
+/* Where the markers of the last decision are is known until the next decision: through Complete, the next transaction, a restart
+ * and a snapshot. */
+static void test_decided_in(void **state)
+{
+    static const struct txn_partition in = {{"b", 1}, 1}, out = {{"b", 1}, 2}, next = {{"z", 1}, 0};
+    struct world w = world_new();
+    int16_t epoch = bring_to(&w, TXN_ONGOING, TXN_BY_V2);
+    assert_false(txns_decided_in(w.txns, STR("q"), &in));
+    assert_int_equal(end_as(&w, 9, epoch, true, TXN_BY_V2, -1).error, 0);
+    for (int step = 0; step < 3; step++) {
+        struct replay_records snapshot = {0};
+        struct txns *rewritten = txns_new();
+        if (step == 1)
+            complete(&w);
+        if (step == 2) {
+            struct txn_add req = {.transactional_id = STR("q"),
+                                  .pid = 9,
+                                  .epoch = (int16_t)(epoch + 1),
+                                  .version = 2,
+                                  .partitions = &next,
+                                  .partition_count = 1,
+                                  .now_ms = NOW_MS};
+            run(&w, txns_decide_add, &req);
+            assert_int_equal(req.error, 0);
+        }
+        txns_class.snapshot(w.txns, &snapshot);
+        for (size_t i = 0; i < snapshot.list.len; i++)
+            assert_true(txns_class.apply(rewritten, &snapshot.list.at[i], NULL));
+        const struct txns *all[] = {w.txns, w.restarted, rewritten};
+        for (size_t i = 0; i < COUNT_OF(all); i++) {
+            if (!txns_decided_in(all[i], STR("q"), &in))
+                fail_msg("step %d state %zu", step, i);
+            assert_false(txns_decided_in(all[i], STR("q"), &out));
+            assert_false(txns_decided_in(all[i], STR("q"), &next));
+        }
+        vec_fini(&snapshot.list);
+        arena_fini(&snapshot.arena);
+        txns_free(rewritten);
+    }
+    assert_int_equal(end_as(&w, 9, (int16_t)(epoch + 1), true, TXN_BY_V2, -1).error, 0);
+    complete(&w);
+    assert_false(txns_decided_in(w.restarted, STR("q"), &in));
+    assert_true(txns_decided_in(w.restarted, STR("q"), &next));
+    world_free(&w);
+}
+
 static bool keep_all(void *arg, struct str id)
 {
     return true;
@@ -503,7 +549,8 @@ int main(void)
         cmocka_unit_test(test_init_recovers), cmocka_unit_test(test_exhausted_init),
         cmocka_unit_test(test_exhausted_end), cmocka_unit_test(test_exhausted_fence),
         cmocka_unit_test(test_owner),         cmocka_unit_test(test_snapshot),
-        cmocka_unit_test(test_expire),        cmocka_unit_test(test_producer_ids),
+        cmocka_unit_test(test_decided_in),    cmocka_unit_test(test_expire),
+        cmocka_unit_test(test_producer_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

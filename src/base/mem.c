@@ -34,6 +34,14 @@ void *mem_realloc(void *old, size_t size)
     return p;
 }
 
+void *mem_alloc_aligned(size_t align, size_t size)
+{
+    void *p = NULL;
+    if (posix_memalign(&p, align, size ? size : 1) != 0)
+        mem_exhausted(size);
+    return p;
+}
+
 void *mem_dup(const void *bytes, size_t size)
 {
     void *p = mem_alloc(size);

@@ -18,6 +18,9 @@ void *mem_zalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnu
 /* Resizes `old` (may be NULL) to `size` bytes, never NULL; contents up to the smaller size are kept. */
 void *mem_realloc(void *old, size_t size) __attribute__((returns_nonnull, alloc_size(2)));
 
+/* Returns `size` uninitialised bytes that begin at a multiple of `align` (a power of 2, at least 8). Caller frees. */
+void *mem_alloc_aligned(size_t align, size_t size) __attribute__((malloc, returns_nonnull));
+
 /* Returns a heap copy of `size` bytes. */
 void *mem_dup(const void *bytes, size_t size) __attribute__((malloc, returns_nonnull));
 

@@ -10,6 +10,7 @@
 #include "base/str.h"
 
 #define MIN(a, b)       ((a) < (b) ? (a) : (b))
+#define ALIGN_UP(n, to) (((n) + (to)-1) / (to) * (to))
 #define MAX(a, b)       ((a) > (b) ? (a) : (b))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -31,6 +31,7 @@ static int16_t delete_before(struct partition *part, int64_t offset)
                      STR_ARG(partition_topic(part)), partition_id(part), err.text);
         return error_code_of(&err);
     }
+    partition_reap(part);
     if (log_start_offset(partition_log(part)) != before)
         partition_notify(part, PARTITION_WATCH_STATE);
     return 0;

@@ -79,6 +79,15 @@ static const struct conf_option options[] = {
     LIVE_OPT("log.cleaner.io.max.bytes.per.second", CONF_SIZE, "64MiB", 1024, INT64_MAX,
              storage.cleaner_bytes_per_s,
              "How fast compaction reads and writes, so that it is not felt by who produces."),
+    LIVE_OPT("log.recovery.keep.ms", CONF_DURATION_MS, "30d", -1, INT64_MAX, storage.cut_keep_ms,
+             "What a start cuts off a segment behind damage is kept beside it for so long; 0: it is not "
+             "kept; -1: for ever."),
+    LIVE_OPT(
+        "log.scrub.io.max.bytes.per.second", CONF_SIZE, "4MiB", 0, INT64_MAX, storage.scrub_bytes_per_s,
+        "How fast what lies on the disk is read again to find damage, past the page cache; 0: not at all."),
+    LIVE_OPT("log.scrub.interval.ms", CONF_DURATION_MS, "7d", 0, INT64_MAX / 1000, storage.scrub_interval_ms,
+             "How long after a partition was read so it is read again; looked after with "
+             "log.retention.check.interval.ms."),
     LIVE_OPT("log.cleaner.delete.retention.ms", CONF_DURATION_MS, "1d", 0, INT64_MAX,
              storage.delete_retention_ms,
              "Time that tombstones are kept after compaction first met them. Topics: delete.retention.ms."),

@@ -108,7 +108,7 @@ static bool fits(const char *kind, struct str path)
         return str_eq(name, STR("checkpoint"));
     bool suffix = str_rfind_char(name, '.') >= 0;
     if (strcmp(kind, "log") == 0 || suffix == false)
-        return !suffix || str_ends_with(name, STR(".log"));
+        return !suffix || str_ends_with(name, STR(".log")) || str_ends_with(name, STR(".cut"));
     return str_eq_cstr(str_sub(name, (size_t)str_rfind_char(name, '.') + 1, SIZE_MAX), kind);
 }
 
@@ -141,6 +141,7 @@ int cli_dump_file(struct cli *cli)
     if (strcmp(kind, "log") == 0 && !dump_options_of(cli, &dump, &err))
         return cli_usage(cli, "%s", err.text);
     dump.io = io_real();
+    dump.cuts = true;
     dump_out_init(&out, cli->json);
     bool ok = true;
     for (size_t i = 0; ok && i < cli->names.len; i++)

@@ -31,7 +31,13 @@ enum io_open_flags {
     IO_CREATE = 1 << 1,
     IO_EXCL = 1 << 2, /* with IO_CREATE: fails with EEXIST */
     IO_TRUNCATE = 1 << 3,
+    IO_COLD =
+        1
+        << 4, /* reads come from the disk and leave nothing in the page cache, where the file system can do that;
+                         buffer, size and position of a read are multiples of IO_COLD_ALIGN */
 };
+
+enum { IO_COLD_ALIGN = 4096 };
 
 struct io_stat {
     uint64_t size;

@@ -33,7 +33,13 @@ static int real_open(struct io *io, const char *path, int flags)
     how |= flags & IO_CREATE ? O_CREAT : 0;
     how |= flags & IO_EXCL ? O_EXCL : 0;
     how |= flags & IO_TRUNCATE ? O_TRUNC : 0;
-    return RETRY(open(path, how, 0644));
+    int fd = RETRY(open(path, flags & IO_COLD ? how | O_DIRECT : how, 0644));
+    if (fd != -EINVAL || !(flags & IO_COLD))
+        return fd;
+    fd = RETRY(open(path, how, 0644)); /* a file system in memory, or one that cannot */
+    if (fd >= 0)
+        ignore(posix_fadvise(fd, 0, 0, POSIX_FADV_NOREUSE), "an advice");
+    return fd;
 }
 
 static void real_close(struct io *io, int fd)

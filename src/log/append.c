@@ -198,6 +198,13 @@ static int64_t roll_age(const struct log_segment *seg, const struct log_config *
     return config->compaction_on ? MIN(age_ms, config->compaction_lag_max_ms) : age_ms;
 }
 
+/* As Kafka counts: the time index keeps room for the entry that completes it. */
+static bool indexes_are_full(const struct log_segment *seg, uint32_t bytes_max)
+{
+    return seg->loaded && (seg->index.len >= bytes_max / LOG_INDEX_ENTRY_BYTES ||
+                           seg->times.len + 1 >= bytes_max / LOG_TIME_ENTRY_BYTES);
+}
+
 /* Is the active segment full or too old for these batches? */
 static bool roll_is_due(const struct log *log, const struct log_segment *seg, const struct append *app)
 {
@@ -207,6 +214,8 @@ static bool roll_is_due(const struct log *log, const struct log_segment *seg, co
         return true;
     if (log->end.offset - seg->base_offset >
         INT32_MAX - (int64_t)app->bytes.len) /* a record takes a byte at least */
+        return true;
+    if (indexes_are_full(seg, app->config.index_bytes_max))
         return true;
     int64_t first_ms = seg->first_timestamp_ms;
     int64_t newest_ms = app->max_timestamp_ms >= 0 ? app->max_timestamp_ms : app->now_ms;
@@ -267,6 +276,7 @@ void log_publish(struct log *log, struct log_segment *seg, uint64_t pos, const s
     producer_apply(log, seg, pos, batch);
     seg->end_pos = pos + batch->bytes.len;
     log->end = (struct log_point){batch_last_offset(batch) + 1, seg->base_offset, seg->end_pos};
+    known_add(seg, &(struct known){pos, seg->end_pos, log->end.offset});
     log->bytes_since_checkpoint += batch->bytes.len;
     log->checkpoint_dirty = true;
 }

@@ -1,6 +1,7 @@
 /* checkpoint.c - the file that lets a start skip what was there before: DIR/<topic>-<partition>/checkpoint.
  *
  *   "rlck" | version 2 | flags | crc32c of what follows                                u32 u16 u16 u32
+ *     flags: bit 0: offsets may have gaps, leader epochs other values than 0
  *   log start | cleaned offset (not in version 1)                                      i64 i64
  *   end offset | segment's base | position in it                                       i64 i64 u64
  *   first timestamp | largest timestamp | its offset                of that segment    i64 i64 i64
@@ -20,6 +21,7 @@
 enum {
     CHECKPOINT_MAGIC = 0x726c636b,
     CHECKPOINT_VERSION = 2,
+    CHECKPOINT_LOOSE = 1 << 0, /* a flag */
     CHECKPOINT_HEAD_BYTES = 12,
     CHECKPOINT_BYTES_MAX = 256 << 20,
 };
@@ -79,7 +81,7 @@ void checkpoint_encode(const struct log *log, int64_t start_offset, struct buf *
     ASSERT_CMP(seg->base_offset, ==, log->end.seg_base);
     put32(out, CHECKPOINT_MAGIC);
     put16(out, CHECKPOINT_VERSION);
-    put16(out, 0);
+    put16(out, log->loose ? CHECKPOINT_LOOSE : 0);
     put32(out, 0);
     put64(out, start_offset);
     put64(out, log->cleaned_offset);
@@ -105,14 +107,15 @@ void checkpoint_encode(const struct log *log, int64_t start_offset, struct buf *
 struct reader {
     struct str rest;
     uint16_t version;
-    bool bad;
+    bool loose, bad;
 };
 
 /* Behind the head, which was checked. */
 static struct reader reader_of(struct str bytes)
 {
     return (struct reader){.rest = str_sub(bytes, CHECKPOINT_HEAD_BYTES, bytes.len),
-                           .version = load_be16(bytes.ptr + 4)};
+                           .version = load_be16(bytes.ptr + 4),
+                           .loose = (load_be16(bytes.ptr + 6) & CHECKPOINT_LOOSE) != 0};
 }
 
 static uint64_t take(struct reader *rd, size_t size)
@@ -130,6 +133,7 @@ static void take_fields(struct reader *rd, struct checkpoint *out)
 {
     out->start_offset = (int64_t)take(rd, 8);
     out->cleaned_offset = rd->version >= 2 ? (int64_t)take(rd, 8) : 0;
+    out->loose = rd->loose || out->cleaned_offset > 0;
     out->point.offset = (int64_t)take(rd, 8);
     out->point.seg_base = (int64_t)take(rd, 8);
     out->point.pos = take(rd, 8);
@@ -263,6 +267,7 @@ static void tell_fields(struct describe *out, struct str bytes, const struct che
 {
     describe_begin(out, 0, 0, "checkpoint");
     describe_number(out, "version", load_be16(bytes.ptr + 4));
+    describe_number(out, "flags", load_be16(bytes.ptr + 6));
     describe_hex32(out, "crc", load_be32(bytes.ptr + 8));
     describe_check(out, good, why);
     describe_number(out, "log_start_offset", ckpt->start_offset);

@@ -278,10 +278,14 @@ static bool all_passes(struct cleaner *cl, struct err *err)
     return ok;
 }
 
-/* W3: what a start trusts must not point into what will be replaced. */
+/* W3: what a start trusts must not point into what will be replaced; and it must know that offsets may have gaps. */
 static bool prepare(struct log *log, struct err *err)
 {
     pthread_mutex_lock(&log->sync_lock);
+    pthread_mutex_lock(&log->lock);
+    log->checkpoint_dirty |= log->dir_made && !log->loose;
+    log->loose |= log->dir_made;
+    pthread_mutex_unlock(&log->lock);
     bool ok = log_sync_all(log, true, log_start_offset(log), err);
     pthread_mutex_unlock(&log->sync_lock);
     return ok;

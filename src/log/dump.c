@@ -2,7 +2,7 @@
  *
  *   log_dump
  *     a directory      its .log files, with `indexes` all files, by name
- *     .log             batch, batch, | damaged | batch ...     after damage: the next batch whose checksum fits
+ *     .log, .cut       batch, batch, | damaged | batch ...     after damage: the next batch whose checksum fits
  *     other files      dump_index.c, checkpoint.c, swap.c
  *
  * Any file may be damaged, cut or from somewhere else: what cannot be read is an item as well, and the walk goes on.
@@ -11,8 +11,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { SEARCH_BYTES = 64 << 10 }; /* looked through at a time for the next good batch */
 
 struct segment_dump {
     struct log_dump *dump;
@@ -41,27 +39,6 @@ static bool read_batch(struct segment_dump *sd, uint64_t pos, struct batch *batc
     buf_clear(&sd->bytes);
     return io_read_all(sd->dump->io, sd->fd, buf_extend(&sd->bytes, size), size, pos, sd->path, err) &&
            batch_open(buf_str(&sd->bytes), batch, err);
-}
-
-/* The next place from `pos` on where a whole batch with the right checksum lies; the file's size when there is none. */
-static uint64_t find_good(struct segment_dump *sd, uint64_t pos)
-{
-    struct buf window = {0};
-    struct batch batch;
-    uint64_t found = sd->size;
-    while (found == sd->size && pos + BATCH_HEADER_BYTES <= sd->size) {
-        size_t size = (size_t)MIN((uint64_t)SEARCH_BYTES, sd->size - pos);
-        buf_clear(&window);
-        if (!io_read_all(sd->dump->io, sd->fd, buf_extend(&window, size), size, pos, sd->path, NULL))
-            break;
-        for (size_t i = 0; found == sd->size && i + BATCH_HEADER_BYTES <= size; i++)
-            if (window.ptr[i + 16] == 2 && batch_open_header(window.ptr + i, &batch, NULL) &&
-                read_batch(sd, pos + i, &batch, NULL) && batch_check_crc(&batch, NULL))
-                found = pos + i;
-        pos += size - BATCH_HEADER_BYTES + 1;
-    }
-    buf_fini(&window);
-    return found;
 }
 
 static void tell_damage(struct segment_dump *sd, uint64_t pos, uint64_t end, const char *why)
@@ -106,7 +83,7 @@ static bool dump_segment(struct log_dump *dump, const char *path, struct err *er
             continue;
         }
         uint64_t told = readable ? pos + batch.bytes.len : pos; /* its item stands there, with its check */
-        uint64_t next = find_good(&sd, pos + 1);
+        uint64_t next = rescue_find(&(struct log_file){dump->io, sd.fd, path, sd.size}, pos + 1);
         if (next > told || !readable)
             tell_damage(&sd, told, next, readable ? "no batch" : why.text);
         pos = next;
@@ -127,7 +104,8 @@ static const struct {
 static bool dump_file(struct log_dump *dump, const char *path, struct err *err)
 {
     enum { FILE_BYTES_MAX = 256 << 20 };
-    if (str_ends_with(str_from(path), STR(".log")) || str_ends_with(str_from(path), STR(".cleaned")))
+    if (str_ends_with(str_from(path), STR(".log")) || str_ends_with(str_from(path), STR(".cleaned")) ||
+        str_ends_with(str_from(path), STR(RESCUE_SUFFIX)))
         return dump_segment(dump, path, err);
     for (size_t i = 0; i < COUNT_OF(dump_kinds); i++) {
         if (!str_ends_with(str_from(path), str_from(dump_kinds[i].suffix)))
@@ -141,7 +119,7 @@ static bool dump_file(struct log_dump *dump, const char *path, struct err *err)
     }
     return err_set(err, ERR_USAGE,
                    "%s: neither a partition's directory nor one of its files (.log, .index, .timeindex, "
-                   ".txnindex, checkpoint, .cleaned, swap)",
+                   ".txnindex, checkpoint, .cleaned, .cut, swap)",
                    path);
 }
 
@@ -163,6 +141,8 @@ static int by_name(const void *a, const void *b)
 static bool dump_wanted(const struct log_dump *dump, struct str name)
 {
     if (str_ends_with(name, STR(".log")))
+        return true;
+    if (dump->cuts && str_ends_with(name, STR(RESCUE_SUFFIX)))
         return true;
     return dump->indexes && (str_ends_with(name, STR("index")) || str_eq(name, STR("checkpoint")) ||
                              str_eq(name, STR("swap")));

@@ -219,7 +219,7 @@ bool index_load(struct log *log, struct log_segment *seg, struct err *err)
         return true;
     pthread_mutex_lock(&log->load_lock);
     pthread_mutex_lock(&log->lock);
-    bool loaded = seg->loaded, replaced = seg->replaced;
+    bool loaded = seg->loaded, anew = seg->replaced || seg->distrusted;
     struct log_segment *fresh = segment_new(log, seg->base_offset);
     fresh->end_pos = seg->end_pos;
     fresh->index_saved = seg->index_saved;
@@ -227,7 +227,7 @@ bool index_load(struct log *log, struct log_segment *seg, struct err *err)
     fresh->counts_known = seg->counts_known;
     pthread_mutex_unlock(&log->lock);
     /* The files of a replaced segment are another's by now; its own bytes are still open. */
-    bool ok = loaded || (replaced ? index_rebuild(log, fresh, seg, err) : index_read(log, seg, fresh, err));
+    bool ok = loaded || (anew ? index_rebuild(log, fresh, seg, err) : index_read(log, seg, fresh, err));
     if (ok && !loaded) {
         pthread_mutex_lock(&log->lock);
         index_adopt(seg, fresh);
@@ -238,7 +238,7 @@ bool index_load(struct log *log, struct log_segment *seg, struct err *err)
     return ok;
 }
 
-uint64_t index_floor(const struct log_segment *seg, int64_t offset)
+struct log_point index_floor(const struct log_segment *seg, int64_t offset)
 {
     size_t low = 0, high = seg->loaded ? seg->index.len : 0;
     while (low < high) {
@@ -248,20 +248,48 @@ uint64_t index_floor(const struct log_segment *seg, int64_t offset)
         else
             high = mid;
     }
-    return low == 0 ? 0 : seg->index.at[low - 1].pos;
+    if (low == 0)
+        return (struct log_point){seg->base_offset, seg->base_offset, 0};
+    const struct index_entry *entry = &seg->index.at[low - 1];
+    return (struct log_point){seg->base_offset + entry->offset_delta, seg->base_offset, entry->pos};
 }
 
-uint64_t index_floor_pos(const struct log_segment *seg, uint64_t pos)
+struct log_point index_before(const struct log_segment *seg, uint64_t pos)
 {
-    size_t low = 0, high = seg->loaded ? seg->index.len : 0;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (seg->index.at[mid].pos <= pos)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low == 0 ? 0 : seg->index.at[low - 1].pos;
+    size_t i = seg->loaded ? seg->index.len : 0;
+    while (i > 0 && seg->index.at[i - 1].pos >= pos)
+        i--;
+    if (i == 0)
+        return (struct log_point){seg->base_offset, seg->base_offset, 0};
+    const struct index_entry *entry = &seg->index.at[i - 1];
+    return (struct log_point){seg->base_offset + entry->offset_delta, seg->base_offset, entry->pos};
+}
+
+bool index_behind(const struct log_segment *seg, uint64_t pos, struct log_point *out)
+{
+    size_t i = seg->loaded ? seg->index.len : 0;
+    while (i > 0 && seg->index.at[i - 1].pos > pos)
+        i--;
+    if (!seg->loaded || i == seg->index.len)
+        return false;
+    const struct index_entry *entry = &seg->index.at[i];
+    *out = (struct log_point){seg->base_offset + entry->offset_delta, seg->base_offset, entry->pos};
+    return true;
+}
+
+void index_distrust(struct log *log, struct log_segment *seg)
+{
+    pthread_mutex_lock(&log->lock);
+    bool first = !seg->distrusted;
+    vec_fini(&seg->index);
+    vec_fini(&seg->times);
+    seg->index_saved = seg->times_saved = 0;
+    seg->indexed_pos = 0;
+    seg->loaded = false;
+    seg->counts_known = seg->stale = seg->distrusted = true;
+    pthread_mutex_unlock(&log->lock);
+    if (first)
+        log_warn("log", "index_damaged", "log=%s segment=%lld", log->name, (long long)seg->base_offset);
 }
 
 /* The last entry of a closed segment's time index says it without reading the rest. */

@@ -19,6 +19,7 @@ struct log_config log_config_default(void)
         .segment_bytes = 1 << 30,
         .segment_ms = INT64_C(7) * 24 * 3600 * 1000,
         .index_interval_bytes = 4096,
+        .index_bytes_max = 10 << 20,
         .message_bytes_max = 1048588,
         .retention_ms = INT64_C(7) * 24 * 3600 * 1000,
         .retention_bytes = -1,
@@ -33,6 +34,7 @@ struct log_config log_config_default(void)
         .timestamp_after_max_ms = 3600 * 1000,
         .producer_expiration_ms = INT64_C(24) * 3600 * 1000,
         .checkpoint_bytes = 64 << 20,
+        .cut_keep_ms = INT64_C(30) * 24 * 3600 * 1000,
     };
 }
 
@@ -59,6 +61,9 @@ void log_free(struct log *log)
     for (size_t i = 0; i < log->segs.len; i++)
         segment_unref(log->segs.at[i]);
     vec_fini(&log->segs);
+    while (log->doomed.len > 0)
+        segment_forget_doomed(log, log->doomed.len - 1);
+    vec_fini(&log->doomed);
     pthread_mutex_destroy(&log->compact_lock);
     pthread_mutex_destroy(&log->sync_lock);
     pthread_mutex_destroy(&log->append_lock);
@@ -104,7 +109,9 @@ void log_swap(struct log *log, struct log *fresh)
     SWAP(log->dir_sure, fresh->dir_sure);
     atomic_store_explicit(&log->unread, false, memory_order_release);
     SWAP(log->checkpoint_base, fresh->checkpoint_base);
+    log->has_cuts |= fresh->has_cuts;
     SWAP(log->cleaned_offset, fresh->cleaned_offset);
+    SWAP(log->loose, fresh->loose);
     SWAP(log->bytes_since_checkpoint, fresh->bytes_since_checkpoint);
     SWAP(log->checkpoint_dirty, fresh->checkpoint_dirty);
     SWAP(log->checkpoint_due, fresh->checkpoint_due);

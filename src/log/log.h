@@ -10,7 +10,9 @@
  * (L3) Readers take a lock for a few instructions only and never wait for a write or a sync.
  * (L4) What was handed out by log_read stays readable until log_slice_release, whatever is deleted
  *      meanwhile.
- * (L5) Opening never fails because of a torn tail, a missing index or a missing checkpoint.
+ * (L5) What log_read hands out is checked: by its checksum, when it was not written or checked a moment ago. Damage is an
+ *      ERROR line with file and position, is counted, and is never given out.
+ * (L6) Opening never fails because of a torn tail, a missing index or a missing checkpoint.
  *
  * An idle log holds no open file and some hundred bytes of memory. Files: doc/disk.md.
  */
@@ -25,6 +27,7 @@
 
 struct log;
 struct log_segment;
+struct metric;
 
 enum log_durability {
     LOG_FSYNC, /* readers see a record after log_sync */
@@ -38,12 +41,15 @@ struct log_config {
     int64_t segment_ms;            /* segment.ms */
     int64_t segment_jitter_ms;     /* segment.jitter.ms: a segment is rolled up to so much sooner */
     uint32_t index_interval_bytes; /* index.interval.bytes */
-    uint32_t message_bytes_max;    /* max.message.bytes: a whole batch */
-    int64_t retention_ms;          /* retention.ms; -1: for ever */
-    int64_t retention_bytes;       /* retention.bytes; -1: no limit */
-    bool retention_on;             /* cleanup.policy contains delete */
-    bool key_required;             /* cleanup.policy contains compact */
-    bool compaction_on;            /* and log_compact is what does it, not the owner of the records */
+    uint32_t index_bytes_max;      /* segment.index.bytes: a segment is rolled when an index is so large */
+    int64_t
+        delete_delay_ms; /* file.delete.delay.ms: what retention and compaction remove is kept aside so long */
+    uint32_t message_bytes_max; /* max.message.bytes: a whole batch */
+    int64_t retention_ms;       /* retention.ms; -1: for ever */
+    int64_t retention_bytes;    /* retention.bytes; -1: no limit */
+    bool retention_on;          /* cleanup.policy contains delete */
+    bool key_required;          /* cleanup.policy contains compact */
+    bool compaction_on;         /* and log_compact is what does it, not the owner of the records */
     int64_t
         delete_retention_ms; /* delete.retention.ms: tombstones and markers stay so long after their first pass */
     int64_t compaction_lag_min_ms;   /* min.compaction.lag.ms: younger records are left alone */
@@ -59,8 +65,13 @@ struct log_config {
     int64_t timestamp_after_max_ms;  /* message.timestamp.after.max.ms */
     int64_t producer_expiration_ms;  /* producer.id.expiration.ms */
     uint64_t checkpoint_bytes; /* a sync writes a checkpoint after so many bytes: bounds what a start reads */
+    int64_t
+        cut_keep_ms; /* log.recovery.keep.ms: what recovery cuts off behind damage is kept so long; 0: not at all,
+                                  -1: for ever */
     bool
         settle_later; /* log_open leaves it to log_settle to make durable what it found; many logs can then share a sync */
+    atomic_int *doomed_files; /* optional: counts the segments that wait for log_reap; outlives the logs */
+    struct metric *damaged;   /* optional counter: places where bytes were found damaged or unreadable */
     atomic_int
         *open_files; /* optional: counts the files held open by all logs that share it; outlives them */
 };
@@ -191,8 +202,9 @@ struct log_slice {
 };
 
 /* Finds what to read from `offset`: whole batches of at most bytes_max, but one at least. len 0: nothing yet. A
- * slice ends at the latest where its segment ends; read again from there. ERR_OFFSET_OUT_OF_RANGE below the
- * start or past the end (the slice then still has start, end, hw, lso). Release every slice. */
+ * slice ends at the latest where its segment ends, and before damaged bytes; read again from there. ERR_OFFSET_OUT_OF_RANGE
+ * below the start or past the end (the slice then still has start, end, hw, lso); ERR_CORRUPT, ERR_IO: the batch at the offset
+ * is damaged or cannot be read, others may be good. Release every slice. */
 bool log_read(struct log *log, int64_t offset, size_t bytes_max, enum log_isolation isolation,
               struct log_slice *out, struct err *err);
 
@@ -264,6 +276,9 @@ void log_offset_for_epoch(struct log *log, int32_t epoch, int32_t *out_epoch, in
  * than the start: nothing happens. Past the high watermark: ERR_OFFSET_OUT_OF_RANGE. */
 bool log_delete_before(struct log *log, int64_t offset, struct err *err);
 
+/* Removes the files that delete_delay_ms has kept aside and that are due: *.deleted. A start removes them all. */
+void log_reap(struct log *log, int64_t now_ms);
+
 struct log_retained {
     uint32_t segments;
     uint64_t bytes;
@@ -305,10 +320,27 @@ struct log_compacted {
 bool log_compact(struct log *log, int64_t now_ms, const struct log_compact_options *options,
                  struct log_compacted *out, struct err *err);
 
+struct log_scrub_options {
+    /* Told of every 256 KiB or so that were read; may sleep; false: stop. May be NULL. */
+    bool (*pace)(void *arg, uint64_t bytes);
+    void *arg;
+};
+
+struct log_scrubbed {
+    uint64_t bytes;   /* looked at */
+    uint64_t damaged; /* places, also those that were told before */
+    bool stopped;     /* by pace */
+};
+
+/* Reads all that is durable from the disk, not from the page cache, and reports damage as log_read does. Changes nothing; what
+ * others have in the page cache stays there. Blocking. */
+void log_scrub(struct log *log, const struct log_scrub_options *options, struct log_scrubbed *out);
+
 struct log_dump {
     struct io *io;
     struct describe *out;
     bool records;        /* each record, not only the batches */
+    bool cuts;           /* of a directory: also what recovery has cut off and kept */
     bool indexes;        /* of a directory: .index, .timeindex, .txnindex and checkpoint too */
     int64_t from_offset; /* batches that end below are left out */
     int64_t batches_max; /* of each segment; -1: all */

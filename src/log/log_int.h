@@ -50,6 +50,12 @@ struct time_entry {
     uint32_t offset_delta; /* ... and the last offset of the batch that holds it */
 };
 
+/* Bytes of a segment that are known to be good, and the offset that follows them (verify.c). */
+struct known {
+    uint64_t from, to;
+    int64_t next_offset;
+};
+
 /* One file of the log. References: one by the log's list, one a slice or a running operation. */
 struct log_segment {
     _Atomic int refs;
@@ -77,6 +83,15 @@ struct log_segment {
     int64_t first_timestamp_ms;
     int64_t max_timestamp_ms;
     int64_t max_timestamp_offset;
+
+    bool distrusted;         /* its index files were found to be wrong: loading makes them anew */
+    vec(struct known) known; /* apart from each other, by position */
+    vec(uint64_t) told;      /* positions of damage that was reported */
+};
+
+/* A segment that has gone; its files are called *.deleted until then. */
+struct doomed {
+    int64_t base_offset, due_ms;
 };
 
 struct producer_batch {
@@ -118,10 +133,14 @@ struct log {
     struct map producers; /* 8 bytes of pid -> struct producer */
     struct list txns;
     bool dir_made, dir_dirty; /* the directory exists; names in it are not synced yet */
-    bool dir_sure;  /* its own name is durable, and dir_dirty is true of those in it: not after a recovery */
+    bool dir_sure; /* its own name is durable, and dir_dirty is true of those in it: not after a recovery */
+    vec(struct doomed) doomed; /* segments whose files wait to be removed; holder of sync_lock */
+    bool has_cuts;  /* what recovery has cut off lies beside the segments; holder of sync_lock, or recovery */
     bool unsettled; /* recovery found records that nobody has synced yet */
     bool append_fails;      /* the last write failed, and that was said */
     int64_t cleaned_offset; /* below it compaction has been: one record a key there */
+    bool
+        loose; /* offsets may have gaps, leader epochs other values than 0: compaction has been here, or another program */
     int64_t
         checkpoint_base; /* base of the segment that the checkpoint on the disk points into; INT64_MAX: none */
     uint64_t bytes_since_checkpoint;
@@ -147,6 +166,11 @@ bool segment_open(struct log *log, struct log_segment *seg, bool create, int *ou
 void segment_close_file(struct log_segment *seg);
 /* Removes the segment's files; failures are logged. False: the .log file is still there. */
 bool segment_remove_files(struct log *log, int64_t base_offset);
+/* The same after delete_delay_ms: until then they have another name, by which nobody finds them. Holder of sync_lock, or
+ * recovery. */
+bool segment_doom_files(struct log *log, int64_t base_offset);
+#define DOOMED_SUFFIX ".deleted"
+void segment_forget_doomed(struct log *log, size_t i);
 /* The segment that holds `offset` (the last one whose base is not above it), and its place; -1: below all.
  * Under `lock`. */
 ptrdiff_t segs_find(const struct log *log, int64_t offset);
@@ -168,10 +192,14 @@ void index_finish(struct log_segment *seg);
 bool index_load(struct log *log, struct log_segment *seg, struct err *err);
 /* Writes and syncs entries that the files lack. Holder of sync_lock. */
 bool index_save(struct log *log, struct log_segment *seg, struct err *err);
-/* Position to start a search for `offset` from. Under `lock`; 0 when not loaded. */
-uint64_t index_floor(const struct log_segment *seg, int64_t offset);
-/* Position of the last batch in the index that begins at or before `pos`. Under `lock`; 0 when there is none. */
-uint64_t index_floor_pos(const struct log_segment *seg, uint64_t pos);
+/* Where to start a search for `offset`: the last entry before it, or the segment's beginning. Under `lock`. */
+struct log_point index_floor(const struct log_segment *seg, int64_t offset);
+/* The last entry that points before `pos`, or the segment's beginning. Under `lock`. */
+struct log_point index_before(const struct log_segment *seg, uint64_t pos);
+/* The first entry that points behind `pos`; false: there is none. Under `lock`. */
+bool index_behind(const struct log_segment *seg, uint64_t pos, struct log_point *out);
+/* The index has led astray: it is forgotten, and made anew from the segment by the next load. Without `lock`. */
+void index_distrust(struct log *log, struct log_segment *seg);
 /* Largest timestamp of a segment, from memory or the last entry of its time index; -1: none. Without
  * `lock`. */
 bool segment_max_time(struct log *log, struct log_segment *seg, int64_t *out, struct err *err);
@@ -188,18 +216,47 @@ struct scan {
     int fd;
     uint64_t pos, end; /* of the next batch; where to stop */
     bool whole;        /* batch.bytes are the whole batch, not only its header */
-    struct buf buf;    /* bytes from buf_pos on */
+    bool cold;         /* by a descriptor opened with IO_COLD */
+    size_t window;     /* read at a time */
+    char *bytes;       /* of the file, from buf_pos on */
+    size_t len, cap;
     uint64_t buf_pos;
     uint64_t batch_pos; /* of the batch last returned */
 };
 bool scan_open(struct scan *scan, struct log *log, struct log_segment *seg, uint64_t pos, uint64_t end,
                bool whole, struct err *err);
+/* The same from the beginning of a segment, by a descriptor of the caller's that was opened with IO_COLD. */
+void scan_open_cold(struct scan *scan, struct log *log, struct log_segment *seg, int fd, uint64_t end);
 /* False at the end (*err untouched) or on bytes that are no batch (ERR_CORRUPT, ...) or cannot be read
  * (ERR_IO). */
 bool scan_next(struct scan *scan, struct batch *batch, struct err *err);
 /* Checks the checksum of the batch last returned (of a scan of whole batches); *err names file and position. */
 bool scan_check_crc(const struct scan *scan, const struct batch *batch, struct err *err);
+/* Checks the checksum of the batch last returned by a walk over headers, piece by piece: whatever the header says of its size,
+ * memory is that of a window. ERR_CORRUPT, ERR_IO. */
+bool scan_sum(struct scan *scan, const struct batch *batch, struct err *err);
 void scan_close(struct scan *scan);
+
+/* verify.c */
+/* Under `lock`: these bytes are good; none behind `pos` are known to be; nothing is known. */
+void known_add(struct log_segment *seg, const struct known *add);
+void known_cut(struct log_segment *seg, uint64_t pos);
+void known_forget(struct log_segment *seg);
+/* What the next stored batch must look like beside its checksum. */
+struct expect {
+    int64_t offset; /* of its first record; or, when not exact, not below it */
+    int64_t limit;  /* its last record lies below */
+    bool exact, any_epoch;
+};
+bool batch_continues(const struct batch *batch, const struct expect *expect, struct err *err);
+/* What comes behind this batch. */
+void expect_next(struct expect *expect, const struct batch *batch);
+/* Reports damage: an ERROR line and the counter, once a place; *why gets the place as context. Takes `lock`. */
+void damage_tell(struct log *log, struct log_segment *seg, uint64_t pos, struct err *why);
+/* Makes sure that what the slice holds is good: it ends before damage, or false when it begins with it. `limit` and
+ * `offset_limit` are where the bytes and offsets end that may be seen of the segment; `loose`: log->loose. Without `lock`. */
+bool slice_verify(struct log *log, struct log_segment *seg, uint64_t limit, int64_t offset_limit, bool loose,
+                  struct log_slice *slice, struct err *err);
 
 /* producer.c */
 enum producer_verdict { PRODUCER_APPEND, PRODUCER_DUPLICATE, PRODUCER_REFUSE };
@@ -240,7 +297,7 @@ void log_set_hw(struct log *log); /* under lock: end or durable moved */
 struct checkpoint {
     int64_t start_offset, cleaned_offset;
     struct log_point point;
-    bool times_known;
+    bool loose;
     int64_t first_timestamp_ms, max_timestamp_ms, max_timestamp_offset; /* of the point's segment */
     uint32_t index_count, times_count, aborted_count;                   /* entries of its index files */
 };
@@ -264,6 +321,27 @@ void swap_dump(struct log_dump *dump, const char *path, struct str bytes);
 /* recover.c */
 /* Fills a new log from its files. No other thread knows it yet. */
 bool log_recover(struct log *log, struct err *err);
+
+/* rescue.c */
+#define RESCUE_SUFFIX ".cut"
+/* An open file and what error texts need. */
+struct log_file {
+    struct io *io;
+    int fd;
+    const char *path;
+    uint64_t size;
+};
+/* The next place from `pos` on where a whole batch with the right checksum lies; the file's size when there is none. */
+uint64_t rescue_find(const struct log_file *file, uint64_t pos);
+/* Puts aside what lies from `pos` on, if it is worth it; false: it could not be, nothing may be cut. Recovery only. */
+bool rescue_tail(struct log *log, const struct log_file *file, int64_t base_offset, uint64_t pos,
+                 struct err *err);
+/* The same of a whole segment, by its name: its .log file is gone then. */
+bool rescue_segment(struct log *log, const struct log_segment *seg, struct err *err);
+/* Is this the name of such a file? *cut_ms: since when. */
+bool rescue_name(struct str name, int64_t *cut_ms);
+/* Removes those that are old. Holder of sync_lock. */
+void rescue_expire(struct log *log, int64_t now_ms);
 
 /* log.c */
 struct log *log_new(const char *dir, const char *name, const struct log_config *config, struct io *io);

@@ -8,7 +8,8 @@
  *     drop segments below the log start        a removal was interrupted
  *     for each segment from the point on
  *       scan                                   whole batches, checksum, expected offset: published
- *       at the first bad byte                  cut the file there, remove the segments behind it
+ *       at the first bad byte                  cut the file there, drop the segments behind it; what may be missed is
+ *                                              kept (rescue.c)
  *     sync what was scanned, write a checkpoint   or leave it to log_settle: one sync for many logs
  *
  * (V1) What was durable is below the first bad byte: bytes are synced in order before anything is
@@ -33,6 +34,7 @@ struct found {
     vec(struct index_file) indexes;
     vec(char *) leftovers; /* names of files that replace others: an interrupted replacement */
     bool swap;             /* a compacted segment was to take the place of others */
+    bool cuts;             /* something was cut off earlier */
 };
 
 /* The 20 digits of a segment's file name; -1 when it is none with this suffix. */
@@ -58,7 +60,9 @@ static void found_add(void *arg, const char *cname)
         if ((base = segment_name(name, suffixes[i])) >= 0)
             vec_push(&found->indexes, (struct index_file){base, suffixes[i]});
     found->swap |= str_eq(name, STR("swap"));
-    if (str_ends_with(name, STR(".tmp")) || segment_name(name, "cleaned") >= 0)
+    found->cuts |= rescue_name(name, &base);
+    if (str_ends_with(name, STR(".tmp")) || str_ends_with(name, STR(DOOMED_SUFFIX)) ||
+        segment_name(name, "cleaned") >= 0)
         vec_push(&found->leftovers, mem_dup(cname, name.len + 1));
 }
 
@@ -170,7 +174,8 @@ static bool drop_from(struct log *log, size_t first, struct err *err)
         struct log_segment *seg = log->segs.at[i];
         log_warn("log", "segment_dropped", "log=%s segment=%lld bytes=%llu cause=behind_a_cut", log->name,
                  (long long)seg->base_offset, (unsigned long long)seg->end_pos);
-        if (!segment_remove_files(log, seg->base_offset))
+        ok = ok && rescue_segment(log, seg, err);
+        if (ok && !segment_remove_files(log, seg->base_offset))
             ok = err_set(err, ERR_IO, "log %s: segment %lld, behind a damaged one, cannot be removed",
                          log->name, (long long)seg->base_offset);
         segment_unref(seg);
@@ -187,6 +192,11 @@ static bool cut_segment(struct log *log, struct log_segment *seg, uint64_t size,
              why->text);
     int fd;
     if (!segment_open(log, seg, false, &fd, err))
+        return false;
+    char path[LOG_PATH_BYTES];
+    log_path(log, seg->base_offset, "log", path);
+    struct log_file file = {log->io, fd, path, file_size};
+    if (!rescue_tail(log, &file, seg->base_offset, size, err))
         return false;
     int rc = io_truncate(log->io, fd, size);
     return rc >= 0 || err_set_errno(err, -rc, "log %s: segment %lld cannot be cut", log->name,
@@ -215,6 +225,7 @@ static bool scan_segment(struct log *log, struct log_segment *seg, uint64_t pos,
                     (long long)batch.base_offset, (long long)log->end.offset);
             break;
         }
+        log->loose |= batch.base_offset > log->end.offset || batch.leader_epoch != 0;
         log_publish(log, seg, scan.batch_pos, &batch);
     }
     scan_close(&scan);
@@ -400,6 +411,7 @@ bool log_recover(struct log *log, struct err *err)
         if (err != NULL)
             *err = why;
     }
+    log->has_cuts = found.cuts;
     found_fini(&found);
     if (!ok)
         return false;
@@ -414,6 +426,7 @@ bool log_recover(struct log *log, struct err *err)
     if (usable)
         log->checkpoint_base = ckpt.point.seg_base;
     log->cleaned_offset = usable ? MIN(ckpt.cleaned_offset, log->end.offset) : 0;
+    log->loose |= usable && ckpt.loose;
     if (!scanned)
         log->durable = log->end;
     log->checkpoint_dirty = scanned;

@@ -3,7 +3,7 @@
  *   1 decide which segments go, oldest first, stop at the first that stays
  *   2 write a checkpoint that says the new log start
  *   3 publish the new start, take the segments off the list
- *   4 remove the files
+ *   4 remove the files, or give them another name until file.delete.delay.ms is over (log_reap)
  *
  * (N1) The new start is durable before the first file goes: a crash in between leaves files below the
  *      start, which the next recovery removes, never a hole.
@@ -81,7 +81,7 @@ static void remove_below(struct log *log, int64_t start_offset, struct log_retai
         out->bytes += seg->end_pos;
         log_info("log", "segment_removed", "log=%s segment=%lld bytes=%llu", log->name,
                  (long long)seg->base_offset, (unsigned long long)seg->end_pos);
-        ignore(!segment_remove_files(log, seg->base_offset),
+        ignore(!segment_doom_files(log, seg->base_offset),
                "the next start removes what lies below the log start");
         segment_unref(seg);
     }
@@ -170,6 +170,15 @@ void log_close_files(struct log *log, bool used_too)
     pthread_mutex_unlock(&log->append_lock);
 }
 
+/* What was read and checked long ago may come from the disk again: verify.c. */
+static void forget_known(struct log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    for (size_t i = 0; i < log->segs.len; i++)
+        known_forget(log->segs.at[i]);
+    pthread_mutex_unlock(&log->lock);
+}
+
 bool log_retain(struct log *log, int64_t now_ms, struct log_retained *out, struct err *err)
 {
     struct log_retained unused;
@@ -181,6 +190,8 @@ bool log_retain(struct log *log, int64_t now_ms, struct log_retained *out, struc
               raise_start(log, start_offset, removed, err);
     producers_expire(log, now_ms);
     log_close_files(log, false);
+    forget_known(log);
+    rescue_expire(log, now_ms);
     pthread_mutex_unlock(&log->sync_lock);
     return ok;
 }

@@ -56,6 +56,8 @@ void segment_unref(struct log_segment *seg)
     vec_fini(&seg->index);
     vec_fini(&seg->times);
     vec_fini(&seg->aborted);
+    vec_fini(&seg->known);
+    vec_fini(&seg->told);
     free(seg);
 }
 
@@ -93,9 +95,10 @@ void segment_close_file(struct log_segment *seg)
         atomic_fetch_sub_explicit(seg->open_files, 1, memory_order_relaxed);
 }
 
+static const char *const suffixes[] = {"log", "index", "timeindex", "txnindex"};
+
 bool segment_remove_files(struct log *log, int64_t base_offset)
 {
-    static const char *const suffixes[] = {"log", "index", "timeindex", "txnindex"};
     bool log_gone = true;
     for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
         char path[LOG_PATH_BYTES];
@@ -107,6 +110,53 @@ bool segment_remove_files(struct log *log, int64_t base_offset)
         log_gone &= i != 0;
     }
     return log_gone;
+}
+
+bool segment_doom_files(struct log *log, int64_t base_offset)
+{
+    int64_t delay_ms = log_get_config(log).delete_delay_ms, now_ms = io_now_ms(log->io);
+    bool log_gone = true;
+    if (delay_ms == 0)
+        return segment_remove_files(log, base_offset);
+    for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
+        char path[LOG_PATH_BYTES], doomed[LOG_PATH_BYTES + 16];
+        log_path(log, base_offset, suffixes[i], path);
+        snprintf(doomed, sizeof doomed, "%s" DOOMED_SUFFIX, path);
+        int rc = io_rename(log->io, path, doomed);
+        if (rc >= 0 || rc == -ENOENT)
+            continue;
+        log_warn("log", "file_kept", "log=%s file=%s errno=%d", log->name, path, -rc);
+        log_gone &= i != 0;
+    }
+    int64_t due_ms = delay_ms > INT64_MAX - now_ms ? INT64_MAX : now_ms + delay_ms;
+    vec_push(&log->doomed, (struct doomed){base_offset, due_ms});
+    if (log->config.doomed_files != NULL)
+        atomic_fetch_add_explicit(log->config.doomed_files, 1, memory_order_relaxed);
+    return log_gone;
+}
+
+void segment_forget_doomed(struct log *log, size_t i)
+{
+    vec_remove(&log->doomed, i);
+    if (log->config.doomed_files != NULL)
+        atomic_fetch_sub_explicit(log->config.doomed_files, 1, memory_order_relaxed);
+}
+
+void log_reap(struct log *log, int64_t now_ms)
+{
+    pthread_mutex_lock(&log->sync_lock);
+    for (size_t i = log->doomed.len; i-- > 0;) {
+        if (log->doomed.at[i].due_ms > now_ms)
+            continue;
+        for (size_t k = 0; k < COUNT_OF(suffixes); k++) {
+            char path[LOG_PATH_BYTES], doomed[LOG_PATH_BYTES + 16];
+            log_path(log, log->doomed.at[i].base_offset, suffixes[k], path);
+            snprintf(doomed, sizeof doomed, "%s" DOOMED_SUFFIX, path);
+            ignore(io_unlink(log->io, doomed) < 0, "it may be gone; the next start tries again");
+        }
+        segment_forget_doomed(log, i);
+    }
+    pthread_mutex_unlock(&log->sync_lock);
 }
 
 ptrdiff_t segs_find(const struct log *log, int64_t offset)

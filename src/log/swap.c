@@ -134,7 +134,7 @@ static bool finish(struct log *log, const struct swap *swap, const int64_t *base
     if (!replace_indexes(log, swap, err))
         return false;
     for (size_t i = 0; i < count; i++)
-        if (bases[i] > swap->base && bases[i] <= swap->last && !segment_remove_files(log, bases[i]))
+        if (bases[i] > swap->base && bases[i] <= swap->last && !segment_doom_files(log, bases[i]))
             return err_set(err, ERR_IO, "log %s: segment %lld, which was compacted, cannot be removed",
                            log->name, (long long)bases[i]);
     return sync_names(log, err) && forget(log, err);

@@ -73,6 +73,7 @@ static void cut_to_durable(struct log *log)
         ignore(io_truncate(log->io, fd, log->durable.pos) < 0,
                "recovery judges by checksums what is still there");
     seg->end_pos = log->durable.pos;
+    known_cut(seg, seg->end_pos);
     log->end = log->durable;
     atomic_fetch_add(&log->incarnation, 1);
     log_set_hw(log);

@@ -55,7 +55,7 @@ static bool find_in_segment(struct log *log, struct log_segment *seg, uint64_t l
         return false;
     pthread_mutex_lock(&log->lock);
     int64_t from_offset = MAX(times_floor(seg, time_ms) + 1, start_offset);
-    uint64_t from = MIN(index_floor(seg, from_offset), limit);
+    uint64_t from = MIN(index_floor(seg, from_offset).pos, limit);
     pthread_mutex_unlock(&log->lock);
     if (!scan_open(&scan, log, seg, from, limit, true, err))
         return false;

@@ -120,6 +120,7 @@ static void compact(struct storage *storage, struct partition *part)
         return;
     }
     part->clean_fails = false;
+    storage_reap(storage);
     metric_add(storage->cleaner_meters.runs, 1);
     log_info("broker", "compacted",
              "topic=%.*s partition=%d read=%llu freed=%llu records=%lld kept=%lld passes=%u stopped=%d",

@@ -110,6 +110,8 @@ struct log_config log_config_of(const struct storage *storage, const struct topi
     config.segment_ms = number(storage, topic, TOPIC_SEGMENT_MS, &arena);
     config.segment_jitter_ms = number(storage, topic, TOPIC_SEGMENT_JITTER_MS, &arena);
     config.index_interval_bytes = (uint32_t)number(storage, topic, TOPIC_INDEX_INTERVAL_BYTES, &arena);
+    config.index_bytes_max = (uint32_t)number(storage, topic, TOPIC_SEGMENT_INDEX_BYTES, &arena);
+    config.delete_delay_ms = number(storage, topic, TOPIC_FILE_DELETE_DELAY_MS, &arena);
     config.message_bytes_max = (uint32_t)number(storage, topic, TOPIC_MAX_MESSAGE_BYTES, &arena);
     config.retention_ms = number(storage, topic, TOPIC_RETENTION_MS, &arena);
     config.retention_bytes = number(storage, topic, TOPIC_RETENTION_BYTES, &arena);
@@ -131,6 +133,7 @@ struct log_config log_config_of(const struct storage *storage, const struct topi
     if (is_internal_topic(topic->name)) { /* the state decides what goes, by rewriting */
         config.retention_on = config.compaction_on = false;
         config.message_bytes_max = INT32_MAX;
+        config.delete_delay_ms = 0;
     }
     return config;
 }

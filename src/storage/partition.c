@@ -24,7 +24,15 @@ static struct log_config own_config(struct storage *storage, const struct log_co
     struct log_config own = *config;
     own.durability = fsync ? LOG_FSYNC : LOG_OS;
     own.open_files = &storage->open_files;
+    own.doomed_files = &storage->doomed_files;
+    own.cut_keep_ms = LIVE(storage, cut_keep_ms);
+    own.damaged = storage->scrub_meters.damaged;
     return own;
+}
+
+void partition_reap(struct partition *part)
+{
+    storage_reap(part->storage);
 }
 
 void partition_configure(struct partition *part, const struct log_config *config)

@@ -114,4 +114,7 @@ void partition_watch_remove(struct partition *part, struct partition_watch *watc
 /* Tells watches: for who has moved the start by the log itself. */
 void partition_notify(struct partition *part, int events);
 
+/* After log_delete_before: the files of what it has removed go when file.delete.delay.ms is over. */
+void partition_reap(struct partition *part);
+
 #endif

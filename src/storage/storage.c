@@ -7,9 +7,11 @@
  *   storage_stop  pools         storage_free  topics (logs)
  *
  * Housekeeping runs on the admin pool, and takes what the modules above want looked after with it (hooks.housekeep).
- * Compaction has a thread of its own.
+ * Compaction has a thread of its own, and so has the reading of what lies on the disk (scrub.c).
  */
 #include "storage/storage_int.h"
+
+enum { REAP_MS = 1000 };
 
 /* --- housekeeping --- */
 
@@ -61,12 +63,48 @@ void storage_close_files(struct storage *storage)
         pool_submit(storage->admin_pool, close_all_files, storage, NULL, NULL);
 }
 
+static void reap_one(struct partition *part, void *arg)
+{
+    log_reap(part->log, io_now_ms(part->storage->io));
+}
+
+static void reap(void *arg)
+{
+    struct storage *storage = arg;
+    storage_each_partition(storage, reap_one, NULL);
+    atomic_store(&storage->reaping, false);
+}
+
+static void on_reap_timer(struct loop_timer *timer)
+{
+    struct storage *storage = LIST_ENTRY(timer, struct storage, reap_timer);
+    if (atomic_load(&storage->doomed_files) == 0)
+        return;
+    if (!atomic_exchange(&storage->reaping, true))
+        pool_submit(storage->admin_pool, reap, storage, NULL, NULL);
+    loop_timer_start(timer, REAP_MS);
+}
+
+static void start_reaping(struct loop_call *call)
+{
+    struct storage *storage = LIST_ENTRY(call, struct storage, reap_call);
+    if (!loop_timer_is_on(&storage->reap_timer) && !atomic_load(&storage->stopping))
+        loop_timer_start(&storage->reap_timer, REAP_MS);
+}
+
+void storage_reap(struct storage *storage)
+{
+    if (atomic_load(&storage->doomed_files) != 0 && !atomic_load(&storage->stopping))
+        loop_post(storage->loop, &storage->reap_call);
+}
+
 static void housekeep(void *arg)
 {
     enum { HISTORY_RECORDS = 20000 };
     struct storage *storage = arg;
     struct err err;
     storage_each_partition(storage, retain, storage);
+    storage_reap(storage);
     storage->hooks.housekeep(storage->hooks.arg);
     if (!replay_rewrite(storage->topics_replay, HISTORY_RECORDS, &err))
         log_warn("broker", "rewrite_failed", "cause=\"%s\"", err.text);
@@ -78,6 +116,7 @@ static void on_retention_timer(struct loop_timer *timer)
     struct storage *storage = LIST_ENTRY(timer, struct storage, retention_timer);
     if (!atomic_exchange(&storage->retaining, true))
         pool_submit(storage->admin_pool, housekeep, storage, NULL, NULL);
+    scrub_wake(storage);
     loop_timer_start(timer, LIVE(storage, retention_check_interval_ms));
 }
 
@@ -115,6 +154,8 @@ void storage_stop_timers(struct storage *storage)
     loop_timer_stop(&storage->sync_timer);
     loop_timer_stop(&storage->retention_timer);
     loop_timer_stop(&storage->cleaner_timer);
+    loop_timer_stop(&storage->reap_timer);
+    loop_call_cancel(storage->loop, &storage->reap_call);
     loop_call_cancel(storage->loop, &storage->configured_call);
 }
 
@@ -138,11 +179,15 @@ struct storage *storage_new(const struct storage_options *options)
     loop_timer_init(&storage->sync_timer, storage->loop, on_sync_timer);
     loop_timer_init(&storage->retention_timer, storage->loop, on_retention_timer);
     loop_timer_init(&storage->cleaner_timer, storage->loop, on_cleaner_timer);
+    loop_timer_init(&storage->reap_timer, storage->loop, on_reap_timer);
+    loop_call_init(&storage->reap_call, start_reaping);
     loop_call_init(&storage->configured_call, on_configured);
     cleaner_open(storage);
+    scrub_open(storage);
     storage->sync_pool = pool_new("sync", (int)storage->config->sync_threads);
     storage->admin_pool = pool_new("admin", 1);
     storage->cleaner_pool = pool_new("cleaner", 1);
+    storage->scrub_pool = pool_new("scrub", 1);
     return storage;
 }
 
@@ -154,6 +199,7 @@ bool storage_open(struct storage *storage, struct err *err)
 void storage_stop(struct storage *storage)
 {
     pool_free(storage->cleaner_pool);
+    pool_free(storage->scrub_pool);
     pool_free(storage->admin_pool);
     pool_free(storage->sync_pool); /* runs what is queued: who waits for a sync is told */
 }

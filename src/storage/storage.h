@@ -67,6 +67,9 @@ struct storage_config {
     double cleanable_ratio_min;          /* log.cleaner.min.cleanable.ratio */
     int64_t compaction_lag_min_ms;       /* log.cleaner.min.compaction.lag.ms */
     int64_t compaction_lag_max_ms;       /* log.cleaner.max.compaction.lag.ms */
+    int64_t cut_keep_ms;                 /* log.recovery.keep.ms; 0: nothing is kept, -1: for ever; live */
+    int64_t scrub_bytes_per_s;           /* log.scrub.io.max.bytes.per.second; 0: off; live */
+    int64_t scrub_interval_ms;           /* log.scrub.interval.ms; live */
     int64_t open_files_max;              /* log.files.max: segment files held open */
     int64_t message_bytes_max;           /* message.max.bytes: one record batch */
 };

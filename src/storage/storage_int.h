@@ -40,6 +40,7 @@ struct partition {
     /* Of the cleaner's thread: its last round with this one; the last try failed, which was said; damage was met. */
     uint64_t clean_round;
     bool clean_fails, uncleanable;
+    int64_t scrubbed_us; /* of the scrub's thread: when it has looked at this one; 0: not yet */
 };
 
 struct partition *partition_open(struct storage *storage, struct str topic, int32_t id,
@@ -84,7 +85,22 @@ void cleaner_open(struct storage *storage);
 /* Starts a round, unless one is running or compaction is switched off. Any thread, before the pool is freed. */
 void cleaner_wake(struct storage *storage);
 
+/* --- the disk is read again (scrub.c) --- */
+
+struct scrub_meters {
+    struct metric *damaged; /* by whomever it is found */
+    struct metric *runs, *read_bytes;
+};
+
+void scrub_open(struct storage *storage);
+
+/* Starts a round, unless one is running or it is switched off. Any thread, before the pool is freed. */
+void scrub_wake(struct storage *storage);
+
 /* --- housekeeping (storage.c) --- */
+
+/* Segments may have been removed: what file.delete.delay.ms has kept of them goes when it is due. Any thread. */
+void storage_reap(struct storage *storage);
 
 /* More segment files are open than log.files.max: closes those that are durable and not being read, soon. Any thread. */
 void storage_close_files(struct storage *storage);
@@ -120,7 +136,15 @@ struct storage {
     struct pool *cleaner_pool; /* one thread */
     struct cleaner_meters cleaner_meters;
     uint64_t cleaner_seed, cleaner_round;
-    atomic_bool cleaning;      /* a round is queued or running */
+    atomic_bool cleaning;    /* a round is queued or running */
+    struct pool *scrub_pool; /* one thread */
+    struct scrub_meters scrub_meters;
+    uint64_t scrub_seed;
+    atomic_bool scrubbing;        /* a round is queued or running */
+    atomic_int doomed_files;      /* segments that wait to be removed, of all partitions */
+    struct loop_timer reap_timer; /* runs while there are such */
+    struct loop_call reap_call;
+    atomic_bool reaping;       /* a job that removes them is queued or running */
     atomic_bool retaining;     /* a housekeeping job is queued or running */
     atomic_int open_files;     /* segment files, of all partitions */
     atomic_bool closing_files; /* a job that closes some is queued or running */

@@ -125,6 +125,48 @@ def check_damage(broker):
         assert fetch(connection, 60, topic=b"bits")[0] == 0
 
 
+def flip(path, place):
+    with open(path, "r+b") as file:
+        file.seek(place)
+        byte = file.read(1)[0]
+        file.seek(place)
+        file.write(bytes([byte ^ 4]))
+
+
+def check_rot(broker):
+    """A bit on the disk, in a topic that nobody compacts: a cold fetch gives what is before it, then CORRUPT_MESSAGE; what is behind it
+    and other partitions go on. The place is told once, by the fetch or by the scrub."""
+    CORRUPT_MESSAGE = 2
+    with Connection(broker.port) as connection:
+        for topic in (b"rotten", b"sound", b"asleep"):
+            assert create_topic(connection, topic) == 0
+            for number in range(9):
+                assert produce(connection, batch(b"%d" % number * 50), topic=topic)[0] == 0
+    paths = {topic: Path(broker.directory) / "data/log" / f"{topic}-0" / f"{0:020d}.log" for topic in ("rotten", "asleep")}
+    size = 12 + struct.unpack(">i", paths["rotten"].read_bytes()[8:12])[0]
+    broker.restart()
+    said = len(broker.stderr())
+    flip(paths["rotten"], 5 * size + 70)
+    with Connection(broker.port) as connection:
+        # What the start has read, and what was appended, is believed until the next check of retention.
+        wait_for("the refusal", lambda: fetch(connection, 5, topic=b"rotten")[0] == CORRUPT_MESSAGE)
+        for _ in range(3):
+            error, _, records = fetch(connection, 0, topic=b"rotten")[:3]
+            assert error == 0 and [b[0] for b in batches(records)] == [0, 1, 2, 3, 4], records
+            assert fetch(connection, 5, topic=b"rotten")[0] == CORRUPT_MESSAGE
+            error, _, records = fetch(connection, 6, topic=b"rotten")[:3]
+            assert error == 0 and [b[0] for b in batches(records)] == [6, 7, 8]
+            assert fetch(connection, 0, topic=b"sound")[0] == 0
+        assert produce(connection, batch(b"after"), topic=b"rotten") == (0, 9)
+    lines = [line for line in broker.stderr()[said:].splitlines() if "ERROR log damaged log=rotten-0" in line]
+    assert len(lines) == 1, lines
+    assert f"file={paths['rotten']} position={5 * size} " in lines[0], lines
+    flip(paths["asleep"], 7 * size + 70)
+    wait_for("the scrub's report", lambda: "log=asleep-0" in broker.stderr()[said:])
+    wait_for("the scrub's sum", lambda: "scrub_found_damage topic=asleep partition=0 places=1" in broker.stderr()[said:])
+    assert f"file={paths['asleep']} position={7 * size} " in broker.stderr()[said:]
+
+
 def check_compression(broker):
     with Connection(broker.port) as connection:
         for codec, name in enumerate(["uncompressed", "gzip", "snappy", "lz4", "zstd"]):
@@ -196,8 +238,8 @@ def check_flush():
 
 
 def main():
-    with Broker("log.cleaner.backoff.ms=50") as broker:
-        for check in (check_delete_records, check_compaction, check_damage, check_compression,
+    with Broker("log.cleaner.backoff.ms=50", "log.retention.check.interval.ms=100", "log.scrub.interval.ms=200") as broker:
+        for check in (check_delete_records, check_compaction, check_damage, check_rot, check_compression,
                       check_unreadable):
             check(broker)
     check_flush()

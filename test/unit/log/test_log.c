@@ -812,7 +812,8 @@ static void test_dump(void **state)
     assert_true(log_checkpoint(w.log, NULL));
     struct describe_lines lines;
     describe_lines_init(&lines, &text);
-    struct log_dump dump = {w.io, &lines.describe, true, true, 0, -1, NULL, NULL, 0};
+    struct log_dump dump = {
+        .io = w.io, .out = &lines.describe, .records = true, .indexes = true, .batches_max = -1};
     if (!log_dump("logs/t-0", &dump, &err))
         fail_msg("%s", err.text);
     static const char *const expect[] = {
@@ -908,6 +909,86 @@ static void test_dump_checks_indexes(void **state)
     world_fini(&w);
 }
 
+/* segment.index.bytes: a segment ends when its offset index is full, or its time index, which keeps room for one more entry. */
+static void test_index_bytes(void **state)
+{
+    static const struct {
+        uint32_t index_bytes;
+        bool times_grow;
+        int batches; /* of 70 bytes, an entry each but the first, until the index is full */
+    } cases[] = {{40, false, 6}, {40, true, 3}, {47, false, 6}, {24, false, 2}, {4, false, 1}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct world w;
+        world_init(&w, 1);
+        w.config.index_interval_bytes = 60;
+        w.config.index_bytes_max = cases[i].index_bytes;
+        world_open(&w);
+        for (int k = 0; k <= cases[i].batches; k++) {
+            char path[64];
+            struct io_stat st;
+            world_append(&w, k, 1, cases[i].times_grow ? 1000 + k : 1000);
+            snprintf(path, sizeof path, "logs/t-0/%020d.log", cases[i].batches);
+            assert_int_equal(io_stat(w.io, path, &st) == 0, k == cases[i].batches);
+        }
+        world_fini(&w);
+    }
+}
+
+static void count_deleted(void *arg, const char *name)
+{
+    *(int *)arg += str_ends_with(str_from(name), STR(".deleted"));
+}
+
+static int deleted_files(struct world *w)
+{
+    int count = 0;
+    assert_int_equal(io_list(w->io, "logs/t-0", count_deleted, &count), 0);
+    return count;
+}
+
+/* file.delete.delay.ms: the files of what retention removes have another name for so long; a start removes them all. */
+static void test_delete_delay(void **state)
+{
+    enum { DELAY_MS = 1000 };
+    for (int restart = 0; restart < 2; restart++) {
+        struct world w;
+        struct log_slice slice;
+        struct io_stat st;
+        atomic_int doomed = 0;
+        struct buf bytes = {0};
+        world_init(&w, 1);
+        w.config.segment_bytes = 100; /* a batch each */
+        w.config.delete_delay_ms = DELAY_MS;
+        w.config.doomed_files = &doomed;
+        world_open(&w);
+        for (int i = 0; i < 4; i++)
+            world_append(&w, i, 1, 1000);
+        world_sync(&w);
+        assert_true(log_checkpoint(w.log, NULL));
+        assert_true(log_read(w.log, 0, 1000, LOG_UP_TO_HW, &slice, NULL));
+        assert_true(log_delete_before(w.log, 2, NULL));
+        int64_t gone_ms = io_now_ms(w.io);
+        assert_int_equal(atomic_load(&doomed), 2);
+        assert_true(deleted_files(&w) >= 2);
+        assert_int_equal(io_stat(w.io, "logs/t-0/00000000000000000000.log", &st), -ENOENT);
+        assert_int_equal(io_stat(w.io, "logs/t-0/00000000000000000001.log.deleted", &st), 0);
+        assert_int_equal(log_size_bytes(w.log), 140);
+        assert_true(log_slice_read(w.log, &slice, &bytes, NULL)); /* whoever reads goes on */
+        log_slice_release(&slice);
+        log_reap(w.log, gone_ms + DELAY_MS - 1);
+        assert_int_equal(atomic_load(&doomed), 2);
+        if (restart == 0)
+            log_reap(w.log, gone_ms + DELAY_MS);
+        else
+            world_reopen(&w);
+        assert_int_equal(atomic_load(&doomed), 0);
+        assert_int_equal(deleted_files(&w), 0);
+        assert_records(&w, 2, LOG_UP_TO_HW, "2=2 3=3");
+        buf_fini(&bytes);
+        world_fini(&w);
+    }
+}
+
 /* A checkpoint of version 1 has no cleaned offset; all else in it counts. */
 static void test_checkpoint_of_version_1(void **state)
 {
@@ -958,6 +1039,8 @@ int main(void)
         cmocka_unit_test(test_start_reads_the_tail_only),
         cmocka_unit_test(test_alien_batch),
         cmocka_unit_test(test_stale_index),
+        cmocka_unit_test(test_index_bytes),
+        cmocka_unit_test(test_delete_delay),
         cmocka_unit_test(test_cut_back),
         cmocka_unit_test(test_torn_tails),
         cmocka_unit_test(test_missing_files),

@@ -408,6 +408,7 @@ bool partition_wait_durable(struct partition *part, int64_t offset, struct err *
 {
     struct blocking_wait blocked;
     blocking_wait_init(&blocked);
+    blocked.wait.even_os = true;
     partition_when_durable(part, offset, &blocked.wait);
     return blocking_wait_end(&blocked, err);
 }

@@ -91,7 +91,7 @@ bool partition_wait_appended(struct partition *part, const struct partition_appe
 /* Waits until the partition is durable up to an offset, whoever wrote what is there. Fails when the log ends before it. */
 void partition_when_durable(struct partition *part, int64_t offset, struct partition_wait *wait);
 
-/* The same, blocking. */
+/* The same, blocking, and with STORAGE_OS too. */
 bool partition_wait_durable(struct partition *part, int64_t offset, struct err *err);
 
 /* What a watch wants to hear of. */

@@ -185,6 +185,33 @@ static void test_stray_directory(void **state)
 
 /* --- durability and watching --- */
 
+/* Who waits for the disk by name waits for it with durability=os too: markers that a start writes must not be lost again. */
+static void test_os_waits(void **state)
+{
+    struct io_memory *mem = io_memory_new(1);
+    struct io_faulty *faulty = io_faulty_new(io_memory_io(mem));
+    struct storage *storage = start(io_faulty_io(faulty), STORAGE_OS);
+    struct batch_builder builder = {0};
+    struct err err;
+    int64_t end = 0;
+    assert_true(storage_topic_create(storage, STR("t"), 1, NULL, 0, &err));
+    struct partition *part = open_partition(storage, "t", 0);
+    assert_true(append(part, &builder, "one", &end));
+    assert_true(partition_wait_durable(part, end, &err));
+    partition_unref(part);
+    io_faulty_script(faulty, IO_FAULT_DEAD, 1, 1); /* the stop cannot sync what was not */
+    stop(storage);
+    io_memory_cut(mem, IO_CUT_LOSE);
+    storage = start(io_memory_io(mem), STORAGE_OS);
+    part = open_partition(storage, "t", 0);
+    assert_int_equal(partition_end(part), end);
+    partition_unref(part);
+    stop(storage);
+    batch_builder_fini(&builder);
+    io_faulty_free(faulty);
+    io_memory_free(mem);
+}
+
 struct counted_watch {
     struct partition_watch watch;
     atomic_int count;
@@ -302,6 +329,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_topics, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete_and_create, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stray_directory, setup, teardown),
+        cmocka_unit_test(test_os_waits),
         cmocka_unit_test_setup_teardown(test_durable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test(test_topic_faults),

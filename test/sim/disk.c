@@ -19,7 +19,7 @@ struct sim_disk {
     struct io_memory *memory;
     struct io *inner;
     struct sim_disk_faults faults;
-    uint64_t struck;
+    uint64_t struck, changes;
 };
 
 static struct sim_disk *the_disk; /* of the one server, for sendfile */
@@ -48,6 +48,15 @@ static bool strikes(struct sim_disk *disk, uint64_t one_in, const char *what)
 
 enum { SMALL_US = 60 };
 
+/* A name or a length was changed: where the order of what reaches the disk matters most. */
+static int note_change(struct sim_disk *disk, int rc)
+{
+    disk->changes++;
+    sim_wake(&disk->changes, true);
+    take_time(SMALL_US);
+    return rc;
+}
+
 static int disk_open(struct io *io, const char *path, int flags)
 {
     struct sim_disk *disk = disk_of(io);
@@ -57,7 +66,8 @@ static int disk_open(struct io *io, const char *path, int flags)
     if ((flags & IO_CREATE) && strikes(disk, disk->faults.full_one_in, "ENOSPC on create"))
         return -ENOSPC;
     sim_trace('o', hash_bytes(path, strlen(path)));
-    return io_open(disk->inner, path, flags);
+    int fd = io_open(disk->inner, path, flags);
+    return flags & IO_CREATE ? note_change(disk, fd) : fd;
 }
 
 static void disk_close(struct io *io, int fd)
@@ -138,7 +148,7 @@ static int disk_truncate(struct io *io, int fd, uint64_t size)
     take_time(SMALL_US);
     if (strikes(disk, disk->faults.eio_one_in, "EIO on truncate"))
         return -EIO;
-    return io_truncate(disk->inner, fd, size);
+    return note_change(disk, io_truncate(disk->inner, fd, size));
 }
 
 static int disk_stat(struct io *io, const char *path, struct io_stat *out)
@@ -157,7 +167,7 @@ static int disk_rename(struct io *io, const char *from, const char *to)
     take_time(SMALL_US);
     if (strikes(disk, disk->faults.eio_one_in, "EIO on rename"))
         return -EIO;
-    return io_rename(disk->inner, from, to);
+    return note_change(disk, io_rename(disk->inner, from, to));
 }
 
 static int disk_unlink(struct io *io, const char *path)
@@ -166,7 +176,7 @@ static int disk_unlink(struct io *io, const char *path)
     take_time(SMALL_US);
     if (strikes(disk, disk->faults.eio_one_in, "EIO on unlink"))
         return -EIO;
-    return io_unlink(disk->inner, path);
+    return note_change(disk, io_unlink(disk->inner, path));
 }
 
 static int disk_mkdir(struct io *io, const char *path)
@@ -281,6 +291,11 @@ void sim_disk_set(struct sim_disk *disk, const struct sim_disk_faults *faults)
 uint64_t sim_disk_struck(const struct sim_disk *disk)
 {
     return disk->struck;
+}
+
+const uint64_t *sim_disk_changes(const struct sim_disk *disk)
+{
+    return &disk->changes;
 }
 
 void sim_disk_cut(struct sim_disk *disk, int cut)

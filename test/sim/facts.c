@@ -75,14 +75,14 @@ bool known_is_safe(const struct known *known)
     return known->survived >= scenario_losses();
 }
 
-/* V7: what lies before a record, and was told when it was there or later, is as safe as it. */
+/* V7: what lies before a record, and was there after it had come, is as safe as it. */
 static void carry_back(struct fact_part *part, int64_t offset, uint64_t from, uint64_t survived)
 {
-    for (int64_t i = offset; i >= 0; i--) {
+    for (int64_t i = offset - 1; i >= 0; i--) {
         struct known *known = &part->at.at[i];
         if (known->mark.n == 0 || known->survived < from)
             continue;
-        if (known->survived == UINT64_MAX && i != offset)
+        if (known->survived == UINT64_MAX)
             return;
         known->survived = MAX(known->survived, survived);
     }
@@ -135,13 +135,16 @@ static struct known *tell(uint16_t topic, int32_t partition, int64_t offset, str
         sim_fail("%s: %s-%d has lost records before %lld, which is there", how, name, partition,
                  (long long)offset);
     uint64_t survived = safe ? UINT64_MAX : scenario.told_losses;
-    uint64_t from = known->mark.n != 0 ? MIN(known->survived, scenario.told_losses) : scenario.told_losses;
-    if (known->mark.n == 0)
-        known->survived = from;
+    if (known->mark.n == 0) {
+        known->since = scenario_losses();
+        known->survived = scenario.told_losses;
+    }
     known->mark = mark;
     sent->offset = offset;
-    if (known->survived < survived)
-        carry_back(part, offset, from, survived);
+    if (known->survived < survived) {
+        known->survived = survived;
+        carry_back(part, offset, known->since, survived);
+    }
     return known;
 }
 

@@ -10,6 +10,7 @@ enum { PARTITIONS_MAX = 8, PRODUCERS_MAX = 32 };
 struct known {
     struct mark mark;
     bool is_acked, found;
+    uint64_t since;    /* losses when it was first told: it was there by then */
     uint64_t survived; /* losses; UINT64_MAX: it survives all */
 };
 

@@ -241,6 +241,7 @@ static void begin_anew(struct producer *prod)
 static void producer_main(void *arg)
 {
     struct producer *prod = arg;
+    sim_note("producer %u: acks %d%s", prod->number, prod->acks, prod->idempotent ? ", idempotent" : "");
     if (prod->idempotent)
         take_identity(prod);
     while (!scenario.calm) {

@@ -166,10 +166,12 @@ static void start_again(void)
 
 /* ---- what happens ---- */
 
-/* Right after one of the next acknowledgements: what was promised too early is not safe yet. */
-static void await_promise(void)
+/* Right after one of the next acknowledgements: what was promised too early is not safe yet. Or after a change of a name or a
+ * length on the disk: what had to be there before it may be missing. */
+static void await_moment(void)
 {
-    uint64_t *count = &scenario.promises[sim_below(COUNT_OF(scenario.promises))];
+    const uint64_t *count = sim_chance(1, 4) ? sim_disk_changes(world.disk)
+                                             : &scenario.promises[sim_below(COUNT_OF(scenario.promises))];
     uint64_t wanted = *count + (uint64_t)sim_between(1, 3);
     int64_t until_us = sim_now_us() + 2000000;
     while (*count < wanted && sim_wait(count, until_us))
@@ -185,7 +187,7 @@ static void one_event(void)
     case 1:
     case 2:
         if (sim_chance(2, 3))
-            await_promise();
+            await_moment();
         kill_server(any_cut());
         sim_sleep_us(sim_between(0, 500000));
         start_again();

@@ -149,7 +149,7 @@ static void metered_main(void *arg)
     for (int code = NO_ANSWER; code != 0 && code != KAFKA_TOPIC_EXISTS; sim_sleep_us(1000))
         code = topic_create(&metered->admin, &metered->plan);
     while (!scenario.calm) {
-        if (sim_chance(1, 50))
+        if (sim_chance(1, metered->rate < 0 ? 5 : 50))
             change(metered);
         else if (sim_chance(1, 20))
             ignore(!describe(metered, &rate), "no answer says nothing");

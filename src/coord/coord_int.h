@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/latch.h"
 #include "coord/serve.h"
 #include "io/io.h"
 #include "loop/loop.h"

@@ -409,41 +409,18 @@ void coord_txn_commit(struct coord_txn *txn, const struct coord_txn_input *input
     txn_ending_start(&ending);
 }
 
-struct commit_wait {
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool over, failed;
-    struct err failure;
-};
-
 static void on_commit_over(void *arg, const struct err *failure)
 {
-    struct commit_wait *wait = arg;
-    pthread_mutex_lock(&wait->lock);
-    wait->over = true;
-    wait->failed = failure != NULL;
-    if (failure != NULL)
-        wait->failure = *failure;
-    pthread_cond_signal(&wait->cond);
-    pthread_mutex_unlock(&wait->lock);
+    latch_end(arg, failure);
 }
 
 bool coord_txn_commit_wait(struct coord_txn *txn, const struct coord_txn_input *inputs, size_t input_count,
                            struct err *err)
 {
-    struct commit_wait wait = {0};
-    pthread_mutex_init(&wait.lock, NULL);
-    pthread_cond_init(&wait.cond, NULL);
-    coord_txn_commit(txn, inputs, input_count, on_commit_over, &wait);
-    pthread_mutex_lock(&wait.lock);
-    while (!wait.over)
-        pthread_cond_wait(&wait.cond, &wait.lock);
-    pthread_mutex_unlock(&wait.lock);
-    pthread_cond_destroy(&wait.cond);
-    pthread_mutex_destroy(&wait.lock);
-    if (wait.failed && err != NULL)
-        *err = wait.failure;
-    return !wait.failed;
+    struct latch over;
+    latch_init(&over);
+    coord_txn_commit(txn, inputs, input_count, on_commit_over, &over);
+    return latch_wait(&over, err);
 }
 
 bool coord_txn_abort(struct coord_txn *txn, struct err *err)

@@ -476,48 +476,33 @@ void txn_ending_start(const struct txn_ending *template)
 /* --- blocking --- */
 
 struct end_wait {
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool over;
+    struct latch over;
     int16_t error;
-    struct err failure;
 };
 
 static void on_over(struct txn_ending *ending, int16_t error, const struct err *failure)
 {
     struct end_wait *wait = ending->arg;
-    pthread_mutex_lock(&wait->lock);
-    wait->over = true;
+    struct err cause;
     wait->error = error;
-    if (failure != NULL)
-        wait->failure = *failure;
-    else if (error != 0)
-        err_set(&wait->failure, err_from_kafka(error), "transaction '%.*s' (producer id %lld, epoch %d): %s",
+    if (error != 0 && failure == NULL)
+        err_set(&cause, err_from_kafka(error), "transaction '%.*s' (producer id %lld, epoch %d): %s",
                 STR_ARG(ending->id), (long long)ending->pid, ending->epoch,
                 err_default_text(err_from_kafka(error)));
-    pthread_cond_signal(&wait->cond);
-    pthread_mutex_unlock(&wait->lock);
+    latch_end(&wait->over, error == 0 ? NULL : failure != NULL ? failure : &cause);
 }
 
 bool txn_end_wait(struct txn_ending *template, int16_t *error, struct err *err)
 {
-    struct end_wait wait = {0};
-    pthread_mutex_init(&wait.lock, NULL);
-    pthread_cond_init(&wait.cond, NULL);
+    struct end_wait wait = {.error = 0};
+    latch_init(&wait.over);
     template->done = on_over;
     template->arg = &wait;
     txn_ending_start(template);
-    pthread_mutex_lock(&wait.lock);
-    while (!wait.over)
-        pthread_cond_wait(&wait.cond, &wait.lock);
-    pthread_mutex_unlock(&wait.lock);
-    pthread_cond_destroy(&wait.cond);
-    pthread_mutex_destroy(&wait.lock);
+    bool good = latch_wait(&wait.over, err);
     if (error != NULL)
         *error = wait.error;
-    if (wait.error != 0 && err != NULL)
-        *err = wait.failure;
-    return wait.error == 0;
+    return good;
 }
 
 /* --- the clock --- */

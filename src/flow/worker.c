@@ -16,6 +16,7 @@
  * (W5) WORKER_IDLE is seen only while no task is ready: a reader's notification makes the task ready, then the worker busy,
  *      and a worker on its way to idle that was made busy meanwhile stays busy.
  */
+#include "base/latch.h"
 #include "flow/runtime_int.h"
 
 #include <time.h>
@@ -28,18 +29,11 @@ enum {
 
 /* Mail ---------------------------------------------------------------------------------------------------------- */
 
-/* Somebody who waits for a call. */
-struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t done_cond;
-    bool done;
-};
-
 struct call {
     struct mail mail;
     void (*fn)(struct worker *worker, void *arg);
     void *arg;
-    struct waiter *waiter; /* NULL: nobody waits */
+    struct latch *over; /* NULL: nobody waits */
 };
 
 void worker_post(struct worker *worker, void (*fn)(struct worker *worker, void *arg), void *arg)
@@ -53,31 +47,21 @@ void worker_post(struct worker *worker, void (*fn)(struct worker *worker, void *
 
 void worker_call(struct worker *worker, void (*fn)(struct worker *worker, void *arg), void *arg)
 {
-    struct waiter waiter = {.done = false};
+    struct latch over;
     struct call *call = mem_new(struct call);
-    pthread_mutex_init(&waiter.lock, NULL);
-    pthread_cond_init(&waiter.done_cond, NULL);
-    *call = (struct call){.fn = fn, .arg = arg, .waiter = &waiter};
+    latch_init(&over);
+    *call = (struct call){.fn = fn, .arg = arg, .over = &over};
     bool sent = mailbox_put_wait(worker->box, &call->mail, -1);
     ASSERT(sent); /* the box is closed after the last query is gone */
-    pthread_mutex_lock(&waiter.lock);
-    while (!waiter.done)
-        pthread_cond_wait(&waiter.done_cond, &waiter.lock);
-    pthread_mutex_unlock(&waiter.lock);
-    pthread_cond_destroy(&waiter.done_cond);
-    pthread_mutex_destroy(&waiter.lock);
+    ignore(latch_wait(&over, NULL), "a call does not fail");
 }
 
 static void on_mail(struct mail *mail, void *arg)
 {
     struct call *call = (struct call *)mail;
     call->fn(arg, call->arg);
-    if (call->waiter != NULL) {
-        pthread_mutex_lock(&call->waiter->lock);
-        call->waiter->done = true;
-        pthread_cond_signal(&call->waiter->done_cond);
-        pthread_mutex_unlock(&call->waiter->lock);
-    }
+    if (call->over != NULL)
+        latch_end(call->over, NULL);
     free(call);
 }
 

@@ -16,6 +16,8 @@
 
 #include <pthread.h>
 
+#include "base/latch.h"
+
 enum {
     REWRITE_BATCH_RECORDS = 500,
     REWRITE_BATCH_BYTES = 256 << 10,
@@ -219,41 +221,20 @@ void replay_when_durable(struct replay *replay, int64_t end_offset, struct repla
 /* A thread that waits for one callback. */
 struct blocking_wait {
     struct replay_wait wait;
-    pthread_mutex_t lock;
-    pthread_cond_t done_cond;
-    bool done;
-    bool failed;
-    struct err failure;
+    struct latch over;
 };
 
 static void wake_blocked(struct replay_wait *wait, const struct err *failure)
 {
-    struct blocking_wait *blocked = (struct blocking_wait *)wait;
-    pthread_mutex_lock(&blocked->lock);
-    blocked->done = true;
-    if (failure != NULL) {
-        blocked->failed = true;
-        blocked->failure = *failure;
-    }
-    pthread_cond_signal(&blocked->done_cond);
-    pthread_mutex_unlock(&blocked->lock);
+    latch_end(&((struct blocking_wait *)wait)->over, failure);
 }
 
 bool replay_wait_durable(struct replay *replay, int64_t end_offset, struct err *err)
 {
     struct blocking_wait blocked = {.wait.fn = wake_blocked};
-    pthread_mutex_init(&blocked.lock, NULL);
-    pthread_cond_init(&blocked.done_cond, NULL);
+    latch_init(&blocked.over);
     replay_when_durable(replay, end_offset, &blocked.wait);
-    pthread_mutex_lock(&blocked.lock);
-    while (!blocked.done)
-        pthread_cond_wait(&blocked.done_cond, &blocked.lock);
-    pthread_mutex_unlock(&blocked.lock);
-    pthread_cond_destroy(&blocked.done_cond);
-    pthread_mutex_destroy(&blocked.lock);
-    if (blocked.failed && err != NULL)
-        *err = blocked.failure;
-    return !blocked.failed;
+    return latch_wait(&blocked.over, err);
 }
 
 bool replay_run_durable(struct replay *replay, replay_decide_fn decide, void *request, struct err *err)

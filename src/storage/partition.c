@@ -17,6 +17,7 @@
  *      has read is appended (partition_append_from, `held`). Without that the first would be synced alone while the others
  *      are appended.
  */
+#include "base/latch.h"
 #include "storage/storage_int.h"
 
 static struct log_config own_config(struct storage *storage, const struct log_config *config, bool fsync)
@@ -365,61 +366,29 @@ void partition_when_appended(struct partition *part, const struct partition_appe
 
 struct blocking_wait {
     struct partition_wait wait;
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool done, failed;
-    struct err failure;
+    struct latch over;
 };
 
 static void wake_blocked(struct partition_wait *wait, const struct err *failure)
 {
-    struct blocking_wait *blocked = (struct blocking_wait *)wait;
-    pthread_mutex_lock(&blocked->lock);
-    blocked->done = true;
-    blocked->failed = failure != NULL;
-    if (failure != NULL)
-        blocked->failure = *failure;
-    pthread_cond_signal(&blocked->cond);
-    pthread_mutex_unlock(&blocked->lock);
-}
-
-static void blocking_wait_init(struct blocking_wait *blocked)
-{
-    *blocked = (struct blocking_wait){.wait.fn = wake_blocked};
-    pthread_mutex_init(&blocked->lock, NULL);
-    pthread_cond_init(&blocked->cond, NULL);
-}
-
-/* Waits for the callback. */
-static bool blocking_wait_end(struct blocking_wait *blocked, struct err *err)
-{
-    pthread_mutex_lock(&blocked->lock);
-    while (!blocked->done)
-        pthread_cond_wait(&blocked->cond, &blocked->lock);
-    pthread_mutex_unlock(&blocked->lock);
-    pthread_cond_destroy(&blocked->cond);
-    pthread_mutex_destroy(&blocked->lock);
-    if (blocked->failed && err != NULL)
-        *err = blocked->failure;
-    return !blocked->failed;
+    latch_end(&((struct blocking_wait *)wait)->over, failure);
 }
 
 bool partition_wait_durable(struct partition *part, int64_t offset, struct err *err)
 {
-    struct blocking_wait blocked;
-    blocking_wait_init(&blocked);
-    blocked.wait.even_os = true;
+    struct blocking_wait blocked = {.wait = {.fn = wake_blocked, .even_os = true}};
+    latch_init(&blocked.over);
     partition_when_durable(part, offset, &blocked.wait);
-    return blocking_wait_end(&blocked, err);
+    return latch_wait(&blocked.over, err);
 }
 
 bool partition_wait_appended(struct partition *part, const struct partition_appended *appended,
                              struct err *err)
 {
-    struct blocking_wait blocked;
-    blocking_wait_init(&blocked);
+    struct blocking_wait blocked = {.wait.fn = wake_blocked};
+    latch_init(&blocked.over);
     partition_when_appended(part, appended, &blocked.wait);
-    return blocking_wait_end(&blocked, err);
+    return latch_wait(&blocked.over, err);
 }
 
 void partition_mark_deleted(struct partition *part)

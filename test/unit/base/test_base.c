@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/base.h"
+#include "base/latch.h"
 #include "base/log_rate.h"
 
 static void test_split(void **state)
@@ -268,6 +269,41 @@ static void test_log_rate(void **state)
     assert_int_equal(unsaid, 0);
 }
 
+static void *end_well(void *latch)
+{
+    latch_end(latch, NULL);
+    return NULL;
+}
+
+static void *end_badly(void *latch)
+{
+    struct err err;
+    err_set(&err, ERR_CORRUPT, "why");
+    latch_end(latch, &err);
+    return NULL;
+}
+
+/* The end comes before the wait or during it, from another thread; *err only when it was a failure. */
+static void test_latch(void **state)
+{
+    for (int i = 0; i < 200; i++) {
+        struct latch good, bad;
+        struct err err = {.code = ERR_IO};
+        pthread_t threads[2];
+        latch_init(&good);
+        latch_init(&bad);
+        assert_int_equal(pthread_create(&threads[0], NULL, end_well, &good), 0);
+        assert_int_equal(pthread_create(&threads[1], NULL, end_badly, &bad), 0);
+        assert_true(latch_wait(&good, &err));
+        assert_int_equal(err.code, ERR_IO);
+        assert_false(latch_wait(&bad, &err));
+        assert_int_equal(err.code, ERR_CORRUPT);
+        assert_string_equal(err.text, "why");
+        pthread_join(threads[0], NULL);
+        pthread_join(threads[1], NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,7 +313,7 @@ int main(void)
         cmocka_unit_test(test_map),         cmocka_unit_test(test_base64),
         cmocka_unit_test(test_arena),       cmocka_unit_test(test_err_context),
         cmocka_unit_test(test_varint),      cmocka_unit_test(test_clock),
-        cmocka_unit_test(test_log_rate),
+        cmocka_unit_test(test_log_rate),    cmocka_unit_test(test_latch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

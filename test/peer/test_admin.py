@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Configs and the small admin APIs, request by request: codes and values as Apache Kafka 4.3 answers them, and what a single
 node refuses. Everything that is set is in force at once and after a restart."""
+import re
 import sys
 from pathlib import Path
 
@@ -161,6 +162,42 @@ def check_broker_configs(broker):
         assert call(client, "DeleteTopics", 6, Topics=[dict(Name="kept")])["Responses"][0]["ErrorCode"] == 73
         assert alter(client, BROKER, "1", ("delete.topic.enable", DELETE, None)) == 0
         assert call(client, "DeleteTopics", 6, Topics=[dict(Name="kept")])["Responses"][0]["ErrorCode"] == 0
+
+
+def other_value(row):
+    """Another number, truth or word for a config, that a broker might take."""
+    words = {"log.cleanup.policy": "compact", "compression.type": "zstd", "log.message.timestamp.type": "LogAppendTime",
+             "compression.gzip.level": "5"}
+    now = row["Value"]
+    if row["Name"] in words:
+        return words[row["Name"]]
+    if now in ("true", "false"):
+        return "false" if now == "true" else "true"
+    if re.fullmatch(r"-?[0-9]+", now or ""):
+        return str(int(now) - 1) if int(now) > 1 else str(int(now) + 1)
+    return "0.25" if re.fullmatch(r"0\.[0-9]+", now or "") else "word"
+
+
+def check_every_broker_config(broker):
+    """Each config that the broker shows is changed at once and goes back, or is refused as one that cannot be changed: none takes a
+    value and keeps the old one."""
+    changed = refused = 0
+    with Connection(broker.port) as client:
+        for name, row in sorted(describe(client, BROKER, "1")[1].items()):
+            wanted = other_value(row)
+            error = alter(client, BROKER, "1", (name, SET, wanted))
+            now = value(client, BROKER, "1", name)
+            if error == 0:
+                assert not row["ReadOnly"] and now == wanted != row["Value"], (name, row, now)
+                back = (name, SET, row["Value"]) if row["ConfigSource"] == 2 else (name, DELETE, None)
+                assert alter(client, BROKER, "1", back) == 0
+                changed += 1
+            else:
+                assert error in (40, 42) and now == row["Value"], (name, error, now)
+                refused += 1
+            assert value(client, BROKER, "1", name) == row["Value"], name
+            assert alter(client, BROKER, "1", (name, SET, "no such word")) in (40, 42), name
+    assert changed >= 40 and refused >= 30, (changed, refused)
 
 
 def check_other_resources(broker):
@@ -403,7 +440,8 @@ def check_connection_limits(broker):
 
 def main():
     with Broker() as broker:
-        for check in (check_topic_configs, check_in_force, check_broker_configs, check_other_resources, check_create_and_grow,
+        for check in (check_topic_configs, check_in_force, check_broker_configs, check_every_broker_config,
+                      check_other_resources, check_create_and_grow,
                       check_replication_factors, check_log_dirs, check_replicas, check_describe_topic_partitions,
                       check_cluster, check_after_restart, check_connection_limits):
             check(broker)

@@ -3,6 +3,7 @@
  *   open in a log, by (producer id, epoch)         then
  *   ------------------------------------------------------------------------------------------------------------------
  *   the last decided transaction's                 the marker of its outcome: it was lost, because markers are not waited for
+ *   an older one's of that producer                an abort marker: it had ended without this partition (txn_outcome_of)
  *   the present one's                              its partition joins it, if the record of that was lost; a client goes on
  *                                                  where it was, or its time-out ends it
  *   nobody's                                       left alone: DescribeProducers shows it, an administrator may end it
@@ -72,10 +73,11 @@ static void take_open(struct search *search, struct partition *part, int64_t pid
 {
     struct found *found = map_get(&search->by_pid, pid_key(&pid));
     enum txn_owner owner = found == NULL ? TXN_OWNER_NONE : txn_of_open(&found->txn, pid, epoch);
+    struct txn_outcome outcome;
     switch (owner) {
     case TXN_OWNER_DECIDED:
-        search->good =
-            search->good && write_lost_marker(search->coord, part, &found->txn.decided, search->err);
+        outcome = txn_outcome_of(&found->txn, epoch);
+        search->good = search->good && write_lost_marker(search->coord, part, &outcome, search->err);
         break;
     case TXN_OWNER_PRESENT:
         vec_push(&found->joins,

@@ -135,6 +135,16 @@ enum txn_owner txn_of_open(const struct txn *txn, int64_t pid, int16_t epoch)
     return txn->pid == pid && txn->epoch == epoch ? TXN_OWNER_PRESENT : TXN_OWNER_NONE;
 }
 
+struct txn_outcome txn_outcome_of(const struct txn *txn, int16_t epoch)
+{
+    struct txn_outcome outcome = txn->decided;
+    ASSERT(epoch <= outcome.data_epoch);
+    if (epoch < outcome.data_epoch)
+        outcome.commit = false;
+    outcome.data_epoch = epoch;
+    return outcome;
+}
+
 /* --- records --- */
 
 static struct str txn_key(struct buf *key, struct str transactional_id)

@@ -128,6 +128,11 @@ enum txn_owner {
 };
 enum txn_owner txn_of_open(const struct txn *txn, int64_t pid, int16_t epoch);
 
+/* What becomes of that when its owner is TXN_OWNER_DECIDED: the decision. Of an older epoch: it is aborted. What is older was
+ * of a transaction that ended without the partition, whose record was lost and which could not be read at the start that
+ * looked for it; had it been decided there, no other decision would have followed. */
+struct txn_outcome txn_outcome_of(const struct txn *txn, int16_t epoch);
+
 /* DescribeTransactions and ListTransactions; `matches` (may be NULL) decides the id pattern. */
 void txns_describe(const struct txns *txns, const struct DescribeTransactionsRequest *req,
                    struct DescribeTransactionsResponse *res, struct arena *arena);

@@ -427,6 +427,23 @@ static void test_owner(void **state)
     }
 }
 
+/* What is older than the last decision was not part of it. */
+static void test_outcome(void **state)
+{
+    struct world w = world_new();
+    bring_to(&w, TXN_COMPLETE_COMMIT, TXN_BY_V2);
+    struct txn txn = now(&w);
+    struct txn_outcome outcome = txn_outcome_of(&txn, 3);
+    assert_true(outcome.commit);
+    assert_int_equal(outcome.data_epoch, 3);
+    assert_int_equal(outcome.marker_epoch, 4);
+    outcome = txn_outcome_of(&txn, 2);
+    assert_false(outcome.commit);
+    assert_int_equal(outcome.data_epoch, 2);
+    assert_int_equal(outcome.marker_epoch, 4);
+    world_free(&w);
+}
+
 /* --- the rest --- */
 
 static void test_snapshot(void **state)
@@ -548,9 +565,9 @@ int main(void)
         cmocka_unit_test(test_partitions),    cmocka_unit_test(test_init),
         cmocka_unit_test(test_init_recovers), cmocka_unit_test(test_exhausted_init),
         cmocka_unit_test(test_exhausted_end), cmocka_unit_test(test_exhausted_fence),
-        cmocka_unit_test(test_owner),         cmocka_unit_test(test_snapshot),
-        cmocka_unit_test(test_decided_in),    cmocka_unit_test(test_expire),
-        cmocka_unit_test(test_producer_ids),
+        cmocka_unit_test(test_owner),         cmocka_unit_test(test_outcome),
+        cmocka_unit_test(test_snapshot),      cmocka_unit_test(test_decided_in),
+        cmocka_unit_test(test_expire),        cmocka_unit_test(test_producer_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

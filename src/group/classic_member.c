@@ -34,8 +34,8 @@ static int16_t find_member(const struct consumer_group *consumer, struct str id,
 static void expect_join(struct consumer_member *member, int64_t now_ms)
 {
     if (member->rejoin.heap_pos == 0)
-        group_timer_start(&member->group->groups->timers, &member->rejoin,
-                          now_ms + member->rebalance_timeout_ms);
+        replay_timer_start(&member->group->groups->timers, &member->rejoin,
+                           now_ms + member->rebalance_timeout_ms);
 }
 
 /* --- JoinGroup --- */
@@ -139,7 +139,7 @@ static void check_downgrade(const struct consumer_turn *turn, struct group *grou
     list_each (struct consumer_member, member, &turn->consumer->members, link)
         if (member != turn->replaced && member->classic == NULL)
             return;
-    group_timer_start(&turn->groups->timers, &group->deadline, turn->now_ms);
+    replay_timer_start(&turn->groups->timers, &group->deadline, turn->now_ms);
 }
 
 static void join_member(struct consumer_turn *turn, const struct group_call *call, struct group *group,
@@ -164,9 +164,9 @@ static void join_member(struct consumer_turn *turn, const struct group_call *cal
     check_downgrade(turn, group);
     if (turn->live != NULL) {
         struct consumer_member *live = (struct consumer_member *)turn->live;
-        group_timer_stop(&turn->groups->timers, &live->rejoin);
+        replay_timer_stop(&turn->groups->timers, &live->rejoin);
         expect_join(live, turn->now_ms); /* now: the SyncGroup */
-        group_timer_start(&turn->groups->timers, &live->session, turn->now_ms + req->SessionTimeoutMs);
+        replay_timer_start(&turn->groups->timers, &live->session, turn->now_ms + req->SessionTimeoutMs);
     }
     group->consumer->topics_seen = turn->groups->topics_version;
     free(topics);
@@ -233,7 +233,7 @@ void consumer_sync_classic(struct group *group, const struct group_call *call)
         reply_sync_error(groups, call->token, error);
         return;
     }
-    group_timer_stop(&groups->timers, &member->rejoin);
+    replay_timer_stop(&groups->timers, &member->rejoin);
     consumer_touch(member, call->now_ms);
     struct SyncGroupResponse *res = reply_sync_new(groups, call->token);
     res->ProtocolType = STR("consumer");

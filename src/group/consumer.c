@@ -71,10 +71,10 @@ void consumer_regex_free(struct consumer_regex *regex)
 
 static void member_free(struct consumer_member *member)
 {
-    struct group_timers *timers = &member->group->groups->timers;
-    group_timer_stop(timers, &member->session);
-    group_timer_stop(timers, &member->revoke);
-    group_timer_stop(timers, &member->rejoin);
+    struct replay_timers *timers = &member->group->groups->timers;
+    replay_timer_stop(timers, &member->session);
+    replay_timer_stop(timers, &member->revoke);
+    replay_timer_stop(timers, &member->rejoin);
     str_disown(&member->id);
     str_disown(&member->instance_id);
     str_disown(&member->rack_id);
@@ -156,7 +156,7 @@ void consumer_touch(struct consumer_member *member, int64_t now_ms)
     int64_t session_ms = member->classic != NULL
                              ? member->classic_session_ms
                              : consumer_setting(groups, member->group->name, GROUP_SESSION_TIMEOUT_MS);
-    group_timer_start(&groups->timers, &member->session, now_ms + session_ms);
+    replay_timer_start(&groups->timers, &member->session, now_ms + session_ms);
 }
 
 /* Fences the members of the group that are due now: each timer stands for all of them, so that one decision sees
@@ -165,8 +165,8 @@ static void fence_due(struct group *group, struct consumer_member *first, int64_
                       struct replay_records *out)
 {
     enum { RETRY_MS = 1000 };
-    struct group_timers *timers = &group->groups->timers;
-    struct group_timer *of[3];
+    struct replay_timers *timers = &group->groups->timers;
+    struct replay_timer *of[3];
     vec(struct consumer_member *) due = {0};
     list_each (struct consumer_member, member, &group->consumer->members, link) {
         bool is_due = member == first;
@@ -177,30 +177,30 @@ static void fence_due(struct group *group, struct consumer_member *first, int64_
             if (of[i]->heap_pos == 0 || of[i]->due_ms > now_ms)
                 continue;
             is_due = true;
-            group_timer_stop(timers, of[i]);
+            replay_timer_stop(timers, of[i]);
         }
         if (!is_due)
             continue;
-        group_timer_start(timers, &member->session, now_ms + RETRY_MS); /* stops when apply removes it */
+        replay_timer_start(timers, &member->session, now_ms + RETRY_MS); /* stops when apply removes it */
         vec_push(&due, member);
     }
     consumer_fence(group, due.at, due.len, now_ms, out);
     vec_fini(&due);
 }
 
-static void session_end(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
+static void session_end(struct replay_timer *timer, int64_t now_ms, struct replay_records *out)
 {
     struct consumer_member *member = LIST_ENTRY(timer, struct consumer_member, session);
     fence_due(member->group, member, now_ms, out);
 }
 
-static void revoke_end(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
+static void revoke_end(struct replay_timer *timer, int64_t now_ms, struct replay_records *out)
 {
     struct consumer_member *member = LIST_ENTRY(timer, struct consumer_member, revoke);
     fence_due(member->group, member, now_ms, out);
 }
 
-static void rejoin_end(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
+static void rejoin_end(struct replay_timer *timer, int64_t now_ms, struct replay_records *out)
 {
     struct consumer_member *member = LIST_ENTRY(timer, struct consumer_member, rejoin);
     fence_due(member->group, member, now_ms, out);

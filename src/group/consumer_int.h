@@ -53,9 +53,9 @@ struct consumer_member {
     int32_t epoch, previous_epoch;
     enum consumer_member_state state;
     struct part_set assigned, revoking, target; /* owned */
-    struct group_timer session;
-    struct group_timer revoke; /* it has until then to give partitions up */
-    struct group_timer rejoin; /* classic: it has until then to join again, or to sync */
+    struct replay_timer session;
+    struct replay_timer revoke; /* it has until then to give partitions up */
+    struct replay_timer rejoin; /* classic: it has until then to join again, or to sync */
 };
 
 /* A pattern and the topics that it matched. */

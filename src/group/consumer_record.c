@@ -443,10 +443,10 @@ static bool apply_current(struct applying *a)
     member->state = (enum consumer_member_state)value.State;
     consumer_member_set_parts(group->consumer, member, &assigned, &revoking);
     if (member->state != MEMBER_UNREVOKED)
-        group_timer_stop(&a->groups->timers, &member->revoke);
+        replay_timer_stop(&a->groups->timers, &member->revoke);
     else if (a->groups->loaded) /* D2 */
-        group_timer_start(&a->groups->timers, &member->revoke,
-                          a->rec->timestamp_ms + member->rebalance_timeout_ms);
+        replay_timer_start(&a->groups->timers, &member->revoke,
+                           a->rec->timestamp_ms + member->rebalance_timeout_ms);
     return true;
 }
 

@@ -92,8 +92,8 @@ void group_free(struct group *group)
     void *entry;
     group_clear_members(group);
     consumer_free(group->consumer);
-    group_timer_stop(&group->groups->timers, &group->deadline);
-    group_timer_stop(&group->groups->timers, &group->pending_timer);
+    replay_timer_stop(&group->groups->timers, &group->deadline);
+    replay_timer_stop(&group->groups->timers, &group->pending_timer);
     for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry);)
         offset_free(entry);
     map_fini(&group->offsets);
@@ -112,8 +112,8 @@ void group_clear_classic(struct group *group)
 {
     group_clear_members(group);
     map_clear(&group->pending);
-    group_timer_stop(&group->groups->timers, &group->deadline);
-    group_timer_stop(&group->groups->timers, &group->pending_timer);
+    replay_timer_stop(&group->groups->timers, &group->deadline);
+    replay_timer_stop(&group->groups->timers, &group->pending_timer);
     str_disown(&group->protocol_type);
     str_disown(&group->protocol);
     str_disown(&group->leader);
@@ -199,7 +199,7 @@ struct member *member_new(struct group *group, struct str id, struct str instanc
 void member_remove(struct group *group, struct member *member)
 {
     list_remove(&member->link);
-    group_timer_stop(&group->groups->timers, &member->session);
+    replay_timer_stop(&group->groups->timers, &member->session);
     group->member_count--;
     map_remove(&group->by_id, member->id);
     if (!str_is_null(member->instance_id))

@@ -52,23 +52,6 @@ enum group_state {
     GROUP_STABLE,
 };
 
-/* --- time (timers.c) --- */
-
-/* Embedded in what it belongs to. */
-struct group_timer {
-    int64_t due_ms;
-    size_t heap_pos;
-    void (*fire)(struct group_timer *timer, int64_t now_ms, struct replay_records *out);
-};
-
-struct group_timers {
-    vec(struct group_timer *) heap;
-};
-
-/* Starts it, or moves it; INT64_MAX stops it. */
-void group_timer_start(struct group_timers *timers, struct group_timer *timer, int64_t due_ms);
-void group_timer_stop(struct group_timers *timers, struct group_timer *timer);
-
 /* --- classic members --- */
 
 struct protocol {
@@ -91,7 +74,7 @@ struct member {
     void *join_token;      /* its JoinGroup is parked */
     void *sync_token;      /* its SyncGroup is parked */
     bool synced;           /* has sent SyncGroup in this generation */
-    struct group_timer session;
+    struct replay_timer session;
 };
 
 struct offset_entry {
@@ -113,15 +96,15 @@ struct group {
     struct str leader;        /* owned member id; null while there is none */
     struct list members;
     size_t member_count;
-    struct map by_id;                 /* member id -> member */
-    struct map statics;               /* instance id -> member */
-    struct map pending;               /* member id -> (void *)expiry in ms */
-    struct map offsets;               /* offset_key -> offset_entry */
-    struct map unstable;              /* offset_key -> how many transactions have an offset pending there */
-    int64_t state_ms;                 /* since when it is Empty, for retention */
-    struct group_timer deadline;      /* of the join or sync phase */
-    struct group_timer pending_timer; /* the first of `pending` lapses */
-    bool initial;                     /* join phase of a group that was empty: waits its delay out */
+    struct map by_id;                  /* member id -> member */
+    struct map statics;                /* instance id -> member */
+    struct map pending;                /* member id -> (void *)expiry in ms */
+    struct map offsets;                /* offset_key -> offset_entry */
+    struct map unstable;               /* offset_key -> how many transactions have an offset pending there */
+    int64_t state_ms;                  /* since when it is Empty, for retention */
+    struct replay_timer deadline;      /* of the join or sync phase */
+    struct replay_timer pending_timer; /* the first of `pending` lapses */
+    bool initial;                      /* join phase of a group that was empty: waits its delay out */
     int64_t initial_end_ms;
 };
 
@@ -129,7 +112,7 @@ struct groups {
     struct group_options options;
     struct map by_name;
     struct map txns; /* offsets of undecided transactions, see pending.c */
-    struct group_timers timers;
+    struct replay_timers timers;
     uint64_t
         topics_version; /* counts changes of topics; consumer groups compare it with what they have seen */
     bool loaded;        /* records are of the present life from here on */
@@ -224,13 +207,13 @@ void reply_sync(struct groups *groups, const struct group *group, struct member 
 
 /* Sessions (member.c). */
 void member_touch(struct member *member, int64_t now_ms);
-void member_session_end(struct group_timer *timer, int64_t now_ms, struct replay_records *out);
-void group_deadline(struct group_timer *timer, int64_t now_ms, struct replay_records *out);
+void member_session_end(struct replay_timer *timer, int64_t now_ms, struct replay_records *out);
+void group_deadline(struct replay_timer *timer, int64_t now_ms, struct replay_records *out);
 /* Holds an id that was given out until then. */
 void group_await(struct group *group, struct str id, int64_t lapses_ms);
 /* It came, or will not come; false: it was not awaited. */
 bool group_forget_awaited(struct group *group, struct str id);
-void group_pending_lapse(struct group_timer *timer, int64_t now_ms, struct replay_records *out);
+void group_pending_lapse(struct replay_timer *timer, int64_t now_ms, struct replay_records *out);
 
 /* pending.c */
 void pending_fini(struct groups *groups);

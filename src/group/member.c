@@ -206,10 +206,10 @@ static int64_t pending_expiry(void *value)
 
 void member_touch(struct member *member, int64_t now_ms)
 {
-    group_timer_start(&member->group->groups->timers, &member->session, now_ms + member->session_timeout_ms);
+    replay_timer_start(&member->group->groups->timers, &member->session, now_ms + member->session_timeout_ms);
 }
 
-void member_session_end(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
+void member_session_end(struct replay_timer *timer, int64_t now_ms, struct replay_records *out)
 {
     struct member *member = LIST_ENTRY(timer, struct member, session);
     if (member->join_token != NULL || member->sync_token != NULL)
@@ -222,7 +222,7 @@ void group_await(struct group *group, struct str id, int64_t lapses_ms)
 {
     map_put(&group->pending, id, (void *)(intptr_t)lapses_ms);
     if (group->pending_timer.heap_pos == 0 || lapses_ms < group->pending_timer.due_ms)
-        group_timer_start(&group->groups->timers, &group->pending_timer, lapses_ms);
+        replay_timer_start(&group->groups->timers, &group->pending_timer, lapses_ms);
 }
 
 bool group_forget_awaited(struct group *group, struct str id)
@@ -230,11 +230,11 @@ bool group_forget_awaited(struct group *group, struct str id)
     if (map_remove(&group->pending, id) == NULL)
         return false;
     if (group->pending.len == 0)
-        group_timer_stop(&group->groups->timers, &group->pending_timer);
+        replay_timer_stop(&group->groups->timers, &group->pending_timer);
     return true;
 }
 
-void group_pending_lapse(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
+void group_pending_lapse(struct replay_timer *timer, int64_t now_ms, struct replay_records *out)
 {
     struct group *group = LIST_ENTRY(timer, struct group, pending_timer);
     int64_t next_ms = INT64_MAX;
@@ -246,7 +246,7 @@ void group_pending_lapse(struct group_timer *timer, int64_t now_ms, struct repla
         else
             next_ms = MIN(next_ms, pending_expiry(value));
     }
-    group_timer_start(&group->groups->timers, timer, next_ms);
+    replay_timer_start(&group->groups->timers, timer, next_ms);
     rebalance_maybe_complete(group->groups, group, now_ms, out);
 }
 
@@ -261,7 +261,7 @@ static void on_sync_deadline(struct groups *groups, struct group *group, int64_t
     rebalance_prepare(groups, group, now_ms, out);
 }
 
-void group_deadline(struct group_timer *timer, int64_t now_ms, struct replay_records *out)
+void group_deadline(struct replay_timer *timer, int64_t now_ms, struct replay_records *out)
 {
     struct group *group = LIST_ENTRY(timer, struct group, deadline);
     if (group->consumer != NULL) {
@@ -281,6 +281,20 @@ void group_deadline(struct group_timer *timer, int64_t now_ms, struct replay_rec
     case GROUP_EMPTY:
         break;
     }
+}
+
+int64_t groups_next_ms(const struct groups *groups)
+{
+    return replay_timers_next_ms(&groups->timers);
+}
+
+bool group_decide_tick(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    struct groups *groups = state;
+    struct group_call *call = request;
+    groups->effects = call->effects;
+    replay_timers_fire(&groups->timers, call->now_ms, out);
+    return true;
 }
 
 static void stop_member(struct groups *groups, struct member *member)

@@ -143,7 +143,7 @@ struct str rebalance_choose_protocol(const struct group *group)
 
 static void set_deadline(struct group *group, int64_t due_ms)
 {
-    group_timer_start(&group->groups->timers, &group->deadline, due_ms);
+    replay_timer_start(&group->groups->timers, &group->deadline, due_ms);
 }
 
 static bool all_joined(const struct group *group)

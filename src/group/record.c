@@ -210,7 +210,7 @@ static void load_group(struct groups *groups, struct str name, const struct Grou
 static void complete_sync(struct groups *groups, struct group *group, int64_t now_ms)
 {
     group->state = GROUP_STABLE;
-    group_timer_stop(&groups->timers, &group->deadline);
+    replay_timer_stop(&groups->timers, &group->deadline);
     list_each (struct member, member, &group->members, link) {
         if (member->sync_token != NULL) {
             reply_sync(groups, group, member, member->sync_token);
@@ -228,7 +228,7 @@ static void load_live(struct groups *groups, struct str name, const struct Group
     struct group *group = group_find(groups, name);
     list_each (struct member, member, &group->members, link)
         member_touch(member, now_ms);
-    group_timer_start(&groups->timers, &group->deadline, now_ms);
+    replay_timer_start(&groups->timers, &group->deadline, now_ms);
 }
 
 static bool apply_group(struct groups *groups, const struct replay_record *rec, struct arena *arena,
@@ -291,7 +291,8 @@ static void consumer_loaded(struct group *group, int64_t now_ms)
     list_each (struct consumer_member, member, &group->consumer->members, link) {
         consumer_touch(member, now_ms);
         if (member->state == MEMBER_UNREVOKED)
-            group_timer_start(&group->groups->timers, &member->revoke, now_ms + member->rebalance_timeout_ms);
+            replay_timer_start(&group->groups->timers, &member->revoke,
+                               now_ms + member->rebalance_timeout_ms);
     }
 }
 

@@ -124,4 +124,28 @@ int64_t replay_end(struct replay *replay);
  */
 bool replay_rewrite(struct replay *replay, int64_t history_records, struct err *err);
 
+/* --- time (timers.c): what a state does when a moment comes, decided by its tick function --- */
+
+/* Embedded in what it belongs to. */
+struct replay_timer {
+    int64_t due_ms;
+    size_t heap_pos; /* 0: it does not run */
+    void (*fire)(struct replay_timer *timer, int64_t now_ms, struct replay_records *out);
+};
+
+/* A zeroed one is empty; vec_fini(&timers.heap) at the end. */
+struct replay_timers {
+    vec(struct replay_timer *) heap;
+};
+
+/* Starts it, or moves it; INT64_MAX stops it. */
+void replay_timer_start(struct replay_timers *timers, struct replay_timer *timer, int64_t due_ms);
+void replay_timer_stop(struct replay_timers *timers, struct replay_timer *timer);
+
+/* When the first is due; INT64_MAX: none runs. */
+int64_t replay_timers_next_ms(const struct replay_timers *timers);
+
+/* Stops and fires those that are due; a very long row of them is cut, then the next moment is now. */
+void replay_timers_fire(struct replay_timers *timers, int64_t now_ms, struct replay_records *out);
+
 #endif

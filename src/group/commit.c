@@ -87,6 +87,8 @@ static int16_t check_consumer(struct commit *commit, const struct consumer_group
 static int16_t check_group(struct commit *commit)
 {
     struct group *group = group_find(commit->groups, commit->req->GroupId);
+    if (group_is_share(group))
+        return GROUP_NOT_FOUND;
     if (group != NULL)
         return group->consumer != NULL ? check_consumer(commit, group->consumer)
                                        : check_classic(group, commit->call);

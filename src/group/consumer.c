@@ -110,6 +110,8 @@ const char *consumer_state_name(const struct consumer_group *consumer)
 {
     if (consumer->member_count == 0)
         return "Empty";
+    if (consumer->share)
+        return "Stable";
     if (consumer->epoch > consumer->target_epoch)
         return "Assigning";
     list_each (struct consumer_member, member, &consumer->members, link)
@@ -146,16 +148,27 @@ int64_t consumer_setting(const struct groups *groups, struct str group, enum gro
     int64_t value = own == NULL ? -1 : own->get(own->arg, group, setting);
     if (value >= 0)
         return value;
-    return setting == GROUP_SESSION_TIMEOUT_MS ? options->consumer_session_timeout_ms
-                                               : options->consumer_heartbeat_interval_ms;
+    switch (setting) {
+    case GROUP_SESSION_TIMEOUT_MS:
+        return options->consumer_session_timeout_ms;
+    case GROUP_HEARTBEAT_INTERVAL_MS:
+        return options->consumer_heartbeat_interval_ms;
+    case GROUP_SHARE_SESSION_TIMEOUT_MS:
+        return options->share_session_timeout_ms;
+    case GROUP_SHARE_HEARTBEAT_INTERVAL_MS:
+        return options->share_heartbeat_interval_ms;
+    default:
+        ASSERT(false); /* the others concern share partitions */
+    }
 }
 
 void consumer_touch(struct consumer_member *member, int64_t now_ms)
 {
     struct groups *groups = member->group->groups;
-    int64_t session_ms = member->classic != NULL
-                             ? member->classic_session_ms
-                             : consumer_setting(groups, member->group->name, GROUP_SESSION_TIMEOUT_MS);
+    enum group_setting session =
+        member->group->consumer->share ? GROUP_SHARE_SESSION_TIMEOUT_MS : GROUP_SESSION_TIMEOUT_MS;
+    int64_t session_ms = member->classic != NULL ? member->classic_session_ms
+                                                 : consumer_setting(groups, member->group->name, session);
     replay_timer_start(&groups->timers, &member->session, now_ms + session_ms);
 }
 
@@ -268,6 +281,8 @@ void consumer_member_set_parts(struct consumer_group *consumer, struct consumer_
     part_set_disown(&member->revoking);
     member->assigned = new_assigned;
     member->revoking = new_revoking;
+    if (consumer->share)
+        return; /* partitions have no owner */
     take(consumer, member, &member->assigned);
     take(consumer, member, &member->revoking);
 }

@@ -1,4 +1,5 @@
-/* consumer_int.h - private to src/group: consumer groups of the new protocol (KIP-848) in memory.
+/* consumer_int.h - private to src/group: groups whose members the server assigns to, in memory: consumer groups of KIP-848, and
+ * share groups of KIP-932, which are the same but for what a member does with its target (share_group.c).
  *
  *   group->consumer --members--> consumer_member: what it subscribes to, has (assigned), gives up (revoking), shall have (target)
  *                   |--owners    partition -> the member that has it or has not yet given it up
@@ -38,6 +39,8 @@ struct name_list {
 };
 
 struct name_list *name_list_new(const struct str *names, size_t count);
+/* The same in the arena, for a call (heartbeat.c). */
+struct name_list *consumer_names(const struct str *names, size_t count, struct arena *arena);
 bool name_list_has(const struct name_list *list, struct str name);
 bool name_list_eq(const struct name_list *a, const struct name_list *b);
 
@@ -65,6 +68,7 @@ struct consumer_regex {
 };
 
 struct consumer_group {
+    bool share; /* a share group: partitions have no owner, patterns and the classic protocol do not occur */
     int32_t epoch, target_epoch;
     int64_t metadata_hash; /* of the topics subscribed to */
     int64_t target_ms;
@@ -75,6 +79,27 @@ struct consumer_group {
     struct map regexes;   /* pattern -> consumer_regex */
     uint64_t topics_seen; /* groups->topics_version when the topics were last looked at; not stored */
 };
+
+/* How a kind of group writes what changes (consumer_record.c, share_record.c). */
+struct consumer_records {
+    void (*epoch)(struct str group, int32_t epoch, int64_t hash, int64_t now_ms, struct replay_records *out);
+    void (*member)(struct str group, const struct consumer_member *member, int64_t now_ms,
+                   struct replay_records *out);
+    void (*target_epoch)(struct str group, int32_t epoch, int64_t now_ms, struct replay_records *out);
+    void (*target)(struct str group, struct str member, const struct part_set *parts, int64_t now_ms,
+                   struct replay_records *out);
+    void (*current)(struct str group, const struct consumer_member *member, int64_t now_ms,
+                    struct replay_records *out);
+    void (*member_gone)(struct str group, struct str member, int64_t now_ms, struct replay_records *out);
+    void (*gone)(struct str group, int64_t now_ms, struct replay_records *out); /* without members */
+};
+
+extern const struct consumer_records consumer_records, share_records;
+
+static inline const struct consumer_records *records_of(const struct consumer_group *consumer)
+{
+    return consumer->share ? &share_records : &consumer_records;
+}
 
 /* --- memory (consumer.c) --- */
 
@@ -116,6 +141,7 @@ struct consumer_turn {
     const struct group_call *call;
     int64_t now_ms;
     struct arena *arena;
+    const struct consumer_records *records;
     struct replay_records *out;
 };
 
@@ -206,27 +232,52 @@ struct assign_member {
 void assign_uniform(struct assign_member *members, size_t count, struct arena *arena);
 void assign_range(struct assign_member *members, size_t count, struct arena *arena);
 
+/* Of share groups: a partition may go to several. */
+void assign_simple(struct assign_member *members, size_t count, struct arena *arena);
+
 /* --- records (consumer_record.c) --- */
 
-void record_group_epoch(struct str group, int32_t epoch, int64_t hash, int64_t now_ms,
-                        struct replay_records *out);
-void record_member(struct str group, const struct consumer_member *member, int64_t now_ms,
-                   struct replay_records *out);
-void record_target_epoch(struct str group, int32_t epoch, int64_t now_ms, struct replay_records *out);
-void record_target(struct str group, struct str member, const struct part_set *parts, int64_t now_ms,
-                   struct replay_records *out);
-void record_current(struct str group, const struct consumer_member *member, int64_t now_ms,
-                    struct replay_records *out);
 void record_regex(struct str group, struct str pattern, const struct consumer_regex *regex, int64_t now_ms,
                   struct replay_records *out);
 void record_regex_gone(struct str group, struct str pattern, int64_t now_ms, struct replay_records *out);
-void record_member_gone(struct str group, struct str member, int64_t now_ms, struct replay_records *out);
 /* Everything of the group, or its end. */
 void record_consumer(const struct group *group, int64_t now_ms, struct replay_records *out);
 void record_consumer_gone(const struct group *group, int64_t now_ms, struct replay_records *out);
 
-/* True: the record type is one of a consumer group's. */
-bool consumer_knows(uint16_t type);
+/* A record being applied, and what both kinds of groups do with one. */
+struct applying {
+    struct groups *groups;
+    const struct replay_record *rec;
+    struct arena *arena;
+    struct err *err;
+};
+
+bool applying_key(struct applying *a, const struct wire_message *msg, void *key);
+/* The message's struct, or nothing when the record is a tombstone. */
+bool applying_value(struct applying *a, const struct wire_message *msg, void *value);
+static inline bool applying_end(const struct applying *a)
+{
+    return str_is_null(a->rec->value);
+}
+
+/* The group, or a member, of a record with a value: made when it is not there, also from a group that only has offsets. NULL
+ * with an error: the group is of the other kind. */
+struct group *applying_group(struct applying *a, struct str name, bool share);
+struct consumer_member *applying_new_member(struct applying *a, struct str group_name, struct str id,
+                                            bool share);
+/* The member, if it and its group are there. */
+struct consumer_member *applying_member(struct applying *a, struct str group, struct str id);
+
+/* What is alike in the records of both: the group's end, its epoch, that of its target, and a member's target. */
+void apply_gone(struct applying *a, struct str group);
+bool apply_group_epoch(struct applying *a, struct str name, bool share, int32_t epoch, int64_t hash);
+void apply_member_gone(struct applying *a, struct str group, struct str id);
+void apply_member_target(struct consumer_member *member, const struct part_set *target);
+void apply_str(struct str *slot, struct str value);
+
+/* Applies one of types 10 to 14 (share_record.c). */
+bool share_group_apply(struct applying *a, uint16_t type);
+
 bool consumer_apply(struct groups *groups, const struct replay_record *rec, struct arena *arena,
                     struct err *err);
 

@@ -50,8 +50,8 @@ static void add_epoch(struct str group, const struct ConsumerGroupMetadataValue 
     add(&ConsumerGroupMetadataKey_message, &key, &ConsumerGroupMetadataValue_message, value, now_ms, out);
 }
 
-void record_group_epoch(struct str group, int32_t epoch, int64_t hash, int64_t now_ms,
-                        struct replay_records *out)
+static void record_epoch(struct str group, int32_t epoch, int64_t hash, int64_t now_ms,
+                         struct replay_records *out)
 {
     add_epoch(group, &(struct ConsumerGroupMetadataValue){.Epoch = epoch, .MetadataHash = hash}, now_ms, out);
 }
@@ -74,8 +74,8 @@ classic_value(const struct consumer_member *member, struct arena *arena)
     return value;
 }
 
-void record_member(struct str group, const struct consumer_member *member, int64_t now_ms,
-                   struct replay_records *out)
+static void record_member(struct str group, const struct consumer_member *member, int64_t now_ms,
+                          struct replay_records *out)
 {
     struct arena arena = {0};
     struct ConsumerGroupMemberMetadataKey key = {.GroupId = group, .MemberId = member->id};
@@ -103,7 +103,7 @@ static void add_target_epoch(struct str group, const struct ConsumerGroupTargetA
         &ConsumerGroupTargetAssignmentMetadataValue_message, value, now_ms, out);
 }
 
-void record_target_epoch(struct str group, int32_t epoch, int64_t now_ms, struct replay_records *out)
+static void record_target_epoch(struct str group, int32_t epoch, int64_t now_ms, struct replay_records *out)
 {
     struct ConsumerGroupTargetAssignmentMetadataValue value = {.AssignmentEpoch = epoch,
                                                                .AssignmentTimestamp = now_ms};
@@ -119,8 +119,8 @@ static void add_target(struct str group, struct str member,
         &ConsumerGroupTargetAssignmentMemberValue_message, value, now_ms, out);
 }
 
-void record_target(struct str group, struct str member, const struct part_set *parts, int64_t now_ms,
-                   struct replay_records *out)
+static void record_target(struct str group, struct str member, const struct part_set *parts, int64_t now_ms,
+                          struct replay_records *out)
 {
     struct arena arena = {0};
     struct ConsumerGroupTargetAssignmentMemberValue value = {0};
@@ -148,8 +148,8 @@ static void add_current(struct str group, struct str member,
         &ConsumerGroupCurrentMemberAssignmentValue_message, value, now_ms, out);
 }
 
-void record_current(struct str group, const struct consumer_member *member, int64_t now_ms,
-                    struct replay_records *out)
+static void record_current(struct str group, const struct consumer_member *member, int64_t now_ms,
+                           struct replay_records *out)
 {
     struct arena arena = {0};
     struct ConsumerGroupCurrentMemberAssignmentValue value = {
@@ -192,7 +192,8 @@ void record_regex_gone(struct str group, struct str pattern, int64_t now_ms, str
     add_regex(group, pattern, NULL, now_ms, out);
 }
 
-void record_member_gone(struct str group, struct str member, int64_t now_ms, struct replay_records *out)
+static void record_member_gone(struct str group, struct str member, int64_t now_ms,
+                               struct replay_records *out)
 {
     struct ConsumerGroupMemberMetadataKey key = {.GroupId = group, .MemberId = member};
     add_current(group, member, NULL, now_ms, out);
@@ -200,21 +201,40 @@ void record_member_gone(struct str group, struct str member, int64_t now_ms, str
     add(&ConsumerGroupMemberMetadataKey_message, &key, NULL, NULL, now_ms, out);
 }
 
+static void record_gone(struct str group, int64_t now_ms, struct replay_records *out)
+{
+    add_target_epoch(group, NULL, now_ms, out);
+    add_epoch(group, NULL, now_ms, out);
+}
+
+const struct consumer_records consumer_records = {
+    .epoch = record_epoch,
+    .member = record_member,
+    .target_epoch = record_target_epoch,
+    .target = record_target,
+    .current = record_current,
+    .member_gone = record_member_gone,
+    .gone = record_gone,
+};
+
+/* --- of either kind --- */
+
 void record_consumer(const struct group *group, int64_t now_ms, struct replay_records *out)
 {
     const struct consumer_group *consumer = group->consumer;
+    const struct consumer_records *records = records_of(consumer);
     struct str pattern;
     void *regex;
     list_each (struct consumer_member, member, &consumer->members, link)
-        record_member(group->name, member, now_ms, out);
+        records->member(group->name, member, now_ms, out);
     for (size_t i = 0; map_next(&consumer->regexes, &i, &pattern, &regex);)
         record_regex(group->name, pattern, regex, now_ms, out);
-    record_group_epoch(group->name, consumer->epoch, consumer->metadata_hash, now_ms, out);
+    records->epoch(group->name, consumer->epoch, consumer->metadata_hash, now_ms, out);
     list_each (struct consumer_member, member, &consumer->members, link)
-        record_target(group->name, member->id, &member->target, now_ms, out);
-    record_target_epoch(group->name, consumer->target_epoch, consumer->target_ms, out);
+        records->target(group->name, member->id, &member->target, now_ms, out);
+    records->target_epoch(group->name, consumer->target_epoch, consumer->target_ms, out);
     list_each (struct consumer_member, member, &consumer->members, link)
-        record_current(group->name, member, now_ms, out);
+        records->current(group->name, member, now_ms, out);
 }
 
 void record_consumer_gone(const struct group *group, int64_t now_ms, struct replay_records *out)
@@ -222,70 +242,102 @@ void record_consumer_gone(const struct group *group, int64_t now_ms, struct repl
     const struct consumer_group *consumer = group->consumer;
     struct str pattern;
     list_each (struct consumer_member, member, &consumer->members, link)
-        record_member_gone(group->name, member->id, now_ms, out);
+        records_of(consumer)->member_gone(group->name, member->id, now_ms, out);
     for (size_t i = 0; map_next(&consumer->regexes, &i, &pattern, NULL);)
         record_regex_gone(group->name, pattern, now_ms, out);
-    add_target_epoch(group->name, NULL, now_ms, out);
-    add_epoch(group->name, NULL, now_ms, out);
+    records_of(consumer)->gone(group->name, now_ms, out);
 }
 
-/* --- from records --- */
+/* --- from records: of either kind --- */
 
-/* A record being applied: the group, and the member where the key names one; either may not be there. */
-struct applying {
-    struct groups *groups;
-    const struct replay_record *rec;
-    struct arena *arena;
-    struct err *err;
-};
-
-static bool decode_key(struct applying *a, const struct wire_message *msg, void *key)
+bool applying_key(struct applying *a, const struct wire_message *msg, void *key)
 {
     return wire_decode(msg, 0, str_sub(a->rec->key, 2, a->rec->key.len), key, NULL, a->arena, a->err);
 }
 
-/* *value_msg's struct, or nothing when the record is a tombstone. */
-static bool decode_value(struct applying *a, const struct wire_message *msg, void *value)
+bool applying_value(struct applying *a, const struct wire_message *msg, void *value)
 {
-    return str_is_null(a->rec->value) || wire_decode_value(msg, a->rec->value, value, a->arena, a->err);
+    return applying_end(a) || wire_decode_value(msg, a->rec->value, value, a->arena, a->err);
 }
 
-static bool gone(const struct applying *a)
-{
-    return str_is_null(a->rec->value);
-}
-
-/* The consumer group of a record with a value: made when it is not there, also from a group that only has offsets. */
-static struct group *group_for(struct applying *a, struct str name)
+struct group *applying_group(struct applying *a, struct str name, bool share)
 {
     struct group *group = group_find_or_make(a->groups, name);
-    if (group->consumer == NULL)
+    if (group->consumer == NULL) {
         group_become_consumer(group);
-    return group;
+        group->consumer->share = share;
+    }
+    if (group->consumer->share == share)
+        return group;
+    err_set(a->err, ERR_CORRUPT, "record of type %u for a group of the other kind",
+            load_be16(a->rec->key.ptr));
+    return NULL;
 }
 
-static struct consumer_member *known_member(struct applying *a, struct str group_name, struct str id)
+struct consumer_member *applying_new_member(struct applying *a, struct str group_name, struct str id,
+                                            bool share)
+{
+    struct group *group = applying_group(a, group_name, share);
+    return group == NULL ? NULL : consumer_member_make(group, id);
+}
+
+struct consumer_member *applying_member(struct applying *a, struct str group_name, struct str id)
 {
     struct group *group = group_find(a->groups, group_name);
     return group == NULL || group->consumer == NULL ? NULL : consumer_find(group->consumer, id);
 }
 
+void apply_gone(struct applying *a, struct str name)
+{
+    struct group *group = group_find(a->groups, name);
+    if (group != NULL && group->consumer != NULL)
+        group_end_consumer(group, a->rec->timestamp_ms);
+}
+
+bool apply_group_epoch(struct applying *a, struct str name, bool share, int32_t epoch, int64_t hash)
+{
+    struct group *group = applying_group(a, name, share);
+    if (group == NULL)
+        return false;
+    group->consumer->epoch = epoch;
+    group->consumer->metadata_hash = hash;
+    return true;
+}
+
+void apply_member_gone(struct applying *a, struct str group, struct str id)
+{
+    struct consumer_member *member = applying_member(a, group, id);
+    if (member != NULL)
+        consumer_member_remove(member->group, member);
+}
+
+void apply_member_target(struct consumer_member *member, const struct part_set *target)
+{
+    if (member == NULL)
+        return;
+    part_set_disown(&member->target);
+    member->target = part_set_own(target);
+}
+
+void apply_str(struct str *slot, struct str value)
+{
+    struct str own = str_own(value);
+    str_disown(slot);
+    *slot = own;
+}
+
+/* --- from records: consumer groups --- */
+
 static bool apply_epoch(struct applying *a)
 {
     struct ConsumerGroupMetadataKey key;
     struct ConsumerGroupMetadataValue value;
-    if (!decode_key(a, &ConsumerGroupMetadataKey_message, &key) ||
-        !decode_value(a, &ConsumerGroupMetadataValue_message, &value))
+    if (!applying_key(a, &ConsumerGroupMetadataKey_message, &key) ||
+        !applying_value(a, &ConsumerGroupMetadataValue_message, &value))
         return false;
-    if (gone(a)) {
-        struct group *group = group_find(a->groups, key.GroupId);
-        if (group != NULL && group->consumer != NULL)
-            group_end_consumer(group, a->rec->timestamp_ms);
-        return true;
-    }
-    struct consumer_group *consumer = group_for(a, key.GroupId)->consumer;
-    consumer->epoch = value.Epoch;
-    consumer->metadata_hash = value.MetadataHash;
+    if (!applying_end(a))
+        return apply_group_epoch(a, key.GroupId, false, value.Epoch, value.MetadataHash);
+    apply_gone(a, key.GroupId);
     return true;
 }
 
@@ -302,27 +354,20 @@ own_protocols(const struct ConsumerGroupMemberMetadataValue_ClassicMemberMetadat
     return own;
 }
 
-static void replace_str(struct str *slot, struct str value)
-{
-    struct str own = str_own(value);
-    str_disown(slot);
-    *slot = own;
-}
-
 static void update_member(struct consumer_member *member,
                           const struct ConsumerGroupMemberMetadataValue *value)
 {
     struct consumer_group *consumer = member->group->consumer;
     if (consumer_static(consumer, member->instance_id) == member)
         map_remove(&consumer->statics, member->instance_id);
-    replace_str(&member->instance_id, value->InstanceId);
+    apply_str(&member->instance_id, value->InstanceId);
     if (!str_is_null(member->instance_id))
         map_put(&consumer->statics, member->instance_id, member);
-    replace_str(&member->rack_id, value->RackId);
-    replace_str(&member->client_id, value->ClientId);
-    replace_str(&member->client_host, value->ClientHost);
-    replace_str(&member->regex, value->SubscribedTopicRegex);
-    replace_str(&member->assignor, value->ServerAssignor);
+    apply_str(&member->rack_id, value->RackId);
+    apply_str(&member->client_id, value->ClientId);
+    apply_str(&member->client_host, value->ClientHost);
+    apply_str(&member->regex, value->SubscribedTopicRegex);
+    apply_str(&member->assignor, value->ServerAssignor);
     member->rebalance_timeout_ms = value->RebalanceTimeoutMs;
     free(member->topics);
     member->topics =
@@ -339,16 +384,16 @@ static bool apply_member(struct applying *a)
 {
     struct ConsumerGroupMemberMetadataKey key;
     struct ConsumerGroupMemberMetadataValue value;
-    if (!decode_key(a, &ConsumerGroupMemberMetadataKey_message, &key) ||
-        !decode_value(a, &ConsumerGroupMemberMetadataValue_message, &value))
+    if (!applying_key(a, &ConsumerGroupMemberMetadataKey_message, &key) ||
+        !applying_value(a, &ConsumerGroupMemberMetadataValue_message, &value))
         return false;
-    if (gone(a)) {
-        struct consumer_member *member = known_member(a, key.GroupId, key.MemberId);
-        if (member != NULL)
-            consumer_member_remove(member->group, member);
+    if (applying_end(a)) {
+        apply_member_gone(a, key.GroupId, key.MemberId);
         return true;
     }
-    struct consumer_member *member = consumer_member_make(group_for(a, key.GroupId), key.MemberId);
+    struct consumer_member *member = applying_new_member(a, key.GroupId, key.MemberId, false);
+    if (member == NULL)
+        return false;
     update_member(member, &value);
     if (a->groups->loaded) /* D2 */
         consumer_touch(member, a->rec->timestamp_ms);
@@ -359,18 +404,20 @@ static bool apply_target_epoch(struct applying *a)
 {
     struct ConsumerGroupTargetAssignmentMetadataKey key;
     struct ConsumerGroupTargetAssignmentMetadataValue value;
-    if (!decode_key(a, &ConsumerGroupTargetAssignmentMetadataKey_message, &key) ||
-        !decode_value(a, &ConsumerGroupTargetAssignmentMetadataValue_message, &value))
+    if (!applying_key(a, &ConsumerGroupTargetAssignmentMetadataKey_message, &key) ||
+        !applying_value(a, &ConsumerGroupTargetAssignmentMetadataValue_message, &value))
         return false;
-    if (gone(a)) {
+    if (applying_end(a)) {
         struct group *group = group_find(a->groups, key.GroupId);
         if (group != NULL && group->consumer != NULL)
             group->consumer->target_epoch = 0;
         return true;
     }
-    struct consumer_group *consumer = group_for(a, key.GroupId)->consumer;
-    consumer->target_epoch = value.AssignmentEpoch;
-    consumer->target_ms = value.AssignmentTimestamp;
+    struct group *group = applying_group(a, key.GroupId, false);
+    if (group == NULL)
+        return false;
+    group->consumer->target_epoch = value.AssignmentEpoch;
+    group->consumer->target_ms = value.AssignmentTimestamp;
     return true;
 }
 
@@ -380,19 +427,18 @@ static bool apply_target(struct applying *a)
     struct ConsumerGroupTargetAssignmentMemberValue value;
     struct part_set target = {0};
     struct consumer_member *member;
-    if (!decode_key(a, &ConsumerGroupTargetAssignmentMemberKey_message, &key) ||
-        !decode_value(a, &ConsumerGroupTargetAssignmentMemberValue_message, &value))
+    if (!applying_key(a, &ConsumerGroupTargetAssignmentMemberKey_message, &key) ||
+        !applying_value(a, &ConsumerGroupTargetAssignmentMemberValue_message, &value))
         return false;
-    if (gone(a)) {
-        member = known_member(a, key.GroupId, key.MemberId);
+    if (applying_end(a)) {
+        member = applying_member(a, key.GroupId, key.MemberId);
     } else {
-        member = consumer_member_make(group_for(a, key.GroupId), key.MemberId); /* D1 */
+        member = applying_new_member(a, key.GroupId, key.MemberId, false); /* D1 */
+        if (member == NULL)
+            return false;
         PART_SET_READ(&target, value.TopicPartitions, a->arena);
     }
-    if (member != NULL) {
-        part_set_disown(&member->target);
-        member->target = part_set_own(&target);
-    }
+    apply_member_target(member, &target);
     return true;
 }
 
@@ -420,19 +466,21 @@ static bool apply_current(struct applying *a)
     struct ConsumerGroupCurrentMemberAssignmentKey key;
     struct ConsumerGroupCurrentMemberAssignmentValue value;
     static const struct part_set none = {0};
-    if (!decode_key(a, &ConsumerGroupCurrentMemberAssignmentKey_message, &key) ||
-        !decode_value(a, &ConsumerGroupCurrentMemberAssignmentValue_message, &value))
+    if (!applying_key(a, &ConsumerGroupCurrentMemberAssignmentKey_message, &key) ||
+        !applying_value(a, &ConsumerGroupCurrentMemberAssignmentValue_message, &value))
         return false;
-    if (gone(a)) {
-        struct consumer_member *member = known_member(a, key.GroupId, key.MemberId);
+    if (applying_end(a)) {
+        struct consumer_member *member = applying_member(a, key.GroupId, key.MemberId);
         if (member != NULL)
             consumer_member_set_parts(member->group->consumer, member, &none, &none);
         return true;
     }
     if (value.State != MEMBER_STABLE && value.State != MEMBER_UNREVOKED && value.State != MEMBER_UNRELEASED)
         return err_set(a->err, ERR_CORRUPT, "state %d of a group's member is not known", value.State);
-    struct group *group = group_for(a, key.GroupId);
-    struct consumer_member *member = consumer_member_make(group, key.MemberId);
+    struct consumer_member *member = applying_new_member(a, key.GroupId, key.MemberId, false);
+    if (member == NULL)
+        return false;
+    struct group *group = member->group;
     struct part_set assigned =
         read_current(value.AssignedPartitions.at, value.AssignedPartitions.len, value.MemberEpoch, a->arena);
     struct part_set revoking =
@@ -454,14 +502,15 @@ static bool apply_regex(struct applying *a)
 {
     struct ConsumerGroupRegularExpressionKey key;
     struct ConsumerGroupRegularExpressionValue value;
-    if (!decode_key(a, &ConsumerGroupRegularExpressionKey_message, &key) ||
-        !decode_value(a, &ConsumerGroupRegularExpressionValue_message, &value))
+    if (!applying_key(a, &ConsumerGroupRegularExpressionKey_message, &key) ||
+        !applying_value(a, &ConsumerGroupRegularExpressionValue_message, &value))
         return false;
-    struct group *group = gone(a) ? group_find(a->groups, key.GroupId) : group_for(a, key.GroupId);
+    struct group *group =
+        applying_end(a) ? group_find(a->groups, key.GroupId) : applying_group(a, key.GroupId, false);
     if (group == NULL || group->consumer == NULL)
-        return true;
+        return applying_end(a);
     struct consumer_regex *old;
-    if (gone(a)) {
+    if (applying_end(a)) {
         old = map_remove(&group->consumer->regexes, key.RegularExpression);
     } else {
         struct consumer_regex *regex = mem_new(struct consumer_regex);
@@ -484,14 +533,6 @@ static const struct {
     {TYPE_REGEX, apply_regex},
 };
 
-bool consumer_knows(uint16_t type)
-{
-    for (size_t i = 0; i < COUNT_OF(appliers); i++)
-        if (appliers[i].type == type)
-            return true;
-    return false;
-}
-
 bool consumer_apply(struct groups *groups, const struct replay_record *rec, struct arena *arena,
                     struct err *err)
 {
@@ -500,5 +541,5 @@ bool consumer_apply(struct groups *groups, const struct replay_record *rec, stru
     for (size_t i = 0; i < COUNT_OF(appliers); i++)
         if (appliers[i].type == type)
             return appliers[i].apply == NULL || appliers[i].apply(&applying);
-    return err_set(err, ERR_CORRUPT, "record type %u is not known", type);
+    return share_group_apply(&applying, type);
 }

@@ -45,7 +45,20 @@ enum group_migration {
 };
 
 /* What may be set for a group by itself, in place of the option of the same meaning. */
-enum group_setting { GROUP_SESSION_TIMEOUT_MS, GROUP_HEARTBEAT_INTERVAL_MS, GROUP_SETTINGS };
+enum group_setting {
+    GROUP_SESSION_TIMEOUT_MS,
+    GROUP_HEARTBEAT_INTERVAL_MS,
+    GROUP_SHARE_SESSION_TIMEOUT_MS,
+    GROUP_SHARE_HEARTBEAT_INTERVAL_MS,
+    /* Of share partitions: not read here. */
+    GROUP_SHARE_LOCK_MS,
+    GROUP_SHARE_DELIVERIES_MAX,
+    GROUP_SHARE_LOCKS_MAX,
+    GROUP_SHARE_OFFSET_RESET,
+    GROUP_SHARE_ISOLATION,
+    GROUP_SHARE_RENEW,
+    GROUP_SETTINGS
+};
 
 /* Where such settings come from: -1: it is not set for this group. Called inside decide functions: quick, without a lock above
  * those of the state. */
@@ -66,6 +79,9 @@ struct group_options {
     struct str
         consumer_assignors; /* names with commas between, the first is the default; outlives the groups */
     enum group_migration migration;
+    /* KIP-932 */
+    int64_t share_session_timeout_ms, share_heartbeat_interval_ms;
+    int64_t share_members_max;
     const struct group_topics *topics;
     const struct group_settings *settings; /* NULL: groups have none of their own */
 };
@@ -135,6 +151,9 @@ bool group_decide_upgrade(void *groups, void *call, struct replay_records *out, 
 bool group_decide_consumer_heartbeat(void *groups, void *call, struct replay_records *out, struct err *err);
 void group_heartbeat_failed(struct groups *groups);
 
+/* ShareGroupHeartbeat; the same when its records could not be stored. */
+bool group_decide_share_heartbeat(void *groups, void *call, struct replay_records *out, struct err *err);
+
 /* A topic came, went or grew, or others may see it: consumer groups look at theirs at the next heartbeat. */
 void groups_topics_changed(struct groups *groups);
 
@@ -180,6 +199,7 @@ void group_fetch(struct groups *groups, struct group_call *call);             /*
 void group_describe(struct groups *groups, struct group_call *call);          /* DescribeGroups */
 void group_list(struct groups *groups, struct group_call *call);              /* ListGroups */
 void group_describe_consumer(struct groups *groups, struct group_call *call); /* ConsumerGroupDescribe */
+void group_describe_share(struct groups *groups, struct group_call *call);    /* ShareGroupDescribe */
 
 /* When group_decide_tick has to run next; INT64_MAX: never, as things stand. */
 int64_t groups_next_ms(const struct groups *groups);
@@ -187,11 +207,15 @@ int64_t groups_next_ms(const struct groups *groups);
 /* State, generation and size of a group for in-process readers; false: no such group. */
 struct group_info {
     struct str name, state, protocol_type; /* borrowed under the lock */
-    struct str type;                       /* "classic" or "consumer" */
+    struct str type;                       /* "classic", "consumer" or "share" */
     int32_t generation;
     size_t member_count;
 };
 bool group_info_of(const struct groups *groups, struct str name, struct group_info *out);
+
+/* Walks the names of topics that members of a share group subscribe to; each may come more than once. */
+void group_share_topics(const struct groups *groups, struct str name, void (*fn)(void *arg, struct str topic),
+                        void *arg);
 
 /* Walks all groups; *pos starts at 0. */
 bool group_info_next(const struct groups *groups, size_t *pos, struct group_info *out);

@@ -130,6 +130,9 @@ struct protocols *protocols_new(const struct protocol *list, size_t count);
 void group_become_consumer(struct group *group);
 void group_end_consumer(struct group *group, int64_t now_ms);
 
+/* A share group: calls about consumers and their offsets do not find it. NULL: no. */
+bool group_is_share(const struct group *group);
+
 /* consumer.c */
 int64_t consumer_setting(const struct groups *groups, struct str group, enum group_setting setting);
 void consumer_free(struct consumer_group *consumer);

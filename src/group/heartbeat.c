@@ -72,7 +72,8 @@ static bool check_group(struct groups *groups, const struct group_call *call)
 {
     const heartbeat_request *req = call->req;
     const struct group *group = group_find(groups, req->GroupId);
-    if (group != NULL && group->consumer != NULL)
+    bool share = group_is_share(group);
+    if (group != NULL && group->consumer != NULL && !share)
         return true;
     if (req->MemberEpoch != 0)
         return refuse(call, GROUP_NOT_FOUND,
@@ -80,7 +81,7 @@ static bool check_group(struct groups *groups, const struct group_call *call)
                                  group == NULL ? "Group %.*s not found."
                                                : "Group %.*s is not a consumer group.",
                                  STR_ARG(req->GroupId)));
-    if (group == NULL || group->state == GROUP_EMPTY)
+    if (!share && (group == NULL || group->state == GROUP_EMPTY))
         return true;
     return refuse(call, GROUP_NOT_FOUND,
                   str_printf(call->arena, "Group %.*s is not a consumer group.", STR_ARG(req->GroupId)));
@@ -198,14 +199,13 @@ void consumer_replace(struct consumer_turn *turn, const struct consumer_member *
     turn->live = NULL;
     turn->before = before;
     turn->member = *before;
-    record_member_gone(turn->name, replaced->id, turn->now_ms, turn->out);
-    record_member(turn->name, before, turn->now_ms, turn->out);
-    record_target(turn->name, new_id, &before->target, turn->now_ms, turn->out);
-    record_current(turn->name, before, turn->now_ms, turn->out);
+    turn->records->member_gone(turn->name, replaced->id, turn->now_ms, turn->out);
+    turn->records->member(turn->name, before, turn->now_ms, turn->out);
+    turn->records->target(turn->name, new_id, &before->target, turn->now_ms, turn->out);
+    turn->records->current(turn->name, before, turn->now_ms, turn->out);
 }
 
-/* The names of a request as a list in the arena. */
-static struct name_list *names_of(const struct str *names, size_t count, struct arena *arena)
+struct name_list *consumer_names(const struct str *names, size_t count, struct arena *arena)
 {
     struct name_list *list = arena_alloc(arena, sizeof *list + count * sizeof list->at[0]);
     struct name_list *sorted = name_list_new(names, count);
@@ -223,7 +223,7 @@ static void update_member(struct consumer_turn *turn, const struct group_call *c
     struct consumer_member *member = &turn->member;
     if (req->SubscribedTopicNames.len >= 0)
         member->topics =
-            names_of(req->SubscribedTopicNames.at, (size_t)req->SubscribedTopicNames.len, call->arena);
+            consumer_names(req->SubscribedTopicNames.at, (size_t)req->SubscribedTopicNames.len, call->arena);
     if (!str_is_null(req->SubscribedTopicRegex))
         member->regex = req->SubscribedTopicRegex;
     if (!str_is_null(req->InstanceId))
@@ -262,7 +262,7 @@ static void begin_member(struct consumer_turn *turn, const struct group_call *ca
         turn->member = *turn->live;
     } else {
         turn->member.id = id;
-        turn->member.topics = names_of(NULL, 0, call->arena);
+        turn->member.topics = consumer_names(NULL, 0, call->arena);
     }
     update_member(turn, call);
 }
@@ -332,7 +332,7 @@ static void leave(struct groups *groups, const struct group_call *call, struct r
     heartbeat_response *res = call->res;
     struct group *group = group_find(groups, req->GroupId);
     struct consumer_turn turn;
-    if (group == NULL || group->consumer == NULL) {
+    if (group == NULL || group->consumer == NULL || group->consumer->share) {
         refuse(call, GROUP_NOT_FOUND,
                str_printf(call->arena, "Group %.*s not found.", STR_ARG(req->GroupId)));
         return;
@@ -354,7 +354,7 @@ static void leave(struct groups *groups, const struct group_call *call, struct r
             turn.member = *member;
             turn.member.epoch = EPOCH_LEAVE_STATIC;
             turn.member.revoking = (struct part_set){0};
-            record_current(group->name, &turn.member, call->now_ms, out);
+            turn.records->current(group->name, &turn.member, call->now_ms, out);
         } else {
             consumer_fence(group, &member, 1, call->now_ms, out);
         }
@@ -403,11 +403,11 @@ void consumer_fence(struct group *group, struct consumer_member *const *members,
     struct arena arena = {0};
     struct group_call call = {.now_ms = now_ms, .arena = &arena};
     struct consumer_turn turn;
-    if (count == 0 || migrate_down(group, members, count, now_ms, out))
+    if (count == 0 || (!group->consumer->share && migrate_down(group, members, count, now_ms, out)))
         return;
     consumer_turn_init(&turn, group->groups, group->name, group->consumer, &call, out);
     for (size_t i = 0; i < count; i++)
-        record_member_gone(group->name, members[i]->id, now_ms, out);
+        turn.records->member_gone(group->name, members[i]->id, now_ms, out);
     for (size_t i = 0; i < count; i++) { /* patterns that none of those who stay has */
         size_t users = 0;
         bool first = true;
@@ -421,8 +421,8 @@ void consumer_fence(struct group *group, struct consumer_member *const *members,
         if (first && users == consumer_regex_users(group->consumer, members[i]->regex))
             record_regex_gone(group->name, members[i]->regex, now_ms, out);
     }
-    record_group_epoch(group->name, group->consumer->epoch + 1, consumer_metadata_hash(&turn, members, count),
-                       now_ms, out);
+    turn.records->epoch(group->name, group->consumer->epoch + 1,
+                        consumer_metadata_hash(&turn, members, count), now_ms, out);
     consumer_turn_fini(&turn);
     arena_fini(&arena);
 }

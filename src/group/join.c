@@ -277,6 +277,10 @@ bool group_decide_join(void *state, void *request, struct replay_records *out, s
         refuse(&join, error, req->MemberId);
         return true;
     }
+    if (group_is_share(join.group)) {
+        refuse(&join, GROUP_INCONSISTENT_PROTOCOL, req->MemberId);
+        return true;
+    }
     if (join.group != NULL && join.group->consumer != NULL) {
         if (join.group->consumer->member_count != 0) {
             consumer_join_classic(join.group, call, make_member_id(&join), out);

@@ -62,6 +62,10 @@ bool group_decide_sync(void *state, void *request, struct replay_records *out, s
         reply_sync_error(groups, call->token, GROUP_INVALID_ID);
         return true;
     }
+    if (group_is_share(group)) {
+        reply_sync_error(groups, call->token, GROUP_UNKNOWN_MEMBER);
+        return true;
+    }
     if (group != NULL && group->consumer != NULL) {
         consumer_sync_classic(group, call);
         return true;
@@ -112,14 +116,15 @@ bool group_decide_heartbeat(void *state, void *request, struct replay_records *o
     struct group *group = group_find(groups, req->GroupId);
     struct member *member = NULL;
     groups->effects = call->effects;
-    if (group != NULL && group->consumer != NULL) {
+    if (group != NULL && group->consumer != NULL && !group->consumer->share) {
         res->ErrorCode = consumer_heartbeat_classic(group, call);
         return true;
     }
-    res->ErrorCode = req->GroupId.len == 0 ? GROUP_INVALID_ID
-                     : group == NULL       ? GROUP_UNKNOWN_MEMBER
-                                           : group_check_member(group, req->MemberId, req->GroupInstanceId,
-                                                                req->GenerationId, &member);
+    res->ErrorCode =
+        req->GroupId.len == 0 ? GROUP_INVALID_ID
+        : group == NULL || group->consumer != NULL
+            ? GROUP_UNKNOWN_MEMBER
+            : group_check_member(group, req->MemberId, req->GroupInstanceId, req->GenerationId, &member);
     if (res->ErrorCode != GROUP_NONE)
         return true;
     member_touch(member, call->now_ms);
@@ -154,12 +159,12 @@ static int16_t leave_one(struct groups *groups, struct group *group, struct str 
 static void leave_all(struct groups *groups, struct group *group, const struct leaver *leavers, size_t count,
                       int16_t *errors, int64_t now_ms, struct replay_records *out)
 {
-    if (group != NULL && group->consumer != NULL) {
+    if (group != NULL && group->consumer != NULL && !group->consumer->share) {
         consumer_leave_classic(group, leavers, count, errors, now_ms, out);
         return;
     }
     for (size_t i = 0; i < count; i++)
-        errors[i] = group == NULL
+        errors[i] = group == NULL || group->consumer != NULL
                         ? GROUP_UNKNOWN_MEMBER
                         : leave_one(groups, group, leavers[i].id, leavers[i].instance_id, now_ms, out);
 }

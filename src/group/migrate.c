@@ -113,13 +113,13 @@ static void add_upgraded(const struct group *group, const struct consumer_member
     size_t count = group->member_count;
     group_add_record(group, true, now_ms, out);
     for (size_t i = 0; i < count; i++)
-        record_member(group->name, &members[i], now_ms, out);
-    record_group_epoch(group->name, group->generation, 0, now_ms, out);
+        consumer_records.member(group->name, &members[i], now_ms, out);
+    consumer_records.epoch(group->name, group->generation, 0, now_ms, out);
     for (size_t i = 0; i < count; i++)
-        record_target(group->name, members[i].id, &members[i].assigned, now_ms, out);
-    record_target_epoch(group->name, group->generation, now_ms, out);
+        consumer_records.target(group->name, members[i].id, &members[i].assigned, now_ms, out);
+    consumer_records.target_epoch(group->name, group->generation, now_ms, out);
     for (size_t i = 0; i < count; i++)
-        record_current(group->name, &members[i], now_ms, out);
+        consumer_records.current(group->name, &members[i], now_ms, out);
 }
 
 void migrate_up(struct group *group, int64_t now_ms, struct replay_records *out)

@@ -216,6 +216,8 @@ static int16_t check_commit(const struct group *group, const struct TxnOffsetCom
         return GROUP_INVALID_ID;
     if (group == NULL)
         return req->GenerationId < 0 ? GROUP_NONE : GROUP_ILLEGAL_GENERATION;
+    if (group_is_share(group))
+        return GROUP_NOT_FOUND;
     if (req->GenerationId < 0 && req->MemberId.len == 0 && str_is_null(req->GroupInstanceId))
         return GROUP_NONE;
     if (group->consumer != NULL)

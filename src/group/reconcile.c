@@ -110,5 +110,5 @@ void consumer_step_reconcile(struct consumer_turn *turn)
         part_set_eq(&before->assigned, &member->assigned) &&
         part_set_eq(&before->revoking, &member->revoking))
         return;
-    record_current(turn->name, member, turn->now_ms, turn->out);
+    turn->records->current(turn->name, member, turn->now_ms, turn->out);
 }

@@ -78,8 +78,11 @@ static int64_t retained_since_ms(const struct group *group, const struct offset_
     return group->state == GROUP_EMPTY ? MAX(group->state_ms, entry->commit_ms) : INT64_MAX;
 }
 
+/* A share group stays until it is deleted: its place in the topics is not kept here. */
 static bool nobody_in(const struct group *group)
 {
+    if (group_is_share(group))
+        return false;
     return group->consumer != NULL ? group->consumer->member_count == 0
                                    : group->state == GROUP_EMPTY && group->pending.len == 0;
 }
@@ -152,7 +155,7 @@ bool group_decide_topic_deleted(void *state, void *request, struct replay_record
 /* May offsets of the group be deleted? Of a group of consumers those of topics that nobody subscribes to may. */
 static int16_t check_delete(const struct group *group)
 {
-    if (group == NULL)
+    if (group == NULL || group_is_share(group))
         return GROUP_NOT_FOUND;
     bool consumers = group->consumer != NULL || str_eq(group->protocol_type, STR("consumer"));
     return consumers || group->state == GROUP_EMPTY ? GROUP_NONE : GROUP_NOT_EMPTY;

@@ -31,6 +31,7 @@ void consumer_turn_init(struct consumer_turn *turn, struct groups *groups, struc
         .arena = call->arena,
         .out = out,
     };
+    turn->records = records_of(turn->consumer);
     turn->epoch = turn->consumer->epoch;
     turn->target_epoch = turn->consumer->target_epoch;
 }
@@ -273,7 +274,7 @@ void consumer_step_subscription(struct consumer_turn *turn)
                                      : !name_list_eq(turn->before->topics, turn->member.topics);
     step_regex(turn);
     if (turn->before == NULL || !same_member(turn->before, &turn->member))
-        record_member(turn->name, &turn->member, turn->now_ms, turn->out);
+        turn->records->member(turn->name, &turn->member, turn->now_ms, turn->out);
     if (topics_moved)
         resolve_again(turn);
     bool bump = turn->epoch == 0 || turn->subscription_changed;
@@ -282,7 +283,7 @@ void consumer_step_subscription(struct consumer_turn *turn)
     int64_t hash = consumer_metadata_hash(turn, NULL, 0);
     if (bump || hash != turn->consumer->metadata_hash) {
         turn->epoch++;
-        record_group_epoch(turn->name, turn->epoch, hash, turn->now_ms, turn->out);
+        turn->records->epoch(turn->name, turn->epoch, hash, turn->now_ms, turn->out);
     }
 }
 

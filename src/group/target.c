@@ -106,14 +106,17 @@ void consumer_step_target(struct consumer_turn *turn)
         if (!is_left(turn, other))
             add_member(turn, other, members, &count);
     add_member(turn, member, members, &count);
-    assignors[choose(turn->groups, turn->consumer, turn)].assign(members, count, turn->arena);
+    if (turn->records == &share_records)
+        assign_simple(members, count, turn->arena);
+    else
+        assignors[choose(turn->groups, turn->consumer, turn)].assign(members, count, turn->arena);
     for (size_t i = 0; i < count; i++) {
         struct part_set target = members[i].target;
         if (!part_set_eq(members[i].current, &target))
-            record_target(turn->name, members[i].id, &target, turn->now_ms, turn->out);
+            turn->records->target(turn->name, members[i].id, &target, turn->now_ms, turn->out);
         if (str_eq(members[i].id, member->id))
             member->target = target;
     }
     turn->target_epoch = turn->epoch;
-    record_target_epoch(turn->name, turn->target_epoch, turn->now_ms, turn->out);
+    turn->records->target_epoch(turn->name, turn->target_epoch, turn->now_ms, turn->out);
 }

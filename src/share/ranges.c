@@ -31,6 +31,8 @@ static void insert(struct share_ranges *ranges, size_t at, const struct share_ra
 
 static void remove_run(struct share_ranges *ranges, size_t from, size_t to)
 {
+    if (from == to)
+        return;
     memmove(&ranges->list.at[from], &ranges->list.at[to],
             (ranges->list.len - to) * sizeof ranges->list.at[0]);
     ranges->list.len -= to - from;

@@ -10,9 +10,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const keys[] = {"OffsetCommitKey", "GroupMetadataKey"}, *const values[] = {
-                                                                                   "OffsetCommitValue",
-                                                                                   "GroupMetadataValue"};
+    static const char *const keys[] = {"OffsetCommitKey",
+                                       "GroupMetadataKey",
+                                       "ShareGroupMemberMetadataKey",
+                                       "ShareGroupMetadataKey",
+                                       "ShareGroupTargetAssignmentMetadataKey",
+                                       "ShareGroupTargetAssignmentMemberKey",
+                                       "ShareGroupCurrentMemberAssignmentKey"};
+    static const char *const values[] = {"OffsetCommitValue",
+                                         "GroupMetadataValue",
+                                         "ShareGroupMemberMetadataValue",
+                                         "ShareGroupMetadataValue",
+                                         "ShareGroupTargetAssignmentMetadataValue",
+                                         "ShareGroupTargetAssignmentMemberValue",
+                                         "ShareGroupCurrentMemberAssignmentValue"};
     struct state_input in = {data, data + size};
     static const struct group_options options = {.session_timeout_ms_min = 6000,
                                                  .session_timeout_ms_max = 1800000};

@@ -136,7 +136,10 @@ static const struct group_options options = {.session_timeout_ms_min = 6000,
                                              .consumer_heartbeat_interval_ms = 5000,
                                              .consumer_members_max = 3,
                                              .consumer_assignors = STR_INIT("uniform,range"),
-                                             .migration = GROUP_MIGRATE_BOTH};
+                                             .migration = GROUP_MIGRATE_BOTH,
+                                             .share_session_timeout_ms = 45000,
+                                             .share_heartbeat_interval_ms = 5000,
+                                             .share_members_max = 3};
 
 static void load(struct world *w, const struct group_options *opts)
 {

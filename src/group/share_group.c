@@ -1,0 +1,285 @@
+/* share_group.c - share groups (KIP-932): ShareGroupHeartbeat, and what administrators see of them.
+ *
+ *   epoch  0  join, or begin anew        > 0  alive; may change what it subscribes to        -1  leave
+ *
+ *   check the request -> which group, which member -> subscription -> target (assign_simple.c) -> follow -> answer
+ *
+ * A share group is a consumer group (consumer_int.h) whose partitions have no owner: several members read one, record by
+ * record, so a member has its target at once and nobody waits for anybody. There are no static members and no patterns. Which
+ * records are whose is the module `share`'s.
+ *
+ * (H1) As with consumers: a refused call changes nothing, and a member that says nothing new costs no record.
+ */
+#include "group/consumer_int.h"
+
+typedef struct ShareGroupHeartbeatRequest heartbeat_request;
+typedef struct ShareGroupHeartbeatResponse heartbeat_response;
+
+static bool refuse(const struct group_call *call, int16_t error, struct str message)
+{
+    heartbeat_response *res = call->res;
+    res->ErrorCode = error;
+    res->ErrorMessage = message;
+    return false;
+}
+
+/* --- may it? --- */
+
+static const char *what_is_wrong(const heartbeat_request *req)
+{
+    if (req->MemberId.len == 0)
+        return "MemberId can't be empty.";
+    if (req->GroupId.len == 0)
+        return "GroupId can't be empty.";
+    if (!str_is_null(req->RackId) && req->RackId.len == 0)
+        return "RackId can't be empty.";
+    if (req->MemberEpoch < EPOCH_LEAVE)
+        return "MemberEpoch is invalid.";
+    if (req->MemberEpoch == 0 && req->SubscribedTopicNames.len <= 0)
+        return "SubscribedTopicNames must be set in first request.";
+    return NULL;
+}
+
+/* The first heartbeat of all makes the group. */
+static bool check_group(const struct group *group, const struct group_call *call)
+{
+    const heartbeat_request *req = call->req;
+    if (group_is_share(group) || (group == NULL && req->MemberEpoch == 0))
+        return true;
+    return refuse(call, GROUP_NOT_FOUND,
+                  str_printf(call->arena,
+                             group == NULL ? "Group %.*s not found." : "Group %.*s is not a share group.",
+                             STR_ARG(req->GroupId)));
+}
+
+static bool refuse_unknown(const struct group_call *call)
+{
+    const heartbeat_request *req = call->req;
+    return refuse(call, GROUP_UNKNOWN_MEMBER,
+                  str_printf(call->arena, "Member %.*s is not a member of group %.*s.",
+                             STR_ARG(req->MemberId), STR_ARG(req->GroupId)));
+}
+
+/* The epoch of before will do: the answer with the new one was lost. */
+static bool check_epoch(const struct group_call *call, const struct consumer_member *member)
+{
+    int32_t epoch = ((const heartbeat_request *)call->req)->MemberEpoch;
+    if (epoch == 0 || epoch == member->epoch || (epoch < member->epoch && epoch == member->previous_epoch))
+        return true;
+    return refuse(call, GROUP_FENCED_EPOCH,
+                  str_printf(call->arena,
+                             "The share group member has a %s member epoch (%d) than the one known by the "
+                             "group coordinator (%d). The member must abandon all its partitions and rejoin.",
+                             epoch > member->epoch ? "greater" : "smaller", epoch, member->epoch));
+}
+
+static bool find_member(struct consumer_turn *turn)
+{
+    const struct group_call *call = turn->call;
+    const heartbeat_request *req = call->req;
+    int64_t most = turn->groups->options.share_members_max;
+    turn->live = turn->before = consumer_find(turn->consumer, req->MemberId);
+    if (turn->live != NULL)
+        return check_epoch(call, turn->live);
+    if (req->MemberEpoch != 0)
+        return refuse_unknown(call);
+    return (int64_t)turn->consumer->member_count < most ||
+           refuse(call, GROUP_FULL,
+                  str_printf(call->arena, "The share group has reached its maximum capacity of %lld members.",
+                             (long long)most));
+}
+
+/* --- alive --- */
+
+static void begin_member(struct consumer_turn *turn)
+{
+    const struct group_call *call = turn->call;
+    const heartbeat_request *req = call->req;
+    struct consumer_member *member = &turn->member;
+    if (turn->live != NULL) {
+        *member = *turn->live;
+    } else {
+        member->id = req->MemberId;
+        member->topics = consumer_names(NULL, 0, call->arena);
+    }
+    if (req->SubscribedTopicNames.len >= 0)
+        member->topics =
+            consumer_names(req->SubscribedTopicNames.at, (size_t)req->SubscribedTopicNames.len, call->arena);
+    if (!str_is_null(req->RackId))
+        member->rack_id = req->RackId;
+    member->client_id = call->client_id;
+    member->client_host = call->client_host;
+}
+
+/* Its target is what it has. */
+static void follow(struct consumer_turn *turn)
+{
+    struct consumer_member *member = &turn->member;
+    if (turn->before != NULL && member->epoch == turn->target_epoch)
+        return;
+    member->previous_epoch = member->epoch;
+    member->epoch = turn->target_epoch;
+    member->assigned = member->target;
+    turn->records->current(turn->name, member, turn->now_ms, turn->out);
+}
+
+static void answer(const struct consumer_turn *turn)
+{
+    const struct group_call *call = turn->call;
+    const heartbeat_request *req = call->req;
+    heartbeat_response *res = call->res;
+    bool full = req->MemberEpoch == 0 || req->SubscribedTopicNames.len >= 0;
+    res->MemberId = str_dup(turn->member.id, call->arena);
+    res->MemberEpoch = turn->member.epoch;
+    res->HeartbeatIntervalMs =
+        (int32_t)consumer_setting(turn->groups, turn->name, GROUP_SHARE_HEARTBEAT_INTERVAL_MS);
+    if (!full && part_set_eq(&turn->before->assigned, &turn->member.assigned))
+        return;
+    res->Assignment = wire_new(&WIRE_ShareGroupHeartbeatResponse_Assignment, 1, call->arena);
+    PART_SET_WRITE(&turn->member.assigned, res->Assignment->TopicPartitions,
+                   ShareGroupHeartbeatResponse_TopicPartitions, call->arena);
+}
+
+static void alive(struct groups *groups, struct group *group, const struct group_call *call,
+                  struct replay_records *out)
+{
+    const heartbeat_request *req = call->req;
+    struct consumer_group *consumer = group != NULL ? group->consumer : NULL;
+    struct consumer_turn turn;
+    consumer_turn_init(&turn, groups, req->GroupId, consumer, call, out);
+    turn.records = &share_records;
+    if (find_member(&turn)) {
+        begin_member(&turn);
+        consumer_step_subscription(&turn);
+        consumer_step_target(&turn);
+        follow(&turn);
+        answer(&turn);
+        if (turn.live != NULL)
+            consumer_touch((struct consumer_member *)turn.live, call->now_ms);
+        if (consumer != NULL)
+            consumer->topics_seen = groups->topics_version;
+    }
+    consumer_turn_fini(&turn);
+}
+
+static void leave(struct group *group, const struct group_call *call, struct replay_records *out)
+{
+    const heartbeat_request *req = call->req;
+    heartbeat_response *res = call->res;
+    struct consumer_member *member = consumer_find(group->consumer, req->MemberId);
+    if (member == NULL) {
+        refuse_unknown(call);
+        return;
+    }
+    res->MemberId = req->MemberId;
+    res->MemberEpoch = req->MemberEpoch;
+    consumer_fence(group, &member, 1, call->now_ms, out);
+}
+
+bool group_decide_share_heartbeat(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    struct groups *groups = state;
+    struct group_call *call = request;
+    const heartbeat_request *req = call->req;
+    struct group *group = group_find(groups, req->GroupId);
+    const char *wrong = what_is_wrong(req);
+    groups->effects = call->effects;
+    if (wrong != NULL)
+        refuse(call, GROUP_INVALID_REQUEST, str_from(wrong));
+    else if (!check_group(group, call))
+        return true;
+    else if (req->MemberEpoch == EPOCH_LEAVE)
+        leave(group, call, out);
+    else
+        alive(groups, group, call, out);
+    return true;
+}
+
+/* --- for administrators --- */
+
+typedef struct ShareGroupDescribeResponse_DescribedGroup described_group;
+typedef struct ShareGroupDescribeResponse_Member described_member;
+
+static struct str or_empty(struct str s, struct arena *arena)
+{
+    return str_is_null(s) ? STR("") : str_dup(s, arena);
+}
+
+/* Topics that are gone have no name to show. */
+static void describe_parts(const struct groups *groups, const struct consumer_member *member,
+                           struct arena *arena, struct ShareGroupDescribeResponse_Assignment *out)
+{
+    const struct group_topics *topics = groups->options.topics;
+    int32_t kept = 0;
+    PART_SET_WRITE(&member->assigned, out->TopicPartitions, ShareGroupDescribeResponse_TopicPartitions,
+                   arena);
+    for (int32_t i = 0; i < out->TopicPartitions.len; i++) {
+        struct ShareGroupDescribeResponse_TopicPartitions *row = &out->TopicPartitions.at[i];
+        row->TopicName = topics->name_of(topics->arg, row->TopicId, arena);
+        if (!str_is_null(row->TopicName))
+            out->TopicPartitions.at[kept++] = *row;
+    }
+    out->TopicPartitions.len = kept;
+}
+
+static void describe_member(const struct groups *groups, const struct consumer_member *member,
+                            struct arena *arena, described_member *out)
+{
+    out->MemberId = str_dup(member->id, arena);
+    out->RackId = str_dup(member->rack_id, arena);
+    out->MemberEpoch = member->epoch;
+    out->ClientId = or_empty(member->client_id, arena);
+    out->ClientHost = or_empty(member->client_host, arena);
+    out->SubscribedTopicNames.at = arena_array(arena, struct str, member->topics->len);
+    out->SubscribedTopicNames.len = (int32_t)member->topics->len;
+    for (size_t i = 0; i < member->topics->len; i++)
+        out->SubscribedTopicNames.at[i] = str_dup(member->topics->at[i], arena);
+    describe_parts(groups, member, arena, &out->Assignment);
+}
+
+static void describe(const struct groups *groups, struct str name, struct arena *arena, described_group *out)
+{
+    const struct group *group = group_find(groups, name);
+    out->GroupId = name;
+    if (name.len == 0) {
+        out->ErrorCode = GROUP_INVALID_ID;
+        return;
+    }
+    if (!group_is_share(group)) {
+        out->ErrorCode = GROUP_NOT_FOUND;
+        out->ErrorMessage =
+            str_printf(arena, group == NULL ? "Group %.*s not found." : "Group %.*s is not a share group.",
+                       STR_ARG(name));
+        return;
+    }
+    const struct consumer_group *consumer = group->consumer;
+    out->GroupState = str_from(consumer_state_name(consumer));
+    out->GroupEpoch = consumer->epoch;
+    out->AssignmentEpoch = consumer->target_epoch;
+    out->AssignorName = STR("simple");
+    WIRE_ALLOC(arena, out->Members, ShareGroupDescribeResponse_Member, consumer->member_count);
+    described_member *row = out->Members.at;
+    list_each (struct consumer_member, member, &consumer->members, link)
+        describe_member(groups, member, arena, row++);
+}
+
+void group_describe_share(struct groups *groups, struct group_call *call)
+{
+    const struct ShareGroupDescribeRequest *req = call->req;
+    struct ShareGroupDescribeResponse *res = call->res;
+    WIRE_ALLOC(call->arena, res->Groups, ShareGroupDescribeResponse_DescribedGroup,
+               MAX(req->GroupIds.len, 0));
+    for (int32_t i = 0; i < req->GroupIds.len; i++)
+        describe(groups, req->GroupIds.at[i], call->arena, &res->Groups.at[i]);
+}
+
+void group_share_topics(const struct groups *groups, struct str name, void (*fn)(void *arg, struct str topic),
+                        void *arg)
+{
+    const struct group *group = group_find(groups, name);
+    if (!group_is_share(group))
+        return;
+    list_each (struct consumer_member, member, &group->consumer->members, link)
+        for (size_t i = 0; i < member->topics->len; i++)
+            fn(arg, member->topics->at[i]);
+}

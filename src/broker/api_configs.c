@@ -142,12 +142,14 @@ static void describe_group(struct request *req, const asked_resource *asked, res
     for (int i = 0; i < GROUP_SETTINGS; i++) {
         const struct group_config_def *def = &group_config_defs[i];
         struct config_value chain[CONFIG_CHAIN_MAX];
-        struct str synonym = str_from(def->synonym), set = resource_setting(res, str_from(def->name));
-        config_chain(req->broker->storage, synonym, STR_NULL, chain, &req->arena);
+        bool has_option = def->synonym != NULL;
+        struct str synonym = str_from(has_option ? def->synonym : def->name);
+        struct str set = resource_setting(res, str_from(def->name));
+        config_chain(req->broker->storage, synonym, str_from(def->init), chain, &req->arena);
         struct config_value value =
             str_is_null(set) ? chain[0] : (struct config_value){str_dup(set, &req->arena), SOURCE_GROUP};
-        config_row *config =
-            config_row_add(req, asked, row, def->name, TYPE_INT, value, broker_option_find(synonym)->doc);
+        config_row *config = config_row_add(req, asked, row, def->name, def->type, value,
+                                            has_option ? broker_option_find(synonym)->doc : def->doc);
         config_row_synonyms(req, config, synonym, chain);
     }
     storage_topics_unlock(req->broker->storage);

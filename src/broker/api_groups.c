@@ -386,6 +386,9 @@ void api_delete_groups(struct request *req)
     int64_t end_offset;
     int32_t denied = part_denied(req);
     if (replay_run(coord_groups_replay(req->broker->coord), group_decide_delete, call, &end_offset, &err)) {
+        for (int32_t i = 0; i < res->Results.len; i++)
+            if (res->Results.at[i].ErrorCode == 0) /* nothing happens to one that was no share group */
+                coord_share_group_deleted(req->broker->coord, res->Results.at[i].GroupId);
         add_denied(req, denied);
         request_reply_durable(req, coord_groups_replay(req->broker->coord), end_offset);
         return;

@@ -118,6 +118,36 @@ void hide_consumer_groups(struct request *req)
     }
 }
 
+typedef struct ShareGroupDescribeResponse_DescribedGroup share_row;
+
+static int16_t denied_share(struct request *req, const share_row *row)
+{
+    int16_t denied = request_denied(req, ACL_GROUP, ACL_DESCRIBE, row->GroupId);
+    for (int32_t i = 0; i < row->Members.len; i++)
+        for (int32_t j = 0; denied == 0 && j < row->Members.at[i].SubscribedTopicNames.len; j++)
+            denied =
+                request_denied(req, ACL_TOPIC, ACL_DESCRIBE, row->Members.at[i].SubscribedTopicNames.at[j]);
+    return denied;
+}
+
+void hide_share_groups(struct request *req)
+{
+    const struct ShareGroupDescribeRequest *body = req->body;
+    struct ShareGroupDescribeResponse *res = req->res;
+    for (int32_t i = 0; i < res->Groups.len; i++) {
+        share_row *row = &res->Groups.at[i], hidden;
+        int16_t denied = denied_share(req, row);
+        if (denied != 0) {
+            wire_init(&WIRE_ShareGroupDescribeResponse_DescribedGroup, &hidden);
+            hidden.GroupId = row->GroupId;
+            hidden.ErrorCode = denied;
+            *row = hidden;
+        } else if (body->IncludeAuthorizedOperations) {
+            row->AuthorizedOperations = request_operations(req, ACL_GROUP, row->GroupId);
+        }
+    }
+}
+
 void hide_listed_groups(struct request *req)
 {
     struct ListGroupsResponse *res = req->res;

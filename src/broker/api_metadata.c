@@ -357,14 +357,18 @@ void api_describe_topic_partitions(struct request *req)
 /* 0, or why the key has no coordinator for whoever asks. */
 static int16_t check_coordinator(struct request *req, struct str key, struct str *text)
 {
-    enum { KEY_GROUP = 0, KEY_TRANSACTION = 1 };
+    enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, KEY_SHARE = 2, SHARE_VERSION = 6 };
     const struct FindCoordinatorRequest *body = req->body;
     *text = STR_NULL;
     if (body->KeyType == KEY_GROUP)
         return request_denied(req, ACL_GROUP, ACL_DESCRIBE, key);
     if (body->KeyType == KEY_TRANSACTION)
         return request_denied(req, ACL_TRANSACTIONAL_ID, ACL_DESCRIBE, key);
-    *text = STR("only groups (key type 0) and transactions (1) have a coordinator here");
+    if (body->KeyType == KEY_SHARE &&
+        req->version >= SHARE_VERSION) /* of brokers: group:topic id:partition */
+        return request_denied_cluster(req, ACL_CLUSTER_ACTION);
+    *text = STR("groups (key type 0), transactions (1) and, from version 6 on, share partitions (2) have a "
+                "coordinator");
     return INVALID_REQUEST;
 }
 

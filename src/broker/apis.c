@@ -65,6 +65,13 @@ const struct broker_api broker_apis[] = {
     {69, 0, 1, 0, api_consumer_group_describe},
     {74, 0, 1, 0, api_list_config_resources},
     {75, 0, 0, 0, api_describe_topic_partitions},
+    {76, 1, 1, 1, api_share_group_heartbeat},
+    {77, 1, 1, 1, api_share_group_describe},
+    {78, 1, 2, 1, api_share_fetch},
+    {79, 1, 2, 1, api_share_acknowledge},
+    {90, 0, 1, 0, api_describe_share_group_offsets},
+    {91, 0, 0, 0, api_alter_share_group_offsets},
+    {92, 0, 0, 0, api_delete_share_group_offsets},
 };
 
 const size_t broker_api_count = COUNT_OF(broker_apis);
@@ -88,6 +95,7 @@ const struct broker_right broker_rights[] = {
     {9, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "a list of all leaves the others out"},
     {10, ACL_GROUP, ACL_DESCRIBE, NO_GROUP, "of a group"},
     {10, ACL_TRANSACTIONAL_ID, ACL_DESCRIBE, NO_TRANSACTIONAL_ID, "of a transactional id"},
+    {10, ACL_CLUSTER, ACL_CLUSTER_ACTION, NO_CLUSTER, "of a share partition"},
     {11, ACL_GROUP, ACL_READ, NO_GROUP, ""},
     {12, ACL_GROUP, ACL_READ, NO_GROUP, ""},
     {13, ACL_GROUP, ACL_READ, NO_GROUP, ""},
@@ -159,6 +167,20 @@ const struct broker_right broker_rights[] = {
     {69, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "of a topic that a member is subscribed to"},
     {74, ACL_CLUSTER, ACL_DESCRIBE_CONFIGS, NO_CLUSTER, ""},
     {75, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "a list of all leaves the others out"},
+    {76, ACL_GROUP, ACL_READ, NO_GROUP, ""},
+    {76, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "of topics subscribed to"},
+    {77, ACL_GROUP, ACL_DESCRIBE, NO_GROUP, ""},
+    {77, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "of a topic that a member is subscribed to"},
+    {78, ACL_GROUP, ACL_READ, NO_GROUP, ""},
+    {78, ACL_TOPIC, ACL_READ, NO_TOPIC, ""},
+    {79, ACL_GROUP, ACL_READ, NO_GROUP, ""},
+    {79, ACL_TOPIC, ACL_READ, NO_TOPIC, ""},
+    {90, ACL_GROUP, ACL_DESCRIBE, NO_GROUP, ""},
+    {90, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "a list of all leaves the others out"},
+    {91, ACL_GROUP, ACL_READ, NO_GROUP, ""},
+    {91, ACL_TOPIC, ACL_READ, NO_TOPIC, ""},
+    {92, ACL_GROUP, ACL_DELETE, NO_GROUP, ""},
+    {92, ACL_TOPIC, ACL_READ, NO_TOPIC, ""},
 };
 
 const size_t broker_right_count = COUNT_OF(broker_rights);
@@ -212,6 +234,7 @@ struct broker_feature {
 static const struct broker_feature features[] = {
     {"metadata.version", 7, 30, 30},  /* 4.3: what tools take the cluster for */
     {"group.version", 0, 1, 1},       /* KIP-848: consumer groups of the new protocol */
+    {"share.version", 0, 1, 1},       /* KIP-932: share groups */
     {"transaction.version", 0, 2, 2}, /* KIP-890: partitions join by themselves, each end bumps the epoch */
 };
 

@@ -165,6 +165,7 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     copy_config(broker, config);
     init_locks(broker);
     sessions_open(broker);
+    share_sessions_open(broker);
     bool good = start_threads(broker, err) && open_states(broker, err);
     if (good) {
         loop_post(net_loop(broker->net, 0), &broker->start_call);
@@ -205,6 +206,7 @@ void broker_stop(struct broker *broker)
     kafka_listeners_free(broker);
     security_close(broker);
     sessions_close(broker);
+    share_sessions_close(broker);
     quotas_free(broker->quotas);
     coord_free(broker->coord);
     storage_free(broker->storage);

@@ -58,6 +58,16 @@ bool settings_alter(struct broker *broker, struct resource_alter *req, struct er
 /* With replication.factor.clamp, min.insync.replicas above 1 counts as 1 too: what is set is what is in force. */
 struct str topic_setting_clamped(const struct broker *broker, struct str name, struct str value);
 
+/* --- share sessions (share_sessions.c) --- */
+
+struct share_sessions;
+
+void share_sessions_open(struct broker *broker);
+void share_sessions_close(struct broker *broker);
+
+/* The connection of this number (request_hold_shares) has gone. */
+void share_sessions_conn_closed(struct broker *broker, uint64_t conn);
+
 /* --- transactions (api_txn.c) --- */
 
 /* May what (pid, epoch) writes to these partitions be part of its transaction? `joins`: they are added when they are not in
@@ -93,6 +103,7 @@ struct broker {
 
     struct storage *storage;
     struct coord *coord;
+    struct share_sessions *share_sessions;
     struct quotas *quotas;
     struct fetch_sessions *fetch_sessions;
 
@@ -273,6 +284,9 @@ struct conn *request_conn(struct request *req);
 /* For partition_append_from(): the connection starts these syncs when what it has read is all appended. On its thread. */
 struct list *request_syncs(struct request *req);
 
+/* Share sessions of this connection are to end with it; its number. On the connection's thread. */
+uint64_t request_hold_shares(struct request *req);
+
 /* login.c: a connection has come. False: it is nobody who may come in (by its certificate). */
 bool login_begin(struct login *login, const struct kafka_listener *listener, struct conn *conn);
 void login_fini(struct login *login);
@@ -335,6 +349,7 @@ void hide_fetched_offsets(struct request *req);
 void hide_described_groups(struct request *req);
 void hide_consumer_groups(struct request *req);
 void hide_listed_groups(struct request *req);
+void hide_share_groups(struct request *req);
 
 /* For the authorized-operations fields. */
 int32_t request_operations(struct request *req, enum acl_resource resource, struct str name);
@@ -360,6 +375,13 @@ void api_delete_groups(struct request *req);
 void api_offset_delete(struct request *req);
 void api_consumer_group_heartbeat(struct request *req);
 void api_consumer_group_describe(struct request *req);
+void api_share_group_heartbeat(struct request *req);
+void api_share_group_describe(struct request *req);
+void api_share_fetch(struct request *req);
+void api_share_acknowledge(struct request *req);
+void api_describe_share_group_offsets(struct request *req);
+void api_alter_share_group_offsets(struct request *req);
+void api_delete_share_group_offsets(struct request *req);
 void api_versions(struct request *req);
 void api_create_topics(struct request *req);
 void api_delete_topics(struct request *req);

@@ -35,6 +35,7 @@ struct kafka_conn {
     struct loop_timer mute;
     struct client_quotas *quotas; /* of the last request's client id; NULL: there are none */
     struct list syncs;            /* K6 */
+    uint64_t shares_conn;         /* its number, once share sessions are held; 0: none are */
     int64_t run_us;               /* since when a request runs whose time is not charged yet; 0: none */
 };
 
@@ -131,9 +132,9 @@ static int64_t charge_run(struct kafka_conn *kc)
 /* What the answer, of `bytes`, has to tell. The quotas of produce and of changes are charged when they come. */
 static int64_t throttle_of(struct request *req, size_t bytes)
 {
-    enum { KEY_PRODUCE = 0, KEY_FETCH = 1 };
+    enum { KEY_PRODUCE = 0, KEY_FETCH = 1, KEY_SHARE_FETCH = 78 };
     int64_t ms = client_quotas_charge(req->quotas, QUOTA_MUTATION, 0);
-    if (req->api->api_key == KEY_FETCH)
+    if (req->api->api_key == KEY_FETCH || req->api->api_key == KEY_SHARE_FETCH)
         ms = MAX(ms, client_quotas_charge(req->quotas, QUOTA_FETCH, (double)bytes));
     if (req->api->api_key == KEY_PRODUCE)
         ms = MAX(ms, client_quotas_charge(req->quotas, QUOTA_PRODUCE, 0));
@@ -229,6 +230,15 @@ struct login *request_login(struct request *req)
 {
     ASSERT(loop_is_mine(req->loop) && req->kc != NULL);
     return &req->kc->login;
+}
+
+uint64_t request_hold_shares(struct request *req)
+{
+    static atomic_ullong last;
+    ASSERT(loop_is_mine(req->loop) && req->kc != NULL);
+    if (req->kc->shares_conn == 0)
+        req->kc->shares_conn = atomic_fetch_add(&last, 1) + 1;
+    return req->kc->shares_conn;
 }
 
 struct conn *request_conn(struct request *req)
@@ -545,6 +555,8 @@ static void on_close(struct conn *conn, const char *why)
     }
     list_each_safe (struct request, req, &kc->free_requests, link)
         request_free(req);
+    if (kc->shares_conn != 0)
+        share_sessions_conn_closed(kc->broker, kc->shares_conn);
     login_fini(&kc->login);
     atomic_fetch_sub(&kc->broker->connection_count, 1);
     loop_timer_stop(&kc->mute);

@@ -1,7 +1,7 @@
 /* coord.c - start and stop in order, and what is looked after now and then.
  *
- *   coord_open: groups | transactions, whose recovery may end offsets of groups
- *   coord_stop: what is parked in groups is answered      coord_free: transactions | groups
+ *   coord_open: groups | share groups | transactions, whose recovery may end offsets of groups
+ *   coord_stop: what is parked in groups is answered      coord_free: transactions | share groups | groups
  */
 #include "coord/coord_int.h"
 
@@ -29,13 +29,14 @@ struct coord *coord_new(const struct coord_options *options)
     init_append_locks(coord);
     group_settings_init(coord);
     groups_init_clock(coord);
+    shares_init_clock(coord);
     txns_init_clock(coord);
     return coord;
 }
 
 bool coord_open(struct coord *coord, struct err *err)
 {
-    return groups_open(coord, err) && txns_open(coord, err);
+    return groups_open(coord, err) && shares_open(coord, err) && txns_open(coord, err);
 }
 
 void coord_start_timers(struct coord *coord)
@@ -49,6 +50,8 @@ void coord_stop_timers(struct coord *coord)
     loop_timer_stop(&coord->txn_timer);
     loop_timer_stop(&coord->group_timer);
     loop_call_cancel(coord->loop, &coord->group_call);
+    loop_timer_stop(&coord->share_timer);
+    loop_call_cancel(coord->loop, &coord->share_call);
 }
 
 void coord_stop(struct coord *coord)
@@ -61,6 +64,7 @@ void coord_free(struct coord *coord)
     if (coord == NULL)
         return;
     txns_close(coord);
+    shares_close(coord);
     groups_close(coord);
     group_settings_fini(coord);
     pthread_mutex_destroy(&coord->txn_lock);
@@ -75,6 +79,7 @@ void coord_expire(struct coord *coord)
     struct err err;
     groups_expire(coord);
     if (!replay_rewrite(coord->groups_replay, HISTORY_RECORDS, &err) ||
+        !replay_rewrite(coord->shares_replay, HISTORY_RECORDS, &err) ||
         !replay_rewrite(coord->txns_replay, HISTORY_RECORDS, &err))
         log_warn("broker", "rewrite_failed", "cause=\"%s\"", err.text);
 }

@@ -32,7 +32,14 @@ struct coord_config {
     int64_t consumer_members_max;             /* group.consumer.max.size */
     struct str consumer_assignors; /* group.consumer.assignors, "uniform,range"; the first is the default */
     int consumer_migration;        /* group.consumer.migration.policy: enum group_migration */
-    int64_t offsets_retention_ms;  /* offsets.retention.ms: committed offsets of groups without members */
+    /* group.share.*: what may be set for a group, with its bounds; members and sessions. */
+    int64_t share_session_timeout_ms, share_session_timeout_ms_min, share_session_timeout_ms_max;
+    int64_t share_heartbeat_interval_ms, share_heartbeat_interval_ms_min, share_heartbeat_interval_ms_max;
+    int64_t share_lock_ms, share_lock_ms_min, share_lock_ms_max;
+    int64_t share_deliveries_max, share_deliveries_max_min, share_deliveries_max_max;
+    int64_t share_locks_max, share_locks_max_min, share_locks_max_max;
+    int64_t share_members_max, share_sessions_max;
+    int64_t offsets_retention_ms;      /* offsets.retention.ms: committed offsets of groups without members */
     int64_t offset_metadata_bytes_max; /* offset.metadata.max.bytes */
     int64_t txn_timeout_ms_max;        /* transaction.max.timeout.ms */
     int64_t txn_id_expiration_ms;      /* transactional.id.expiration.ms */

@@ -1,7 +1,8 @@
 /* coord_int.h - private to src/coord: what the coordinators are made of.
  *
- * Locks (their order, among those of all modules, is in doc/threads.md): append locks, the replay locks of groups_replay and
- * txns_replay, txn_lock, a transaction's lock and those of the partitions that it has touched, group_settings_lock.
+ * Locks (their order, among those of all modules, is in doc/threads.md): append locks; the replay locks of groups_replay,
+ * shares_replay (then share_lock) and txns_replay; txn_lock; a transaction's lock and those of the partitions that it has
+ * touched; group_settings_lock.
  */
 #ifndef RIALTO_COORD_COORD_INT_H
 #define RIALTO_COORD_COORD_INT_H
@@ -28,7 +29,21 @@ void groups_close(struct coord *coord);
 /* Lets offsets go whose time has come. */
 void groups_expire(struct coord *coord);
 
-/* --- configs of groups (group_settings.c) --- */
+/* --- share groups (shares.c); after groups_open --- */
+
+/* Prepares the timer; before shares_open. */
+void shares_init_clock(struct coord *coord);
+bool shares_open(struct coord *coord, struct err *err);
+void shares_close(struct coord *coord);
+/* Lets go of what belongs to topics that are gone. */
+void shares_topics_gone(struct coord *coord);
+
+/* --- configs of groups (group_settings.c; the table is in group_configs.c) --- */
+
+/* The number that a setting is kept as; false: it is none. */
+bool group_config_parse(enum group_setting setting, struct str value, int64_t *out);
+/* Do the options keep to their own bounds? */
+bool group_options_check(const struct coord_config *config, struct err *err);
 
 void group_settings_init(struct coord *coord);
 void group_settings_fini(struct coord *coord);
@@ -75,6 +90,15 @@ struct coord {
     atomic_llong group_armed_ms; /* when group_timer fires; INT64_MAX: it does not run */
     struct loop_call group_call;
     struct group_effects tick_effects;
+
+    struct shares *shares;
+    struct replay *shares_replay;
+    struct state_log shares_log;
+    struct loop_timer share_timer;
+    atomic_llong share_armed_ms; /* when share_timer fires; INT64_MAX: it does not run */
+    struct loop_call share_call;
+    pthread_mutex_t share_lock; /* who waits for something to acquire */
+    struct list share_waiters;
 
     struct txns *txns;
     struct replay *txns_replay;

@@ -6,12 +6,6 @@
  */
 #include "coord/coord_int.h"
 
-const struct group_config_def group_config_defs[GROUP_SETTINGS] = {
-    [GROUP_SESSION_TIMEOUT_MS] = {"consumer.session.timeout.ms", "group.consumer.session.timeout.ms"},
-    [GROUP_HEARTBEAT_INTERVAL_MS] = {"consumer.heartbeat.interval.ms",
-                                     "group.consumer.heartbeat.interval.ms"},
-};
-
 /* -1: not set. */
 struct group_numbers {
     int64_t at[GROUP_SETTINGS];
@@ -50,7 +44,9 @@ void coord_group_settings_take(struct coord *coord)
             continue;
         struct group_numbers *numbers = mem_new(struct group_numbers);
         for (int i = 0; i < GROUP_SETTINGS; i++)
-            if (!str_to_i64(resource_setting(res, str_from(group_config_defs[i].name)), &numbers->at[i]))
+            if (!group_config_parse((enum group_setting)i,
+                                    resource_setting(res, str_from(group_config_defs[i].name)),
+                                    &numbers->at[i]))
                 numbers->at[i] = -1;
         map_put(&all, res->name, numbers);
     }
@@ -61,20 +57,6 @@ void coord_group_settings_take(struct coord *coord)
     atomic_store(&coord->any_group_settings, all.len != 0);
     pthread_mutex_unlock(&coord->group_settings_lock);
     group_numbers_clear(&before);
-}
-
-bool coord_group_setting_check(void *arg, struct str name, struct str value, struct err *err)
-{
-    int i = 0;
-    int64_t number;
-    while (i < GROUP_SETTINGS && !str_eq_cstr(name, group_config_defs[i].name))
-        i++;
-    if (i == GROUP_SETTINGS)
-        return err_set(err, ERR_INVALID_CONFIG, "Unknown group config name: %.*s", STR_ARG(name));
-    return (str_to_i64(value, &number) && number >= 1 && number <= INT32_MAX) ||
-           err_set(err, ERR_INVALID_CONFIG,
-                   "Invalid value %.*s for configuration %s: a number from 1 to %d is wanted", STR_ARG(value),
-                   group_config_defs[i].name, INT32_MAX);
 }
 
 void group_settings_init(struct coord *coord)

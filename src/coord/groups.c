@@ -126,6 +126,8 @@ void coord_topic_deleted(struct coord *coord, struct str topic)
 {
     if (coord->groups_replay != NULL)
         run_quietly(coord, group_decide_topic_deleted, &topic, "offsets_of_topic_failed");
+    if (coord->shares_replay != NULL)
+        shares_topics_gone(coord);
 }
 
 void coord_topics_changed(struct coord *coord)
@@ -207,10 +209,13 @@ bool groups_open(struct coord *coord, struct err *err)
         .consumer_members_max = config->consumer_members_max,
         .consumer_assignors = config->consumer_assignors,
         .migration = (enum group_migration)config->consumer_migration,
+        .share_session_timeout_ms = config->share_session_timeout_ms,
+        .share_heartbeat_interval_ms = config->share_heartbeat_interval_ms,
+        .share_members_max = config->share_members_max,
         .topics = &coord->group_topics,
         .settings = &coord->group_settings,
     };
-    if (!check_assignors(config->consumer_assignors, err))
+    if (!check_assignors(config->consumer_assignors, err) || !group_options_check(config, err))
         return false;
     coord->groups = groups_new(&options);
     if (!state_log_open(&coord->groups_log, coord->storage, STR(OFFSETS_TOPIC), err) ||
@@ -386,6 +391,8 @@ bool coord_group_delete(struct coord *coord, struct str group, struct err *err)
     if (code != 0)
         good = err_set(err, err_from_kafka(code), "group '%.*s': %s", STR_ARG(group),
                        err_default_text(err_from_kafka(code)));
+    if (good)
+        coord_share_group_deleted(coord, group);
     group_effects_fini(&effects);
     arena_fini(&arena);
     return good;

@@ -13,6 +13,7 @@
 #include "coord/coord.h"
 #include "group/group.h"
 #include "replay/replay.h"
+#include "share/share.h"
 #include "txn/txn.h"
 
 /* --- groups (groups.c) --- */
@@ -32,15 +33,54 @@ void coord_groups_deliver(struct coord *coord, struct group_effects *effects, in
 /* The time of the next tick may have changed. Any thread. */
 void coord_groups_rearm(struct coord *coord);
 
+/* --- share groups (shares.c) --- */
+
+/* The state, to look at under the lock of its replay. */
+struct replay *coord_shares_replay(struct coord *coord);
+struct shares *coord_shares(struct coord *coord);
+
+/* Runs a decide function of the state, and looks after its clock. *end_offset (may be NULL) as of replay_run. Any thread. */
+bool coord_shares_run(struct coord *coord, replay_decide_fn decide, void *request, int64_t *end_offset,
+                      struct err *err);
+
+/* What is in force for a share group: GROUP_SHARE_LOCK_MS and those after it. Isolation is an enum log_isolation. */
+int64_t coord_share_setting(struct coord *coord, struct str group, enum group_setting setting);
+
+/* How share.auto.offset.reset is kept as a number: a duration is one that many ms back, plus SHARE_RESET_BACK. */
+enum { SHARE_RESET_LATEST = 0, SHARE_RESET_EARLIEST = 1, SHARE_RESET_BACK = 2 };
+
+/* Is there a share group of this name? *member_count may be NULL. */
+bool coord_share_group(struct coord *coord, struct str group, size_t *member_count);
+
+/* The group was deleted: its places in topics end. */
+void coord_share_group_deleted(struct coord *coord, struct str group);
+
+/* Somebody who waits until there may be something to acquire for a group: `wake` is posted to `loop`, from any thread, until
+ * coord_share_unpark has returned. */
+struct coord_share_waiter {
+    struct list link;
+    struct str group;
+    struct loop *loop;
+    struct loop_call *wake;
+};
+void coord_share_park(struct coord *coord, struct coord_share_waiter *waiter);
+void coord_share_unpark(struct coord *coord, struct coord_share_waiter *waiter);
+
 /* --- configs of groups (group_settings.c) --- */
 
-/* Numbers that take the place of an option for one group. */
+/* What can be set for one group: it takes the place of an option, or is set for groups only. All are kept as numbers. */
 struct group_config_def {
-    const char *name, *synonym; /* the option */
+    const char *name, *synonym; /* the option; NULL: there is none */
+    const char *init, *doc;     /* then this is the default */
+    const char *low,
+        *high; /* options that bound it, or NULL; then where all three are in struct coord_config */
+    size_t at, low_at, high_at;
+    int8_t type; /* as DescribeConfigs numbers it */
+    bool (*parse)(struct str value, int64_t *out);
 };
 extern const struct group_config_def group_config_defs[GROUP_SETTINGS];
 
-/* The check of a change of a group's configs; arg is not used. ERR_INVALID_CONFIG. */
+/* The check of a change of a group's configs; arg is the struct coord. ERR_INVALID_CONFIG. */
 bool coord_group_setting_check(void *arg, struct str name, struct str value, struct err *err);
 
 /* Brings what is set on groups into force. After storage_open, and after changes. Any thread but under the storage's topics

@@ -154,6 +154,14 @@ void group_heartbeat_failed(struct groups *groups);
 /* ShareGroupHeartbeat; the same when its records could not be stored. */
 bool group_decide_share_heartbeat(void *groups, void *call, struct replay_records *out, struct err *err);
 
+/* A share group that nobody is in comes to be, unless there is a group of the name. */
+struct group_share_make {
+    struct str group;
+    int64_t now_ms;
+};
+bool group_decide_share_make(void *groups, void *group_share_make, struct replay_records *out,
+                             struct err *err);
+
 /* A topic came, went or grew, or others may see it: consumer groups look at theirs at the next heartbeat. */
 void groups_topics_changed(struct groups *groups);
 

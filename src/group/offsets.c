@@ -85,9 +85,8 @@ static void fetch_all(const struct group *group, bool stable, struct arena *aren
  * are not asked, as in Apache Kafka. */
 static int16_t check_fetch(const struct group *group, const fetch_group *req)
 {
-    if (group_is_share(group))
-        return GROUP_NOT_FOUND;
-    if (group == NULL || group->consumer == NULL || (str_is_null(req->MemberId) && req->MemberEpoch < 0))
+    if (group == NULL || group->consumer == NULL || group->consumer->share ||
+        (str_is_null(req->MemberId) && req->MemberEpoch < 0))
         return GROUP_NONE;
     const struct consumer_member *member = consumer_find(group->consumer, req->MemberId);
     if (member == NULL)

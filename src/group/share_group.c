@@ -48,7 +48,8 @@ static bool check_group(const struct group *group, const struct group_call *call
         return true;
     return refuse(call, GROUP_NOT_FOUND,
                   str_printf(call->arena,
-                             group == NULL ? "Group %.*s not found." : "Group %.*s is not a share group.",
+                             group == NULL ? "Share group %.*s not found."
+                                           : "Group %.*s is not a share group.",
                              STR_ARG(req->GroupId)));
 }
 
@@ -196,6 +197,14 @@ bool group_decide_share_heartbeat(void *state, void *request, struct replay_reco
 }
 
 /* --- for administrators --- */
+
+bool group_decide_share_make(void *state, void *request, struct replay_records *out, struct err *err)
+{
+    const struct group_share_make *make = request;
+    if (group_find(state, make->group) == NULL)
+        share_records.epoch(make->group, 1, 0, make->now_ms, out);
+    return true;
+}
 
 typedef struct ShareGroupDescribeResponse_DescribedGroup described_group;
 typedef struct ShareGroupDescribeResponse_Member described_member;

@@ -18,9 +18,9 @@ struct acking {
     vec(struct share_span) spans, renewed;
 };
 
-static bool refuse(struct share_ack *call, const char *message)
+static bool refuse(struct share_ack *call, int16_t error, const char *message)
 {
-    call->error = SHARE_INVALID_STATE;
+    call->error = error;
     call->message = message;
     return false;
 }
@@ -46,13 +46,14 @@ static bool ack_span(struct acking *a, int64_t first, int64_t last, enum share_a
     for (int64_t at = first, to; at <= last; at = to + 1) {
         size_t i = share_ranges_find(&a->after, at);
         if (i == a->after.list.len)
-            return refuse(a->call, "The offsets are not among the records in flight.");
+            return refuse(a->call, SHARE_INVALID_OFFSETS, "The offsets are not among the records in flight.");
         struct share_range range = a->after.list.at[i];
         to = MIN(range.last, last);
         if (range.state != SHARE_ACQUIRED)
-            return refuse(a->call, "The records are not acquired: their lock may have ended.");
+            return refuse(a->call, SHARE_INVALID_STATE,
+                          "The records are not acquired: their lock may have ended.");
         if (range.holder != a->holder)
-            return refuse(a->call, "The records are acquired by another member.");
+            return refuse(a->call, SHARE_INVALID_STATE, "The records are acquired by another member.");
         range = outcome(a, range, type);
         share_ranges_set(&a->after, a->part->start_offset, at, to, &range);
         if (type == SHARE_RENEW)

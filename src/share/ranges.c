@@ -1,6 +1,7 @@
 /* ranges.c - what is in flight, run by run.
  *
- *   set [12..16] Acknowledged:   [10..14 Acquired] [15..19 Available]  ->  [10..11 Acquired] [12..16 Acknowledged] [17..19 Available]
+ *   set [12..16] Acknowledged:
+ *   [10..14 Acquired] [15..19 Available]  ->  [10..11 Acquired] [12..16 Acknowledged] [17..19 Available]
  *
  * One sorted array: groups work near its front, limits keep it at some thousand offsets, and neighbours that are alike are
  * one range. Decided against: an entry an offset, or a tree.

@@ -48,19 +48,24 @@ void share_part_time(struct share_part *part)
     replay_timer_start(&part->shares->timers, &part->timer, first_ms);
 }
 
-/* Locks are over: what they held is available again, or was delivered often enough. Apply sets the timer; if the record
- * cannot be appended, it is tried again in a while. */
-static void lock_end(struct replay_timer *timer, int64_t now_ms, struct replay_records *out)
+/* Which acquired ranges go back: those whose lock is over, or those of a member. */
+struct going_back {
+    int64_t until_ms;
+    uint64_t holder; /* 0: whoever's */
+};
+
+/* They are available again, or were delivered often enough. */
+static void go_back(const struct share_part *part, const struct going_back *which, int64_t now_ms,
+                    struct replay_records *out)
 {
-    enum { RETRY_MS = 1000 };
-    struct share_part *part = LIST_ENTRY(timer, struct share_part, timer);
     int64_t deliveries_max = share_part_limit(part, SHARE_DELIVERIES_MAX);
     struct share_ranges after;
     vec(struct share_span) spans = {0};
     share_ranges_copy(&after, &part->ranges);
     for (size_t i = 0; i < part->ranges.list.len; i++) {
         struct share_range range = part->ranges.list.at[i];
-        if (range.state != SHARE_ACQUIRED || range.lock_ms > now_ms)
+        if (range.state != SHARE_ACQUIRED || range.lock_ms > which->until_ms ||
+            (which->holder != 0 && range.holder != which->holder))
             continue;
         range.state = range.delivery_count >= deliveries_max ? SHARE_ARCHIVED : SHARE_AVAILABLE;
         range.holder = 0;
@@ -68,10 +73,19 @@ static void lock_end(struct replay_timer *timer, int64_t now_ms, struct replay_r
         share_ranges_set(&after, part->start_offset, range.first, range.last, &range);
         vec_push(&spans, (struct share_span){range.first, range.last});
     }
-    share_add_update(part, &after, spans.at, spans.len, part->start_offset, now_ms, out);
-    replay_timer_start(&part->shares->timers, &part->timer, now_ms + RETRY_MS);
+    if (spans.len != 0)
+        share_add_update(part, &after, spans.at, spans.len, part->start_offset, now_ms, out);
     vec_fini(&after.list);
     vec_fini(&spans);
+}
+
+/* Apply sets the timer; if the record cannot be appended, it is tried again in a while. */
+static void lock_end(struct replay_timer *timer, int64_t now_ms, struct replay_records *out)
+{
+    enum { RETRY_MS = 1000 };
+    struct share_part *part = LIST_ENTRY(timer, struct share_part, timer);
+    go_back(part, &(struct going_back){.until_ms = now_ms}, now_ms, out);
+    replay_timer_start(&part->shares->timers, &part->timer, now_ms + RETRY_MS);
 }
 
 bool share_decide_tick(void *state, void *request, struct replay_records *out, struct err *err)
@@ -171,49 +185,21 @@ void share_holder_forget(struct shares *shares, struct str group, struct str mem
     buf_fini(&buf);
 }
 
-/* What the holder has was not delivered after all (S3: the topic has the count of before). True: there was something. */
-static bool release_part(struct share_part *part, uint64_t holder)
-{
-    bool any = false;
-    for (size_t i = 0; i < part->ranges.list.len; i++) {
-        struct share_range range = part->ranges.list.at[i];
-        if (range.state != SHARE_ACQUIRED || range.holder != holder)
-            continue;
-        range.state = SHARE_AVAILABLE;
-        range.delivery_count--;
-        range.holder = 0;
-        range.lock_ms = 0;
-        share_ranges_set(&part->ranges, part->start_offset, range.first, range.last, &range);
-        i = share_ranges_find(&part->ranges, range.last); /* neighbours may have been joined */
-        any = true;
-    }
-    if (any)
-        share_part_time(part);
-    return any;
-}
-
 bool share_decide_release(void *state, void *request, struct replay_records *out, struct err *err)
 {
     struct shares *shares = state;
     const struct share_release *release = request;
-    struct str group = release->key.group;
-    uint64_t holder = share_holder(shares, group, release->member, false);
-    bool any = false;
+    struct going_back which = {.until_ms = INT64_MAX,
+                               .holder = share_holder(shares, release->group, release->member, false)};
     void *part_ptr;
-    if (holder == 0)
+    if (which.holder == 0)
         return true;
-    if (release->one) {
-        struct share_part *part = share_part_find(shares, &release->key);
-        any = part != NULL && release_part(part, holder);
-    } else {
-        for (size_t i = 0; map_next(&shares->parts, &i, NULL, &part_ptr);) {
-            struct share_part *part = part_ptr;
-            any |= str_eq(part->key.group, group) && release_part(part, holder);
-        }
-        share_holder_forget(shares, group, release->member);
+    for (size_t i = 0; map_next(&shares->parts, &i, NULL, &part_ptr);) {
+        const struct share_part *part = part_ptr;
+        if (str_eq(part->key.group, release->group))
+            go_back(part, &which, release->now_ms, out);
     }
-    if (any)
-        shares->owner.freed(shares->owner.arg, group);
+    share_holder_forget(shares, release->group, release->member);
     return true;
 }
 

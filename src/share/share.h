@@ -9,7 +9,8 @@
  *
  * (S1) A record is in the hands of one member at a time, until it acknowledges or releases it or its lock ends.
  * (S2) What is acknowledged or archived is so in the topic before anybody is told; it is never handed out again.
- * (S3) Acquiring is no record: a restart makes what was acquired available again, with the delivery count of before.
+ * (S3) Acquiring is no record: a restart makes what was acquired available again, with the delivery count of before. A
+ *      release, by the member or for it, is one.
  * (S4) No clock, no I/O, no lock inside: the time and the batches of the log come with the call.
  * All functions run under the lock of the state's `struct replay`.
  */
@@ -113,12 +114,10 @@ struct share_ack {
 };
 bool share_decide_ack(void *shares, void *share_ack, struct replay_records *out, struct err *err);
 
-/* Everything that the member has becomes available, as if it had not been delivered; no record. A null topic (`one` false):
- * of all partitions of the group, and the member is forgotten. */
+/* A member is gone: what it has goes back as if it had released it, in all partitions of the group. */
 struct share_release {
-    struct share_key key;
-    struct str member;
-    bool one;
+    struct str group, member;
+    int64_t now_ms;
 };
 bool share_decide_release(void *shares, void *share_release, struct replay_records *out, struct err *err);
 

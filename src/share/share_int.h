@@ -14,7 +14,7 @@
 
 #include "share/share.h"
 
-enum { SHARE_INVALID_STATE = 121, SHARE_UNKNOWN_PARTITION = 3 };
+enum { SHARE_INVALID_STATE = 121, SHARE_INVALID_OFFSETS = 42, SHARE_UNKNOWN_PARTITION = 3 };
 
 /* Kafka's numbers, as stored; Acquired is not. */
 enum share_state { SHARE_AVAILABLE = 0, SHARE_ACQUIRED = 1, SHARE_ACKNOWLEDGED = 2, SHARE_ARCHIVED = 4 };

@@ -33,6 +33,7 @@ enum { NODE_ID = 1 };
 #define METADATA_TOPIC "__cluster_metadata"
 #define OFFSETS_TOPIC  "__consumer_offsets"
 #define TXN_TOPIC      "__transaction_state"
+#define SHARE_TOPIC    "__share_group_state"
 #define SECURITY_TOPIC "__cluster_security"
 
 bool is_internal_topic(struct str name);
@@ -202,7 +203,7 @@ struct storage_topic {
     struct str name;
     uint8_t id[16]; /* changes when a topic is deleted and created again */
     int32_t partition_count;
-    bool internal;                        /* __consumer_offsets, __transaction_state */
+    bool internal;                        /* __consumer_offsets and the like */
     struct storage_topic_config *configs; /* those set on the topic */
     size_t config_count;
 };

@@ -23,7 +23,8 @@ enum { NAMESAKE_WAIT_S = 10 };
 
 bool is_internal_topic(struct str name)
 {
-    return str_eq(name, STR(OFFSETS_TOPIC)) || str_eq(name, STR(TXN_TOPIC)) || is_hidden_topic(name);
+    return str_eq(name, STR(OFFSETS_TOPIC)) || str_eq(name, STR(TXN_TOPIC)) ||
+           str_eq(name, STR(SHARE_TOPIC)) || is_hidden_topic(name);
 }
 
 bool is_hidden_topic(struct str name)
@@ -508,7 +509,8 @@ bool topics_open(struct storage *storage, struct err *err)
     good = good && replay_open(&storage->topics_replay, &state_log_ops, &storage->topics_log, &topics_class,
                                storage->topics, err);
     good = good && clear_strays(storage, err) && open_all(storage, err) &&
-           make_internal(storage, STR(OFFSETS_TOPIC), err) && make_internal(storage, STR(TXN_TOPIC), err);
+           make_internal(storage, STR(OFFSETS_TOPIC), err) && make_internal(storage, STR(TXN_TOPIC), err) &&
+           make_internal(storage, STR(SHARE_TOPIC), err);
     arena_fini(&arena);
     return good;
 }

@@ -96,6 +96,40 @@ MARKERS = {"Markers": [{"ProducerId": 5, "ProducerEpoch": 0, "TransactionResult"
 HEARTBEAT = {"GroupId": "g6", "MemberId": "member-of-g6", "MemberEpoch": 0, "RebalanceTimeoutMs": 10000, "SubscribedTopicNames": ["t"], "TopicPartitions": []}
 
 
+SHARE = {"GroupId": "g7", "MemberId": "member-of-g7", "MemberEpoch": 0, "SubscribedTopicNames": ["t"]}
+
+
+def share_fetch(state):
+    """Begins a session with topic t."""
+    ids = {topic["Name"]: topic["TopicId"] for topic in call(state["root"], "Metadata", 12, {"Topics": None})["Topics"]}
+    state["t"] = ids["t"]
+    return {"GroupId": "g7", "MemberId": "member-of-g7", "ShareSessionEpoch": 0, "MaxWaitMs": 0, "MinBytes": 0, "MaxBytes": 1000, "MaxRecords": 10,
+            "BatchSize": 10, "Topics": [{"TopicId": ids["t"], "Partitions": [{"PartitionIndex": 0, "AcknowledgementBatches": []}]}],
+            "ForgottenTopicsData": []}
+
+
+def share_acknowledge(state):
+    call(state["user"], "ShareFetch", 1, share_fetch(state))
+    batches = [{"FirstOffset": 0, "LastOffset": 0, "AcknowledgeTypes": [1]}]
+    return {"GroupId": "g7", "MemberId": "member-of-g7", "ShareSessionEpoch": 1,
+            "Topics": [{"TopicId": state["t"], "Partitions": [{"PartitionIndex": 0, "AcknowledgementBatches": batches}]}]}
+
+
+def share_offsets(state):
+    """Of a share group that nobody is in."""
+    for epoch in (0, -1):
+        made = call(state["root"], "ShareGroupHeartbeat", 1, SHARE | {"GroupId": "g8", "MemberEpoch": epoch})
+        assert made["ErrorCode"] == 0, made
+    return {"GroupId": "g8", "Topics": [{"TopicName": "t", "Partitions": [{"PartitionIndex": 0, "StartOffset": 0}]}]}
+
+
+def share_topics(state):
+    return {"GroupId": share_offsets(state)["GroupId"], "Topics": [{"TopicName": "t"}]}
+
+
+SHARED_OFFSETS = {"Groups": [{"GroupId": "g7", "Topics": [{"TopicName": "t", "Partitions": [0]}]}]}
+
+
 def alter(kind, name):
     return {"Resources": [{"ResourceType": kind, "ResourceName": name, "Configs": []}], "ValidateOnly": True}
 
@@ -187,6 +221,21 @@ CASES = {
     ("ConsumerGroupHeartbeat", "Topic", "Describe"): (1, HEARTBEAT, "t", []),
     ("ConsumerGroupDescribe", "Group", "Describe"): (0, {"GroupIds": ["g6"]}, "g6", []),
     ("ConsumerGroupDescribe", "Topic", "Describe"): (0, {"GroupIds": ["g6"]}, "t", []),
+    ("FindCoordinator", "Cluster", "ClusterAction"): (6, {"KeyType": 2, "CoordinatorKeys": ["g:AAAAAAAAAAAAAAAAAAAAAQ:0"]}, None, []),
+    ("ShareGroupHeartbeat", "Group", "Read"): (1, SHARE, "g7", []),
+    ("ShareGroupHeartbeat", "Topic", "Describe"): (1, SHARE, "t", []),
+    ("ShareGroupDescribe", "Group", "Describe"): (1, {"GroupIds": ["g7"]}, "g7", []),
+    ("ShareGroupDescribe", "Topic", "Describe"): (1, {"GroupIds": ["g7"]}, "t", []),
+    ("ShareFetch", "Group", "Read"): (1, share_fetch, "g7", []),
+    ("ShareFetch", "Topic", "Read"): (1, share_fetch, "t", []),
+    ("ShareAcknowledge", "Group", "Read"): (1, share_acknowledge, "g7", []),
+    ("ShareAcknowledge", "Topic", "Read"): (1, share_acknowledge, "t", []),
+    ("DescribeShareGroupOffsets", "Group", "Describe"): (1, SHARED_OFFSETS, "g7", []),
+    ("DescribeShareGroupOffsets", "Topic", "Describe"): (1, SHARED_OFFSETS, "t", []),
+    ("AlterShareGroupOffsets", "Group", "Read"): (0, share_offsets, "g8", []),
+    ("AlterShareGroupOffsets", "Topic", "Read"): (0, share_offsets, "t", []),
+    ("DeleteShareGroupOffsets", "Group", "Delete"): (0, share_topics, "g8", []),
+    ("DeleteShareGroupOffsets", "Topic", "Read"): (0, share_topics, "t", []),
     ("DescribeConfigs", "Group", "DescribeConfigs"): (4, {"Resources": [{"ResourceType": 32, "ResourceName": "g", "ConfigurationKeys": None}]}, "g", []),
     ("AlterConfigs", "Topic", "AlterConfigs"): (2, alter(2, "t"), "t", []),
     ("AlterConfigs", "Cluster", "AlterConfigs"): (2, alter(4, "1"), None, []),

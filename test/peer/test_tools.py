@@ -18,6 +18,7 @@ TOPICS, GROUPS = KAFKA + "TopicCommand", KAFKA + "consumer.group.ConsumerGroupCo
 CONFIGS, TRANSACTIONS = "kafka.admin.ConfigCommand", KAFKA + "TransactionsCommand"
 RECORDS = 100
 LINES = "".join(f"k{n % 5}:v{n}\n" for n in range(RECORDS))
+SHARE_GROUPS = KAFKA + "consumer.group.ShareGroupCommand"
 NO_AUTHORIZER = r"SecurityDisabledException"
 
 
@@ -90,7 +91,29 @@ def rows(directory, files):
          ['"stage":"ShutdownComplete".*"totalProcessed":50']),
         (None, KAFKA + "StreamsResetter", "@ --application-id app --input-topics t1 --dry-run", None,
          [r"^Topic: t1 Partition: 1 Offset: 0$"]),
-        (None, KAFKA + "consumer.group.ShareGroupCommand", "@ --list", None, []),
+        ("ShareFetch", CONFIGS, "@ --alter --entity-type groups --entity-name sg --add-config share.auto.offset.reset=earliest", None,
+         ["Completed updating config for group sg"]),
+        ("-ShareFetch", CONFIGS, "@ --describe --entity-type groups --entity-name sg --all", None,
+         ["share.auto.offset.reset=earliest", "share.delivery.count.limit=5 ", "share.isolation.level=read_uncommitted",
+          "share.partition.max.record.locks=2000 ", "share.record.lock.duration.ms=30000 ", "share.renew.acknowledge.enable=true",
+          "share.session.timeout.ms=45000 ", "share.heartbeat.interval.ms=5000 "]),
+        ("-ShareFetch", KAFKA + "consumer.ConsoleShareConsumer", "@ --topic verified --group sg --max-messages 50 --timeout-ms 30000",
+         None, ["^0$", "^49$", "total of 50 messages"]),
+        (None, "restart", "", None, []),
+        ("ShareFetch", SHARE_GROUPS, "@ --list", None, ["^sg$"]),
+        ("-ShareFetch", SHARE_GROUPS, "@ --describe --group sg", None, [r"^sg +verified +0 +\d+ +0 *$"]),
+        ("-ShareFetch", SHARE_GROUPS, "@ --describe --group sg --state", None, [r"^sg .* Empty +0 *$"]),
+        ("-ShareFetch", SHARE_GROUPS, "@ --describe --group sg --members --verbose", None, ["has no active members"]),
+        ("-ShareFetch", SHARE_GROUPS, "@ --reset-offsets --group sg --topic verified --to-earliest --execute", None,
+         [r"^sg +verified +0 +0 *$"]),
+        ("-ShareFetch", SHARE_GROUPS, "@ --describe --group sg --offsets --verbose", None, [r"^sg +verified +\d +0 +0 +[1-9]\d* *$"]),
+        ("-ShareFetch", KAFKA + "VerifiableShareConsumer", "@ --topic verified --group-id sg --max-messages 50 "
+         "--acknowledgement-mode sync", None, ['"name":"records_consumed"', '"offsets_acknowledged".*"success":true']),
+        ("-ShareFetch", SHARE_GROUPS, "@ --delete-offsets --group sg --topic verified", None, [r"^verified +Successful"]),
+        ("-ShareFetch", SHARE_GROUPS, "@ --delete --group sg", None, [r"\('sg'\) was successful"]),
+        ("-ShareFetch", KAFKA + "DumpLogSegments",
+         f"--share-group-state-decoder --files {log}/__share_group_state-0/00000000000000000000.log", None,
+         ['"type":"0".*"groupId":"sg"', '"type":"1".*"groupId":"sg"', '"startOffset":']),
         (None, KAFKA + "streams.StreamsGroupCommand", "@ --list", None, []),
         (None, KAFKA + "DumpLogSegments", f"--print-data-log --files {log}/t1-1/00000000000000000000.log", None,
          ["^baseOffset: 0 lastOffset: 59 count: 60 ", r"^\| offset: 0 .* key: k0 payload: v0$", r"^\| offset: 59 .* key: k2 payload: v97$"]),

@@ -112,8 +112,8 @@ static void test_topics(void **state)
 
     size_t count;
     struct storage_topic *list = storage_topic_list(w->storage, &count, &w->arena);
-    assert_int_equal(count, 4); /* a, x.y and the two internal ones */
-    assert_true(list[0].internal && list[1].internal && str_eq(list[2].name, STR("a")));
+    assert_int_equal(count, 5); /* a, x.y and the three internal ones */
+    assert_true(list[0].internal && list[2].internal && str_eq(list[3].name, STR("a")));
     assert_false(storage_topic_delete(w->storage, STR("__consumer_offsets"), &err));
     assert_true(storage_topic_delete(w->storage, STR("a"), &err));
     assert_null(storage_partition_get(w->storage, STR("a"), 0, &err));

@@ -1,7 +1,7 @@
 /* cmd_dump.c - rialto dump: what lies on disk, readable. Reads files only, needs no server, never writes.
  *
  *   dump log|index|timeindex|txnindex|checkpoint   files of partitions                              module log
- *   dump group|txn|topic|security|plan             the same, with records of the topics that keep
+ *   dump group|share|txn|topic|security|plan       the same, with records of the topics that keep
  *                                                  the server's state, decoded
  *   dump state                                     DIR/state: journal and rows                      module state
  *   dump wire                                      dump_wire.c
@@ -24,7 +24,13 @@ static const char *const group_records[] = {"OffsetCommit",
                                             "ConsumerGroupTargetAssignmentMember",
                                             "ConsumerGroupCurrentMemberAssignment",
                                             "ConsumerGroupRegularExpression",
+                                            "ShareGroupMemberMetadata",
+                                            "ShareGroupMetadata",
+                                            "ShareGroupTargetAssignmentMetadata",
+                                            "ShareGroupTargetAssignmentMember",
+                                            "ShareGroupCurrentMemberAssignment",
                                             "PendingOffset:OffsetCommit"};
+static const char *const share_records[] = {"ShareSnapshot", "ShareUpdate"};
 static const char *const txn_records[] = {"TransactionLog", "ProducerIds"};
 static const char *const topic_records[] = {"Topic", "Resource"};
 static const char *const security_records[] = {"User", "Acl", "DelegationToken"};
@@ -37,6 +43,7 @@ static const struct state_topic {
     size_t record_count;
 } state_topics[] = {
     {"group", "__consumer_offsets", NULL, group_records, COUNT_OF(group_records)},
+    {"share", "__share_group_state", NULL, share_records, COUNT_OF(share_records)},
     {"txn", "__transaction_state", NULL, txn_records, COUNT_OF(txn_records)},
     {"topic", "__cluster_metadata", NULL, topic_records, COUNT_OF(topic_records)},
     {"security", "__cluster_security", NULL, security_records, COUNT_OF(security_records)},

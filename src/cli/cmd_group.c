@@ -10,7 +10,7 @@
 enum { LIST_GROUPS = 16, DELETE_GROUPS = 42 };
 
 struct group_row {
-    struct str name, state;
+    struct str name, type, state;
     int32_t members;
 };
 
@@ -37,6 +37,7 @@ static bool list_all(struct kafka *kafka, struct group_row **rows, size_t *count
              kafka_check(res.ErrorCode, STR_NULL, err, "listing groups");
         for (int32_t k = 0; ok && k < res.Groups.len; k++)
             vec_push(&found, (struct group_row){.name = res.Groups.at[k].GroupId,
+                                                .type = res.Groups.at[k].GroupType,
                                                 .state = res.Groups.at[k].GroupState});
     }
     *rows = arena_dup(arena, found.at, found.len * sizeof *found.at);
@@ -54,9 +55,15 @@ static bool list_all(struct kafka *kafka, struct group_row **rows, size_t *count
 }
 
 static const struct table_column list_columns[] = {{STR_INIT("GROUP"), STR_INIT("group"), false},
+                                                   {STR_INIT("TYPE"), STR_INIT("type"), false},
                                                    {STR_INIT("STATE"), STR_INIT("state"), false},
                                                    {STR_INIT("MEMBERS"), STR_INIT("members"), true},
                                                    {STR_INIT("LAG"), STR_INIT("lag"), true}};
+
+static int64_t lag_in(const struct kafka_committed *committed, int64_t end)
+{
+    return committed->has_lag ? committed->lag : MAX(end - committed->offset, 0);
+}
 
 /* Offsets that a group has not read yet, over all partitions that it has committed. */
 static bool group_lag(struct kafka *kafka, const struct kafka_committed *committed, size_t count,
@@ -72,7 +79,7 @@ static bool group_lag(struct kafka *kafka, const struct kafka_committed *committ
         if (!kafka_offsets(kafka, topic, KAFKA_LATEST, all, arena, err))
             return false;
         ends[i] = all[committed[i].partition];
-        *lag += MAX(ends[i] - committed[i].offset, 0);
+        *lag += lag_in(&committed[i], ends[i]);
     }
     return true;
 }
@@ -97,8 +104,8 @@ int cli_group_list(struct cli *cli)
         ok = kafka_group_offsets(&kafka, rows[i].name, &committed, &committed_count, &cli->arena, &err);
         int64_t *ends = ok ? arena_array(&cli->arena, int64_t, committed_count) : NULL;
         ok = ok && group_lag(&kafka, committed, committed_count, ends, &lag, &cli->arena, &err);
-        struct str cells[] = {rows[i].name, rows[i].state, table_number(&table, rows[i].members),
-                              table_number(&table, lag)};
+        struct str cells[] = {rows[i].name, rows[i].type, rows[i].state,
+                              table_number(&table, rows[i].members), table_number(&table, lag)};
         table_row(&table, cells);
     }
     if (ok)
@@ -126,7 +133,7 @@ static void print_offsets(struct cli *cli, const struct kafka_committed *committ
         struct str cells[] = {committed[i].topic, table_number(&table, committed[i].partition),
                               table_number(&table, committed[i].offset),
                               known ? table_number(&table, ends[i]) : STR_NULL,
-                              known ? table_number(&table, MAX(ends[i] - committed[i].offset, 0)) : STR_NULL};
+                              known ? table_number(&table, lag_in(&committed[i], ends[i])) : STR_NULL};
         table_row(&table, cells);
     }
     table_print(&table);
@@ -160,6 +167,8 @@ static void print_group_json(const struct DescribeGroupsResponse_DescribedGroup 
         json_key_i64(&writer, "offset", committed[i].offset);
         if (ends[i] >= 0)
             json_key_i64(&writer, "end", ends[i]);
+        if (committed[i].has_lag)
+            json_key_i64(&writer, "lag", committed[i].lag);
         json_object_end(&writer);
     }
     json_array_end(&writer);

@@ -21,6 +21,7 @@ enum {
     HEARTBEAT = 12,
     LEAVE_GROUP = 13,
     SYNC_GROUP = 14,
+    GROUP_NOT_FOUND = 69,
     SESSION_MS = 30000,
     REBALANCE_MS = 30000,
     RETRY_MS = 200
@@ -466,6 +467,8 @@ bool kafka_group_offsets(struct kafka *kafka, struct str group_id, struct kafka_
         if (found.at[i].offset >= 0)
             (*offsets)[(*count)++] = found.at[i];
     vec_fini(&found);
+    if (*count == 0) /* or a share group, whose places are kept elsewhere */
+        ignore(kafka_share_offsets(kafka, node_id, group_id, offsets, count, arena), "it has none then");
     return true;
 }
 
@@ -516,7 +519,9 @@ bool kafka_group_describe(struct kafka *kafka, struct str name,
         return err_set(err, ERR_GROUP_NOT_FOUND, "group '%.*s' does not exist", STR_ARG(name));
     *out = res.Groups.at[0];
     if (str_eq(out->GroupState, STR("Dead"))) /* for the classic protocol */
-        ignore(describe_consumer(kafka, node_id, name, out, arena), "then it does not exist");
+        ignore(describe_consumer(kafka, node_id, name, out, arena) ||
+                   kafka_share_describe(kafka, node_id, name, out, arena),
+               "then it does not exist");
     return kafka_check(out->ErrorCode, out->ErrorMessage, err, "group '%.*s'", STR_ARG(name));
 }
 
@@ -540,6 +545,12 @@ bool kafka_group_set_offsets(struct kafka *kafka, struct str group_id, const str
     }
     bool ok = kafka_group_find(kafka, group_id, &node_id, err) &&
               kafka_call(kafka, node_id, OFFSET_COMMIT, &req, &res, 0, &arena, err);
+    bool is_share = ok && res.Topics.len > 0 && res.Topics.at[0].Partitions.len > 0 &&
+                    res.Topics.at[0].Partitions.at[0].ErrorCode == GROUP_NOT_FOUND;
+    if (is_share) {
+        arena_fini(&arena);
+        return kafka_share_set_offsets(kafka, node_id, group_id, offsets, count, err);
+    }
     for (int32_t i = 0; ok && i < res.Topics.len; i++)
         for (int32_t k = 0; ok && k < res.Topics.at[i].Partitions.len; k++)
             ok =

@@ -5,6 +5,7 @@
  *   kafka_producer  idempotent batches, retried until acknowledged                             kafka_producer.c
  *   kafka_reader    fetch from partitions                                                      kafka_reader.c
  *   kafka_group     membership, committed offsets                                              kafka_group.c
+ *   kafka_share     the same of share groups, for administration                               kafka_share.c
  *
  * Each struct kafka has its own connections, so that threads work side by side with one each.
  */
@@ -260,16 +261,19 @@ bool kafka_group_heartbeat(struct kafka_group *group, bool *rejoin, struct err *
 bool kafka_group_commit(struct kafka_group *group, const struct kafka_reader *reader, struct err *err);
 void kafka_group_leave(struct kafka_group *group);
 
+/* Where a group is in a partition. */
 struct kafka_committed {
     struct str topic;
     int32_t partition;
     int64_t offset;
+    bool has_lag; /* of a share group: the offset is where it begins, some after it may be done with */
+    int64_t lag;
 };
 
 /* Node that coordinates a group. */
 bool kafka_group_find(struct kafka *kafka, struct str group_id, int32_t *node_id, struct err *err);
 
-/* State and members, from the group's coordinator; also of groups of the new protocol. */
+/* State and members, from the group's coordinator; also of groups of the new protocol and of share groups. */
 bool kafka_group_describe(struct kafka *kafka, struct str name,
                           struct DescribeGroupsResponse_DescribedGroup *out, struct arena *arena,
                           struct err *err);
@@ -277,6 +281,14 @@ bool kafka_group_describe(struct kafka *kafka, struct str name,
 /* Sets committed offsets of a group that has no members. */
 bool kafka_group_set_offsets(struct kafka *kafka, struct str group_id, const struct kafka_committed *offsets,
                              size_t count, struct err *err);
+
+/* kafka_share.c: share groups in the same shapes. The first two are false when there is no such share group. */
+bool kafka_share_describe(struct kafka *kafka, int32_t node_id, struct str name,
+                          struct DescribeGroupsResponse_DescribedGroup *out, struct arena *arena);
+bool kafka_share_offsets(struct kafka *kafka, int32_t node_id, struct str name,
+                         struct kafka_committed **offsets, size_t *count, struct arena *arena);
+bool kafka_share_set_offsets(struct kafka *kafka, int32_t node_id, struct str name,
+                             const struct kafka_committed *offsets, size_t count, struct err *err);
 
 /* All offsets that a group has committed. */
 bool kafka_group_offsets(struct kafka *kafka, struct str group_id, struct kafka_committed **offsets,

@@ -226,7 +226,7 @@ static void test_groups(void **state)
     expect(RUN_WITH("d\n", "produce", "g", "-p", "1"), 0, "", "");
     expect(RUN("group", "describe", "readers"), 0, "g\t0\t0\t0\t0\ng\t1\t3\t4\t1\n", "");
     expect(RUN("consume", "g", "-G", "readers", "-o", "beginning", "-e", "-f", "%s"), 0, "d", "");
-    expect(RUN("group", "list"), 0, "readers\tEmpty\t0\t0\n", "");
+    expect(RUN("group", "list"), 0, "readers\tclassic\tEmpty\t0\t0\n", "");
     expect(RUN("group", "reset", "readers"), 2, "", "--to must say where");
     expect(RUN("group", "reset", "readers", "--to", "sometime"), 2, "", "a time is wanted");
     expect(RUN("group", "reset", "readers", "--to", "1", "--check"), 0, "g\t0\t0\t0\ng\t1\t4\t1\n", "");

@@ -415,6 +415,8 @@ static bool try_heal(struct log *log, struct err *err)
     pthread_mutex_lock(&log->append_lock);
     if (atomic_load(&log->offline) && log->offline_code == ERR_DISK_FULL) {
         struct log *fresh = log_new(log->dir, log->name, &log->config, log->io);
+        fresh->config.settle_later =
+            false; /* it may never have been opened since the start, which settles no more */
         ok = log_recover(fresh, err);
         if (ok) {
             log_swap(log, fresh);

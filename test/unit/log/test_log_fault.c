@@ -462,6 +462,28 @@ static void test_roll_while_deleted(void **state)
     world_fini(&w);
 }
 
+/* A log that a start could not open for a full disk, and that comes back later, has made durable what it found: what was visible
+ * before the crash is, and no failed sync takes it. */
+static void test_unopened_settles(void **state)
+{
+    struct world w;
+    struct err err = {.code = ERR_DISK_FULL};
+    world_init(&w, 1);
+    world_open(&w);
+    world_append(&w, 0, 3, 1000);
+    world_sync(&w);
+    log_abandon(w.log);
+    w.config.settle_later = true;
+    w.log = log_open_offline("logs/t-0", "t-0", &w.config, w.io, &err);
+    assert_int_equal(world_append(&w, 3, 1, 1000), 3);
+    assert_int_equal(log_high_watermark(w.log), 3);
+    io_faulty_script(w.faulty, IO_FAULT_ENOSPC, 1, 1);
+    assert_false(log_sync(w.log, NULL));
+    assert_int_equal(log_end_offset(w.log), 3);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2");
+    world_fini(&w);
+}
+
 /* After a failed sync the log says so until it is opened again, and keeps serving what is durable. */
 static void test_offline(void **state)
 {
@@ -505,6 +527,7 @@ int main(void)
         cmocka_unit_test(test_cut_restarts),
         cmocka_unit_test(test_cut_deletion),
         cmocka_unit_test(test_unopened),
+        cmocka_unit_test(test_unopened_settles),
         cmocka_unit_test(test_offline),
         cmocka_unit_test(test_roll_while_deleted),
         cmocka_unit_test(test_dropped_is_not_durable),

@@ -32,6 +32,7 @@ struct tail_part {
     bool lost;  /* to be written again */
     bool there; /* it is in the log, only its sync failed */
     bool said;  /* that it cannot be written */
+    bool held;  /* a start could not look (txn_hold): it may be in the log, or not */
 };
 
 /* Where the last transaction of an id has put its markers. */
@@ -184,12 +185,14 @@ static void on_marker_durable(struct partition_wait *wait, const struct err *fai
 }
 
 /* The marker was written and its sync has failed. With durability=fsync the log has dropped it, and what it ends is open again;
- * else it is there, the next transaction may be open behind it, and a second marker would end that one. */
+ * else it is there, the next transaction may be open behind it, and a second marker would end that one. Of a held one nothing is
+ * known while its log cannot be read. */
 static bool is_there(const struct tail_part *at)
 {
     struct log_producer_info info;
     const struct txn_outcome *outcome = &at->tail->outcome;
-    if (at->marker.end_offset == 0 || is_offsets_topic(at->part))
+    bool unknown = at->held ? !log_check_readable(partition_log(at->part), NULL) : at->marker.end_offset == 0;
+    if (unknown || is_offsets_topic(at->part))
         return false;
     return !log_producer(partition_log(at->part), outcome->pid, &info) || info.txn_first_offset < 0 ||
            info.epoch > outcome->data_epoch;
@@ -256,9 +259,16 @@ static bool tail_take_failed(struct txn_tail *tail)
     return true;
 }
 
+/* A held log may come back with an append of the next transaction: none comes between the look and the marker. */
 static void tail_retry(struct txn_tail *tail)
 {
+    pthread_rwlock_t *appends = txn_append_lock(tail->coord, tail->id);
+    bool held = tail->count != 0 && tail->at[0].held;
+    if (held)
+        pthread_rwlock_wrlock(appends);
     tail_write(tail);
+    if (held)
+        pthread_rwlock_unlock(appends);
     tail_wait(tail);
     tail_release(tail);
 }
@@ -281,8 +291,8 @@ void txn_hold(struct coord *coord, struct str transactional_id, const struct txn
 {
     struct txn_tail *tail = tail_alloc(coord, transactional_id, &txn->decided, count);
     for (size_t i = 0; i < count; i++)
-        tail->at[tail->count++] =
-            (struct tail_part){.tail = tail, .part = partition_ref(parts[i]), .lost = true, .said = true};
+        tail->at[tail->count++] = (struct tail_part){
+            .tail = tail, .part = partition_ref(parts[i]), .lost = true, .said = true, .held = true};
     tail->complete = txn->status != TXN_PREPARE_COMMIT && txn->status != TXN_PREPARE_ABORT;
     tail->failed = true;
     pthread_mutex_lock(&coord->txn_lock);

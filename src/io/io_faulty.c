@@ -14,9 +14,9 @@
 struct io_faulty {
     struct io io;
     struct io *inner;
-    enum io_fault_kind kind;
-    uint64_t at, count;
-    _Atomic uint64_t done; /* operations counted so far */
+    _Atomic enum io_fault_kind kind;
+    _Atomic uint64_t at, count; /* count 0: no script; set last, so that others may be at work meanwhile */
+    _Atomic uint64_t done;      /* operations counted so far */
     _Atomic bool struck;
 };
 
@@ -48,13 +48,15 @@ static bool fault_concerns(enum io_fault_kind kind, enum op_kind op)
 
 static enum verdict judge(struct io_faulty *faulty, enum op_kind op)
 {
-    if (faulty->count == 0 || !fault_concerns(faulty->kind, op))
+    uint64_t count = faulty->count;
+    enum io_fault_kind kind = faulty->kind;
+    if (count == 0 || !fault_concerns(kind, op))
         return VERDICT_PASS;
     uint64_t n = atomic_fetch_add(&faulty->done, 1) + 1;
-    if (n < faulty->at || (faulty->kind != IO_FAULT_DEAD && n - faulty->at >= faulty->count))
+    if (n < faulty->at || (kind != IO_FAULT_DEAD && n - faulty->at >= count))
         return VERDICT_PASS;
     atomic_store(&faulty->struck, true);
-    return faulty->kind == IO_FAULT_SHORT || faulty->kind == IO_FAULT_TORN ? VERDICT_SHORT : VERDICT_FAIL;
+    return kind == IO_FAULT_SHORT || kind == IO_FAULT_TORN ? VERDICT_SHORT : VERDICT_FAIL;
 }
 
 static int fault_errno(const struct io_faulty *faulty)
@@ -257,11 +259,12 @@ struct io *io_faulty_io(struct io_faulty *faulty)
 void io_faulty_script(struct io_faulty *faulty, enum io_fault_kind kind, uint64_t at, uint64_t count)
 {
     ASSERT(at >= 1 || count == 0);
-    faulty->kind = kind;
-    faulty->at = at;
-    faulty->count = count;
+    atomic_store(&faulty->count, 0);
+    atomic_store(&faulty->kind, kind);
+    atomic_store(&faulty->at, at);
     atomic_store(&faulty->done, 0);
     atomic_store(&faulty->struck, false);
+    atomic_store(&faulty->count, count);
 }
 
 bool io_faulty_struck(const struct io_faulty *faulty)

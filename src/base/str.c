@@ -82,7 +82,7 @@ struct str str_sub(struct str s, size_t from, size_t len)
         from = s.len;
     if (len > s.len - from)
         len = s.len - from;
-    return str_of(s.ptr + from, len);
+    return str_of(from == 0 ? s.ptr : s.ptr + from, len); /* s.ptr may be NULL, which takes not even + 0 */
 }
 
 static bool is_space(char c)

@@ -197,7 +197,7 @@ static struct AclKey key_of(const struct acl_set *set, const struct acl_rule *ru
 static void add_rule(const struct AclKey *key, bool exists, int64_t now_ms, struct replay_records *out)
 {
     struct AclValue value = {.CreatedMs = now_ms};
-    auth_add_record(out, &AclKey_message, key, &AclValue_message, exists ? &value : NULL, now_ms);
+    replay_add_typed(out, &AclKey_message, key, &AclValue_message, 0, exists ? &value : NULL, now_ms);
 }
 
 void acls_snapshot(struct auth *auth, struct replay_records *out)

@@ -71,10 +71,6 @@ enum { AUTH_USERS_MAX = 100000, AUTH_RULES_MAX = 100000 };
 /* Texts go to the arena. */
 void auth_config_copy(struct auth_config *config, const struct auth_config *given, struct arena *arena);
 
-/* Appends one record with an encoded key and value (NULL: deletes). */
-void auth_add_record(struct replay_records *out, const struct wire_message *key_message, const void *key,
-                     const struct wire_message *value_message, const void *value, int64_t now_ms);
-
 /* --- users.c --- */
 const struct auth_user *auth_user_find(const struct auth *auth, struct str name,
                                        enum auth_mechanism mechanism);

@@ -61,22 +61,6 @@ const struct auth_config *auth_config_of(const struct auth *auth)
 
 /* --- records --- */
 
-void auth_add_record(struct replay_records *out, const struct wire_message *key_message, const void *key,
-                     const struct wire_message *value_message, const void *value, int64_t now_ms)
-{
-    struct buf key_bytes = {0}, value_bytes = {0};
-    store_be16(buf_extend(&key_bytes, 2), (uint16_t)key_message->api_key);
-    struct wire_out body = {0};
-    wire_encode(key_message, 0, key, &body);
-    buf_append_str(&key_bytes, buf_str(&body.buf));
-    if (value != NULL)
-        wire_encode_typed(value_message, 0, value, &value_bytes);
-    replay_add(out, buf_str(&key_bytes), value != NULL ? buf_str(&value_bytes) : STR_NULL, now_ms);
-    wire_out_fini(&body);
-    buf_fini(&key_bytes);
-    buf_fini(&value_bytes);
-}
-
 static bool apply_user(struct auth *auth, struct str key_bytes, struct str value_bytes, struct arena *arena,
                        struct err *err)
 {

@@ -74,13 +74,14 @@ static void add_token(const struct auth_token *token, int64_t now_ms, struct rep
                                          .IssueMs = token->issue_ms,
                                          .ExpiryMs = token->expiry_ms,
                                          .MaxMs = token->max_ms};
-    auth_add_record(out, &DelegationTokenKey_message, &key, &DelegationTokenValue_message, &value, now_ms);
+    replay_add_typed(out, &DelegationTokenKey_message, &key, &DelegationTokenValue_message, 0, &value,
+                     now_ms);
 }
 
 static void add_removal(const struct auth_token *token, int64_t now_ms, struct replay_records *out)
 {
     struct DelegationTokenKey key = {.TokenId = token->id};
-    auth_add_record(out, &DelegationTokenKey_message, &key, &DelegationTokenValue_message, NULL, now_ms);
+    replay_add_typed(out, &DelegationTokenKey_message, &key, &DelegationTokenValue_message, 0, NULL, now_ms);
 }
 
 void auth_tokens_snapshot(struct auth *auth, struct replay_records *out)

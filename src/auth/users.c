@@ -65,7 +65,7 @@ static void add_user(const struct auth_user *user, int64_t now_ms, struct replay
                               .Salt = user->salt,
                               .StoredKey = user->stored_key,
                               .ServerKey = user->server_key};
-    auth_add_record(out, &UserKey_message, &key, &UserValue_message, &value, now_ms);
+    replay_add_typed(out, &UserKey_message, &key, &UserValue_message, 0, &value, now_ms);
 }
 
 void auth_users_snapshot(struct auth *auth, struct replay_records *out)
@@ -207,7 +207,7 @@ bool auth_decide_alter_users(void *state, void *request, struct replay_records *
         const deletion *asked = &req->Deletions.at[i];
         struct UserKey key = {.Name = asked->Name, .Mechanism = asked->Mechanism};
         if (result_of(res, asked->Name)->ErrorCode == 0)
-            auth_add_record(out, &UserKey_message, &key, &UserValue_message, NULL, call->now_ms);
+            replay_add_typed(out, &UserKey_message, &key, &UserValue_message, 0, NULL, call->now_ms);
     }
     for (int32_t i = 0; i < upsertions; i++)
         if (result_of(res, req->Upsertions.at[i].Name)->ErrorCode == 0)

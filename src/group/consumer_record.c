@@ -30,24 +30,12 @@ typedef struct ConsumerGroupCurrentMemberAssignmentValue_TopicPartitions current
 
 /* --- to records --- */
 
-/* Adds the record; value NULL: a tombstone. */
-static void add(const struct wire_message *key_msg, const void *key, const struct wire_message *value_msg,
-                const void *value, int64_t now_ms, struct replay_records *out)
-{
-    struct buf key_bytes = {0}, bytes = {0};
-    wire_encode_typed(key_msg, 0, key, &key_bytes);
-    if (value != NULL)
-        wire_encode_typed(value_msg, 0, value, &bytes);
-    replay_add(out, buf_str(&key_bytes), value != NULL ? buf_str(&bytes) : STR_NULL, now_ms);
-    buf_fini(&key_bytes);
-    buf_fini(&bytes);
-}
-
 static void add_epoch(struct str group, const struct ConsumerGroupMetadataValue *value, int64_t now_ms,
                       struct replay_records *out)
 {
     struct ConsumerGroupMetadataKey key = {.GroupId = group};
-    add(&ConsumerGroupMetadataKey_message, &key, &ConsumerGroupMetadataValue_message, value, now_ms, out);
+    replay_add_typed(out, &ConsumerGroupMetadataKey_message, &key, &ConsumerGroupMetadataValue_message, 0,
+                     value, now_ms);
 }
 
 static void record_epoch(struct str group, int32_t epoch, int64_t hash, int64_t now_ms,
@@ -90,8 +78,8 @@ static void record_member(struct str group, const struct consumer_member *member
         .ServerAssignor = member->assignor,
         .ClassicMemberMetadata = classic_value(member, &arena),
     };
-    add(&ConsumerGroupMemberMetadataKey_message, &key, &ConsumerGroupMemberMetadataValue_message, &value,
-        now_ms, out);
+    replay_add_typed(out, &ConsumerGroupMemberMetadataKey_message, &key,
+                     &ConsumerGroupMemberMetadataValue_message, 0, &value, now_ms);
     arena_fini(&arena);
 }
 
@@ -99,8 +87,8 @@ static void add_target_epoch(struct str group, const struct ConsumerGroupTargetA
                              int64_t now_ms, struct replay_records *out)
 {
     struct ConsumerGroupTargetAssignmentMetadataKey key = {.GroupId = group};
-    add(&ConsumerGroupTargetAssignmentMetadataKey_message, &key,
-        &ConsumerGroupTargetAssignmentMetadataValue_message, value, now_ms, out);
+    replay_add_typed(out, &ConsumerGroupTargetAssignmentMetadataKey_message, &key,
+                     &ConsumerGroupTargetAssignmentMetadataValue_message, 0, value, now_ms);
 }
 
 static void record_target_epoch(struct str group, int32_t epoch, int64_t now_ms, struct replay_records *out)
@@ -115,8 +103,8 @@ static void add_target(struct str group, struct str member,
                        struct replay_records *out)
 {
     struct ConsumerGroupTargetAssignmentMemberKey key = {.GroupId = group, .MemberId = member};
-    add(&ConsumerGroupTargetAssignmentMemberKey_message, &key,
-        &ConsumerGroupTargetAssignmentMemberValue_message, value, now_ms, out);
+    replay_add_typed(out, &ConsumerGroupTargetAssignmentMemberKey_message, &key,
+                     &ConsumerGroupTargetAssignmentMemberValue_message, 0, value, now_ms);
 }
 
 static void record_target(struct str group, struct str member, const struct part_set *parts, int64_t now_ms,
@@ -144,8 +132,8 @@ static void add_current(struct str group, struct str member,
                         struct replay_records *out)
 {
     struct ConsumerGroupCurrentMemberAssignmentKey key = {.GroupId = group, .MemberId = member};
-    add(&ConsumerGroupCurrentMemberAssignmentKey_message, &key,
-        &ConsumerGroupCurrentMemberAssignmentValue_message, value, now_ms, out);
+    replay_add_typed(out, &ConsumerGroupCurrentMemberAssignmentKey_message, &key,
+                     &ConsumerGroupCurrentMemberAssignmentValue_message, 0, value, now_ms);
 }
 
 static void record_current(struct str group, const struct consumer_member *member, int64_t now_ms,
@@ -172,8 +160,8 @@ static void add_regex(struct str group, struct str pattern,
                       struct replay_records *out)
 {
     struct ConsumerGroupRegularExpressionKey key = {.GroupId = group, .RegularExpression = pattern};
-    add(&ConsumerGroupRegularExpressionKey_message, &key, &ConsumerGroupRegularExpressionValue_message, value,
-        now_ms, out);
+    replay_add_typed(out, &ConsumerGroupRegularExpressionKey_message, &key,
+                     &ConsumerGroupRegularExpressionValue_message, 0, value, now_ms);
 }
 
 void record_regex(struct str group, struct str pattern, const struct consumer_regex *regex, int64_t now_ms,
@@ -198,7 +186,7 @@ static void record_member_gone(struct str group, struct str member, int64_t now_
     struct ConsumerGroupMemberMetadataKey key = {.GroupId = group, .MemberId = member};
     add_current(group, member, NULL, now_ms, out);
     add_target(group, member, NULL, now_ms, out);
-    add(&ConsumerGroupMemberMetadataKey_message, &key, NULL, NULL, now_ms, out);
+    replay_add_typed(out, &ConsumerGroupMemberMetadataKey_message, &key, NULL, 0, NULL, now_ms);
 }
 
 static void record_gone(struct str group, int64_t now_ms, struct replay_records *out)

@@ -31,13 +31,8 @@ static struct str subscription_of(const struct group *group, const struct member
 void group_add_value(struct str name, const struct GroupMetadataValue *value, int64_t now_ms,
                      struct replay_records *out)
 {
-    struct buf key = {0}, bytes = {0};
-    wire_encode_typed(&GroupMetadataKey_message, 0, &(struct GroupMetadataKey){.group = name}, &key);
-    if (value != NULL)
-        wire_encode_typed(&GroupMetadataValue_message, GROUP_VALUE_VERSION, value, &bytes);
-    replay_add(out, buf_str(&key), value != NULL ? buf_str(&bytes) : STR_NULL, now_ms);
-    buf_fini(&key);
-    buf_fini(&bytes);
+    replay_add_typed(out, &GroupMetadataKey_message, &(struct GroupMetadataKey){.group = name},
+                     &GroupMetadataValue_message, GROUP_VALUE_VERSION, value, now_ms);
 }
 
 void group_add_record(const struct group *group, bool deleted, int64_t now_ms, struct replay_records *out)

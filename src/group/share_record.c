@@ -21,24 +21,12 @@ enum {
 
 /* --- to records --- */
 
-/* Adds the record; value NULL: a tombstone. */
-static void add(const struct wire_message *key_msg, const void *key, const struct wire_message *value_msg,
-                const void *value, int64_t now_ms, struct replay_records *out)
-{
-    struct buf key_bytes = {0}, bytes = {0};
-    wire_encode_typed(key_msg, 0, key, &key_bytes);
-    if (value != NULL)
-        wire_encode_typed(value_msg, 0, value, &bytes);
-    replay_add(out, buf_str(&key_bytes), value != NULL ? buf_str(&bytes) : STR_NULL, now_ms);
-    buf_fini(&key_bytes);
-    buf_fini(&bytes);
-}
-
 static void add_epoch(struct str group, const struct ShareGroupMetadataValue *value, int64_t now_ms,
                       struct replay_records *out)
 {
     struct ShareGroupMetadataKey key = {.GroupId = group};
-    add(&ShareGroupMetadataKey_message, &key, &ShareGroupMetadataValue_message, value, now_ms, out);
+    replay_add_typed(out, &ShareGroupMetadataKey_message, &key, &ShareGroupMetadataValue_message, 0, value,
+                     now_ms);
 }
 
 static void record_epoch(struct str group, int32_t epoch, int64_t hash, int64_t now_ms,
@@ -57,16 +45,16 @@ static void record_member(struct str group, const struct consumer_member *member
         .ClientHost = member->client_host,
         .SubscribedTopicNames = {(struct str *)member->topics->at, (int32_t)member->topics->len},
     };
-    add(&ShareGroupMemberMetadataKey_message, &key, &ShareGroupMemberMetadataValue_message, &value, now_ms,
-        out);
+    replay_add_typed(out, &ShareGroupMemberMetadataKey_message, &key, &ShareGroupMemberMetadataValue_message,
+                     0, &value, now_ms);
 }
 
 static void add_target_epoch(struct str group, const struct ShareGroupTargetAssignmentMetadataValue *value,
                              int64_t now_ms, struct replay_records *out)
 {
     struct ShareGroupTargetAssignmentMetadataKey key = {.GroupId = group};
-    add(&ShareGroupTargetAssignmentMetadataKey_message, &key,
-        &ShareGroupTargetAssignmentMetadataValue_message, value, now_ms, out);
+    replay_add_typed(out, &ShareGroupTargetAssignmentMetadataKey_message, &key,
+                     &ShareGroupTargetAssignmentMetadataValue_message, 0, value, now_ms);
 }
 
 static void record_target_epoch(struct str group, int32_t epoch, int64_t now_ms, struct replay_records *out)
@@ -81,8 +69,8 @@ static void add_target(struct str group, struct str member,
                        struct replay_records *out)
 {
     struct ShareGroupTargetAssignmentMemberKey key = {.GroupId = group, .MemberId = member};
-    add(&ShareGroupTargetAssignmentMemberKey_message, &key, &ShareGroupTargetAssignmentMemberValue_message,
-        value, now_ms, out);
+    replay_add_typed(out, &ShareGroupTargetAssignmentMemberKey_message, &key,
+                     &ShareGroupTargetAssignmentMemberValue_message, 0, value, now_ms);
 }
 
 static void record_target(struct str group, struct str member, const struct part_set *parts, int64_t now_ms,
@@ -101,8 +89,8 @@ static void add_current(struct str group, struct str member,
                         struct replay_records *out)
 {
     struct ShareGroupCurrentMemberAssignmentKey key = {.GroupId = group, .MemberId = member};
-    add(&ShareGroupCurrentMemberAssignmentKey_message, &key, &ShareGroupCurrentMemberAssignmentValue_message,
-        value, now_ms, out);
+    replay_add_typed(out, &ShareGroupCurrentMemberAssignmentKey_message, &key,
+                     &ShareGroupCurrentMemberAssignmentValue_message, 0, value, now_ms);
 }
 
 static void record_current(struct str group, const struct consumer_member *member, int64_t now_ms,
@@ -126,7 +114,7 @@ static void record_member_gone(struct str group, struct str member, int64_t now_
     struct ShareGroupMemberMetadataKey key = {.GroupId = group, .MemberId = member};
     add_current(group, member, NULL, now_ms, out);
     add_target(group, member, NULL, now_ms, out);
-    add(&ShareGroupMemberMetadataKey_message, &key, NULL, NULL, now_ms, out);
+    replay_add_typed(out, &ShareGroupMemberMetadataKey_message, &key, NULL, 0, NULL, now_ms);
 }
 
 static void record_gone(struct str group, int64_t now_ms, struct replay_records *out)

@@ -55,6 +55,19 @@ void replay_add(struct replay_records *records, struct str key, struct str value
     vec_push(&records->list, rec);
 }
 
+void replay_add_typed(struct replay_records *records, const struct wire_message *key_message, const void *key,
+                      const struct wire_message *value_message, int16_t version, const void *value,
+                      int64_t timestamp_ms)
+{
+    struct buf key_bytes = {0}, bytes = {0};
+    wire_encode_typed(key_message, 0, key, &key_bytes);
+    if (value != NULL)
+        wire_encode_typed(value_message, version, value, &bytes);
+    replay_add(records, buf_str(&key_bytes), value != NULL ? buf_str(&bytes) : STR_NULL, timestamp_ms);
+    buf_fini(&key_bytes);
+    buf_fini(&bytes);
+}
+
 static void records_reset(struct replay_records *records)
 {
     vec_clear(&records->list);

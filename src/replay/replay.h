@@ -23,6 +23,7 @@
 #define RIALTO_REPLAY_REPLAY_H
 
 #include "base/base.h"
+#include "wire/wire.h"
 
 /* One record of the topic; value null: the key is deleted. Slices are borrowed for the call. */
 struct replay_record {
@@ -70,6 +71,11 @@ struct replay_records {
 
 /* Adds a record; key and value are copied (a null value stays null). */
 void replay_add(struct replay_records *records, struct str key, struct str value, int64_t timestamp_ms);
+
+/* The same for a key and a value that are messages (of version 0 and `version`); value NULL: a null value. */
+void replay_add_typed(struct replay_records *records, const struct wire_message *key_message, const void *key,
+                      const struct wire_message *value_message, int16_t version, const void *value,
+                      int64_t timestamp_ms);
 
 /* The state's own functions. */
 struct replay_class {

@@ -21,17 +21,11 @@ static void add(const struct wire_message *key_msg, const struct share_key *key,
                 const struct wire_message *value_msg, const void *value, int64_t now_ms,
                 struct replay_records *out)
 {
-    struct buf key_bytes = {0}, bytes = {0};
     struct ShareSnapshotKey fields = {.GroupId = key->group,
                                       .TopicId = key->topic,
                                       .Partition = key->partition};
     _Static_assert(sizeof(struct ShareSnapshotKey) == sizeof(struct ShareUpdateKey), "both keys are alike");
-    wire_encode_typed(key_msg, 0, &fields, &key_bytes);
-    if (value != NULL)
-        wire_encode_typed(value_msg, 0, value, &bytes);
-    replay_add(out, buf_str(&key_bytes), value != NULL ? buf_str(&bytes) : STR_NULL, now_ms);
-    buf_fini(&key_bytes);
-    buf_fini(&bytes);
+    replay_add_typed(out, key_msg, &fields, value_msg, 0, value, now_ms);
 }
 
 void share_add_fresh(const struct share_key *key, int64_t start_offset, int32_t snapshot_epoch,

@@ -89,14 +89,22 @@ void hide_described_groups(struct request *req)
 
 typedef struct ConsumerGroupDescribeResponse_DescribedGroup consumer_row;
 
+/* Why one of the topics may not be described; 0: all may. */
+static int16_t denied_topics(struct request *req, const struct str *names, int32_t count)
+{
+    int16_t denied = 0;
+    for (int32_t i = 0; denied == 0 && i < count; i++)
+        denied = request_denied(req, ACL_TOPIC, ACL_DESCRIBE, names[i]);
+    return denied;
+}
+
 /* A group with a member that has a topic which may not be described is not shown, as in Kafka. */
 static int16_t denied_consumer(struct request *req, const consumer_row *row)
 {
     int16_t denied = request_denied(req, ACL_GROUP, ACL_DESCRIBE, row->GroupId);
-    for (int32_t i = 0; i < row->Members.len; i++)
-        for (int32_t j = 0; denied == 0 && j < row->Members.at[i].SubscribedTopicNames.len; j++)
-            denied =
-                request_denied(req, ACL_TOPIC, ACL_DESCRIBE, row->Members.at[i].SubscribedTopicNames.at[j]);
+    for (int32_t i = 0; denied == 0 && i < row->Members.len; i++)
+        denied = denied_topics(req, row->Members.at[i].SubscribedTopicNames.at,
+                               row->Members.at[i].SubscribedTopicNames.len);
     return denied;
 }
 
@@ -123,10 +131,9 @@ typedef struct ShareGroupDescribeResponse_DescribedGroup share_row;
 static int16_t denied_share(struct request *req, const share_row *row)
 {
     int16_t denied = request_denied(req, ACL_GROUP, ACL_DESCRIBE, row->GroupId);
-    for (int32_t i = 0; i < row->Members.len; i++)
-        for (int32_t j = 0; denied == 0 && j < row->Members.at[i].SubscribedTopicNames.len; j++)
-            denied =
-                request_denied(req, ACL_TOPIC, ACL_DESCRIBE, row->Members.at[i].SubscribedTopicNames.at[j]);
+    for (int32_t i = 0; denied == 0 && i < row->Members.len; i++)
+        denied = denied_topics(req, row->Members.at[i].SubscribedTopicNames.at,
+                               row->Members.at[i].SubscribedTopicNames.len);
     return denied;
 }
 

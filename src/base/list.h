@@ -53,6 +53,18 @@ static inline void list_remove(struct list *link)
     list_init(link);
 }
 
+/* Moves all links of `from` behind those of `to`, in order. */
+static inline void list_take(struct list *to, struct list *from)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 #define list_each(T, var, head, member)                                        \
     for (T *var = LIST_ENTRY((head)->next, T, member); &var->member != (head); \
          var = LIST_ENTRY(var->member.next, T, member))

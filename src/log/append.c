@@ -28,6 +28,7 @@ struct append {
     int64_t offset; /* of the next batch */
     uint64_t pos;   /* in the active segment */
     int64_t max_timestamp_ms;
+    bool placed; /* the batch has its offset and its times */
 };
 
 static bool check_message_size(const struct append *app, size_t size, struct err *err)
@@ -256,7 +257,7 @@ bool log_roll(struct log *log, struct err *err)
     struct log_segment *seg = segment_new(log, log->end.offset);
     seg->loaded = seg->counts_known = seg->times_known = true;
     seg->stale = true; /* files of a crashed predecessor may lie there */
-    if (old->end_pos == 0 || !make_files(log, seg, err)) {
+    if (old->end_pos == 0 || !checkpoint_first(log, err) || !make_files(log, seg, err)) {
         segment_unref(seg);
         return old->end_pos == 0;
     }
@@ -371,10 +372,12 @@ static bool place_batches(struct log *log, struct append *app, struct log_segmen
     ignore(!index_load(log, *seg, NULL), "the index stays short until it can be read");
     app->offset = log->end.offset;
     app->pos = (*seg)->end_pos;
-    number_batches(app);
+    if (!app->placed)
+        number_batches(app);
     if (write_batches(log, *seg, app, err))
         return true;
-    unnumber_batches(app);
+    if (!app->placed)
+        unnumber_batches(app);
     return false;
 }
 
@@ -406,6 +409,24 @@ static bool append_locked(struct log *log, struct append *app, struct log_append
     return true;
 }
 
+bool log_append_placed(struct log *log, struct str bytes, struct err *err)
+{
+    struct append app = {.bytes = bytes,
+                         .origin = LOG_INTERNAL,
+                         .placed = true,
+                         .config = log_get_config(log)};
+    struct batch batch;
+    struct log_segment *seg;
+    app.now_ms = io_now_ms(log->io);
+    if (!batch_open(bytes, &batch, err))
+        return false;
+    app.max_timestamp_ms = batch.max_timestamp_ms;
+    bool ok = place_batches(log, &app, &seg, err);
+    if (ok)
+        publish_batches(log, seg, &app);
+    return ok;
+}
+
 /* A full disk took the log offline at a sync; when there is room again, the log starts anew from what is on
  * the disk. */
 static bool try_heal(struct log *log, struct err *err)
@@ -417,7 +438,7 @@ static bool try_heal(struct log *log, struct err *err)
         struct log *fresh = log_new(log->dir, log->name, &log->config, log->io);
         fresh->config.settle_later =
             false; /* it may never have been opened since the start, which settles no more */
-        ok = log_recover(fresh, err);
+        ok = log_recover(fresh, err) && log_redo_all(fresh, err);
         if (ok) {
             log_swap(log, fresh);
             atomic_fetch_add(&log->incarnation, 1);

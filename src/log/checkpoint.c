@@ -75,19 +75,31 @@ static void put_txns(struct buf *out, const struct log *log)
     store_be32(out->ptr + count_at, count);
 }
 
+static void put_head(struct buf *out, bool loose, int64_t start_offset, int64_t cleaned_offset,
+                     const struct log_point *point)
+{
+    put32(out, CHECKPOINT_MAGIC);
+    put16(out, CHECKPOINT_VERSION);
+    put16(out, loose ? CHECKPOINT_LOOSE : 0);
+    put32(out, 0);
+    put64(out, start_offset);
+    put64(out, cleaned_offset);
+    put64(out, point->offset);
+    put64(out, point->seg_base);
+    put64(out, (int64_t)point->pos);
+}
+
+static void put_sum(struct buf *out)
+{
+    store_be32(out->ptr + 8,
+               hash_crc32c(0, out->ptr + CHECKPOINT_HEAD_BYTES, out->len - CHECKPOINT_HEAD_BYTES));
+}
+
 void checkpoint_encode(const struct log *log, int64_t start_offset, struct buf *out)
 {
     const struct log_segment *seg = segs_active(log);
     ASSERT_CMP(seg->base_offset, ==, log->end.seg_base);
-    put32(out, CHECKPOINT_MAGIC);
-    put16(out, CHECKPOINT_VERSION);
-    put16(out, log->loose ? CHECKPOINT_LOOSE : 0);
-    put32(out, 0);
-    put64(out, start_offset);
-    put64(out, log->cleaned_offset);
-    put64(out, log->end.offset);
-    put64(out, log->end.seg_base);
-    put64(out, (int64_t)log->end.pos);
+    put_head(out, log->loose, start_offset, log->cleaned_offset, &log->end);
     put64(out, seg->first_timestamp_ms);
     put64(out, seg->max_timestamp_ms);
     put64(out, seg->max_timestamp_offset);
@@ -99,8 +111,53 @@ void checkpoint_encode(const struct log *log, int64_t start_offset, struct buf *
     for (size_t i = 0; map_next(&log->producers, &i, NULL, &value);)
         put_producer(out, value);
     put_txns(out, log);
-    store_be32(out->ptr + 8,
-               hash_crc32c(0, out->ptr + CHECKPOINT_HEAD_BYTES, out->len - CHECKPOINT_HEAD_BYTES));
+    put_sum(out);
+}
+
+/* One of a log that begins: it speaks of no byte. */
+static bool write_first(struct log *log, int64_t base_offset, struct err *err)
+{
+    struct buf bytes = {0};
+    char path[LOG_PATH_BYTES];
+    snprintf(path, sizeof path, "%s/checkpoint", log->dir);
+    put_head(&bytes, false, base_offset, 0, &(struct log_point){base_offset, base_offset, 0});
+    for (int i = 0; i < 3; i++)
+        put64(&bytes, -1); /* no times */
+    for (int i = 0; i < 5; i++)
+        put32(&bytes, 0); /* no index entries, producers, transactions */
+    put_sum(&bytes);
+    bool ok = io_replace_file(log->io, log->dir, path, buf_str(&bytes), err);
+    buf_fini(&bytes);
+    return ok;
+}
+
+static bool first_is_wanted(struct log *log, int64_t *base_offset)
+{
+    pthread_mutex_lock(&log->lock);
+    *base_offset = log->segs.at[0]->base_offset;
+    bool wanted = log->checkpoint_base == INT64_MAX && log->segs.len == 1 && !log->loose;
+    pthread_mutex_unlock(&log->lock);
+    return wanted;
+}
+
+/* Without any checkpoint a start takes gaps between segments for those of compaction; a power cut may have left one where
+ * the end of the older segment was not on the disk. With this one, which makes the older segment's name durable too, it cuts
+ * there. */
+bool checkpoint_first(struct log *log, struct err *err)
+{
+    int64_t base;
+    if (!first_is_wanted(log, &base))
+        return true;
+    pthread_mutex_lock(&log->checkpoint_lock); /* somebody may just be writing one */
+    bool wanted = first_is_wanted(log, &base);
+    bool ok = !wanted || (log_secure_dir(log, err) && write_first(log, base, err));
+    if (ok && wanted) {
+        pthread_mutex_lock(&log->lock);
+        log->checkpoint_base = base;
+        pthread_mutex_unlock(&log->lock);
+    }
+    pthread_mutex_unlock(&log->checkpoint_lock);
+    return ok;
 }
 
 /* Reads numbers off the front; after a failure everything is 0 and `bad` stays set. */

@@ -52,8 +52,8 @@ static void range_cut(struct range *range, size_t count)
 static void range_collect(struct log *log, struct range *range)
 {
     pthread_mutex_lock(&log->lock);
-    /* Neither the durable end nor the checkpoint on the disk may point into what changes places (swap.c, W3). */
-    int64_t fixed = MIN(log->durable.seg_base, log->checkpoint_base);
+    /* Neither the synced end nor the checkpoint on the disk may point into what changes places (swap.c, W3). */
+    int64_t fixed = MIN(log->synced.seg_base, log->checkpoint_base);
     int64_t limit = MIN(txns_lso(log).offset, fixed);
     for (size_t i = 0; i + 1 < log->segs.len && log->segs.at[i + 1]->base_offset <= limit; i++) {
         vec_push(&range->segs, segment_ref(log->segs.at[i]));

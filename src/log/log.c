@@ -50,6 +50,7 @@ struct log *log_new(const char *dir, const char *name, const struct log_config *
     pthread_mutex_init(&log->compact_lock, NULL);
     pthread_mutex_init(&log->sync_lock, NULL);
     pthread_mutex_init(&log->append_lock, NULL);
+    pthread_mutex_init(&log->checkpoint_lock, NULL);
     pthread_mutex_init(&log->load_lock, NULL);
     pthread_mutex_init(&log->lock, NULL);
     return log;
@@ -67,6 +68,7 @@ void log_free(struct log *log)
     pthread_mutex_destroy(&log->compact_lock);
     pthread_mutex_destroy(&log->sync_lock);
     pthread_mutex_destroy(&log->append_lock);
+    pthread_mutex_destroy(&log->checkpoint_lock);
     pthread_mutex_destroy(&log->load_lock);
     pthread_mutex_destroy(&log->lock);
     free(log->offline_reason);
@@ -82,28 +84,19 @@ void log_free(struct log *log)
         (b) = swap_;               \
     } while (0)
 
-/* Moves all elements of `from` behind those of `to`. */
-static void list_move(struct list *to, struct list *from)
-{
-    while (!list_empty(from)) {
-        struct list *link = from->next;
-        list_remove(link);
-        list_push_back(to, link);
-    }
-}
-
 void log_swap(struct log *log, struct log *fresh)
 {
     struct list txns;
     list_init(&txns);
     pthread_mutex_lock(&log->lock);
-    list_move(&txns, &log->txns);
-    list_move(&log->txns, &fresh->txns);
-    list_move(&fresh->txns, &txns);
+    list_take(&txns, &log->txns);
+    list_take(&log->txns, &fresh->txns);
+    list_take(&fresh->txns, &txns);
     SWAP(log->segs, fresh->segs);
     SWAP(log->producers, fresh->producers);
     SWAP(log->end, fresh->end);
     SWAP(log->durable, fresh->durable);
+    SWAP(log->synced, fresh->synced);
     SWAP(log->dir_made, fresh->dir_made);
     SWAP(log->dir_dirty, fresh->dir_dirty);
     SWAP(log->dir_sure, fresh->dir_sure);
@@ -166,7 +159,7 @@ static bool settle_end(struct log *log, struct err *err)
     pthread_mutex_lock(&log->lock);
     bool cheap = !log->checkpoint_due && log->bytes_since_checkpoint < CHEAP_SCAN_BYTES;
     pthread_mutex_unlock(&log->lock);
-    return cheap ? log_sync(log, err) : log_checkpoint(log, err);
+    return cheap ? log_flush(log, log_end_offset(log), err) : log_checkpoint(log, err);
 }
 
 void log_close(struct log *log)

@@ -70,6 +70,10 @@ struct log_config {
                                   -1: for ever */
     bool
         settle_later; /* log_open leaves it to log_settle to make durable what it found; many logs can then share a sync */
+    /* Optional: gives to log_redo, in order, what is durable of this log elsewhere (log_tail_begin). Called when a log recovers
+     * while it runs; blocking, with locks of `log` held. */
+    bool (*redo)(void *arg, struct log *log, struct err *err);
+    void *redo_arg;
     atomic_int *doomed_files; /* optional: counts the segments that wait for log_reap; outlives the logs */
     struct metric *damaged;   /* optional counter: places where bytes were found damaged or unreadable */
     atomic_int
@@ -162,6 +166,34 @@ bool log_sync(struct log *log, struct err *err);
  * between, a failed sync has dropped the records and the log has recovered from it: whoever acknowledges
  * asks this, not the return value of a sync that somebody else may have called. */
 bool log_is_durable(const struct log *log, const struct log_append_result *result);
+
+/* What lies behind the durable end, for who makes it durable elsewhere. */
+struct log_tail {
+    int64_t base_offset, end_offset; /* of its first record; behind its last */
+    size_t len;                      /* bytes: whole batches */
+    uint64_t pos;
+    int fd;
+    struct log_segment *seg; /* reference */
+};
+
+/* Takes the tail, and keeps syncs of this log away until log_tail_end, by the same thread. False: there is nothing, it is
+ * longer than bytes_max or not in one segment, somebody syncs, the log is offline or LOG_OS: then log_sync. Does not wait. */
+bool log_tail_begin(struct log *log, size_t bytes_max, struct log_tail *tail);
+bool log_tail_read(struct log *log, const struct log_tail *tail, char *bytes, struct err *err);
+/* `durable`: the bytes are safe where they will be found at the next start: they count as durable from now on, are published to
+ * readers, and are to be kept there until log_synced_offset has passed them. */
+void log_tail_end(struct log *log, struct log_tail *tail, bool durable);
+
+/* What the log's own files hold durably; never above the durable offset. */
+int64_t log_synced_offset(struct log *log);
+
+/* Makes sure that they hold all below `offset`. Failures as with log_sync. Blocking. */
+bool log_flush(struct log *log, int64_t offset, struct err *err);
+
+/* Appends batches that were durable elsewhere, where the files lack them; as they are. Between log_open and log_settle (then with
+ * log_config.settle_later), or in log_config.redo. False: ERR_CORRUPT, they are damaged, or some before them are missing;
+ * ERR_STORAGE, the log is not readable; ERR_DISK_FULL, ERR_IO: it cannot be written, and will not be read either. */
+bool log_redo(struct log *log, struct str bytes, struct err *err);
 
 /* True when something was appended since the last sync. */
 bool log_is_dirty(const struct log *log);

@@ -4,7 +4,7 @@
  *     segs[0]   segs[1]   ...   segs[n-1] = active         struct log_segment: one .log with its indexes
  *     producers (pid -> struct producer)                   sequences and open transactions
  *     txns                                                 transactions not yet stable, by first offset
- *     end, durable                                         struct log_point: offset, segment, position
+ *     end, durable, synced                                 struct log_point: offset, segment, position
  *
  * Locks, always taken in this order:
  *   compact_lock  one compaction at a time; held for its whole length, the others only for moments of it
@@ -122,7 +122,7 @@ struct producer {
 struct log {
     struct io *io;
     char *dir, *name;
-    pthread_mutex_t compact_lock, sync_lock, append_lock, load_lock, lock;
+    pthread_mutex_t compact_lock, sync_lock, append_lock, checkpoint_lock, load_lock, lock;
     struct log_config config;
     struct {
         struct log_segment **at;
@@ -130,6 +130,8 @@ struct log {
     } segs; /* never empty after recovery */
     _Atomic int64_t start_offset, end_offset, durable_offset, hw_offset;
     struct log_point end, durable;
+    struct log_point
+        synced; /* what the log's own files hold for certain; up to `durable` the rest lies elsewhere (tail.c) */
     struct map producers; /* 8 bytes of pid -> struct producer */
     struct list txns;
     bool dir_made, dir_dirty; /* the directory exists; names in it are not synced yet */
@@ -283,6 +285,8 @@ bool log_roll(struct log *log, struct err *err);
 /* Makes the directory, or makes sure of the one that recovery found: a crash may have left names in it, and its own, that
  * nobody has synced. Holder of append_lock. */
 bool log_secure_dir(struct log *log, struct err *err);
+/* Writes and publishes a batch that has its place already, which is the log end. Holder of append_lock. */
+bool log_append_placed(struct log *log, struct str bytes, struct err *err);
 
 /* sync.c */
 bool log_sync_all(struct log *log, bool checkpoint, int64_t start_offset,
@@ -292,6 +296,8 @@ bool log_sync_files(struct log *log,
 bool log_set_offline(struct log *log, struct err *err); /* keeps *err as reason; returns false */
 bool log_check_online(struct log *log, struct err *err);
 void log_set_hw(struct log *log); /* under lock: end or durable moved */
+/* The files are known to hold everything below the point. Under `lock`, or nobody else knows the log. */
+void log_set_synced(struct log *log, struct log_point point);
 
 /* checkpoint.c */
 struct checkpoint {
@@ -303,6 +309,9 @@ struct checkpoint {
 };
 /* Encodes the state of the log as it is. Under `lock`. */
 void checkpoint_encode(const struct log *log, int64_t start_offset, struct buf *out);
+/* Makes sure that there is a checkpoint, be it one that says nothing: what a start finds behind one has no gaps. Holder of
+ * append_lock; waits for the disk once in the life of a log. */
+bool checkpoint_first(struct log *log, struct err *err);
 /* Reads the file; producers and open transactions go straight into `log`. False: none that can be used. */
 bool checkpoint_read(struct log *log, struct checkpoint *out, struct err *err);
 /* Text for dumps. */
@@ -317,6 +326,12 @@ void dump_aborted(struct log_dump *dump, const char *path, struct str bytes);
 /* Completes, or gives up, what the file `swap` says; `bases` are the segments that are there. First of all at a start. */
 bool swap_recover(struct log *log, const int64_t *bases, size_t count, struct err *err);
 void swap_dump(struct log_dump *dump, const char *path, struct str bytes);
+
+/* tail.c */
+/* The log cannot be served before the next start, or until a full disk has room: *why says why. Returns false. */
+bool log_refuse(struct log *log, struct err *why);
+/* Adds what log_config.redo knows to a log that was recovered once more, and syncs it. Holder of its locks. */
+bool log_redo_all(struct log *log, struct err *err);
 
 /* recover.c */
 /* Fills a new log from its files. No other thread knows it yet. */

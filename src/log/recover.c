@@ -327,7 +327,7 @@ static bool scan_all(struct log *log, bool *scanned, struct err *err)
 {
     producers_clear(log);
     log->end.offset = log->segs.at[0]->base_offset;
-    log->durable = (struct log_point){log->end.offset, log->end.offset, 0};
+    log_set_synced(log, (struct log_point){log->end.offset, log->end.offset, 0});
     return scan_tail(log, 0, 0, false, scanned, err);
 }
 
@@ -346,7 +346,8 @@ static bool scan_from_checkpoint(struct log *log, const struct checkpoint *ckpt,
                  (long long)ckpt->point.seg_base);
         return scan_all(log, scanned, err);
     }
-    log->end = log->durable = ckpt->point;
+    log->end = ckpt->point;
+    log_set_synced(log, ckpt->point);
     if (ckpt->point.pos != 0 && !trust_segment(log, log->segs.at[at], ckpt, err))
         return false;
     return scan_tail(log, (size_t)at, ckpt->point.pos, true, scanned, err);
@@ -361,7 +362,7 @@ bool log_is_unsettled(struct log *log)
 static void settle_synced(struct log *log)
 {
     pthread_mutex_lock(&log->lock);
-    log->durable = log->end;
+    log_set_synced(log, log->end);
     log_set_hw(log);
     pthread_mutex_unlock(&log->lock);
 }
@@ -369,6 +370,8 @@ static void settle_synced(struct log *log)
 /* Makes what was found durable and lets the next start skip it. */
 static bool settle(struct log *log, bool synced, struct err *err)
 {
+    if (!log_check_readable(log, err))
+        return false;
     if (synced) {
         log->unsettled = false;
         settle_synced(log);
@@ -392,9 +395,7 @@ bool log_settle(struct log *log, bool synced, struct err *err)
         return true;
     if (err != NULL)
         *err = why;
-    /* How much of what was found had been durable, and told, is not known: it is not served either. */
-    atomic_store_explicit(&log->unread, true, memory_order_release);
-    return log_set_offline(log, &why);
+    return log_refuse(log, &why); /* how much of what was found had been durable, and told, is not known */
 }
 
 bool log_recover(struct log *log, struct err *err)
@@ -428,7 +429,7 @@ bool log_recover(struct log *log, struct err *err)
     log->cleaned_offset = usable ? MIN(ckpt.cleaned_offset, log->end.offset) : 0;
     log->loose |= usable && ckpt.loose;
     if (!scanned)
-        log->durable = log->end;
+        log_set_synced(log, log->end);
     log->checkpoint_dirty = scanned;
     log->unsettled = scanned;
     bool later = log->config.settle_later;

@@ -10,7 +10,7 @@
  * (N2) Only durable bytes go, and an open transaction does not hold them: its age does not make it
  *      immortal.
  * (N3) Readers keep the segments they hold references to.
- * (N4) The segment that the durable end or the checkpoint on the disk points into stays, when appends have gone on into a
+ * (N4) The segment that the synced end or the checkpoint on the disk points into stays, when appends have gone on into a
  *      new one meanwhile: without it a start knows no producer's sequences, and a failed sync has nothing to cut back to.
  *      The next retention makes a newer checkpoint and takes it.
  */
@@ -54,12 +54,12 @@ static bool is_due(struct log *log, struct log_segment *seg, const struct log_co
     return true;
 }
 
-/* Does the first segment end at or below the start? *held: but the durable end or the checkpoint on the disk points into
+/* Does the first segment end at or below the start? *held: but the synced end or the checkpoint on the disk points into
  * it (N4). Under `lock`. */
 static bool first_is_below(const struct log *log, int64_t start_offset, bool *held)
 {
     bool below = log->segs.len > 1 && log->segs.at[1]->base_offset <= start_offset;
-    *held = below && log->segs.at[0]->base_offset >= MIN(log->durable.seg_base, log->checkpoint_base);
+    *held = below && log->segs.at[0]->base_offset >= MIN(log->synced.seg_base, log->checkpoint_base);
     return below;
 }
 
@@ -147,13 +147,13 @@ static void drop_index(struct log_segment *seg)
     seg->loaded = false;
 }
 
-/* A file whose bytes are durable can be closed and opened again at will; a reader holds a reference, a writer append_lock. */
+/* A file whose bytes are synced can be closed and opened again at will; a reader holds a reference, a writer append_lock. */
 static void close_segment(struct log *log, struct log_segment *seg, bool used_too)
 {
-    bool durable = segment_limit(seg, &log->durable) >= seg->end_pos;
+    bool synced = segment_limit(seg, &log->synced) >= seg->end_pos;
     bool free = atomic_load(&seg->refs) == 1 && (used_too || !seg->used);
     seg->used = false;
-    if (!free || !durable)
+    if (!free || !synced)
         return;
     segment_close_file(seg);
     if (seg != segs_active(log) || !log->checkpoint_dirty) /* a checkpoint speaks of the active one's index */

@@ -1,6 +1,6 @@
 /* scrub.c - reads what nobody reads, and says where the disk has damaged it.
  *
- *   segments, from the log start to the durable end
+ *   segments, from the log start to the synced end
  *     | good | good | damaged |  ?  | good ...        each batch as verify.c checks it, from the disk, by the page cache
  *                   told      |
  *                             behind a header that cannot be read: the next index entry
@@ -20,7 +20,7 @@ struct scrub {
     const struct log_scrub_options *options;
     struct log_scrubbed *stats;
     struct log_segment *seg; /* reference */
-    uint64_t limit;          /* durable bytes of it */
+    uint64_t limit;          /* synced bytes of it */
     int64_t offset_limit;
     int64_t next_base; /* of the segment behind it; -1: there is none */
     bool loose;
@@ -32,10 +32,10 @@ static bool take_segment(struct scrub *scrub, int64_t offset)
     struct log *log = scrub->log;
     pthread_mutex_lock(&log->lock);
     size_t i = (size_t)MAX(segs_find(log, offset), 0);
-    bool found = offset < log->durable.offset;
+    bool found = offset < log->synced.offset;
     if (found) {
         scrub->seg = segment_ref(log->segs.at[i]);
-        scrub->limit = segment_limit(scrub->seg, &log->durable);
+        scrub->limit = segment_limit(scrub->seg, &log->synced);
         scrub->next_base = i + 1 < log->segs.len ? log->segs.at[i + 1]->base_offset : -1;
         scrub->offset_limit = scrub->next_base >= 0 ? scrub->next_base : log->end.offset;
         scrub->loose = log->loose;

@@ -14,7 +14,7 @@
  *      Recovery makes anew what lies behind it.
  * (S4) A file removed from the list stays open, and so readable, until the last reference goes.
  * Decided against: preallocation. It would save fdatasync the change of the file's size, but every reader,
- * tool and copy of the directory would have to know where the data end.
+ * tool and copy of the directory would have to know where the data end. The write-ahead log does it instead (tail.c).
  */
 #include "log/log_int.h"
 

@@ -185,7 +185,7 @@ static void show_new(struct log *log, size_t at, struct log_segment **old, size_
                      struct log_segment *fresh)
 {
     pthread_mutex_lock(&log->lock);
-    ASSERT_CMP(log->durable.seg_base, >, old[count - 1]->base_offset);
+    ASSERT_CMP(log->synced.seg_base, >, old[count - 1]->base_offset);
     for (size_t i = 0; i < count; i++) {
         old[i]->replaced = true;
         segment_unref(log->segs.at[at + i]);

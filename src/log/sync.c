@@ -6,7 +6,8 @@
  *     durable = target, high watermark moves
  *     checkpoint, when enough was written since the last: indexes, then the checkpoint file
  *
- * (Y1) The durable end moves only after everything below it is synced, directory entries included.
+ * (Y1) The durable end moves only after everything below it is synced, directory entries included; or lies, durably, where a
+ *      start will find it (tail.c). The synced end knows the files alone.
  * (Y2) A failed fdatasync is not repeated: the kernel may have dropped what it could not write. With
  *      LOG_FSYNC the files are cut back to the durable end, which readers have never passed, so that
  *      nothing half-written is found later.
@@ -24,6 +25,13 @@ void log_set_hw(struct log *log)
     atomic_store_explicit(&log->durable_offset, log->durable.offset, memory_order_release);
     atomic_store_explicit(&log->hw_offset, hw, memory_order_release);
     txns_settle(log);
+}
+
+void log_set_synced(struct log *log, struct log_point point)
+{
+    log->synced = point;
+    if (point.offset >= log->durable.offset)
+        log->durable = point;
 }
 
 bool log_set_offline(struct log *log, struct err *err)
@@ -68,6 +76,10 @@ static void cut_to_durable(struct log *log)
     }
     struct log_segment *seg = segs_active(log);
     ASSERT_CMP(seg->base_offset, ==, log->durable.seg_base);
+    for (size_t i = 0; i < log->segs.len;
+         i++) /* the page cache may have lost what is durable elsewhere: readers check */
+        if (log->segs.at[i]->base_offset >= log->synced.seg_base)
+            known_cut(log->segs.at[i], segment_limit(log->segs.at[i], &log->synced));
     int fd;
     if (seg->made && segment_open(log, seg, false, &fd, NULL))
         ignore(io_truncate(log->io, fd, log->durable.pos) < 0,
@@ -81,15 +93,15 @@ static void cut_to_durable(struct log *log)
     pthread_mutex_unlock(&log->append_lock);
 }
 
-/* Takes references to the segments that hold bytes behind the durable end. Under `lock`; free(result). */
+/* Takes references to the segments that hold bytes behind the synced end. Under `lock`; free(result). */
 static struct log_segment **dirty_segments(struct log *log, size_t *count)
 {
-    ptrdiff_t first = segs_find(log, log->durable.seg_base);
+    ptrdiff_t first = segs_find(log, log->synced.seg_base);
     size_t from = first < 0 ? 0 : (size_t)first;
     *count = 0;
     struct log_segment **dirty = mem_alloc((log->segs.len - from) * sizeof(struct log_segment *));
     for (size_t i = from; i < log->segs.len; i++)
-        if (log->segs.at[i]->made && log->segs.at[i]->end_pos > segment_limit(log->segs.at[i], &log->durable))
+        if (log->segs.at[i]->made && log->segs.at[i]->end_pos > segment_limit(log->segs.at[i], &log->synced))
             dirty[(*count)++] = segment_ref(log->segs.at[i]);
     return dirty;
 }
@@ -127,7 +139,7 @@ bool log_sync_files(struct log *log, struct err *err)
         ok = err_set_errno(err, -rc, "log %s: sync of the directory failed", log->name);
     pthread_mutex_lock(&log->lock);
     if (ok) {
-        log->durable = target;
+        log_set_synced(log, target);
         log_set_hw(log);
     } else {
         log->dir_dirty |= dir_dirty;
@@ -174,20 +186,22 @@ static bool write_checkpoint(struct log *log, int64_t start_offset, struct err *
     snprintf(path, sizeof path, "%s/checkpoint", log->dir);
     bool ok = save_indexes(log, err);
     pthread_mutex_lock(&log->lock);
-    bool behind = log->durable.offset < described.offset || log->dir_dirty; /* also by a new index file */
+    bool behind = log->synced.offset < described.offset || log->dir_dirty; /* also by a new index file */
     pthread_mutex_unlock(&log->lock);
-    ok = ok && (!behind || log_sync_files(log, err)) &&
-         io_replace_file(log->io, log->dir, path, buf_str(&bytes), err);
-    buf_fini(&bytes);
-    if (!ok)
-        return false;
+    ok = ok && (!behind || log_sync_files(log, err));
+    pthread_mutex_lock(&log->checkpoint_lock);
+    ok = ok && io_replace_file(log->io, log->dir, path, buf_str(&bytes), err);
     pthread_mutex_lock(&log->lock);
-    log->bytes_since_checkpoint = 0;
-    log->checkpoint_base = described.seg_base;
-    log->checkpoint_dirty = log->end.offset != described.offset;
-    log->checkpoint_due = false;
+    if (ok) {
+        log->bytes_since_checkpoint = 0;
+        log->checkpoint_base = described.seg_base;
+        log->checkpoint_dirty = log->end.offset != described.offset;
+        log->checkpoint_due = false;
+    }
     pthread_mutex_unlock(&log->lock);
-    return true;
+    pthread_mutex_unlock(&log->checkpoint_lock);
+    buf_fini(&bytes);
+    return ok;
 }
 
 bool log_sync_all(struct log *log, bool checkpoint, int64_t start_offset, struct err *err)
@@ -230,12 +244,28 @@ bool log_sync(struct log *log, struct err *err)
     return ok;
 }
 
+bool log_flush(struct log *log, int64_t offset, struct err *err)
+{
+    pthread_mutex_lock(&log->sync_lock);
+    bool ok = log_synced_offset(log) >= offset || log_sync_all(log, false, log_start_offset(log), err);
+    pthread_mutex_unlock(&log->sync_lock);
+    return ok;
+}
+
 bool log_checkpoint(struct log *log, struct err *err)
 {
     pthread_mutex_lock(&log->sync_lock);
     bool ok = log_sync_all(log, true, log_start_offset(log), err);
     pthread_mutex_unlock(&log->sync_lock);
     return ok;
+}
+
+int64_t log_synced_offset(struct log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    int64_t offset = log->synced.offset;
+    pthread_mutex_unlock(&log->lock);
+    return offset;
 }
 
 bool log_is_durable(const struct log *log, const struct log_append_result *result)

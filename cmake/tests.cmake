@@ -115,7 +115,7 @@ endif()
 # The simulation: test/sim/*.c over the broker, whose calls of threads, locks, clocks and sockets the linker sends to it;
 # what `loop` asks of libuv it defines itself (test/sim/README.md).
 set(sim_wraps pthread_create pthread_join pthread_self pthread_setname_np pthread_sigmask
-    pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock
+    pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock
     pthread_cond_init pthread_cond_destroy pthread_cond_wait pthread_cond_timedwait pthread_cond_signal pthread_cond_broadcast
     pthread_rwlock_init pthread_rwlock_destroy pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_unlock
     clock_gettime nanosleep socket bind listen accept4 recv sendmsg sendfile shutdown close getsockname getsockopt setsockopt)

@@ -47,6 +47,10 @@ static const struct conf_option options[] = {
     OPT("num.network.threads", CONF_INT, "2", 1, 64, net_threads, "Threads that serve connections."),
     OPT("num.sync.threads", CONF_INT, "4", 1, 64, storage.sync_threads,
         "Threads that sync partitions: so many disk syncs run at a time."),
+    OPT("wal.bytes.max", CONF_SIZE, "256MiB", 0, INT64_MAX, storage.wal_bytes_max,
+        "Disk for the write-ahead log, in which what many partitions were given is synced together with "
+        "durability=fsync; 0: each "
+        "partition is synced by itself."),
     LIVE_OPT("num.partitions", CONF_INT, "1", 1, TOPIC_PARTITIONS_MAX, storage.num_partitions,
              "Partitions of topics that are created without a count."),
     LIVE_OPT("auto.create.topics.enable", CONF_BOOL, "true", 0, 0, auto_create_topics,

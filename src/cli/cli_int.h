@@ -125,6 +125,7 @@ int cli_datagen(struct cli *cli);
 int cli_dump_file(struct cli *cli);
 int cli_dump_records(struct cli *cli);
 int cli_dump_state(struct cli *cli);
+int cli_dump_wal(struct cli *cli);
 int cli_dump_wire(struct cli *cli);
 int cli_doc(struct cli *cli);
 

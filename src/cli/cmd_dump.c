@@ -3,6 +3,7 @@
  *   dump log|index|timeindex|txnindex|checkpoint   files of partitions                              module log
  *   dump group|share|txn|topic|security|plan       the same, with records of the topics that keep
  *                                                  the server's state, decoded
+ *   dump wal                                       DIR/wal                                         module wal
  *   dump state                                     DIR/state: journal and rows                      module state
  *   dump wire                                      dump_wire.c
  */
@@ -13,6 +14,7 @@
 #include "io/io.h"
 #include "log/log.h"
 #include "state/state.h"
+#include "wal/wal.h"
 #include "wire/wire.h"
 
 static const char *const group_records[] = {"OffsetCommit",
@@ -242,5 +244,64 @@ int cli_dump_state(struct cli *cli)
                         &damaged, &err);
     }
     dump_out_fini(&out);
+    return ok ? dump_status(cli, damaged) : cli_fail(cli, &err, NULL);
+}
+
+/* The write-ahead log ----------------------------------------------------------------------------------------------- */
+
+struct wal_files {
+    struct cli *cli;
+    const char *dir;
+    vec(struct str) paths;
+};
+
+static void wal_file_add(void *arg, const char *name)
+{
+    struct wal_files *files = arg;
+    if (str_ends_with(str_from(name), STR(".wal")))
+        vec_push(&files->paths, str_printf(&files->cli->arena, "%s/%s", files->dir, name));
+}
+
+/* PATH is a file, a directory of such files, or the data directory. */
+static bool find_wal_files(struct wal_files *files, struct str path, struct err *err)
+{
+    struct io_stat st;
+    struct str below = str_printf(&files->cli->arena, "%.*s/wal", STR_ARG(path));
+    const char *here = str_cstr(path, &files->cli->arena);
+    bool is_data = io_stat(io_real(), below.ptr, &st) == 0 && st.is_dir;
+    int rc = is_data ? 0 : io_stat(io_real(), here, &st);
+    if (rc < 0)
+        return err_set_errno(err, -rc, "%s: cannot be read", here);
+    if (!is_data && !st.is_dir) {
+        vec_push(&files->paths, path);
+        return true;
+    }
+    size_t before = files->paths.len;
+    files->dir = is_data ? below.ptr : here;
+    rc = io_list(io_real(), files->dir, wal_file_add, files);
+    if (rc < 0)
+        return err_set_errno(err, -rc, "%s: cannot be listed", files->dir);
+    if (files->paths.len == before)
+        return err_set(err, ERR_NOT_FOUND, "%s has no write-ahead log: after a clean stop there is none",
+                       here);
+    qsort(files->paths.at + before, files->paths.len - before, sizeof(struct str), by_path);
+    return true;
+}
+
+int cli_dump_wal(struct cli *cli)
+{
+    struct wal_files files = {.cli = cli};
+    struct err err = {0};
+    struct dump_out out;
+    uint64_t damaged = 0;
+    bool ok = true;
+    for (size_t i = 0; ok && i < cli->names.len; i++)
+        ok = find_wal_files(&files, cli->names.at[i], &err);
+    dump_out_init(&out, cli->json);
+    for (size_t i = 0; ok && i < files.paths.len; i++)
+        ok = wal_dump(str_cstr(files.paths.at[i], &cli->arena), io_real(), &out.lines.describe, &damaged,
+                      &err);
+    dump_out_fini(&out);
+    vec_fini(&files.paths);
     return ok ? dump_status(cli, damaged) : cli_fail(cli, &err, NULL);
 }

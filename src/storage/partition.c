@@ -1,12 +1,11 @@
 /* partition.c - a partition at work: appends, the shared sync, who waits, who watches.
  *
  *   append -> written, not durable --+
- *   append -> written, not durable --+--> one fdatasync on the pool --> waits up to the synced offset are told,
- *   append -> ...                    |                                  watches hear that there is more to see
- *                                    +--> came meanwhile: the next round takes them
+ *   append -> written, not durable --+--> asks for a sync (sync.c) --> waits up to the durable offset are told,
+ *   append -> ...                    |                                 watches hear that there is more to see
+ *                                    +--> came meanwhile: asks again
  *
- * (P1) At most one sync job a partition is held, queued or running (`syncing`). A job that finds more to do at its end goes on,
- *      or, when other partitions wait for a thread, queues the next one: they take turns.
+ * (P1) A partition asks once (`syncing`), until what it asked for has ended; then again when there is more to do.
  * (P2) A wait is told exactly once, outside the lock. A watch is told under the lock, so that none is told after its
  *      removal.
  * (P3) A failed sync fails all waits; the log is offline from then on and says so to the next append. A log that was offline
@@ -20,10 +19,13 @@
 #include "base/latch.h"
 #include "storage/storage_int.h"
 
-static struct log_config own_config(struct storage *storage, const struct log_config *config, bool fsync)
+static struct log_config own_config(struct partition *part, const struct log_config *config)
 {
+    struct storage *storage = part->storage;
     struct log_config own = *config;
-    own.durability = fsync ? LOG_FSYNC : LOG_OS;
+    own.durability = part->fsync ? LOG_FSYNC : LOG_OS;
+    own.redo = sync_redo_one;
+    own.redo_arg = part;
     own.open_files = &storage->open_files;
     own.doomed_files = &storage->doomed_files;
     own.cut_keep_ms = LIVE(storage, cut_keep_ms);
@@ -38,42 +40,59 @@ void partition_reap(struct partition *part)
 
 void partition_configure(struct partition *part, const struct log_config *config)
 {
-    struct log_config own = own_config(part->storage, config, part->fsync);
+    struct log_config own = own_config(part, config);
     atomic_store_explicit(&part->eager, part->fsync || own.flush_ms < OS_SYNC_MS, memory_order_relaxed);
     log_set_config(part->log, &own);
 }
 
-struct partition *partition_open(struct storage *storage, struct str topic, int32_t id,
-                                 const struct log_config *config, bool fsync, struct err *err)
+/* Opens the log of a partition that has all but that. */
+static bool open_log(struct partition *part, const struct log_config *config, struct err *err)
 {
+    struct storage *storage = part->storage;
     struct arena arena = {0};
-    struct log_config own = own_config(storage, config, fsync);
+    struct log_config own = own_config(part, config);
     own.settle_later = storage->settle_later;
-    struct str name = str_printf(&arena, "%.*s-%d", STR_ARG(topic), id);
+    struct str name = str_printf(&arena, "%.*s-%d", STR_ARG(part->topic), part->id);
     struct str dir = str_printf(&arena, "%.*s/log/%.*s", STR_ARG(storage->config->data_dir), STR_ARG(name));
     struct err why = {0};
-    struct log *log = log_open(dir.ptr, name.ptr, &own, storage->io, &why);
+    part->log = log_open(dir.ptr, name.ptr, &own, storage->io, &why);
     /* One bad file of many does not keep a start from serving the rest; the broker's own states must be whole. */
-    if (log == NULL && storage->settle_later && !is_internal_topic(topic))
-        log = log_open_offline(dir.ptr, name.ptr, &own, storage->io, &why);
-    if (log == NULL && err != NULL)
+    if (part->log == NULL && storage->settle_later && !is_internal_topic(part->topic))
+        part->log = log_open_offline(dir.ptr, name.ptr, &own, storage->io, &why);
+    if (part->log == NULL && err != NULL)
         *err = why;
     arena_fini(&arena);
-    if (log == NULL)
-        return NULL;
+    return part->log != NULL;
+}
+
+static void free_partition(struct partition *part)
+{
+    pthread_mutex_destroy(&part->lock);
+    free((char *)part->topic.ptr);
+    free(part);
+}
+
+struct partition *partition_open(struct storage *storage, const struct partition_spec *spec, struct err *err)
+{
     struct partition *part = mem_new(struct partition);
     atomic_init(&part->refs, 1);
     part->storage = storage;
-    part->topic = str_of(mem_dup(topic.ptr, topic.len), topic.len);
-    part->id = id;
-    part->log = log;
-    part->fsync = fsync;
-    atomic_init(&part->eager, fsync || config->flush_ms < OS_SYNC_MS);
+    part->topic = str_of(mem_dup(spec->topic.ptr, spec->topic.len), spec->topic.len);
+    part->id = spec->id;
+    part->fsync = spec->fsync;
+    part->in_wal = spec->fsync && spec->topic_id != NULL;
+    if (spec->topic_id != NULL)
+        memcpy(part->key.topic, spec->topic_id->bytes, sizeof part->key.topic);
+    part->key.partition = spec->id;
+    atomic_init(&part->eager, spec->fsync || spec->config->flush_ms < OS_SYNC_MS);
     pthread_mutex_init(&part->lock, NULL);
     list_init(&part->waits);
     list_init(&part->watches);
     list_init(&part->sync_link);
-    return part;
+    if (open_log(part, spec->config, err))
+        return part;
+    free_partition(part);
+    return NULL;
 }
 
 struct partition *partition_ref(struct partition *part)
@@ -124,9 +143,7 @@ void partition_unref(struct partition *part)
         }
         leave_dead(part);
     }
-    pthread_mutex_destroy(&part->lock);
-    free((char *)part->topic.ptr);
-    free(part);
+    free_partition(part);
 }
 
 struct str partition_topic(const struct partition *part)
@@ -211,9 +228,7 @@ void partition_notify(struct partition *part, int events)
 
 /* --- the shared sync --- */
 
-static void sync_job(void *arg);
-
-/* Starts a sync, or leaves it to whoever holds the list `held` (P5). Under the lock. */
+/* Asks for a sync, or leaves it to whoever holds the list `held` (P5). Under the lock. */
 static void queue_sync(struct partition *part, struct list *held)
 {
     if (part->syncing)
@@ -223,7 +238,7 @@ static void queue_sync(struct partition *part, struct list *held)
     if (held != NULL)
         list_push_back(held, &part->sync_link);
     else
-        pool_submit(part->storage->sync_pool, sync_job, part, NULL, NULL);
+        sync_ask(part->storage, part);
 }
 
 void partition_kick_sync(struct partition *part)
@@ -235,10 +250,8 @@ void partition_kick_sync(struct partition *part)
 
 void partition_start_syncs(struct list *held)
 {
-    list_each_safe (struct partition, part, held, sync_link) {
-        list_remove(&part->sync_link);
-        pool_submit(part->storage->sync_pool, sync_job, part, NULL, NULL);
-    }
+    if (!list_empty(held))
+        sync_ask_all(LIST_ENTRY(held->next, struct partition, sync_link)->storage, held);
 }
 
 enum wait_state { WAIT_PENDING, WAIT_DURABLE, WAIT_LOST };
@@ -281,12 +294,10 @@ static void set_lost(const struct partition *part, struct err *err)
             STR_ARG(part->topic), part->id);
 }
 
-/* One round: syncs what is there and tells whom it concerns. True: more came meanwhile. */
-static bool sync_round(struct partition *part)
+bool partition_synced(struct partition *part, bool good, const struct err *why)
 {
     struct err err;
     struct list durable, lost;
-    bool good = log_sync(part->log, &err);
     pthread_mutex_lock(&part->lock);
     take_waits(part, !good, &durable, &lost);
     bool more = good && (!list_empty(&part->waits) || log_is_dirty(part->log));
@@ -295,24 +306,14 @@ static bool sync_round(struct partition *part)
     pthread_mutex_unlock(&part->lock);
     if (good)
         set_lost(part, &err);
-    else if (log_offline_reason(part->log) == NULL) /* else it was said when it went offline */
+    else
+        err = *why;
+    if (!good && log_offline_reason(part->log) == NULL) /* else it was said when it went offline */
         log_error("broker", "sync_failed", "topic=%.*s partition=%d cause=\"%s\"", STR_ARG(part->topic),
                   part->id, err.text);
     tell_waits(&durable, NULL);
     tell_waits(&lost, &err);
     return more;
-}
-
-static void sync_job(void *arg)
-{
-    struct partition *part = arg;
-    while (sync_round(part)) {
-        if (atomic_load(&part->storage->stopping) || !pool_is_short(part->storage->sync_pool))
-            continue; /* a pool that closes takes no new jobs */
-        pool_submit(part->storage->sync_pool, sync_job, part, NULL, NULL);
-        return;
-    }
-    partition_unref(part);
 }
 
 /* Joins the waits, or finds out at once how it ends. Under the lock. */

@@ -128,7 +128,8 @@ bool state_log_open(struct state_log *state_log, struct storage *storage, struct
     ASSERT(is_internal_topic(name));
     struct log_config config = log_config_default();
     config.retention_on = false;
-    state_log->part = is_hidden_topic(name) ? partition_open(storage, name, 0, &config, true, err)
+    struct partition_spec hidden = {.topic = name, .config = &config, .fsync = true};
+    state_log->part = is_hidden_topic(name) ? partition_open(storage, &hidden, err)
                                             : storage_partition_get(storage, name, 0, err);
     return state_log->part != NULL;
 }

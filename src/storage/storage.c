@@ -47,6 +47,7 @@ static void retain(struct partition *part, void *arg)
 
 static void close_files(struct partition *part, void *arg)
 {
+    ignore(!log_flush(part->log, log_durable_offset(part->log), NULL), "then its files stay open");
     log_close_files(part->log, true);
 }
 
@@ -184,7 +185,7 @@ struct storage *storage_new(const struct storage_options *options)
     loop_call_init(&storage->configured_call, on_configured);
     cleaner_open(storage);
     scrub_open(storage);
-    storage->sync_pool = pool_new("sync", (int)storage->config->sync_threads);
+    sync_init(storage);
     storage->admin_pool = pool_new("admin", 1);
     storage->cleaner_pool = pool_new("cleaner", 1);
     storage->scrub_pool = pool_new("scrub", 1);
@@ -201,7 +202,7 @@ void storage_stop(struct storage *storage)
     pool_free(storage->cleaner_pool);
     pool_free(storage->scrub_pool);
     pool_free(storage->admin_pool);
-    pool_free(storage->sync_pool); /* runs what is queued: who waits for a sync is told */
+    sync_stop(storage);
 }
 
 void storage_free(struct storage *storage)
@@ -209,6 +210,7 @@ void storage_free(struct storage *storage)
     if (storage == NULL)
         return;
     topics_close(storage);
+    sync_fini(storage);
     pthread_mutex_destroy(&storage->admin_lock);
     pthread_rwlock_destroy(&storage->topics_lock);
     pthread_mutex_destroy(&storage->dead_lock);

@@ -54,6 +54,7 @@ struct storage_config {
     struct str data_dir;                 /* logs live in <data_dir>/log; not in the option table */
     int durability;                      /* durability: enum storage_durability */
     int64_t sync_threads;                /* num.sync.threads: pool threads that sync partitions */
+    int64_t wal_bytes_max;               /* wal.bytes.max: of the write-ahead log; 0: there is none */
     int64_t num_partitions;              /* num.partitions: of topics created without a count; live */
     int64_t retention_ms;                /* log.retention.ms; -1 never */
     int64_t retention_bytes;             /* log.retention.bytes; -1 unlimited, per partition */

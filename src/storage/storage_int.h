@@ -1,7 +1,7 @@
 /* storage_int.h - private to src/storage: what a storage is made of.
  *
  * Locks (their order, among those of all modules, is in doc/threads.md): admin_lock, the replay lock of topics_replay,
- * topics_lock, a partition's lock, dead_lock.
+ * topics_lock, a partition's lock, sync_lock or dead_lock.
  */
 #ifndef RIALTO_STORAGE_STORAGE_INT_H
 #define RIALTO_STORAGE_STORAGE_INT_H
@@ -13,6 +13,7 @@
 #include "loop/loop.h"
 #include "metric/metric.h"
 #include "storage/storage.h"
+#include "wal/wal.h"
 
 /* An option that may change while the server runs (`live` in its table). */
 #define LIVE(storage, member) __atomic_load_n(&(storage)->config->member, __ATOMIC_RELAXED)
@@ -28,23 +29,32 @@ struct partition {
     struct str topic; /* owned */
     int32_t id;
     struct log *log;
-    bool fsync;        /* readers see what is synced */
+    bool fsync;  /* readers see what is synced */
+    bool in_wal; /* what is appended may become durable in the write-ahead log, under this key */
+    struct wal_key key;
     atomic_bool eager; /* a sync follows every append: fsync, or flush.ms is shorter than OS_SYNC_MS */
     struct topic_meters meters;
     atomic_bool deleted;
     pthread_mutex_t lock;
     struct list waits;     /* struct partition_wait */
     struct list watches;   /* struct partition_watch */
-    bool syncing;          /* a sync job is held, queued or running */
-    struct list sync_link; /* in the list of a connection that holds the job */
+    bool syncing;          /* a sync was asked for and has not ended */
+    struct list sync_link; /* in the queue for it, or in the list of a connection that will ask */
     /* Of the cleaner's thread: its last round with this one; the last try failed, which was said; damage was met. */
     uint64_t clean_round;
     bool clean_fails, uncleanable;
     int64_t scrubbed_us; /* of the scrub's thread: when it has looked at this one; 0: not yet */
 };
 
-struct partition *partition_open(struct storage *storage, struct str topic, int32_t id,
-                                 const struct log_config *config, bool fsync, struct err *err);
+struct partition_spec {
+    struct str topic;
+    const struct uuid *topic_id; /* NULL: of a log that is no topic */
+    int32_t id;
+    const struct log_config *config;
+    bool fsync;
+};
+
+struct partition *partition_open(struct storage *storage, const struct partition_spec *spec, struct err *err);
 
 /* Takes the config for what comes. */
 void partition_configure(struct partition *part, const struct log_config *config);
@@ -54,6 +64,34 @@ void partition_mark_deleted(struct partition *part);
 
 /* Syncs in the background soon. */
 void partition_kick_sync(struct partition *part);
+
+/* What was asked for has ended: tells whom it concerns. True: there is more to do, ask again; the reference that came with the
+ * request stays with the caller. */
+bool partition_synced(struct partition *part, bool good, const struct err *why);
+
+/* --- rounds of syncs, the write-ahead log (sync.c) --- */
+
+struct wal_meters {
+    struct metric *frames, *bytes, *files;
+};
+
+void sync_init(struct storage *storage);
+/* Opens the write-ahead log; gives what it holds to the logs, which are open and not settled yet; then its files are looked
+ * after. */
+bool sync_open(struct storage *storage, struct err *err);
+bool sync_redo(struct storage *storage, struct err *err);
+void sync_start(struct storage *storage);
+/* Ends the pools; all that is durable is in the partitions' own files then, but for those that are offline. */
+void sync_stop(struct storage *storage);
+void sync_fini(struct storage *storage);
+
+/* Asks for a sync of partitions whose `syncing` was just set, with a reference each. Any thread. */
+void sync_ask(struct storage *storage, struct partition *part);
+/* All of a list (by sync_link); it is empty then. */
+void sync_ask_all(struct storage *storage, struct list *parts);
+
+/* log_config.redo of a partition. */
+bool sync_redo_one(void *partition, struct log *log, struct err *err);
 
 /* --- configs (configs.c) --- */
 
@@ -116,7 +154,14 @@ struct storage {
     struct arena arena;
     struct str cluster_id; /* in the arena */
     atomic_bool stopping;
-    struct pool *sync_pool;
+    struct pool *sync_pool, *wal_pool; /* the latter: one thread */
+    pthread_mutex_t sync_lock;         /* the two below */
+    struct list sync_queue;            /* partitions that ask for a sync */
+    bool sync_running;                 /* a job works on them */
+    struct wal *wal;                   /* NULL before sync_open */
+    struct wal_meters wal_meters;
+    atomic_bool wal_upkeep;  /* a job is queued or running */
+    int64_t wal_retry_us;    /* its own: when it may try again to make a file */
     struct pool *admin_pool; /* one thread: topic changes in order */
 
     pthread_mutex_t admin_lock;

@@ -160,7 +160,8 @@ static bool open_partitions(struct storage *storage, const struct topic *topic,
     /* Decisions are the promise of transactions: they are synced whatever `durability` says of records. */
     bool fsync = storage->config->durability == STORAGE_FSYNC || str_eq(topic->name, STR(TXN_TOPIC));
     for (int32_t i = from; i < to; i++) {
-        parts[i] = partition_open(storage, topic->name, i, &config, fsync, err);
+        struct partition_spec spec = {topic->name, &topic->id, i, &config, fsync};
+        parts[i] = partition_open(storage, &spec, err);
         if (parts[i] == NULL) {
             err_context(err, "topic '%.*s'", STR_ARG(topic->name));
             while (i-- > from)
@@ -494,7 +495,10 @@ static bool open_all(struct storage *storage, struct err *err)
         show_entry(storage, entry);
     }
     storage->settle_later = false;
+    if (!sync_redo(storage, err))
+        return false;
     settle_all(storage);
+    sync_start(storage);
     return true;
 }
 
@@ -508,7 +512,7 @@ bool topics_open(struct storage *storage, struct err *err)
     atomic_store(&storage->strays, true); /* a crash may have left some */
     good = good && replay_open(&storage->topics_replay, &state_log_ops, &storage->topics_log, &topics_class,
                                storage->topics, err);
-    good = good && clear_strays(storage, err) && open_all(storage, err) &&
+    good = good && clear_strays(storage, err) && sync_open(storage, err) && open_all(storage, err) &&
            make_internal(storage, STR(OFFSETS_TOPIC), err) && make_internal(storage, STR(TXN_TOPIC), err) &&
            make_internal(storage, STR(SHARE_TOPIC), err);
     arena_fini(&arena);

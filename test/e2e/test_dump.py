@@ -6,6 +6,7 @@
 The capture is made here: a proxy writes down what kcat and the server say to each other, and the test makes TCP packets of it, some twice,
 some late, one missing.
 """
+import base64
 import hashlib
 import json
 import shutil
@@ -227,6 +228,35 @@ def check_damage(server, data):
     print("damage: named, and stepped over")
 
 
+def check_wal(server, data):
+    """What was produced lies in the write-ahead log, under the topic's id, also after a kill; after a clean stop there is none."""
+    server.cli("topic", "create", "w", "-b", server.kafka)
+    sent = 0
+
+    def entries():
+        return [item for item in dump(server, "wal", str(data)) if item["what"] == "entry"]
+
+    def last_is_there():
+        nonlocal sent
+        server.cli("produce", "w", "-b", server.kafka, input=f"{sent}\n")
+        sent += 1
+        return any((data / "wal").glob("*.wal")) and any(item["end_offset"] == sent and item["base_offset"] == sent - 1 for item in entries())
+
+    wait_until("a record is in the write-ahead log", last_is_there)
+    server.kill()
+    ids = {item["topic_id"] for item in entries() if item["end_offset"] == sent and item["partition"] == 0 and item["base_offset"] == sent - 1}
+    known = {base64.urlsafe_b64decode(value["TopicId"] + "==").hex() for key, value in records(dump(server, "topic", str(data)), "Topic") if key["Name"] == "w"}
+    if not known & ids:
+        fail(f"dump wal: topic {known} is not among {ids}")
+    items = dump(server, "wal", *map(str, sorted((data / "wal").glob("*.wal"))))
+    if items[0]["what"] != "header" or items[0]["check"] != "ok" or not {"header", "frame", "entry", "spare"} >= {item["what"] for item in items}:
+        fail(f"dump wal: {items[:2]}")
+    server.start()
+    got = server.cli("consume", "w", "-e", "-o", "beginning", "-b", server.kafka)[1].split()
+    if got != [str(n) for n in range(sent)]:
+        fail(f"after a kill: {got}, {sent} were sent")
+
+
 def main(build):
     directory = Path(tempfile.mkdtemp(prefix="rialto-e2e-dump-"))
     with Server(build) as server:
@@ -238,8 +268,10 @@ def main(build):
         server.cli("consume", "s", "-G", "readers", "-e", "-o", "beginning", "-b", server.kafka)
         server.cli("topic", "create", "raw", "-b", server.kafka)
         check_wire(server, directory)
+        check_wal(server, server.data)
         server.process.terminate()
         server.process.wait(timeout=patient(30))
+        dump(server, "wal", str(server.data), status=1)
         check_files(server, server.data)
         check_damage(server, server.data)
         server.start()

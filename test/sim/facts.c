@@ -96,7 +96,8 @@ static void drop_tail(struct fact_part *part, int64_t offset)
         struct known *known = &part->at.at[i];
         if (known->mark.n == 0 || known->survived > survived)
             continue;
-        if (known->is_acked) /* others may be sent again */
+        /* Others may be sent again; and a loss while the answer was on its way may have come before the append. */
+        if (known->is_acked && known->since <= known->survived)
             fact_sent(known->mark)->lost_from = (int64_t)i;
         facts.lost++;
         *known = (struct known){0};

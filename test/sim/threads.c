@@ -119,6 +119,16 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
     return 0;
 }
 
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+    sim_switch_point();
+    if (((struct sim_mutex *)mutex)->owner != NULL)
+        return EBUSY;
+    take((struct sim_mutex *)mutex);
+    return 0;
+}
+
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
 {

@@ -62,6 +62,7 @@ static void server_main(void *arg)
     config.storage.sync_threads = sim_between(1, 3);
     config.auto_create_topics = false;
     config.storage.durability = scenario.os ? STORAGE_OS : STORAGE_FSYNC;
+    config.storage.wal_bytes_max = sim_chance(1, 4) ? 0 : sim_between(8, 24) * (16 << 10);
     config.coord.group_initial_rebalance_delay_ms = 0;
     config.storage.retention_check_interval_ms = world.retention_check_ms;
     config.storage.cleaner_backoff_ms = world.retention_check_ms / 2;

@@ -32,6 +32,7 @@ static int setup(void **state)
     w->mem = io_memory_new(1);
     broker_config_init(&config);
     config.storage.data_dir = STR("/data");
+    config.storage.wal_bytes_max = 256 << 10; /* a disk in memory copies a file to sync it */
     config.kafka_listen = STR("127.0.0.1:0");
     config.fetch_sessions_max = SLOTS;
     config.net_threads = 1;

@@ -23,6 +23,7 @@ static struct broker *start(struct io *io)
     struct err err;
     broker_config_init(&config);
     config.storage.data_dir = STR("/data");
+    config.storage.wal_bytes_max = 256 << 10; /* a disk in memory copies a file to sync it */
     config.kafka_listen = STR("127.0.0.1:0");
     config.storage.durability = STORAGE_FSYNC;
     if (!broker_start(&broker, &config, io, NULL, &err))

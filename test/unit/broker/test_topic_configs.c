@@ -80,6 +80,7 @@ static void test_every_config(void **state)
     bool seen[TOPIC_CONFIG_COUNT] = {0};
     broker_config_init(&options);
     options.storage.data_dir = STR("/data");
+    options.storage.wal_bytes_max = 256 << 10;
     options.kafka_listen = STR("");
     options.net_threads = 1;
     assert_true(broker_start(&broker, &options, io_memory_io(mem), NULL, &err));
@@ -96,6 +97,7 @@ static void test_every_config(void **state)
         if (!create(broker, topic, def->name, def->init, &err))
             fail_msg("%s: its default is refused: %s", def->name, err.text);
         struct log_config config = config_of(broker, topic);
+        config.redo_arg = plain.redo_arg; /* the partition */
         assert_memory_equal(&config, &plain, sizeof plain);
         snprintf(topic, sizeof topic, "other%zu", i);
         for (size_t k = 0; others[i].other == NULL && k < COUNT_OF(elsewhere); k++) {

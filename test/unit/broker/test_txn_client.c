@@ -249,6 +249,7 @@ static bool start_as(struct broker **out, struct io *io, enum storage_durability
     struct broker_config config;
     broker_config_init(&config);
     config.storage.data_dir = STR("/data");
+    config.storage.wal_bytes_max = 256 << 10; /* a disk in memory copies a file to sync it */
     config.kafka_listen = STR("127.0.0.1:0");
     config.net_threads = 1;
     config.coord.txn_check_interval_ms = 100; /* the least: markers that failed are tried again */

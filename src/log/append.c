@@ -18,6 +18,8 @@
  */
 #include "log/log_int.h"
 
+#include <errno.h>
+
 /* What the checks found out about the bytes to append. */
 struct append {
     struct str bytes;
@@ -227,10 +229,11 @@ bool log_secure_dir(struct log *log, struct err *err)
 {
     if (log->dir_sure)
         return true;
-    if (!io_make_dirs(log->io, log->dir, err))
+    int rc = io_mkdir(log->io, log->dir);
+    if (rc < 0 && rc != -EEXIST && !io_make_dirs(log->io, log->dir, err))
         return false;
     pthread_mutex_lock(&log->lock);
-    log->dir_made = log->dir_sure = log->dir_dirty = true;
+    log->dir_made = log->dir_sure = log->dir_dirty = log->dir_new = true;
     pthread_mutex_unlock(&log->lock);
     return true;
 }

@@ -99,6 +99,7 @@ void log_swap(struct log *log, struct log *fresh)
     SWAP(log->synced, fresh->synced);
     SWAP(log->dir_made, fresh->dir_made);
     SWAP(log->dir_dirty, fresh->dir_dirty);
+    SWAP(log->dir_new, fresh->dir_new);
     SWAP(log->dir_sure, fresh->dir_sure);
     atomic_store_explicit(&log->unread, false, memory_order_release);
     SWAP(log->checkpoint_base, fresh->checkpoint_base);
@@ -173,10 +174,9 @@ void log_close(struct log *log)
     log_free(log);
 }
 
-/* The directory that holds `dir`. */
-static void parent_of(const char *dir, char out[LOG_PATH_BYTES])
+void log_parent(const struct log *log, char out[LOG_PATH_BYTES])
 {
-    snprintf(out, LOG_PATH_BYTES, "%s", dir);
+    snprintf(out, LOG_PATH_BYTES, "%s", log->dir);
     char *slash = strrchr(out, '/');
     if (slash == NULL)
         snprintf(out, LOG_PATH_BYTES, ".");
@@ -191,7 +191,7 @@ bool log_delete(struct log *log, struct err *err)
     io_random(log->io, &random, sizeof random);
     int len = snprintf(doomed, sizeof doomed, "%s.%08x-delete", log->dir, random);
     ASSERT(len > 0 && (size_t)len < sizeof doomed);
-    parent_of(log->dir, parent);
+    log_parent(log, parent);
     int rc = io_rename(log->io, log->dir, doomed);
     bool ok = rc >= 0 || rc == -ENOENT; /* nothing was ever written */
     if (!ok)

@@ -134,8 +134,9 @@ struct log {
         synced; /* what the log's own files hold for certain; up to `durable` the rest lies elsewhere (tail.c) */
     struct map producers; /* 8 bytes of pid -> struct producer */
     struct list txns;
-    bool dir_made, dir_dirty; /* the directory exists; names in it are not synced yet */
-    bool dir_sure; /* its own name is durable, and dir_dirty is true of those in it: not after a recovery */
+    bool dir_made, dir_dirty;  /* the directory exists; names in it are not synced yet */
+    bool dir_new;              /* nor is its own name */
+    bool dir_sure;             /* dir_dirty and dir_new are true: not after a recovery */
     vec(struct doomed) doomed; /* segments whose files wait to be removed; holder of sync_lock */
     bool has_cuts;  /* what recovery has cut off lies beside the segments; holder of sync_lock, or recovery */
     bool unsettled; /* recovery found records that nobody has synced yet */
@@ -283,7 +284,7 @@ void log_publish(struct log *log, struct log_segment *seg, uint64_t pos, const s
 /* Starts a new active segment at the log end. Holder of append_lock. */
 bool log_roll(struct log *log, struct err *err);
 /* Makes the directory, or makes sure of the one that recovery found: a crash may have left names in it, and its own, that
- * nobody has synced. Holder of append_lock. */
+ * nobody has synced; the next sync does. Holder of append_lock. */
 bool log_secure_dir(struct log *log, struct err *err);
 /* Writes and publishes a batch that has its place already, which is the log end. Holder of append_lock. */
 bool log_append_placed(struct log *log, struct str bytes, struct err *err);
@@ -361,6 +362,8 @@ void rescue_expire(struct log *log, int64_t now_ms);
 /* log.c */
 struct log *log_new(const char *dir, const char *name, const struct log_config *config, struct io *io);
 void log_free(struct log *log);
+/* The directory that holds the log's. */
+void log_parent(const struct log *log, char out[LOG_PATH_BYTES]);
 /* Gives `log` the contents of `fresh`, and the other way round. Holder of sync_lock and append_lock. */
 void log_swap(struct log *log, struct log *fresh);
 

@@ -119,14 +119,24 @@ static bool sync_segment(struct log *log, struct log_segment *seg, struct err *e
     return ok;
 }
 
+static bool sync_names(struct log *log, bool inside, bool own, struct err *err)
+{
+    char parent[LOG_PATH_BYTES];
+    log_parent(log, parent);
+    int rc = inside ? io_sync_dir(log->io, log->dir) : 0;
+    if (rc >= 0 && own)
+        rc = io_sync_dir(log->io, parent);
+    return rc >= 0 || err_set_errno(err, -rc, "log %s: sync of the directory failed", log->name);
+}
+
 bool log_sync_files(struct log *log, struct err *err)
 {
     size_t count;
     pthread_mutex_lock(&log->lock);
     struct log_point target = log->end;
     struct log_segment **dirty = dirty_segments(log, &count);
-    bool dir_dirty = log->dir_dirty;
-    log->dir_dirty = false; /* a name that comes from now on is for the next sync */
+    bool dir_dirty = log->dir_dirty, dir_new = log->dir_new;
+    log->dir_dirty = log->dir_new = false; /* a name that comes from now on is for the next sync */
     pthread_mutex_unlock(&log->lock);
     bool ok = true;
     for (size_t i = 0; i < count; i++) {
@@ -134,15 +144,14 @@ bool log_sync_files(struct log *log, struct err *err)
         segment_unref(dirty[i]);
     }
     free(dirty);
-    int rc = ok && dir_dirty ? io_sync_dir(log->io, log->dir) : 0;
-    if (rc < 0)
-        ok = err_set_errno(err, -rc, "log %s: sync of the directory failed", log->name);
+    ok = ok && sync_names(log, dir_dirty, dir_new, err);
     pthread_mutex_lock(&log->lock);
     if (ok) {
         log_set_synced(log, target);
         log_set_hw(log);
     } else {
         log->dir_dirty |= dir_dirty;
+        log->dir_new |= dir_new;
     }
     pthread_mutex_unlock(&log->lock);
     return ok;

@@ -1,5 +1,5 @@
-/* fuzz_log_redo.c - any bytes as what was durable of a log elsewhere: the log takes what fits and stays whole; it opens again to the same,
- * and redoing it a second time changes nothing. */
+/* fuzz_log_redo.c - any bytes as what was durable of a log elsewhere: the log takes what fits and stays whole; it opens again
+ * to the same, and redoing it a second time changes nothing. */
 #include <stdint.h>
 
 #include "io/io.h"

@@ -34,7 +34,7 @@ static inline struct storage *make_storage(struct io *io, enum storage_durabilit
         .data_dir = STR("/data"),
         .durability = (int)durability,
         .sync_threads = 2,
-        .wal_bytes_max = 128 << 10,
+        .wal_bytes_max = 2 << 20,
         .num_partitions = 1,
         .open_files_max = 2000,
     };

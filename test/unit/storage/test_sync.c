@@ -213,7 +213,7 @@ static void test_an_offline_partition_keeps_its_entries(void **state)
     io_faulty_script(w->faulty, IO_FAULT_EIO, 1, 1);
     assert_false(log_flush(partition_log(part), 3, NULL));
     io_faulty_script(w->faulty, IO_FAULT_EIO, 1, 0);
-    for (int i = 0; i < 400; i++) /* a block each: a file of the wal has four */
+    for (int i = 0; i < 400; i++) /* a block each: a file of the wal has 64 */
         assert_true(send(w, other, "more"));
     assert_false(send(w, part, "d"));
     partition_unref(part);

@@ -39,6 +39,15 @@ struct coord_config {
     int64_t share_deliveries_max, share_deliveries_max_min, share_deliveries_max_max;
     int64_t share_locks_max, share_locks_max_min, share_locks_max_max;
     int64_t share_members_max, share_sessions_max;
+    /* group.streams.* */
+    int64_t streams_session_timeout_ms, streams_session_timeout_ms_min, streams_session_timeout_ms_max;
+    int64_t streams_heartbeat_interval_ms, streams_heartbeat_interval_ms_min,
+        streams_heartbeat_interval_ms_max;
+    int64_t streams_standby_count, streams_standby_count_max;
+    int64_t streams_initial_delay_ms;
+    int64_t streams_assignment_interval_ms, streams_assignment_interval_ms_min,
+        streams_assignment_interval_ms_max;
+    int64_t streams_members_max;
     int64_t offsets_retention_ms;      /* offsets.retention.ms: committed offsets of groups without members */
     int64_t offset_metadata_bytes_max; /* offset.metadata.max.bytes */
     int64_t txn_timeout_ms_max;        /* transaction.max.timeout.ms */

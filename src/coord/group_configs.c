@@ -15,6 +15,11 @@ static bool parse_number(struct str value, int64_t *out)
     return str_to_i64(value, out) && *out >= 1 && *out <= INT32_MAX;
 }
 
+static bool parse_count(struct str value, int64_t *out)
+{
+    return str_to_i64(value, out) && *out >= 0 && *out <= INT32_MAX;
+}
+
 static bool parse_bool(struct str value, int64_t *out)
 {
     *out = str_eq_nocase(value, STR("true"));
@@ -88,27 +93,42 @@ static bool parse_reset(struct str value, int64_t *out)
 
 /* --- the table --- */
 
-/* A number of share groups with its option and the options that bound it. */
-#define BOUNDED(text, field)                                                                           \
-    {                                                                                                  \
-        .name = "share." text, .synonym = "group.share." text, .low = "group.share.min." text,         \
-        .high = "group.share.max." text, .at = offsetof(struct coord_config, field),                   \
-        .low_at = offsetof(struct coord_config, field##_min),                                          \
-        .high_at = offsetof(struct coord_config, field##_max), .type = TYPE_INT, .parse = parse_number \
+/* A number of share or streams groups with its option and the options that bound it. */
+#define BOUNDED(kind, text, field, how)                                                              \
+    {                                                                                                \
+        .name = kind "." text, .synonym = "group." kind "." text, .low = "group." kind ".min." text, \
+        .high = "group." kind ".max." text, .at = offsetof(struct coord_config, field),              \
+        .low_at = offsetof(struct coord_config, field##_min),                                        \
+        .high_at = offsetof(struct coord_config, field##_max), .type = TYPE_INT, .parse = (how)      \
     }
-#define PLAIN(text)                                                                                          \
-    {                                                                                                        \
-        .name = "consumer." text, .synonym = "group.consumer." text, .type = TYPE_INT, .parse = parse_number \
+#define SHARE(text, field) BOUNDED("share", text, field, parse_number)
+#define PLAIN(kind, text, how)                                                                     \
+    {                                                                                              \
+        .name = kind "." text, .synonym = "group." kind "." text, .type = TYPE_INT, .parse = (how) \
     }
 
 const struct group_config_def group_config_defs[GROUP_SETTINGS] = {
-    [GROUP_SESSION_TIMEOUT_MS] = PLAIN("session.timeout.ms"),
-    [GROUP_HEARTBEAT_INTERVAL_MS] = PLAIN("heartbeat.interval.ms"),
-    [GROUP_SHARE_SESSION_TIMEOUT_MS] = BOUNDED("session.timeout.ms", share_session_timeout_ms),
-    [GROUP_SHARE_HEARTBEAT_INTERVAL_MS] = BOUNDED("heartbeat.interval.ms", share_heartbeat_interval_ms),
-    [GROUP_SHARE_LOCK_MS] = BOUNDED("record.lock.duration.ms", share_lock_ms),
-    [GROUP_SHARE_DELIVERIES_MAX] = BOUNDED("delivery.count.limit", share_deliveries_max),
-    [GROUP_SHARE_LOCKS_MAX] = BOUNDED("partition.max.record.locks", share_locks_max),
+    [GROUP_SESSION_TIMEOUT_MS] = PLAIN("consumer", "session.timeout.ms", parse_number),
+    [GROUP_HEARTBEAT_INTERVAL_MS] = PLAIN("consumer", "heartbeat.interval.ms", parse_number),
+    [GROUP_SHARE_SESSION_TIMEOUT_MS] = SHARE("session.timeout.ms", share_session_timeout_ms),
+    [GROUP_SHARE_HEARTBEAT_INTERVAL_MS] = SHARE("heartbeat.interval.ms", share_heartbeat_interval_ms),
+    [GROUP_STREAMS_SESSION_TIMEOUT_MS] =
+        BOUNDED("streams", "session.timeout.ms", streams_session_timeout_ms, parse_number),
+    [GROUP_STREAMS_HEARTBEAT_INTERVAL_MS] =
+        BOUNDED("streams", "heartbeat.interval.ms", streams_heartbeat_interval_ms, parse_number),
+    [GROUP_STREAMS_STANDBY_COUNT] = {.name = "streams.num.standby.replicas",
+                                     .synonym = "group.streams.num.standby.replicas",
+                                     .high = "group.streams.max.standby.replicas",
+                                     .at = offsetof(struct coord_config, streams_standby_count),
+                                     .high_at = offsetof(struct coord_config, streams_standby_count_max),
+                                     .type = TYPE_INT,
+                                     .parse = parse_count},
+    [GROUP_STREAMS_INITIAL_DELAY_MS] = PLAIN("streams", "initial.rebalance.delay.ms", parse_count),
+    [GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS] =
+        BOUNDED("streams", "assignment.interval.ms", streams_assignment_interval_ms, parse_count),
+    [GROUP_SHARE_LOCK_MS] = SHARE("record.lock.duration.ms", share_lock_ms),
+    [GROUP_SHARE_DELIVERIES_MAX] = SHARE("delivery.count.limit", share_deliveries_max),
+    [GROUP_SHARE_LOCKS_MAX] = SHARE("partition.max.record.locks", share_locks_max),
     [GROUP_SHARE_OFFSET_RESET] =
         {.name = "share.auto.offset.reset",
          .init = "latest",
@@ -164,7 +184,10 @@ bool coord_group_setting_check(void *arg, struct str name, struct str value, str
     const struct group_config_def *def = &group_config_defs[i];
     if (!def->parse(value, &number))
         return err_set(err, ERR_INVALID_CONFIG, "Invalid value %.*s for configuration %s%s", STR_ARG(value),
-                       def->name, def->doc == NULL ? ": a number from 1 to 2147483647 is wanted" : "");
+                       def->name,
+                       def->parse == parse_number  ? ": a number from 1 to 2147483647 is wanted"
+                       : def->parse == parse_count ? ": a number from 0 to 2147483647 is wanted"
+                                                   : "");
     return check_bounds(coord->config, def, def->name, number, err);
 }
 
@@ -172,7 +195,7 @@ bool group_options_check(const struct coord_config *config, struct err *err)
 {
     for (int i = 0; i < GROUP_SETTINGS; i++) {
         const struct group_config_def *def = &group_config_defs[i];
-        if (def->low != NULL && !check_bounds(config, def, def->synonym, option_at(config, def->at), err))
+        if (def->high != NULL && !check_bounds(config, def, def->synonym, option_at(config, def->at), err))
             return false;
     }
     return true;

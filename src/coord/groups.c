@@ -212,6 +212,12 @@ bool groups_open(struct coord *coord, struct err *err)
         .share_session_timeout_ms = config->share_session_timeout_ms,
         .share_heartbeat_interval_ms = config->share_heartbeat_interval_ms,
         .share_members_max = config->share_members_max,
+        .streams_session_timeout_ms = config->streams_session_timeout_ms,
+        .streams_heartbeat_interval_ms = config->streams_heartbeat_interval_ms,
+        .streams_members_max = config->streams_members_max,
+        .streams_standby_count = config->streams_standby_count,
+        .streams_initial_delay_ms = config->streams_initial_delay_ms,
+        .streams_assignment_interval_ms = config->streams_assignment_interval_ms,
         .topics = &coord->group_topics,
         .settings = &coord->group_settings,
     };

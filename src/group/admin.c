@@ -119,7 +119,7 @@ static void describe_consumer(const struct groups *groups, struct str name, stru
         out->ErrorCode = GROUP_INVALID_ID;
         return;
     }
-    if (group == NULL || group->consumer == NULL || group->consumer->share) {
+    if (!group_is(group, KIND_CONSUMER)) {
         out->ErrorCode = GROUP_NOT_FOUND;
         out->ErrorMessage =
             str_printf(arena, group == NULL ? "Group %.*s not found." : "Group %.*s is not a consumer group.",

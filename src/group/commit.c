@@ -11,7 +11,7 @@
  *
  * A commit becomes one record a partition and changes the state when that is applied.
  */
-#include "group/consumer_int.h"
+#include "group/streams_int.h"
 
 enum { EPOCH_VERSION = 9 };
 
@@ -67,8 +67,12 @@ bool consumer_had_already(const struct groups *groups, const struct consumer_mem
 {
     struct group_topic found = {.id = id};
     const struct group_topics *topics = groups->options.topics;
-    if (uuid_is_zero(id) && !topics->find(topics->arg, topic, &found))
+    if (late->streams != NULL) {
+        if (!streams_active_task(late->group->consumer->streams, topic, &found.id))
+            return false;
+    } else if (uuid_is_zero(id) && !topics->find(topics->arg, topic, &found)) {
         return false;
+    }
     const struct topic_part *part = part_set_find(&late->assigned, found.id, partition);
     if (part == NULL)
         part = part_set_find(&late->revoking, found.id, partition);

@@ -4,7 +4,7 @@
  *      from a member that does not own it any more changes nothing: after compaction records may come in an order in
  *      which the next owner is already there.
  */
-#include "group/consumer_int.h"
+#include "group/streams_int.h"
 
 /* --- lists of names --- */
 
@@ -87,6 +87,7 @@ static void member_free(struct consumer_member *member)
     part_set_disown(&member->assigned);
     part_set_disown(&member->revoking);
     part_set_disown(&member->target);
+    free(member->streams);
     free(member);
 }
 
@@ -103,6 +104,7 @@ void consumer_free(struct consumer_group *consumer)
     map_fini(&consumer->statics);
     map_fini(&consumer->owners);
     map_fini(&consumer->regexes);
+    streams_group_free(consumer->streams);
     free(consumer);
 }
 
@@ -110,14 +112,22 @@ const char *consumer_state_name(const struct consumer_group *consumer)
 {
     if (consumer->member_count == 0)
         return "Empty";
-    if (consumer->share)
+    if (consumer->kind == KIND_SHARE)
         return "Stable";
+    if (consumer->streams != NULL && !streams_is_validated(consumer->streams))
+        return "NotReady";
     if (consumer->epoch > consumer->target_epoch)
         return "Assigning";
     list_each (struct consumer_member, member, &consumer->members, link)
         if (member->state != MEMBER_STABLE || member->epoch != consumer->target_epoch)
             return "Reconciling";
     return "Stable";
+}
+
+struct str consumer_kind_name(enum group_kind kind)
+{
+    static const struct str names[] = {STR_INIT("consumer"), STR_INIT("share"), STR_INIT("streams")};
+    return names[kind];
 }
 
 size_t consumer_regex_users(const struct consumer_group *consumer, struct str regex)
@@ -157,6 +167,16 @@ int64_t consumer_setting(const struct groups *groups, struct str group, enum gro
         return options->share_session_timeout_ms;
     case GROUP_SHARE_HEARTBEAT_INTERVAL_MS:
         return options->share_heartbeat_interval_ms;
+    case GROUP_STREAMS_SESSION_TIMEOUT_MS:
+        return options->streams_session_timeout_ms;
+    case GROUP_STREAMS_HEARTBEAT_INTERVAL_MS:
+        return options->streams_heartbeat_interval_ms;
+    case GROUP_STREAMS_STANDBY_COUNT:
+        return options->streams_standby_count;
+    case GROUP_STREAMS_INITIAL_DELAY_MS:
+        return options->streams_initial_delay_ms;
+    case GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS:
+        return options->streams_assignment_interval_ms;
     default:
         ASSERT(false); /* the others concern share partitions */
     }
@@ -164,9 +184,10 @@ int64_t consumer_setting(const struct groups *groups, struct str group, enum gro
 
 void consumer_touch(struct consumer_member *member, int64_t now_ms)
 {
+    static const enum group_setting sessions[] = {GROUP_SESSION_TIMEOUT_MS, GROUP_SHARE_SESSION_TIMEOUT_MS,
+                                                  GROUP_STREAMS_SESSION_TIMEOUT_MS};
     struct groups *groups = member->group->groups;
-    enum group_setting session =
-        member->group->consumer->share ? GROUP_SHARE_SESSION_TIMEOUT_MS : GROUP_SESSION_TIMEOUT_MS;
+    enum group_setting session = sessions[member->group->consumer->kind];
     int64_t session_ms = member->classic != NULL ? member->classic_session_ms
                                                  : consumer_setting(groups, member->group->name, session);
     replay_timer_start(&groups->timers, &member->session, now_ms + session_ms);
@@ -255,12 +276,18 @@ struct consumer_member *consumer_owner(const struct consumer_group *consumer, co
     return map_get(&consumer->owners, owner_key(part, key));
 }
 
+/* Only active tasks have an owner: standby tasks are many. */
+static bool is_owned(const struct consumer_group *consumer, const struct topic_part *part)
+{
+    return consumer->kind == KIND_CONSUMER || (consumer->kind == KIND_STREAMS && task_is_active(part));
+}
+
 static void release(struct consumer_group *consumer, const struct consumer_member *member,
                     const struct part_set *set)
 {
     char key[20];
     for (size_t i = 0; i < set->len; i++)
-        if (consumer_owner(consumer, &set->at[i]) == member) /* V1 */
+        if (is_owned(consumer, &set->at[i]) && consumer_owner(consumer, &set->at[i]) == member) /* V1 */
             map_remove(&consumer->owners, owner_key(&set->at[i], key));
 }
 
@@ -268,7 +295,8 @@ static void take(struct consumer_group *consumer, struct consumer_member *member
 {
     char key[20];
     for (size_t i = 0; i < set->len; i++)
-        map_put(&consumer->owners, owner_key(&set->at[i], key), member);
+        if (is_owned(consumer, &set->at[i]))
+            map_put(&consumer->owners, owner_key(&set->at[i], key), member);
 }
 
 void consumer_member_set_parts(struct consumer_group *consumer, struct consumer_member *member,
@@ -281,8 +309,6 @@ void consumer_member_set_parts(struct consumer_group *consumer, struct consumer_
     part_set_disown(&member->revoking);
     member->assigned = new_assigned;
     member->revoking = new_revoking;
-    if (consumer->share)
-        return; /* partitions have no owner */
     take(consumer, member, &member->assigned);
     take(consumer, member, &member->revoking);
 }

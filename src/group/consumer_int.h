@@ -1,5 +1,6 @@
-/* consumer_int.h - private to src/group: groups whose members the server assigns to, in memory: consumer groups of KIP-848, and
- * share groups of KIP-932, which are the same but for what a member does with its target (share_group.c).
+/* consumer_int.h - private to src/group: groups whose members the server assigns to, in memory: consumer groups of KIP-848,
+ * share groups of KIP-932, which are the same but for what a member does with its target (share_group.c), and streams groups of
+ * KIP-1071, whose members get tasks where the others get partitions (streams_int.h).
  *
  *   group->consumer --members--> consumer_member: what it subscribes to, has (assigned), gives up (revoking), shall have (target)
  *                   |--owners    partition -> the member that has it or has not yet given it up
@@ -22,6 +23,7 @@
 
 #include "group/group_int.h"
 #include "group/part_set.h"
+#include "streams/streams.h"
 
 enum { EPOCH_LEAVE = -1, EPOCH_LEAVE_STATIC = -2 };
 
@@ -56,6 +58,7 @@ struct consumer_member {
     int32_t epoch, previous_epoch;
     enum consumer_member_state state;
     struct part_set assigned, revoking, target; /* owned */
+    struct streams_member *streams;             /* owned; NULL but in a streams group */
     struct replay_timer session;
     struct replay_timer revoke; /* it has until then to give partitions up */
     struct replay_timer rejoin; /* classic: it has until then to join again, or to sync */
@@ -67,8 +70,16 @@ struct consumer_regex {
     int64_t version, resolved_ms;
 };
 
+/* Patterns, static members and the classic protocol occur in consumer groups only. */
+enum group_kind {
+    KIND_CONSUMER,
+    KIND_SHARE,   /* partitions have no owner */
+    KIND_STREAMS, /* `streams` is set, of the group and of its members */
+};
+
 struct consumer_group {
-    bool share; /* a share group: partitions have no owner, patterns and the classic protocol do not occur */
+    enum group_kind kind;
+    struct streams_group *streams; /* owned; NULL but in a streams group */
     int32_t epoch, target_epoch;
     int64_t metadata_hash; /* of the topics subscribed to */
     int64_t target_ms;
@@ -80,25 +91,29 @@ struct consumer_group {
     uint64_t topics_seen; /* groups->topics_version when the topics were last looked at; not stored */
 };
 
-/* How a kind of group writes what changes (consumer_record.c, share_record.c). */
+/* How a kind of group writes what changes (consumer_record.c, share_record.c, streams_record.c). The topology is that of a
+ * streams group, of which tasks are; else NULL. */
 struct consumer_records {
     void (*epoch)(struct str group, int32_t epoch, int64_t hash, int64_t now_ms, struct replay_records *out);
     void (*member)(struct str group, const struct consumer_member *member, int64_t now_ms,
                    struct replay_records *out);
     void (*target_epoch)(struct str group, int32_t epoch, int64_t now_ms, struct replay_records *out);
-    void (*target)(struct str group, struct str member, const struct part_set *parts, int64_t now_ms,
-                   struct replay_records *out);
-    void (*current)(struct str group, const struct consumer_member *member, int64_t now_ms,
-                    struct replay_records *out);
+    void (*target)(struct str group, struct str member, const struct part_set *parts,
+                   const streams_topology *topology, int64_t now_ms, struct replay_records *out);
+    void (*current)(struct str group, const struct consumer_member *member, const streams_topology *topology,
+                    int64_t now_ms, struct replay_records *out);
     void (*member_gone)(struct str group, struct str member, int64_t now_ms, struct replay_records *out);
     void (*gone)(struct str group, int64_t now_ms, struct replay_records *out); /* without members */
 };
 
-extern const struct consumer_records consumer_records, share_records;
+extern const struct consumer_records consumer_records, share_records, streams_records;
 
-static inline const struct consumer_records *records_of(const struct consumer_group *consumer)
+const struct consumer_records *records_of(const struct consumer_group *consumer);
+
+/* Is it there, and of this kind? NULL: no. */
+static inline bool group_is(const struct group *group, enum group_kind kind)
 {
-    return consumer->share ? &share_records : &consumer_records;
+    return group != NULL && group->consumer != NULL && group->consumer->kind == kind;
 }
 
 /* --- memory (consumer.c) --- */
@@ -115,6 +130,7 @@ void consumer_member_set_parts(struct consumer_group *consumer, struct consumer_
 struct consumer_member *consumer_owner(const struct consumer_group *consumer, const struct topic_part *part);
 void consumer_touch(struct consumer_member *member, int64_t now_ms);
 const char *consumer_state_name(const struct consumer_group *consumer);
+struct str consumer_kind_name(enum group_kind kind); /* "consumer", "share", "streams" */
 size_t consumer_regex_users(const struct consumer_group *consumer, struct str regex);
 
 static inline bool str_is_set(struct str s)
@@ -142,6 +158,7 @@ struct consumer_turn {
     int64_t now_ms;
     struct arena *arena;
     const struct consumer_records *records;
+    const streams_topology *topology; /* of a streams group, as it will be; else NULL */
     struct replay_records *out;
 };
 
@@ -156,6 +173,9 @@ void consumer_turn_fini(struct consumer_turn *turn);
 void consumer_step_subscription(struct consumer_turn *turn);
 /* Who shall have what, when the group's epoch is ahead of the target. */
 void consumer_step_target(struct consumer_turn *turn);
+/* The members as they will be, *count of them; and what an assignor has made of them becomes the target. */
+struct assign_member *consumer_turn_members(struct consumer_turn *turn, size_t *count);
+void consumer_store_targets(struct consumer_turn *turn, const struct assign_member *members, size_t count);
 /* What the member has and gives up. */
 void consumer_step_reconcile(struct consumer_turn *turn);
 
@@ -200,6 +220,11 @@ struct subscribed_topic {
     int32_t partition_count; /* 0: there is no such topic */
 };
 
+/* The topic of a name, looked up once a turn. */
+const struct subscribed_topic *consumer_topic(struct consumer_turn *turn, struct str name);
+/* What consumer_metadata_hash sums up: of one topic, once (`seen` is the caller's). 0: seen, or there is none. */
+uint64_t consumer_topic_hash(struct consumer_turn *turn, struct str name, struct map *seen);
+
 /* A set of topics: sorted by id, only those that exist. */
 struct topic_list {
     const struct subscribed_topic **at;
@@ -221,6 +246,7 @@ struct ConsumerProtocolSubscription *consumer_protocol_read(struct str metadata,
 
 struct assign_member {
     struct str id, instance_id;
+    struct str process_id; /* of streams groups */
     struct topic_list topics;
     const struct part_set *current; /* the target so far */
     struct part_set target;         /* result, in the arena */
@@ -240,6 +266,9 @@ void assign_simple(struct assign_member *members, size_t count, struct arena *ar
 void record_regex(struct str group, struct str pattern, const struct consumer_regex *regex, int64_t now_ms,
                   struct replay_records *out);
 void record_regex_gone(struct str group, struct str pattern, int64_t now_ms, struct replay_records *out);
+/* The group's epoch with what belongs to it. */
+void record_epoch_of(const struct group *group, int32_t epoch, int64_t hash, int64_t now_ms,
+                     struct replay_records *out);
 /* Everything of the group, or its end. */
 void record_consumer(const struct group *group, int64_t now_ms, struct replay_records *out);
 void record_consumer_gone(const struct group *group, int64_t now_ms, struct replay_records *out);
@@ -262,21 +291,29 @@ static inline bool applying_end(const struct applying *a)
 
 /* The group, or a member, of a record with a value: made when it is not there, also from a group that only has offsets. NULL
  * with an error: the group is of the other kind. */
-struct group *applying_group(struct applying *a, struct str name, bool share);
+struct group *applying_group(struct applying *a, struct str name, enum group_kind kind);
 struct consumer_member *applying_new_member(struct applying *a, struct str group_name, struct str id,
-                                            bool share);
+                                            enum group_kind kind);
 /* The member, if it and its group are there. */
 struct consumer_member *applying_member(struct applying *a, struct str group, struct str id);
 
 /* What is alike in the records of both: the group's end, its epoch, that of its target, and a member's target. */
 void apply_gone(struct applying *a, struct str group);
-bool apply_group_epoch(struct applying *a, struct str name, bool share, int32_t epoch, int64_t hash);
+bool apply_group_epoch(struct applying *a, struct str name, enum group_kind kind, int32_t epoch,
+                       int64_t hash);
 void apply_member_gone(struct applying *a, struct str group, struct str id);
 void apply_member_target(struct consumer_member *member, const struct part_set *target);
 void apply_str(struct str *slot, struct str value);
 
-/* Applies one of types 10 to 14 (share_record.c). */
+/* Where a member is and what it has: takes the sets over as copies, and starts or stops the time to give up. */
+void apply_member_current(struct applying *a, struct consumer_member *member, int32_t epoch,
+                          int32_t previous_epoch, enum consumer_member_state state,
+                          const struct part_set *assigned, const struct part_set *revoking);
+
+/* Applies one of types 10 to 14 (share_record.c), or one of 17 to 23 (streams_record.c). */
 bool share_group_apply(struct applying *a, uint16_t type);
+bool streams_group_applies(uint16_t type);
+bool streams_group_apply(struct applying *a, uint16_t type);
 
 bool consumer_apply(struct groups *groups, const struct replay_record *rec, struct arena *arena,
                     struct err *err);

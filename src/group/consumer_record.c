@@ -14,7 +14,7 @@
  * (D2) In the present life, the record's time starts the timers that it implies: a new member's session, the time within
  *      which partitions have to be given up.
  */
-#include "group/consumer_int.h"
+#include "group/streams_int.h"
 
 enum {
     TYPE_EPOCH = 3,
@@ -107,8 +107,8 @@ static void add_target(struct str group, struct str member,
                      &ConsumerGroupTargetAssignmentMemberValue_message, 0, value, now_ms);
 }
 
-static void record_target(struct str group, struct str member, const struct part_set *parts, int64_t now_ms,
-                          struct replay_records *out)
+static void record_target(struct str group, struct str member, const struct part_set *parts,
+                          const streams_topology *topology, int64_t now_ms, struct replay_records *out)
 {
     struct arena arena = {0};
     struct ConsumerGroupTargetAssignmentMemberValue value = {0};
@@ -136,8 +136,8 @@ static void add_current(struct str group, struct str member,
                      &ConsumerGroupCurrentMemberAssignmentValue_message, 0, value, now_ms);
 }
 
-static void record_current(struct str group, const struct consumer_member *member, int64_t now_ms,
-                           struct replay_records *out)
+static void record_current(struct str group, const struct consumer_member *member,
+                           const streams_topology *topology, int64_t now_ms, struct replay_records *out)
 {
     struct arena arena = {0};
     struct ConsumerGroupCurrentMemberAssignmentValue value = {
@@ -205,7 +205,29 @@ const struct consumer_records consumer_records = {
     .gone = record_gone,
 };
 
-/* --- of either kind --- */
+/* --- of any kind --- */
+
+const struct consumer_records *records_of(const struct consumer_group *consumer)
+{
+    static const struct consumer_records *const of[] = {&consumer_records, &share_records, &streams_records};
+    return of[consumer->kind];
+}
+
+static const streams_topology *topology_of(const struct consumer_group *consumer)
+{
+    return consumer->streams == NULL ? NULL : consumer->streams->topology;
+}
+
+void record_epoch_of(const struct group *group, int32_t epoch, int64_t hash, int64_t now_ms,
+                     struct replay_records *out)
+{
+    const struct consumer_group *consumer = group->consumer;
+    if (consumer->kind == KIND_STREAMS)
+        streams_record_epoch(group->name, epoch, hash, consumer->streams->validated_epoch,
+                             consumer->streams->standby_count, now_ms, out);
+    else
+        records_of(consumer)->epoch(group->name, epoch, hash, now_ms, out);
+}
 
 void record_consumer(const struct group *group, int64_t now_ms, struct replay_records *out)
 {
@@ -213,16 +235,18 @@ void record_consumer(const struct group *group, int64_t now_ms, struct replay_re
     const struct consumer_records *records = records_of(consumer);
     struct str pattern;
     void *regex;
+    if (topology_of(consumer) != NULL)
+        streams_record_topology(group->name, topology_of(consumer), now_ms, out);
     list_each (struct consumer_member, member, &consumer->members, link)
         records->member(group->name, member, now_ms, out);
     for (size_t i = 0; map_next(&consumer->regexes, &i, &pattern, &regex);)
         record_regex(group->name, pattern, regex, now_ms, out);
-    records->epoch(group->name, consumer->epoch, consumer->metadata_hash, now_ms, out);
+    record_epoch_of(group, consumer->epoch, consumer->metadata_hash, now_ms, out);
     list_each (struct consumer_member, member, &consumer->members, link)
-        records->target(group->name, member->id, &member->target, now_ms, out);
+        records->target(group->name, member->id, &member->target, topology_of(consumer), now_ms, out);
     records->target_epoch(group->name, consumer->target_epoch, consumer->target_ms, out);
     list_each (struct consumer_member, member, &consumer->members, link)
-        records->current(group->name, member, now_ms, out);
+        records->current(group->name, member, topology_of(consumer), now_ms, out);
 }
 
 void record_consumer_gone(const struct group *group, int64_t now_ms, struct replay_records *out)
@@ -236,7 +260,7 @@ void record_consumer_gone(const struct group *group, int64_t now_ms, struct repl
     records_of(consumer)->gone(group->name, now_ms, out);
 }
 
-/* --- from records: of either kind --- */
+/* --- from records: of any kind --- */
 
 bool applying_key(struct applying *a, const struct wire_message *msg, void *key)
 {
@@ -248,24 +272,25 @@ bool applying_value(struct applying *a, const struct wire_message *msg, void *va
     return applying_end(a) || wire_decode_value(msg, a->rec->value, value, a->arena, a->err);
 }
 
-struct group *applying_group(struct applying *a, struct str name, bool share)
+struct group *applying_group(struct applying *a, struct str name, enum group_kind kind)
 {
     struct group *group = group_find_or_make(a->groups, name);
     if (group->consumer == NULL) {
         group_become_consumer(group);
-        group->consumer->share = share;
+        group->consumer->kind = kind;
+        if (kind == KIND_STREAMS)
+            streams_group_init(group);
     }
-    if (group->consumer->share == share)
+    if (group->consumer->kind == kind)
         return group;
-    err_set(a->err, ERR_CORRUPT, "record of type %u for a group of the other kind",
-            load_be16(a->rec->key.ptr));
+    err_set(a->err, ERR_CORRUPT, "record of type %u for a group of another kind", load_be16(a->rec->key.ptr));
     return NULL;
 }
 
 struct consumer_member *applying_new_member(struct applying *a, struct str group_name, struct str id,
-                                            bool share)
+                                            enum group_kind kind)
 {
-    struct group *group = applying_group(a, group_name, share);
+    struct group *group = applying_group(a, group_name, kind);
     return group == NULL ? NULL : consumer_member_make(group, id);
 }
 
@@ -282,9 +307,9 @@ void apply_gone(struct applying *a, struct str name)
         group_end_consumer(group, a->rec->timestamp_ms);
 }
 
-bool apply_group_epoch(struct applying *a, struct str name, bool share, int32_t epoch, int64_t hash)
+bool apply_group_epoch(struct applying *a, struct str name, enum group_kind kind, int32_t epoch, int64_t hash)
 {
-    struct group *group = applying_group(a, name, share);
+    struct group *group = applying_group(a, name, kind);
     if (group == NULL)
         return false;
     group->consumer->epoch = epoch;
@@ -307,6 +332,21 @@ void apply_member_target(struct consumer_member *member, const struct part_set *
     member->target = part_set_own(target);
 }
 
+void apply_member_current(struct applying *a, struct consumer_member *member, int32_t epoch,
+                          int32_t previous_epoch, enum consumer_member_state state,
+                          const struct part_set *assigned, const struct part_set *revoking)
+{
+    member->epoch = epoch;
+    member->previous_epoch = previous_epoch;
+    member->state = state;
+    consumer_member_set_parts(member->group->consumer, member, assigned, revoking);
+    if (state != MEMBER_UNREVOKED)
+        replay_timer_stop(&a->groups->timers, &member->revoke);
+    else if (a->groups->loaded) /* D2 */
+        replay_timer_start(&a->groups->timers, &member->revoke,
+                           a->rec->timestamp_ms + member->rebalance_timeout_ms);
+}
+
 void apply_str(struct str *slot, struct str value)
 {
     struct str own = str_own(value);
@@ -324,7 +364,7 @@ static bool apply_epoch(struct applying *a)
         !applying_value(a, &ConsumerGroupMetadataValue_message, &value))
         return false;
     if (!applying_end(a))
-        return apply_group_epoch(a, key.GroupId, false, value.Epoch, value.MetadataHash);
+        return apply_group_epoch(a, key.GroupId, KIND_CONSUMER, value.Epoch, value.MetadataHash);
     apply_gone(a, key.GroupId);
     return true;
 }
@@ -379,7 +419,7 @@ static bool apply_member(struct applying *a)
         apply_member_gone(a, key.GroupId, key.MemberId);
         return true;
     }
-    struct consumer_member *member = applying_new_member(a, key.GroupId, key.MemberId, false);
+    struct consumer_member *member = applying_new_member(a, key.GroupId, key.MemberId, KIND_CONSUMER);
     if (member == NULL)
         return false;
     update_member(member, &value);
@@ -401,7 +441,7 @@ static bool apply_target_epoch(struct applying *a)
             group->consumer->target_epoch = 0;
         return true;
     }
-    struct group *group = applying_group(a, key.GroupId, false);
+    struct group *group = applying_group(a, key.GroupId, KIND_CONSUMER);
     if (group == NULL)
         return false;
     group->consumer->target_epoch = value.AssignmentEpoch;
@@ -421,7 +461,7 @@ static bool apply_target(struct applying *a)
     if (applying_end(a)) {
         member = applying_member(a, key.GroupId, key.MemberId);
     } else {
-        member = applying_new_member(a, key.GroupId, key.MemberId, false); /* D1 */
+        member = applying_new_member(a, key.GroupId, key.MemberId, KIND_CONSUMER); /* D1 */
         if (member == NULL)
             return false;
         PART_SET_READ(&target, value.TopicPartitions, a->arena);
@@ -465,24 +505,16 @@ static bool apply_current(struct applying *a)
     }
     if (value.State != MEMBER_STABLE && value.State != MEMBER_UNREVOKED && value.State != MEMBER_UNRELEASED)
         return err_set(a->err, ERR_CORRUPT, "state %d of a group's member is not known", value.State);
-    struct consumer_member *member = applying_new_member(a, key.GroupId, key.MemberId, false);
+    struct consumer_member *member = applying_new_member(a, key.GroupId, key.MemberId, KIND_CONSUMER);
     if (member == NULL)
         return false;
-    struct group *group = member->group;
     struct part_set assigned =
         read_current(value.AssignedPartitions.at, value.AssignedPartitions.len, value.MemberEpoch, a->arena);
     struct part_set revoking =
         read_current(value.PartitionsPendingRevocation.at, value.PartitionsPendingRevocation.len,
                      value.MemberEpoch, a->arena);
-    member->epoch = value.MemberEpoch;
-    member->previous_epoch = value.PreviousMemberEpoch;
-    member->state = (enum consumer_member_state)value.State;
-    consumer_member_set_parts(group->consumer, member, &assigned, &revoking);
-    if (member->state != MEMBER_UNREVOKED)
-        replay_timer_stop(&a->groups->timers, &member->revoke);
-    else if (a->groups->loaded) /* D2 */
-        replay_timer_start(&a->groups->timers, &member->revoke,
-                           a->rec->timestamp_ms + member->rebalance_timeout_ms);
+    apply_member_current(a, member, value.MemberEpoch, value.PreviousMemberEpoch,
+                         (enum consumer_member_state)value.State, &assigned, &revoking);
     return true;
 }
 
@@ -494,7 +526,7 @@ static bool apply_regex(struct applying *a)
         !applying_value(a, &ConsumerGroupRegularExpressionValue_message, &value))
         return false;
     struct group *group =
-        applying_end(a) ? group_find(a->groups, key.GroupId) : applying_group(a, key.GroupId, false);
+        applying_end(a) ? group_find(a->groups, key.GroupId) : applying_group(a, key.GroupId, KIND_CONSUMER);
     if (group == NULL || group->consumer == NULL)
         return applying_end(a);
     struct consumer_regex *old;
@@ -529,5 +561,6 @@ bool consumer_apply(struct groups *groups, const struct replay_record *rec, stru
     for (size_t i = 0; i < COUNT_OF(appliers); i++)
         if (appliers[i].type == type)
             return appliers[i].apply == NULL || appliers[i].apply(&applying);
-    return share_group_apply(&applying, type);
+    return streams_group_applies(type) ? streams_group_apply(&applying, type)
+                                       : share_group_apply(&applying, type);
 }

@@ -134,7 +134,7 @@ void group_drop_if_void(struct group *group)
 
 bool group_is_share(const struct group *group)
 {
-    return group != NULL && group->consumer != NULL && group->consumer->share;
+    return group_is(group, KIND_SHARE);
 }
 
 void group_become_consumer(struct group *group)
@@ -277,7 +277,7 @@ bool group_info_of(const struct groups *groups, struct str name, struct group_in
     };
     if (group->consumer != NULL) {
         out->state = str_from(consumer_state_name(group->consumer));
-        out->protocol_type = out->type = group->consumer->share ? STR("share") : STR("consumer");
+        out->protocol_type = out->type = consumer_kind_name(group->consumer->kind);
         out->generation = group->consumer->epoch;
         out->member_count = group->consumer->member_count;
     }

@@ -1,5 +1,5 @@
-/* group.h - consumer groups (Kafka's classic protocol, and the one of KIP-848) and committed offsets: a state that lives in
- * the topic __consumer_offsets, in Kafka's own record formats.
+/* group.h - groups (Kafka's classic protocol, and those of KIP-848, KIP-932 and KIP-1071) and committed offsets: a state that
+ * lives in the topic __consumer_offsets, in Kafka's own record formats.
  *
  *   broker: replay_run(groups, group_decide_join, &call)  ->  records (appended, applied by groups_class)
  *                                                         ->  call.effects: answers, perhaps to other members' calls
@@ -50,6 +50,11 @@ enum group_setting {
     GROUP_HEARTBEAT_INTERVAL_MS,
     GROUP_SHARE_SESSION_TIMEOUT_MS,
     GROUP_SHARE_HEARTBEAT_INTERVAL_MS,
+    GROUP_STREAMS_SESSION_TIMEOUT_MS,
+    GROUP_STREAMS_HEARTBEAT_INTERVAL_MS,
+    GROUP_STREAMS_STANDBY_COUNT,
+    GROUP_STREAMS_INITIAL_DELAY_MS,
+    GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS,
     /* Of share partitions: not read here. */
     GROUP_SHARE_LOCK_MS,
     GROUP_SHARE_DELIVERIES_MAX,
@@ -82,6 +87,12 @@ struct group_options {
     /* KIP-932 */
     int64_t share_session_timeout_ms, share_heartbeat_interval_ms;
     int64_t share_members_max;
+    /* KIP-1071 */
+    int64_t streams_session_timeout_ms, streams_heartbeat_interval_ms;
+    int64_t streams_members_max;
+    int64_t streams_standby_count;          /* standby tasks for each task with state */
+    int64_t streams_initial_delay_ms;       /* from the first member to the first assignment */
+    int64_t streams_assignment_interval_ms; /* from one assignment to the next */
     const struct group_topics *topics;
     const struct group_settings *settings; /* NULL: groups have none of their own */
 };
@@ -134,6 +145,8 @@ struct group_call {
     /* ConsumerGroupHeartbeat: may the caller see the topic? A pattern matches no other ones. NULL: all. */
     bool (*topic_visible)(void *arg, struct str topic);
     void *visible_arg;
+    /* StreamsGroupHeartbeat, out: internal topics that the caller is to make, so that the group can go on. */
+    wire_array_of(struct CreateTopicsRequest_CreatableTopic) missing;
 };
 
 /* Decide functions; the request is a `struct group_call`. They always return true: errors are in the answers. */
@@ -153,6 +166,9 @@ void group_heartbeat_failed(struct groups *groups);
 
 /* ShareGroupHeartbeat; the same when its records could not be stored. */
 bool group_decide_share_heartbeat(void *groups, void *call, struct replay_records *out, struct err *err);
+
+/* StreamsGroupHeartbeat; the same, and call->missing. The topology has been looked at by the caller: names, rights. */
+bool group_decide_streams_heartbeat(void *groups, void *call, struct replay_records *out, struct err *err);
 
 /* A share group that nobody is in comes to be, unless there is a group of the name. */
 struct group_share_make {
@@ -208,6 +224,7 @@ void group_describe(struct groups *groups, struct group_call *call);          /*
 void group_list(struct groups *groups, struct group_call *call);              /* ListGroups */
 void group_describe_consumer(struct groups *groups, struct group_call *call); /* ConsumerGroupDescribe */
 void group_describe_share(struct groups *groups, struct group_call *call);    /* ShareGroupDescribe */
+void group_describe_streams(struct groups *groups, struct group_call *call);  /* StreamsGroupDescribe */
 
 /* When group_decide_tick has to run next; INT64_MAX: never, as things stand. */
 int64_t groups_next_ms(const struct groups *groups);
@@ -215,7 +232,7 @@ int64_t groups_next_ms(const struct groups *groups);
 /* State, generation and size of a group for in-process readers; false: no such group. */
 struct group_info {
     struct str name, state, protocol_type; /* borrowed under the lock */
-    struct str type;                       /* "classic", "consumer" or "share" */
+    struct str type;                       /* "classic", "consumer", "share" or "streams" */
     int32_t generation;
     size_t member_count;
 };

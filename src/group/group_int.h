@@ -19,6 +19,7 @@ struct consumer_group;
 
 /* Kafka's error codes that groups answer with. */
 enum group_error {
+    GROUP_UNKNOWN_SERVER_ERROR = -1,
     GROUP_NONE = 0,
     GROUP_UNKNOWN_TOPIC = 3,
     GROUP_METADATA_TOO_LARGE = 12,
@@ -43,6 +44,7 @@ enum group_error {
     GROUP_UNSUPPORTED_ASSIGNOR = 112,
     GROUP_STALE_EPOCH = 113,
     GROUP_INVALID_REGEX = 128,
+    GROUP_INVALID_TOPOLOGY = 130,
 };
 
 enum group_state {

@@ -72,8 +72,7 @@ static bool check_group(struct groups *groups, const struct group_call *call)
 {
     const heartbeat_request *req = call->req;
     const struct group *group = group_find(groups, req->GroupId);
-    bool share = group_is_share(group);
-    if (group != NULL && group->consumer != NULL && !share)
+    if (group_is(group, KIND_CONSUMER))
         return true;
     if (req->MemberEpoch != 0)
         return refuse(call, GROUP_NOT_FOUND,
@@ -81,7 +80,7 @@ static bool check_group(struct groups *groups, const struct group_call *call)
                                  group == NULL ? "Group %.*s not found."
                                                : "Group %.*s is not a consumer group.",
                                  STR_ARG(req->GroupId)));
-    if (!share && (group == NULL || group->state == GROUP_EMPTY))
+    if (group == NULL || (group->consumer == NULL && group->state == GROUP_EMPTY))
         return true;
     return refuse(call, GROUP_NOT_FOUND,
                   str_printf(call->arena, "Group %.*s is not a consumer group.", STR_ARG(req->GroupId)));
@@ -201,8 +200,8 @@ void consumer_replace(struct consumer_turn *turn, const struct consumer_member *
     turn->member = *before;
     turn->records->member_gone(turn->name, replaced->id, turn->now_ms, turn->out);
     turn->records->member(turn->name, before, turn->now_ms, turn->out);
-    turn->records->target(turn->name, new_id, &before->target, turn->now_ms, turn->out);
-    turn->records->current(turn->name, before, turn->now_ms, turn->out);
+    turn->records->target(turn->name, new_id, &before->target, NULL, turn->now_ms, turn->out);
+    turn->records->current(turn->name, before, NULL, turn->now_ms, turn->out);
 }
 
 struct name_list *consumer_names(const struct str *names, size_t count, struct arena *arena)
@@ -332,7 +331,7 @@ static void leave(struct groups *groups, const struct group_call *call, struct r
     heartbeat_response *res = call->res;
     struct group *group = group_find(groups, req->GroupId);
     struct consumer_turn turn;
-    if (group == NULL || group->consumer == NULL || group->consumer->share) {
+    if (!group_is(group, KIND_CONSUMER)) {
         refuse(call, GROUP_NOT_FOUND,
                str_printf(call->arena, "Group %.*s not found.", STR_ARG(req->GroupId)));
         return;
@@ -354,7 +353,7 @@ static void leave(struct groups *groups, const struct group_call *call, struct r
             turn.member = *member;
             turn.member.epoch = EPOCH_LEAVE_STATIC;
             turn.member.revoking = (struct part_set){0};
-            turn.records->current(group->name, &turn.member, call->now_ms, out);
+            turn.records->current(group->name, &turn.member, NULL, call->now_ms, out);
         } else {
             consumer_fence(group, &member, 1, call->now_ms, out);
         }
@@ -403,11 +402,15 @@ void consumer_fence(struct group *group, struct consumer_member *const *members,
     struct arena arena = {0};
     struct group_call call = {.now_ms = now_ms, .arena = &arena};
     struct consumer_turn turn;
-    if (count == 0 || (!group->consumer->share && migrate_down(group, members, count, now_ms, out)))
+    if (count == 0 || (group_is(group, KIND_CONSUMER) && migrate_down(group, members, count, now_ms, out)))
         return;
-    consumer_turn_init(&turn, group->groups, group->name, group->consumer, &call, out);
     for (size_t i = 0; i < count; i++)
-        turn.records->member_gone(group->name, members[i]->id, now_ms, out);
+        records_of(group->consumer)->member_gone(group->name, members[i]->id, now_ms, out);
+    if (group_is(group, KIND_STREAMS)) { /* what it needs of topics does not depend on its members */
+        record_epoch_of(group, group->consumer->epoch + 1, group->consumer->metadata_hash, now_ms, out);
+        return;
+    }
+    consumer_turn_init(&turn, group->groups, group->name, group->consumer, &call, out);
     for (size_t i = 0; i < count; i++) { /* patterns that none of those who stay has */
         size_t users = 0;
         bool first = true;

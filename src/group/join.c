@@ -283,7 +283,10 @@ bool group_decide_join(void *state, void *request, struct replay_records *out, s
     }
     if (join.group != NULL && join.group->consumer != NULL) {
         if (join.group->consumer->member_count != 0) {
-            consumer_join_classic(join.group, call, make_member_id(&join), out);
+            if (group_is(join.group, KIND_STREAMS))
+                refuse(&join, GROUP_INCONSISTENT_PROTOCOL, STR(""));
+            else
+                consumer_join_classic(join.group, call, make_member_id(&join), out);
             return true;
         }
         record_consumer_gone(join.group, call->now_ms, out); /* an empty one makes room */

@@ -62,12 +62,12 @@ bool group_decide_sync(void *state, void *request, struct replay_records *out, s
         reply_sync_error(groups, call->token, GROUP_INVALID_ID);
         return true;
     }
-    if (group_is_share(group)) {
-        reply_sync_error(groups, call->token, GROUP_UNKNOWN_MEMBER);
+    if (group_is(group, KIND_CONSUMER)) {
+        consumer_sync_classic(group, call);
         return true;
     }
     if (group != NULL && group->consumer != NULL) {
-        consumer_sync_classic(group, call);
+        reply_sync_error(groups, call->token, GROUP_UNKNOWN_MEMBER);
         return true;
     }
     int16_t error = check_sync(group, req, &member);
@@ -116,7 +116,7 @@ bool group_decide_heartbeat(void *state, void *request, struct replay_records *o
     struct group *group = group_find(groups, req->GroupId);
     struct member *member = NULL;
     groups->effects = call->effects;
-    if (group != NULL && group->consumer != NULL && !group->consumer->share) {
+    if (group_is(group, KIND_CONSUMER)) {
         res->ErrorCode = consumer_heartbeat_classic(group, call);
         return true;
     }
@@ -159,7 +159,7 @@ static int16_t leave_one(struct groups *groups, struct group *group, struct str 
 static void leave_all(struct groups *groups, struct group *group, const struct leaver *leavers, size_t count,
                       int16_t *errors, int64_t now_ms, struct replay_records *out)
 {
-    if (group != NULL && group->consumer != NULL && !group->consumer->share) {
+    if (group_is(group, KIND_CONSUMER)) {
         consumer_leave_classic(group, leavers, count, errors, now_ms, out);
         return;
     }

@@ -116,10 +116,10 @@ static void add_upgraded(const struct group *group, const struct consumer_member
         consumer_records.member(group->name, &members[i], now_ms, out);
     consumer_records.epoch(group->name, group->generation, 0, now_ms, out);
     for (size_t i = 0; i < count; i++)
-        consumer_records.target(group->name, members[i].id, &members[i].assigned, now_ms, out);
+        consumer_records.target(group->name, members[i].id, &members[i].assigned, NULL, now_ms, out);
     consumer_records.target_epoch(group->name, group->generation, now_ms, out);
     for (size_t i = 0; i < count; i++)
-        consumer_records.current(group->name, &members[i], now_ms, out);
+        consumer_records.current(group->name, &members[i], NULL, now_ms, out);
 }
 
 void migrate_up(struct group *group, int64_t now_ms, struct replay_records *out)

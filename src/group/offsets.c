@@ -85,7 +85,7 @@ static void fetch_all(const struct group *group, bool stable, struct arena *aren
  * are not asked, as in Apache Kafka. */
 static int16_t check_fetch(const struct group *group, const fetch_group *req)
 {
-    if (group == NULL || group->consumer == NULL || group->consumer->share ||
+    if (group == NULL || group->consumer == NULL || group_is_share(group) ||
         (str_is_null(req->MemberId) && req->MemberEpoch < 0))
         return GROUP_NONE;
     const struct consumer_member *member = consumer_find(group->consumer, req->MemberId);

@@ -9,7 +9,7 @@
  *      is in `revoking` and its owner is the member (U2).
  * (Q2) Topics that the member does not subscribe to any more count as not targeted, though the target may lag behind.
  */
-#include "group/consumer_int.h"
+#include "group/streams_int.h"
 
 /* The member still says, or does not say that it does not, that it has one of these. */
 static bool still_has(const struct consumer_turn *turn, const struct part_set *revoking)
@@ -28,6 +28,8 @@ static void move_epoch(struct consumer_member *member, int32_t epoch)
 /* Q2 */
 static struct part_set subscribed(struct consumer_turn *turn, const struct part_set *set, bool in)
 {
+    if (turn->topology != NULL)
+        return *set; /* tasks; what is not in the topology any more is not targeted */
     struct topic_list topics = consumer_topics_of(turn, &turn->member);
     struct part_set out = {arena_array(turn->arena, struct topic_part, set->len), 0};
     for (size_t i = 0; i < set->len; i++)
@@ -38,6 +40,8 @@ static struct part_set subscribed(struct consumer_turn *turn, const struct part_
 
 static bool is_free(const struct consumer_turn *turn, const struct topic_part *part)
 {
+    if (turn->topology != NULL)
+        return streams_task_is_free(turn, part);
     const struct consumer_member *owner = consumer_owner(turn->consumer, part);
     return owner == NULL || owner == turn->live || owner == turn->replaced;
 }
@@ -84,6 +88,14 @@ static void shrink(struct consumer_turn *turn)
     }
 }
 
+/* A member of a streams group that has to go on giving up shows by its epoch that it has come on. */
+static void compute_after_revoking(struct consumer_turn *turn)
+{
+    compute(turn);
+    if (turn->topology != NULL && turn->member.state == MEMBER_UNREVOKED)
+        move_epoch(&turn->member, turn->member.epoch + 1);
+}
+
 void consumer_step_reconcile(struct consumer_turn *turn)
 {
     struct consumer_member *member = &turn->member;
@@ -97,7 +109,7 @@ void consumer_step_reconcile(struct consumer_turn *turn)
         break;
     case MEMBER_UNREVOKED:
         if (!still_has(turn, &member->revoking))
-            compute(turn);
+            compute_after_revoking(turn);
         else if (turn->subscription_changed)
             shrink(turn);
         break;
@@ -110,5 +122,5 @@ void consumer_step_reconcile(struct consumer_turn *turn)
         part_set_eq(&before->assigned, &member->assigned) &&
         part_set_eq(&before->revoking, &member->revoking))
         return;
-    turn->records->current(turn->name, member, turn->now_ms, turn->out);
+    turn->records->current(turn->name, member, turn->topology, turn->now_ms, turn->out);
 }

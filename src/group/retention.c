@@ -5,11 +5,12 @@
  *   classic, empty                              the group became empty, or the commit when that was later
  *   classic consumers, Stable                   its commit, if nobody subscribes to the topic
  *   consumer (KIP-848)                          its commit, if nobody subscribes to the topic
+ *   streams (KIP-1071)                          its commit, if it has no member or does not read the topic
  *   any other                                   never
  *
  * A group without members goes with its last offset.
  */
-#include "group/consumer_int.h"
+#include "group/streams_int.h"
 
 typedef struct OffsetDeleteRequest_OffsetDeleteRequestTopic delete_topic;
 typedef struct OffsetDeleteResponse_OffsetDeleteResponseTopic deleted_topic;
@@ -62,6 +63,8 @@ static bool subscribed_topics(const struct group *group, struct map *topics)
 {
     if (group->consumer != NULL) {
         add_consumer(group->consumer, topics);
+        if (group_is(group, KIND_STREAMS) && group->consumer->member_count != 0)
+            streams_add_inputs(group->consumer->streams, topics);
         return true;
     }
     return group->member_count == 0 ||

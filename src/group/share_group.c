@@ -121,7 +121,7 @@ static void follow(struct consumer_turn *turn)
     member->previous_epoch = member->epoch;
     member->epoch = turn->target_epoch;
     member->assigned = member->target;
-    turn->records->current(turn->name, member, turn->now_ms, turn->out);
+    turn->records->current(turn->name, member, NULL, turn->now_ms, turn->out);
 }
 
 static void answer(const struct consumer_turn *turn)

@@ -73,8 +73,8 @@ static void add_target(struct str group, struct str member,
                      &ShareGroupTargetAssignmentMemberValue_message, 0, value, now_ms);
 }
 
-static void record_target(struct str group, struct str member, const struct part_set *parts, int64_t now_ms,
-                          struct replay_records *out)
+static void record_target(struct str group, struct str member, const struct part_set *parts,
+                          const streams_topology *topology, int64_t now_ms, struct replay_records *out)
 {
     struct arena arena = {0};
     struct ShareGroupTargetAssignmentMemberValue value = {0};
@@ -93,8 +93,8 @@ static void add_current(struct str group, struct str member,
                      &ShareGroupCurrentMemberAssignmentValue_message, 0, value, now_ms);
 }
 
-static void record_current(struct str group, const struct consumer_member *member, int64_t now_ms,
-                           struct replay_records *out)
+static void record_current(struct str group, const struct consumer_member *member,
+                           const streams_topology *topology, int64_t now_ms, struct replay_records *out)
 {
     struct arena arena = {0};
     struct ShareGroupCurrentMemberAssignmentValue value = {
@@ -143,7 +143,7 @@ static bool apply_epoch(struct applying *a)
         !applying_value(a, &ShareGroupMetadataValue_message, &value))
         return false;
     if (!applying_end(a))
-        return apply_group_epoch(a, key.GroupId, true, value.Epoch, value.MetadataHash);
+        return apply_group_epoch(a, key.GroupId, KIND_SHARE, value.Epoch, value.MetadataHash);
     apply_gone(a, key.GroupId);
     return true;
 }
@@ -159,7 +159,7 @@ static bool apply_member(struct applying *a)
         apply_member_gone(a, key.GroupId, key.MemberId);
         return true;
     }
-    struct consumer_member *member = applying_new_member(a, key.GroupId, key.MemberId, true);
+    struct consumer_member *member = applying_new_member(a, key.GroupId, key.MemberId, KIND_SHARE);
     if (member == NULL)
         return false;
     apply_str(&member->rack_id, value.RackId);
@@ -181,7 +181,7 @@ static bool apply_target_epoch(struct applying *a)
         !applying_value(a, &ShareGroupTargetAssignmentMetadataValue_message, &value))
         return false;
     struct group *group =
-        applying_end(a) ? group_find(a->groups, key.GroupId) : applying_group(a, key.GroupId, true);
+        applying_end(a) ? group_find(a->groups, key.GroupId) : applying_group(a, key.GroupId, KIND_SHARE);
     if (group != NULL && group->consumer != NULL) {
         group->consumer->target_epoch = value.AssignmentEpoch;
         group->consumer->target_ms = value.AssignmentTimestamp;
@@ -201,7 +201,7 @@ static bool apply_target(struct applying *a)
         apply_member_target(applying_member(a, key.GroupId, key.MemberId), &target);
         return true;
     }
-    struct consumer_member *member = applying_new_member(a, key.GroupId, key.MemberId, true);
+    struct consumer_member *member = applying_new_member(a, key.GroupId, key.MemberId, KIND_SHARE);
     PART_SET_READ(&target, value.TopicPartitions, a->arena);
     apply_member_target(member, &target);
     return member != NULL;
@@ -218,7 +218,7 @@ static bool apply_current(struct applying *a)
         return false;
     struct consumer_member *member = applying_end(a)
                                          ? applying_member(a, key.GroupId, key.MemberId)
-                                         : applying_new_member(a, key.GroupId, key.MemberId, true);
+                                         : applying_new_member(a, key.GroupId, key.MemberId, KIND_SHARE);
     if (member == NULL)
         return applying_end(a);
     if (!applying_end(a)) {

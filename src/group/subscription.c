@@ -111,8 +111,7 @@ static void resolve_again(struct consumer_turn *turn)
 
 /* --- topics --- */
 
-/* The topic of a name, looked up once a turn; partition_count 0 when there is none. */
-static const struct subscribed_topic *look_up(struct consumer_turn *turn, struct str name)
+const struct subscribed_topic *consumer_topic(struct consumer_turn *turn, struct str name)
 {
     struct subscribed_topic *topic = map_get(&turn->topics, name);
     if (topic != NULL)
@@ -138,7 +137,7 @@ static int by_id(const void *a, const void *b)
 static void add_topics(struct consumer_turn *turn, const struct name_list *names, struct topic_list *list)
 {
     for (size_t i = 0; i < names->len; i++) {
-        const struct subscribed_topic *topic = look_up(turn, names->at[i]);
+        const struct subscribed_topic *topic = consumer_topic(turn, names->at[i]);
         if (topic->partition_count != 0)
             list->at[list->len++] = topic;
     }
@@ -168,22 +167,27 @@ bool topic_list_has(const struct topic_list *list, struct uuid id)
     return list->len != 0 && bsearch(&key, list->at, list->len, sizeof key, by_id) != NULL;
 }
 
+uint64_t consumer_topic_hash(struct consumer_turn *turn, struct str name, struct map *seen)
+{
+    const struct subscribed_topic *topic = consumer_topic(turn, name);
+    if (topic->partition_count == 0 || map_has(seen, topic->name))
+        return 0;
+    struct buf bytes = {0};
+    buf_append(&bytes, &topic->id, sizeof topic->id);
+    buf_append(&bytes, &topic->partition_count, sizeof topic->partition_count);
+    buf_append_str(&bytes, topic->name);
+    uint64_t hash = hash_str(buf_str(&bytes));
+    map_put(seen, topic->name, turn);
+    buf_fini(&bytes);
+    return hash;
+}
+
 /* Adds the hashes of topics that are not in the sum yet: the order of members and topics does not count. Zero: no topic. */
 static void hash_topics(struct consumer_turn *turn, const struct name_list *names, struct map *seen,
                         uint64_t *sum)
 {
-    for (size_t i = 0; i < names->len; i++) {
-        const struct subscribed_topic *topic = look_up(turn, names->at[i]);
-        if (topic->partition_count == 0 || map_has(seen, topic->name))
-            continue;
-        struct buf bytes = {0};
-        buf_append(&bytes, &topic->id, sizeof topic->id);
-        buf_append(&bytes, &topic->partition_count, sizeof topic->partition_count);
-        buf_append_str(&bytes, topic->name);
-        *sum += hash_str(buf_str(&bytes));
-        map_put(seen, topic->name, turn);
-        buf_fini(&bytes);
-    }
+    for (size_t i = 0; i < names->len; i++)
+        *sum += consumer_topic_hash(turn, names->at[i], seen);
 }
 
 static void hash_member(struct consumer_turn *turn, const struct consumer_member *member, struct map *seen,

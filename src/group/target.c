@@ -4,7 +4,7 @@
  * from the stored ones become records. Decided against: an interval between assignments as newer Kafka has it; a target of
  * 10,000 partitions and 1,000 members takes milliseconds, and members would wait for their first partitions.
  */
-#include "group/consumer_int.h"
+#include "group/streams_int.h"
 
 static const struct {
     struct str name;
@@ -86,37 +86,55 @@ static void add_member(struct consumer_turn *turn, const struct consumer_member 
     *row = (struct assign_member){
         .id = member->id,
         .instance_id = member->instance_id,
-        .topics = consumer_topics_of(turn, member),
         .current = &member->target,
     };
+    if (member->streams != NULL) { /* its topics are the group's */
+        row->process_id = member->streams->process_id;
+        ++*count;
+        return;
+    }
+    row->topics = consumer_topics_of(turn, member);
     if (*count != 0 && same_list(&members[0].topics, &row->topics))
         row->topics = members[0].topics;
     ++*count;
 }
 
-void consumer_step_target(struct consumer_turn *turn)
+struct assign_member *consumer_turn_members(struct consumer_turn *turn, size_t *count)
 {
-    size_t count = 0;
-    struct consumer_member *member = &turn->member;
-    if (turn->epoch <= turn->target_epoch)
-        return;
     struct assign_member *members =
         arena_array(turn->arena, struct assign_member, turn->consumer->member_count + 1);
+    *count = 0;
     list_each (struct consumer_member, other, &turn->consumer->members, link)
         if (!is_left(turn, other))
-            add_member(turn, other, members, &count);
-    add_member(turn, member, members, &count);
+            add_member(turn, other, members, count);
+    if (!str_is_null(turn->member.id))
+        add_member(turn, &turn->member, members, count);
+    return members;
+}
+
+void consumer_store_targets(struct consumer_turn *turn, const struct assign_member *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct part_set target = members[i].target;
+        if (!part_set_eq(members[i].current, &target))
+            turn->records->target(turn->name, members[i].id, &target, turn->topology, turn->now_ms,
+                                  turn->out);
+        if (str_eq(members[i].id, turn->member.id))
+            turn->member.target = target;
+    }
+    turn->target_epoch = turn->epoch;
+    turn->records->target_epoch(turn->name, turn->target_epoch, turn->now_ms, turn->out);
+}
+
+void consumer_step_target(struct consumer_turn *turn)
+{
+    size_t count;
+    if (turn->epoch <= turn->target_epoch)
+        return;
+    struct assign_member *members = consumer_turn_members(turn, &count);
     if (turn->records == &share_records)
         assign_simple(members, count, turn->arena);
     else
         assignors[choose(turn->groups, turn->consumer, turn)].assign(members, count, turn->arena);
-    for (size_t i = 0; i < count; i++) {
-        struct part_set target = members[i].target;
-        if (!part_set_eq(members[i].current, &target))
-            turn->records->target(turn->name, members[i].id, &target, turn->now_ms, turn->out);
-        if (str_eq(members[i].id, member->id))
-            member->target = target;
-    }
-    turn->target_epoch = turn->epoch;
-    turn->records->target_epoch(turn->name, turn->target_epoch, turn->now_ms, turn->out);
+    consumer_store_targets(turn, members, count);
 }

@@ -16,14 +16,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                        "ShareGroupMetadataKey",
                                        "ShareGroupTargetAssignmentMetadataKey",
                                        "ShareGroupTargetAssignmentMemberKey",
-                                       "ShareGroupCurrentMemberAssignmentKey"};
+                                       "ShareGroupCurrentMemberAssignmentKey",
+                                       "StreamsGroupMemberMetadataKey",
+                                       "StreamsGroupMetadataKey",
+                                       "StreamsGroupTargetAssignmentMetadataKey",
+                                       "StreamsGroupTargetAssignmentMemberKey",
+                                       "StreamsGroupCurrentMemberAssignmentKey",
+                                       "StreamsGroupTopologyKey"};
     static const char *const values[] = {"OffsetCommitValue",
                                          "GroupMetadataValue",
                                          "ShareGroupMemberMetadataValue",
                                          "ShareGroupMetadataValue",
                                          "ShareGroupTargetAssignmentMetadataValue",
                                          "ShareGroupTargetAssignmentMemberValue",
-                                         "ShareGroupCurrentMemberAssignmentValue"};
+                                         "ShareGroupCurrentMemberAssignmentValue",
+                                         "StreamsGroupMemberMetadataValue",
+                                         "StreamsGroupMetadataValue",
+                                         "StreamsGroupTargetAssignmentMetadataValue",
+                                         "StreamsGroupTargetAssignmentMemberValue",
+                                         "StreamsGroupCurrentMemberAssignmentValue",
+                                         "StreamsGroupTopologyValue"};
     struct state_input in = {data, data + size};
     static const struct group_options options = {.session_timeout_ms_min = 6000,
                                                  .session_timeout_ms_max = 1800000};

@@ -112,10 +112,20 @@ static const struct {
     int16_t api_key;
     replay_decide_fn decide;
 } kinds[] = {
-    {8, group_decide_commit},  {11, group_decide_join},          {12, group_decide_heartbeat},
-    {13, group_decide_leave},  {14, group_decide_sync},          {28, group_decide_txn_commit},
-    {42, group_decide_delete}, {47, group_decide_offset_delete}, {68, decide_heartbeat},
-    {68, decide_heartbeat},    {11, group_decide_join},          {14, group_decide_sync},
+    {8, group_decide_commit},
+    {11, group_decide_join},
+    {12, group_decide_heartbeat},
+    {13, group_decide_leave},
+    {14, group_decide_sync},
+    {28, group_decide_txn_commit},
+    {42, group_decide_delete},
+    {47, group_decide_offset_delete},
+    {68, decide_heartbeat},
+    {68, decide_heartbeat},
+    {11, group_decide_join},
+    {14, group_decide_sync},
+    {88, group_decide_streams_heartbeat},
+    {88, group_decide_streams_heartbeat},
 };
 
 static void learn(struct world *w, struct str word)
@@ -201,6 +211,12 @@ static void world_init(struct world *w)
                                         .consumer_members_max = 4,
                                         .consumer_assignors = STR("uniform,range"),
                                         .migration = GROUP_MIGRATE_BOTH,
+                                        .streams_session_timeout_ms = 10000,
+                                        .streams_heartbeat_interval_ms = 1000,
+                                        .streams_members_max = 4,
+                                        .streams_standby_count = 1,
+                                        .streams_initial_delay_ms = 3000,
+                                        .streams_assignment_interval_ms = 1000,
                                         .topics = &w->topics};
     restart(w);
 }

@@ -139,7 +139,10 @@ static const struct group_options options = {.session_timeout_ms_min = 6000,
                                              .migration = GROUP_MIGRATE_BOTH,
                                              .share_session_timeout_ms = 45000,
                                              .share_heartbeat_interval_ms = 5000,
-                                             .share_members_max = 3};
+                                             .share_members_max = 3,
+                                             .streams_session_timeout_ms = 45000,
+                                             .streams_heartbeat_interval_ms = 5000,
+                                             .streams_members_max = 3};
 
 static void load(struct world *w, const struct group_options *opts)
 {

@@ -1,5 +1,5 @@
 /* api_groups_hide.c - what may not be seen of groups is taken out of answers that are made already: OffsetFetch, DescribeGroups,
- * ConsumerGroupDescribe, ListGroups.
+ * ListGroups, and the describing of consumer, share and streams groups.
  *
  * The group state knows nothing of rights; it answers as to somebody who may all. What was asked for by name shows its error,
  * what is part of a list of all is left out, as in Kafka.
@@ -150,6 +150,56 @@ void hide_share_groups(struct request *req)
             hidden.ErrorCode = denied;
             *row = hidden;
         } else if (body->IncludeAuthorizedOperations) {
+            row->AuthorizedOperations = request_operations(req, ACL_GROUP, row->GroupId);
+        }
+    }
+}
+
+typedef struct StreamsGroupDescribeResponse_DescribedGroup streams_row;
+
+static int16_t denied_infos(struct request *req, const struct StreamsGroupDescribeResponse_TopicInfo *topics,
+                            int32_t count)
+{
+    int16_t denied = 0;
+    for (int32_t i = 0; denied == 0 && i < count; i++)
+        denied = request_denied(req, ACL_TOPIC, ACL_DESCRIBE, topics[i].Name);
+    return denied;
+}
+
+/* A group that uses a topic which may not be described is not shown. */
+static int16_t denied_topology(struct request *req, const streams_row *row)
+{
+    int16_t denied = 0;
+    for (int32_t i = 0; row->Topology != NULL && denied == 0 && i < row->Topology->Subtopologies.len; i++) {
+        const struct StreamsGroupDescribeResponse_Subtopology *sub = &row->Topology->Subtopologies.at[i];
+        denied = denied_topics(req, sub->SourceTopics.at, sub->SourceTopics.len);
+        if (denied == 0)
+            denied = denied_topics(req, sub->RepartitionSinkTopics.at, sub->RepartitionSinkTopics.len);
+        if (denied == 0)
+            denied = denied_infos(req, sub->RepartitionSourceTopics.at, sub->RepartitionSourceTopics.len);
+        if (denied == 0)
+            denied = denied_infos(req, sub->StateChangelogTopics.at, sub->StateChangelogTopics.len);
+    }
+    return denied;
+}
+
+void hide_streams_groups(struct request *req)
+{
+    const struct StreamsGroupDescribeRequest *body = req->body;
+    struct StreamsGroupDescribeResponse *res = req->res;
+    for (int32_t i = 0; i < res->Groups.len; i++) {
+        streams_row *row = &res->Groups.at[i], hidden;
+        int16_t group = request_denied(req, ACL_GROUP, ACL_DESCRIBE, row->GroupId);
+        int16_t denied = group != 0 ? group : denied_topology(req, row);
+        if (denied != 0) {
+            wire_init(&WIRE_StreamsGroupDescribeResponse_DescribedGroup, &hidden);
+            hidden.GroupId = row->GroupId;
+            hidden.ErrorCode = denied;
+            if (group == 0)
+                hidden.ErrorMessage =
+                    STR("The described group uses topics that the client is not authorized to describe.");
+            *row = hidden;
+        } else if (body->IncludeAuthorizedOperations && row->ErrorCode == 0) {
             row->AuthorizedOperations = request_operations(req, ACL_GROUP, row->GroupId);
         }
     }

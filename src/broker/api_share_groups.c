@@ -7,7 +7,7 @@
 
 enum { NOT_AVAILABLE = 15 };
 
-static struct group_call *make_call(struct request *req)
+struct group_call *request_group_call(struct request *req)
 {
     struct group_call *call = arena_new(&req->arena, struct group_call);
     struct str host;
@@ -44,7 +44,7 @@ void api_share_group_heartbeat(struct request *req)
 {
     struct broker *broker = req->broker;
     struct ShareGroupHeartbeatResponse *res = req->res;
-    struct group_call *call = make_call(req);
+    struct group_call *call = request_group_call(req);
     struct err err;
     int64_t before = replay_end(coord_groups_replay(broker->coord)), end_offset;
     res->ErrorCode = denied_heartbeat(req);
@@ -72,7 +72,7 @@ void api_share_group_heartbeat(struct request *req)
 void api_share_group_describe(struct request *req)
 {
     struct replay *replay = coord_groups_replay(req->broker->coord);
-    struct group_call *call = make_call(req);
+    struct group_call *call = request_group_call(req);
     replay_lock(replay);
     group_describe_share(coord_groups(req->broker->coord), call);
     replay_unlock(replay);

@@ -88,9 +88,10 @@ static int16_t check_right_to_create(struct request *req, struct str name)
     return code == 0 ? 0 : request_denied(req, ACL_TOPIC, ACL_CREATE, name);
 }
 
-static void create_one(struct request *req, const create_asked *asked, create_row *row)
+/* Creates or, with check_only, would. 0 with the topic's id, or the error and its text. */
+static int16_t create(struct request *req, const create_asked *asked, bool check_only, struct uuid *id,
+                      struct str *text)
 {
-    const struct CreateTopicsRequest *body = req->body;
     struct err err;
     struct topic_setting *settings = arena_array(&req->arena, struct topic_setting, asked->Configs.len + 1);
     for (int32_t i = 0; i < asked->Configs.len; i++)
@@ -102,30 +103,46 @@ static void create_one(struct request *req, const create_asked *asked, create_ro
         .partition_count = asked->Assignments.len > 0 ? asked->Assignments.len : asked->NumPartitions,
         .settings = settings,
         .setting_count = (size_t)MAX(asked->Configs.len, 0),
-        .check_only = body->validateOnly,
+        .check_only = check_only,
     };
-    row->ErrorCode = check_right_to_create(req, asked->Name);
-    if (row->ErrorCode == 0)
-        row->ErrorCode = check_create(req, asked, &row->ErrorMessage);
-    if (row->ErrorCode != 0)
-        return;
+    int16_t code = check_create(req, asked, text);
+    if (code != 0)
+        return code;
     int64_t partitions =
         args.partition_count == -1 ? LIVE(req->broker, storage.num_partitions) : args.partition_count;
-    if (!body->validateOnly && !request_may_mutate(req, STRICT_CREATE, MAX(partitions, 1))) {
-        row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
-        row->ErrorMessage = throttled_text;
-        return;
+    if (!check_only && !request_may_mutate(req, STRICT_CREATE, MAX(partitions, 1))) {
+        *text = throttled_text;
+        return THROTTLING_QUOTA_EXCEEDED;
     }
     if (!storage_topic_create_with(req->broker->storage, &args, &err)) {
-        row->ErrorCode = error_code_of(&err);
-        row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
-        return;
+        *text = str_dup(str_from(err.text), &req->arena);
+        return error_code_of(&err);
     }
-    row->ErrorMessage = STR_NULL;
+    *text = STR_NULL;
+    *id = args.id;
+    return 0;
+}
+
+int16_t request_create_topic(struct request *req, const create_asked *asked, struct str *text)
+{
+    struct uuid id;
+    return create(req, asked, false, &id, text);
+}
+
+static void create_one(struct request *req, const create_asked *asked, create_row *row)
+{
+    const struct CreateTopicsRequest *body = req->body;
+    struct uuid id = {{0}};
+    row->ErrorCode = check_right_to_create(req, asked->Name);
+    if (row->ErrorCode == 0)
+        row->ErrorCode = create(req, asked, body->validateOnly, &id, &row->ErrorMessage);
+    if (row->ErrorCode != 0)
+        return;
     if (!body->validateOnly)
-        row->TopicId = args.id;
-    row->NumPartitions = args.partition_count == -1 ? (int32_t)LIVE(req->broker, storage.num_partitions)
-                                                    : args.partition_count;
+        row->TopicId = id;
+    row->NumPartitions = asked->Assignments.len > 0 ? asked->Assignments.len : asked->NumPartitions;
+    if (row->NumPartitions == -1)
+        row->NumPartitions = (int32_t)LIVE(req->broker, storage.num_partitions);
     fill_created(req, row);
 }
 

@@ -69,6 +69,8 @@ const struct broker_api broker_apis[] = {
     {77, 1, 1, 1, api_share_group_describe},
     {78, 1, 2, 1, api_share_fetch},
     {79, 1, 2, 1, api_share_acknowledge},
+    {88, 0, 0, 0, api_streams_group_heartbeat},
+    {89, 0, 0, 0, api_streams_group_describe},
     {90, 0, 1, 0, api_describe_share_group_offsets},
     {91, 0, 0, 0, api_alter_share_group_offsets},
     {92, 0, 0, 0, api_delete_share_group_offsets},
@@ -175,6 +177,13 @@ const struct broker_right broker_rights[] = {
     {78, ACL_TOPIC, ACL_READ, NO_TOPIC, ""},
     {79, ACL_GROUP, ACL_READ, NO_GROUP, ""},
     {79, ACL_TOPIC, ACL_READ, NO_TOPIC, ""},
+    {88, ACL_GROUP, ACL_READ, NO_GROUP, ""},
+    {88, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "of all topics of the topology"},
+    {88, ACL_CLUSTER, ACL_CREATE, 0,
+     "or Create on the topic: for internal topics that are missing; without it, the members are told"},
+    {88, ACL_TOPIC, ACL_CREATE, 0, "or Create on the cluster"},
+    {89, ACL_GROUP, ACL_DESCRIBE, NO_GROUP, ""},
+    {89, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "of all topics of the topology"},
     {90, ACL_GROUP, ACL_DESCRIBE, NO_GROUP, ""},
     {90, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "a list of all leaves the others out"},
     {91, ACL_GROUP, ACL_READ, NO_GROUP, ""},
@@ -235,6 +244,7 @@ static const struct broker_feature features[] = {
     {"metadata.version", 7, 30, 30},  /* 4.3: what tools take the cluster for */
     {"group.version", 0, 1, 1},       /* KIP-848: consumer groups of the new protocol */
     {"share.version", 0, 1, 1},       /* KIP-932: share groups */
+    {"streams.version", 0, 1, 1},     /* KIP-1071: streams groups */
     {"transaction.version", 0, 2, 2}, /* KIP-890: partitions join by themselves, each end bumps the epoch */
 };
 

@@ -350,9 +350,17 @@ void hide_described_groups(struct request *req);
 void hide_consumer_groups(struct request *req);
 void hide_listed_groups(struct request *req);
 void hide_share_groups(struct request *req);
+void hide_streams_groups(struct request *req);
 
 /* For the authorized-operations fields. */
 int32_t request_operations(struct request *req, enum acl_resource resource, struct str name);
+
+/* A call of the group state, with the host of the client, in the request's arena (api_share_groups.c). */
+struct group_call *request_group_call(struct request *req);
+
+/* Creates a topic as CreateTopics would, for who may. 0, or the error and its text. On the admin pool (api_topics.c). */
+int16_t request_create_topic(struct request *req, const struct CreateTopicsRequest_CreatableTopic *asked,
+                             struct str *text);
 
 /* Kafka's code of an error; what a produce answers where the general table says otherwise is in api_produce.c. */
 int16_t error_code_of(const struct err *err);
@@ -378,6 +386,8 @@ void api_consumer_group_describe(struct request *req);
 void api_share_group_heartbeat(struct request *req);
 void api_share_group_describe(struct request *req);
 void api_share_fetch(struct request *req);
+void api_streams_group_heartbeat(struct request *req);
+void api_streams_group_describe(struct request *req);
 void api_share_acknowledge(struct request *req);
 void api_describe_share_group_offsets(struct request *req);
 void api_alter_share_group_offsets(struct request *req);

@@ -3,6 +3,7 @@
 the row's error, or an answer without what he may not see; with all rights neither happens. A row without a case fails the test,
 so a new API cannot come without one. Then: rules over a restart, hosts, everybody, super users, no rule at all, the command line.
 """
+import itertools
 import json
 import os
 import struct
@@ -130,6 +131,14 @@ def share_topics(state):
 SHARED_OFFSETS = {"Groups": [{"GroupId": "g7", "Topics": [{"TopicName": "t", "Partitions": [0]}]}]}
 
 
+def application(name, *stores):
+    """A streams group that reads topic t."""
+    infos = [{"Name": store, "Partitions": 0, "ReplicationFactor": 1, "TopicConfigs": []} for store in stores]
+    return {"GroupId": name, "MemberId": f"member-of-{name}", "MemberEpoch": 0, "EndpointInformationEpoch": -1, "RebalanceTimeoutMs": 10000,
+            "ProcessId": "p", "ActiveTasks": [], "StandbyTasks": [], "WarmupTasks": [], "Topology": {"Epoch": 0, "Subtopologies": [
+                {"SubtopologyId": "0", "SourceTopics": ["t"], "StateChangelogTopics": infos}]}}
+
+
 def alter(kind, name):
     return {"Resources": [{"ResourceType": kind, "ResourceName": name, "Configs": []}], "ValidateOnly": True}
 
@@ -230,6 +239,10 @@ CASES = {
     ("ShareFetch", "Topic", "Read"): (1, share_fetch, "t", []),
     ("ShareAcknowledge", "Group", "Read"): (1, share_acknowledge, "g7", []),
     ("ShareAcknowledge", "Topic", "Read"): (1, share_acknowledge, "t", []),
+    ("StreamsGroupHeartbeat", "Group", "Read"): (0, application("g9"), "g9", []),
+    ("StreamsGroupHeartbeat", "Topic", "Describe"): (0, application("g9"), "t", []),
+    ("StreamsGroupDescribe", "Group", "Describe"): (0, {"GroupIds": ["g9"]}, "g9", []),
+    ("StreamsGroupDescribe", "Topic", "Describe"): (0, {"GroupIds": ["g9"]}, "t", []),
     ("DescribeShareGroupOffsets", "Group", "Describe"): (1, SHARED_OFFSETS, "g7", []),
     ("DescribeShareGroupOffsets", "Topic", "Describe"): (1, SHARED_OFFSETS, "t", []),
     ("AlterShareGroupOffsets", "Group", "Read"): (0, share_offsets, "g8", []),
@@ -337,7 +350,28 @@ def check_left_out(user, root, deny, undo):
             deny(*second)
             assert not is_seen()
             undo()
-    checks = {("DescribeDelegationToken", "DelegationToken", "Describe"): described_tokens,
+    runs = itertools.count()
+
+    def internal_topics():
+        def missing(group, *stores):
+            answer = call(user, "StreamsGroupHeartbeat", 0, application(group, *stores))
+            assert answer["ErrorCode"] == 0, answer
+            return [status["StatusDetail"] for status in answer["Status"] if status["StatusCode"] == 3]
+
+        def is_there(topic):
+            return call(root, "Metadata", 12, {"Topics": [{"Name": topic, "TopicId": bytes(16)}], "AllowAutoTopicCreation": False}
+                        )["Topics"][0]["ErrorCode"] == 0
+        for first, second in ((("Cluster", None), ("Topic", "*")), (("Topic", "*"), ("Cluster", None))):
+            number = next(runs)
+            one, two = (f"store-{number}-{word}" for word in ("made", "denied"))
+            deny("Create", *first)
+            assert missing(f"g10-{number}", one) == [f"Internal topics are missing: {one}"] and is_there(one)  # one of the two is enough
+            deny("Create", *second)
+            assert missing(f"g11-{number}", two) == [f"Internal topics are missing: {two}; Unauthorized to CREATE on topics {two}."]
+            assert not is_there(two)
+            undo()
+    checks = {("StreamsGroupHeartbeat", "Cluster", "Create"): internal_topics, ("StreamsGroupHeartbeat", "Topic", "Create"): internal_topics,
+              ("DescribeDelegationToken", "DelegationToken", "Describe"): described_tokens,
               ("DescribeDelegationToken", "User", "DescribeTokens"): described_tokens,
               ("ListTransactions", "TransactionalId", "Describe"): list_transactions,
               ("DescribeTransactions", "Topic", "Describe"): transaction_topics, ("Metadata", "Cluster", "Describe"): metadata_cluster, ("DescribeCluster", "Cluster", "Describe"): describe_cluster,

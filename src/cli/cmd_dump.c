@@ -31,6 +31,12 @@ static const char *const group_records[] = {"OffsetCommit",
                                             "ShareGroupTargetAssignmentMetadata",
                                             "ShareGroupTargetAssignmentMember",
                                             "ShareGroupCurrentMemberAssignment",
+                                            "StreamsGroupMetadata",
+                                            "StreamsGroupMemberMetadata",
+                                            "StreamsGroupTargetAssignmentMetadata",
+                                            "StreamsGroupTargetAssignmentMember",
+                                            "StreamsGroupCurrentMemberAssignment",
+                                            "StreamsGroupTopology",
                                             "PendingOffset:OffsetCommit"};
 static const char *const share_records[] = {"ShareSnapshot", "ShareUpdate"};
 static const char *const txn_records[] = {"TransactionLog", "ProducerIds"};

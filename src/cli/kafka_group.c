@@ -474,7 +474,23 @@ bool kafka_group_offsets(struct kafka *kafka, struct str group_id, struct kafka_
 
 /* Groups as a whole --------------------------------------------------------------------------------------- */
 
-enum { DESCRIBE_GROUPS = 15, CONSUMER_GROUP_DESCRIBE = 69 };
+enum { DESCRIBE_GROUPS = 15, CONSUMER_GROUP_DESCRIBE = 69, STREAMS_GROUP_DESCRIBE = 89 };
+
+/* A described group of a newer protocol in the shape of a classic one: fields of the same names. */
+#define COPY_GROUP(group, type, out, arena)                                              \
+    do {                                                                                 \
+        (out)->ErrorCode = 0;                                                            \
+        (out)->GroupState = (group)->GroupState;                                         \
+        (out)->ProtocolType = STR(type);                                                 \
+        WIRE_ALLOC((arena), (out)->Members, DescribeGroupsResponse_DescribedGroupMember, \
+                   (group)->Members.len);                                                \
+        for (int32_t i_ = 0; i_ < (group)->Members.len; i_++) {                          \
+            (out)->Members.at[i_].MemberId = (group)->Members.at[i_].MemberId;           \
+            (out)->Members.at[i_].GroupInstanceId = (group)->Members.at[i_].InstanceId;  \
+            (out)->Members.at[i_].ClientId = (group)->Members.at[i_].ClientId;           \
+            (out)->Members.at[i_].ClientHost = (group)->Members.at[i_].ClientHost;       \
+        }                                                                                \
+    } while (0)
 
 /* A group of KIP-848's protocol in the shape of a classic one. False: it is not one, or the server knows no such groups. */
 static bool describe_consumer(struct kafka *kafka, int32_t node_id, struct str name,
@@ -488,17 +504,23 @@ static bool describe_consumer(struct kafka *kafka, int32_t node_id, struct str n
     if (!kafka_call(kafka, node_id, CONSUMER_GROUP_DESCRIBE, &req, &res, 0, arena, NULL) ||
         res.Groups.len != 1 || res.Groups.at[0].ErrorCode != 0)
         return false;
-    const struct ConsumerGroupDescribeResponse_DescribedGroup *group = &res.Groups.at[0];
-    out->ErrorCode = 0;
-    out->GroupState = group->GroupState;
-    out->ProtocolType = STR("consumer");
-    WIRE_ALLOC(arena, out->Members, DescribeGroupsResponse_DescribedGroupMember, group->Members.len);
-    for (int32_t i = 0; i < group->Members.len; i++) {
-        out->Members.at[i].MemberId = group->Members.at[i].MemberId;
-        out->Members.at[i].GroupInstanceId = group->Members.at[i].InstanceId;
-        out->Members.at[i].ClientId = group->Members.at[i].ClientId;
-        out->Members.at[i].ClientHost = group->Members.at[i].ClientHost;
-    }
+    COPY_GROUP(&res.Groups.at[0], "consumer", out, arena);
+    return true;
+}
+
+/* The same of a streams group (KIP-1071). */
+static bool describe_streams(struct kafka *kafka, int32_t node_id, struct str name,
+                             struct DescribeGroupsResponse_DescribedGroup *out, struct arena *arena)
+{
+    struct StreamsGroupDescribeRequest req;
+    struct StreamsGroupDescribeResponse res;
+    wire_init(&WIRE_StreamsGroupDescribeRequest, &req);
+    req.GroupIds.at = &name;
+    req.GroupIds.len = 1;
+    if (!kafka_call(kafka, node_id, STREAMS_GROUP_DESCRIBE, &req, &res, 0, arena, NULL) ||
+        res.Groups.len != 1 || res.Groups.at[0].ErrorCode != 0)
+        return false;
+    COPY_GROUP(&res.Groups.at[0], "streams", out, arena);
     return true;
 }
 
@@ -520,7 +542,8 @@ bool kafka_group_describe(struct kafka *kafka, struct str name,
     *out = res.Groups.at[0];
     if (str_eq(out->GroupState, STR("Dead"))) /* for the classic protocol */
         ignore(describe_consumer(kafka, node_id, name, out, arena) ||
-                   kafka_share_describe(kafka, node_id, name, out, arena),
+                   kafka_share_describe(kafka, node_id, name, out, arena) ||
+                   describe_streams(kafka, node_id, name, out, arena),
                "then it does not exist");
     return kafka_check(out->ErrorCode, out->ErrorMessage, err, "group '%.*s'", STR_ARG(name));
 }

@@ -273,7 +273,7 @@ struct kafka_committed {
 /* Node that coordinates a group. */
 bool kafka_group_find(struct kafka *kafka, struct str group_id, int32_t *node_id, struct err *err);
 
-/* State and members, from the group's coordinator; also of groups of the new protocol and of share groups. */
+/* State and members, from the group's coordinator; also of consumer groups of the new protocol, share and streams groups. */
 bool kafka_group_describe(struct kafka *kafka, struct str name,
                           struct DescribeGroupsResponse_DescribedGroup *out, struct arena *arena,
                           struct err *err);

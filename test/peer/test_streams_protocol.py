@@ -3,7 +3,9 @@
 standbys, endpoints, statuses, offsets, describing. Runs the same against Apache Kafka, which is where the expected values were seen:
 KAFKA_PORT=9092 test/peer/test_streams_protocol.py, with group.streams.min.session.timeout.ms=1000.
 """
+import json
 import os
+import subprocess
 import sys
 import time
 import uuid
@@ -342,6 +344,24 @@ def over_kills(broker):
     check(group.told("m2", 3, owned=(["0_1"], [])), (4, ["0_0", "0_1"], [], []))
 
 
+def command_line(broker):
+    """`rialto group` shows streams groups, `rialto dump group` their records."""
+    program = Path(broker.program).parent / "rialto"
+
+    def say(*words):
+        return subprocess.run([str(program), *words], capture_output=True, text=True, check=True).stdout
+    group = Group(broker.port, "shown")
+    group.beat("m1", 0, sub(0, [group.topic("shown-in", 1)]))
+    shown = json.loads(say("group", "describe", group.name, "--brokers", broker.address, "--json"))
+    check((shown["state"], [member["member"] for member in shown["members"]]), ("Stable", ["m1"]))
+    listed = [row for row in say("group", "list", "--brokers", broker.address).splitlines() if group.name in row]
+    check([row.split()[1:4] for row in listed], [["streams", "Stable", "1"]])
+    broker.stop()
+    kept = say("dump", "group", os.path.join(broker.directory, "data", "log", "__consumer_offsets-0"))
+    for name in ("Metadata", "MemberMetadata", "TargetAssignmentMetadata", "TargetAssignmentMember", "CurrentMemberAssignment", "Topology"):
+        assert f"StreamsGroup{name}" in kept, f"no StreamsGroup{name} in the dump"
+
+
 CASES = [tasks_move, delays, topics, internal_topics, copartitioning, standbys_and_endpoints, refusals, old_topology, sessions, offsets_and_others]
 
 
@@ -357,6 +377,7 @@ def main():
             case(broker.port)
         if os.path.basename(broker.program) != "kafka_broker":
             over_kills(broker)
+            command_line(broker)
     passed("streams_protocol", f"{len(CASES)} cases")
 
 

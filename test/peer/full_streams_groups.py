@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Streams groups (KIP-1071) with Kafka Streams itself, `group.protocol=streams`: word count with exactly_once_v2 and a standby of each
-store, in two processes of two threads. One process is killed, and so is the broker, twice; every count comes once. Then all that
-kafka-streams-groups can do. PEER_TOOLS_LIBS names the folder of the jars.
+store, in two processes of two threads, after the application has run with the classic protocol for a while. One process is killed, and so
+is the broker, twice; every count comes once. Then all that kafka-streams-groups can do. PEER_TOOLS_LIBS names the folder of the jars.
 """
 import re
 import tempfile
@@ -34,11 +34,20 @@ class Groups:
         return len(rows) == members and found(rf"^{GROUP}\s.*\sStable\s", self("--describe", "--group", GROUP, "--state")) and text
 
 
-def run(broker, tools, groups, first, second):
+def run_classic(tools, address, application):
+    """Its offsets and its state stay when it has ended; members of the classic protocol are out some time later."""
+    application.start()
+    wait_for("the first counts", 120, lambda: seen(tools, address, LINES // 2))
+    application.stop()
+    wait_for("an empty classic group", 60, lambda: found(rf"^{GROUP}\s.*Empty", tools(
+        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", AT, address, "--describe", "--group", GROUP, "--state")[1]))
+
+
+def run(broker, tools, groups, classic, first, second):
     address = broker.address
     produce(tools, address, range(LINES // 3))
+    run_classic(tools, address, classic)
     first.start()
-    wait_for("the first counts", 120, lambda: seen(tools, address, LINES // 2))
     second.start()
     members = wait_for("four members", 120, lambda: groups.is_stable(4))
     produce(tools, address, range(LINES // 3, 2 * LINES // 3))
@@ -107,15 +116,16 @@ def main():
         make_topics(tools, broker.address)
         tools("kafka.admin.ConfigCommand", AT, broker.address, "--alter", "--entity-type", "groups", "--entity-name", GROUP,
               "--add-config", "streams.num.standby.replicas=1")
+        classic = Application(libs, broker.address, one, "exactly_once_v2")
         first, second = (Application(libs, broker.address, state, "exactly_once_v2", "group.protocol=streams") for state in (one, other))
         try:
-            members, rows = run(broker, tools, groups, first, second)
+            members, rows = run(broker, tools, groups, classic, first, second)
             check_running(broker, tools, groups, members)
         except SystemExit:
             print(first.said()[-4000:], second.said()[-4000:] if second.process else "")
             raise
         finally:
-            for application in (first, second):
+            for application in (classic, first, second):
                 if application.process is not None:
                     application.stop()
         check_counts(broker, rows)

@@ -43,6 +43,7 @@ class Application:
         self.process.wait()
 
     def stop(self):
+        """Once or more often."""
         self.process.stdin.close()
         try:
             self.process.wait(timeout=60)

@@ -1,4 +1,5 @@
-/* The tail of a log that is durable elsewhere before it is in the log's own file: what the file is trusted with, and what comes back. */
+/* The tail of a log that is durable elsewhere before it is in the log's own file: what the file is trusted with, and what comes
+ * back. */
 #include "log_test.h"
 
 /* Appends `count` values from `first` on and makes them durable elsewhere. */

@@ -24,7 +24,17 @@ enum {
     KEY_COMMIT_OFFSET = 28
 };
 enum { CONCURRENT = 51, BROKEN = -99 };
-enum { TRIES = 400, TRIES_DEAD = 10, PAUSE_US = 500 }; /* while the transaction before is being completed */
+
+/* How often a client asks while the transaction before is being completed. A server that met no fault completes it; one that
+ * met some may have to wait for the next start, or for its clock, which comes several times within TRIES_STRUCK; one whose disk
+ * is gone completes nothing any more. */
+enum {
+    CHECK_MS = 2,
+    PAUSE_US = 500,
+    TRIES = 20000,
+    TRIES_STRUCK = 6 * CHECK_MS * 1000 / PAUSE_US,
+    TRIES_DEAD = 2
+};
 
 /* --- a client ------------------------------------------------------------------------------------------------------- */
 
@@ -34,7 +44,8 @@ struct client {
     int64_t pid;
     int16_t epoch;
     int32_t seq[2];               /* by partition */
-    const struct io_faulty *dies; /* a disk that never works again once it has failed, or NULL */
+    const struct io_faulty *disk; /* of the server, or NULL: it never fails */
+    bool dies;                    /* the disk never works again once it has failed */
     struct arena arena;
     struct batch_builder builder;
 };
@@ -147,10 +158,11 @@ static int16_t add_once(struct client *c)
     return added != NULL ? added->ErrorCode : BROKEN;
 }
 
-/* A server whose disk is gone completes nothing any more. */
 static int tries_of(const struct client *c)
 {
-    return c->dies != NULL && io_faulty_struck(c->dies) ? TRIES_DEAD : TRIES;
+    if (c->disk == NULL || !io_faulty_struck(c->disk))
+        return TRIES;
+    return c->dies ? TRIES_DEAD : TRIES_STRUCK;
 }
 
 static int16_t add(struct client *c)
@@ -252,7 +264,7 @@ static bool start_as(struct broker **out, struct io *io, enum storage_durability
     config.storage.wal_bytes_max = 256 << 10; /* a disk in memory copies a file to sync it */
     config.kafka_listen = STR("127.0.0.1:0");
     config.net_threads = 1;
-    config.coord.txn_check_interval_ms = 100; /* the least: markers that failed are tried again */
+    config.coord.txn_check_interval_ms = CHECK_MS; /* markers that failed are tried again */
     config.storage.durability = durability;
     return broker_start(out, &config, io, NULL, err);
 }
@@ -273,16 +285,17 @@ static bool fill(struct client *c, int i)
 }
 
 /* Three transactions are committed, then one is aborted and one left ongoing; anything may fail. */
-static void workload(struct io *io, const struct io_faulty *dies, bool new, struct told *told)
+static void workload(struct io_faulty *disk, bool dies, bool new, struct told *told)
 {
     struct broker *broker;
     struct client c;
     struct err err;
-    if (!start(&broker, io, &err))
+    if (!start(&broker, io_faulty_io(disk), &err))
         return;
     if (storage_topic_create(broker_storage(broker), STR("t"), 2, NULL, 0, &err) ||
         err.code == ERR_TOPIC_EXISTS) {
         client_open(&c, broker_kafka_port(broker), new);
+        c.disk = disk;
         c.dies = dies;
         bool good = init(&c) == 0;
         for (int i = 0; i < COMMITS && good; i++)
@@ -441,7 +454,7 @@ static void fault_loop(enum io_fault_kind kind, uint64_t count, enum io_cut cut,
         struct io_faulty *faulty = io_faulty_new(io_memory_io(mem));
         struct told told = {0};
         io_faulty_script(faulty, kind, at, count);
-        workload(io_faulty_io(faulty), kind == IO_FAULT_DEAD ? faulty : NULL, new, &told);
+        workload(faulty, kind == IO_FAULT_DEAD, new, &told);
         struck = io_faulty_struck(faulty);
         if (!struck)
             assert_true(told.left);

@@ -161,4 +161,48 @@ static inline void assert_records(struct world *w, int64_t offset, enum log_isol
     buf_fini(&text);
 }
 
+/* From every seventh offset exactly the one batch that holds it, whatever the index knows. */
+static inline void check_all_readable(struct world *w, int count)
+{
+    for (int64_t offset = 0; offset < count; offset += 7) {
+        struct log_slice slice;
+        struct err err = {0};
+        if (!log_read(w->log, offset, 1, LOG_UP_TO_HW, &slice, &err))
+            fail_msg("%s", err.text);
+        struct buf bytes = {0};
+        struct batch batch;
+        assert_true(log_slice_read(w->log, &slice, &bytes, &err));
+        assert_true(batch_open(buf_str(&bytes), &batch, &err));
+        assert_int_equal(batch.bytes.len, slice.len); /* bytes_max 1: exactly the one batch */
+        assert_true(batch.base_offset <= offset && batch_last_offset(&batch) >= offset);
+        assert_int_equal(slice.base_offset, batch.base_offset);
+        log_slice_release(&slice);
+        buf_fini(&bytes);
+    }
+}
+
+/* The first record at or after time_ms, or a LOG_TIME_... */
+static inline void assert_time(struct world *w, int64_t time_ms, enum log_isolation isolation, int64_t offset,
+                               int64_t timestamp_ms)
+{
+    struct log_time_hit hit;
+    struct err err = {0};
+    if (!log_offset_for_time(w->log, time_ms, isolation, &hit, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(hit.offset, offset);
+    assert_int_equal(hit.timestamp_ms, timestamp_ms);
+}
+
+/* Appends bytes behind the end of a file, without a sync. */
+static inline void append_raw(struct world *w, const char *path, struct str bytes)
+{
+    struct io_stat st;
+    int fd = io_open(w->io, path, IO_WRITE | IO_CREATE);
+    assert_true(fd >= 0);
+    assert_int_equal(io_fstat(w->io, fd, &st), 0);
+    struct iovec part = {(void *)bytes.ptr, bytes.len};
+    assert_true(io_write_all(w->io, fd, &part, 1, st.size, path, NULL));
+    io_close(w->io, fd);
+}
+
 #endif

@@ -6,24 +6,19 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "../storage/storage_test.h"
 #include "coord/coord.h"
 #include "io/io.h"
 #include "log/log.h"
 #include "record/record.h"
+
+#define WORLD_SERVER struct server
+#include "../storage/world.h"
 
 /* Storage and coordinators, as the broker puts them together. */
 struct server {
     struct storage *storage;
     struct coord *coord;
     struct coord_config config;
-};
-
-struct world {
-    struct io_memory *mem;
-    struct server *server;
-    struct batch_builder builder;
-    struct arena arena;
 };
 
 static void on_deleted(void *arg, struct str name)
@@ -57,7 +52,7 @@ static void refuse(void *token, const char *why)
     fail_msg("no answer is parked");
 }
 
-static void stop(struct server *server)
+static void world_stop(struct server *server)
 {
     coord_stop_timers(server->coord);
     coord_stop(server->coord);
@@ -87,43 +82,17 @@ static struct server *try_start(struct io *io, struct err *err)
     server->coord = coord_new(&options);
     if (storage_open(server->storage, err) && coord_open(server->coord, err))
         return server;
-    stop(server);
+    world_stop(server);
     return NULL;
 }
 
-static struct server *start(struct io *io)
+static struct server *world_start(struct io *io)
 {
     struct err err;
     struct server *server = try_start(io, &err);
     if (server == NULL)
         fail_msg("start: %s", err.text);
     return server;
-}
-
-static int setup(void **state)
-{
-    struct world *w = mem_new(struct world);
-    w->mem = io_memory_new(1);
-    w->server = start(io_memory_io(w->mem));
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-    stop(w->server);
-    io_memory_free(w->mem);
-    batch_builder_fini(&w->builder);
-    arena_fini(&w->arena);
-    free(w);
-    return 0;
-}
-
-static void restart(struct world *w)
-{
-    stop(w->server);
-    w->server = start(io_memory_io(w->mem));
 }
 
 static void test_group_offsets(void **state)
@@ -282,7 +251,7 @@ static void workload(struct io *io, struct batch_builder *builder, struct told *
     }
     partition_unref(zero);
     partition_unref(one);
-    stop(server);
+    world_stop(server);
 }
 
 /* After a restart: each transaction is in both partitions or in none; what was told to be committed is there, in order; the
@@ -293,7 +262,7 @@ static void check_after(struct io *io, struct batch_builder *builder, const stru
     struct err err;
     int64_t pid;
     int16_t epoch;
-    struct server *server = start(io);
+    struct server *server = world_start(io);
     enum coord_txn_state last = coord_txn_last(server->coord, STR("rialto-engine"), &pid, &epoch);
     assert_int_not_equal(last, COORD_TXN_OPEN);
     struct partition *zero = storage_partition_get(server->storage, STR("t"), 0, NULL);
@@ -325,7 +294,7 @@ static void check_after(struct io *io, struct batch_builder *builder, const stru
         buf_fini(&wanted_zero);
         buf_fini(&wanted_one);
     }
-    stop(server);
+    world_stop(server);
     arena_fini(&arena);
 }
 

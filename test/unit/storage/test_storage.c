@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include "io/io.h"
-#include "storage_test.h"
+
+#define WORLD_SERVER struct storage
+#include "world.h"
 
 static int deleted, changed; /* what the hooks heard */
 
@@ -34,43 +36,15 @@ static struct storage *start(struct io *io, enum storage_durability durability)
     return storage;
 }
 
-static void stop(struct storage *storage)
+static void world_stop(struct storage *storage)
 {
     end_storage(storage);
     free_storage(storage);
 }
 
-struct world {
-    struct io_memory *mem;
-    struct storage *storage;
-    struct batch_builder builder;
-    struct arena arena;
-};
-
-static int setup(void **state)
+static struct storage *world_start(struct io *io)
 {
-    struct world *w = mem_new(struct world);
-    w->mem = io_memory_new(1);
-    w->storage = start(io_memory_io(w->mem), STORAGE_FSYNC);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-    stop(w->storage);
-    io_memory_free(w->mem);
-    batch_builder_fini(&w->builder);
-    arena_fini(&w->arena);
-    free(w);
-    return 0;
-}
-
-static void restart(struct world *w)
-{
-    stop(w->storage);
-    w->storage = start(io_memory_io(w->mem), STORAGE_FSYNC);
+    return start(io, STORAGE_FSYNC);
 }
 
 /* --- topics --- */
@@ -82,43 +56,43 @@ static void test_topics(void **state)
     struct storage_topic topic;
     struct storage_topic_config config = {STR("retention.ms"), STR("5000")},
                                 bad = {STR("retention.ms"), STR("x")}, unknown = {STR("no.such"), STR("1")};
-    assert_true(storage_topic_create(w->storage, STR("a"), 3, &config, 1, &err));
-    assert_false(storage_topic_create(w->storage, STR("a"), 3, NULL, 0, &err));
+    assert_true(storage_topic_create(w->server, STR("a"), 3, &config, 1, &err));
+    assert_false(storage_topic_create(w->server, STR("a"), 3, NULL, 0, &err));
     assert_int_equal(err.code, ERR_TOPIC_EXISTS);
-    assert_false(storage_topic_create(w->storage, STR("b"), 0, NULL, 0, &err));
+    assert_false(storage_topic_create(w->server, STR("b"), 0, NULL, 0, &err));
     assert_int_equal(err.code, ERR_INVALID_PARTITIONS);
-    assert_false(storage_topic_create(w->storage, STR("b"), 1, &bad, 1, &err));
+    assert_false(storage_topic_create(w->server, STR("b"), 1, &bad, 1, &err));
     assert_int_equal(err.code, ERR_INVALID_CONFIG);
-    assert_false(storage_topic_create(w->storage, STR("b"), 1, &unknown, 1, &err));
+    assert_false(storage_topic_create(w->server, STR("b"), 1, &unknown, 1, &err));
     assert_int_equal(err.code, ERR_INVALID_CONFIG);
-    assert_false(storage_topic_create(w->storage, STR("a/b"), 1, NULL, 0, &err));
+    assert_false(storage_topic_create(w->server, STR("a/b"), 1, NULL, 0, &err));
     assert_int_equal(err.code, ERR_INVALID_TOPIC);
-    assert_true(storage_topic_create(w->storage, STR("x.y"), 1, NULL, 0, &err));
-    assert_false(storage_topic_create(w->storage, STR("x_y"), 1, NULL, 0, &err));
+    assert_true(storage_topic_create(w->server, STR("x.y"), 1, NULL, 0, &err));
+    assert_false(storage_topic_create(w->server, STR("x_y"), 1, NULL, 0, &err));
     assert_int_equal(err.code, ERR_INVALID_TOPIC);
 
-    assert_true(storage_topic_grow(w->storage, STR("a"), 5, false, &err));
-    assert_false(storage_topic_grow(w->storage, STR("a"), 5, false, &err));
+    assert_true(storage_topic_grow(w->server, STR("a"), 5, false, &err));
+    assert_false(storage_topic_grow(w->server, STR("a"), 5, false, &err));
     restart(w);
-    assert_true(storage_topic_describe(w->storage, STR("a"), &topic, &w->arena, &err));
+    assert_true(storage_topic_describe(w->server, STR("a"), &topic, &w->arena, &err));
     assert_int_equal(topic.partition_count, 5);
     assert_int_equal(topic.config_count, 1);
     assert_true(
-        str_eq(storage_topic_config_get(w->storage, STR("a"), STR("retention.ms"), &w->arena), STR("5000")));
-    assert_true(str_eq(storage_topic_config_get(w->storage, STR("a"), STR("segment.ms"), &w->arena),
+        str_eq(storage_topic_config_get(w->server, STR("a"), STR("retention.ms"), &w->arena), STR("5000")));
+    assert_true(str_eq(storage_topic_config_get(w->server, STR("a"), STR("segment.ms"), &w->arena),
                        STR("604800000")));
     uint8_t id[16];
     memcpy(id, topic.id, sizeof id);
 
     size_t count;
-    struct storage_topic *list = storage_topic_list(w->storage, &count, &w->arena);
+    struct storage_topic *list = storage_topic_list(w->server, &count, &w->arena);
     assert_int_equal(count, 5); /* a, x.y and the three internal ones */
     assert_true(list[0].internal && list[2].internal && str_eq(list[3].name, STR("a")));
-    assert_false(storage_topic_delete(w->storage, STR("__consumer_offsets"), &err));
-    assert_true(storage_topic_delete(w->storage, STR("a"), &err));
-    assert_null(storage_partition_get(w->storage, STR("a"), 0, &err));
-    assert_true(storage_topic_create(w->storage, STR("a"), -1, NULL, 0, &err));
-    assert_true(storage_topic_describe(w->storage, STR("a"), &topic, &w->arena, &err));
+    assert_false(storage_topic_delete(w->server, STR("__consumer_offsets"), &err));
+    assert_true(storage_topic_delete(w->server, STR("a"), &err));
+    assert_null(storage_partition_get(w->server, STR("a"), 0, &err));
+    assert_true(storage_topic_create(w->server, STR("a"), -1, NULL, 0, &err));
+    assert_true(storage_topic_describe(w->server, STR("a"), &topic, &w->arena, &err));
     assert_int_equal(topic.partition_count, 1);
     assert_memory_not_equal(id, topic.id, sizeof id); /* a topic made again has a new id */
 }
@@ -130,17 +104,17 @@ static void test_delete_and_create(void **state)
     struct err err;
     int64_t end = 0;
     deleted = changed = 0;
-    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
-    struct partition *part = open_partition(w->storage, "t", 0);
+    assert_true(storage_topic_create(w->server, STR("t"), 1, NULL, 0, &err));
+    struct partition *part = open_partition(w->server, "t", 0);
     assert_true(append(part, &w->builder, "one", &end));
-    assert_true(storage_topic_delete(w->storage, STR("t"), &err));
+    assert_true(storage_topic_delete(w->server, STR("t"), &err));
     assert_int_equal(deleted, 1);
     assert_int_equal(changed, 2); /* it came, it went */
     assert_true(partition_is_deleted(part));
     assert_false(append(part, &w->builder, "two", &end));
     partition_unref(part);
-    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
-    part = open_partition(w->storage, "t", 0);
+    assert_true(storage_topic_create(w->server, STR("t"), 1, NULL, 0, &err));
+    part = open_partition(w->server, "t", 0);
     assert_int_equal(partition_end(part), 0);
     partition_unref(part);
 }
@@ -171,17 +145,17 @@ static void test_stray_directory(void **state)
     io->ops = &ops; /* while no thread runs */
     w->storage = start(io, STORAGE_FSYNC);
     renames_that_fail = 1;
-    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
-    struct partition *part = open_partition(w->storage, "t", 0);
+    assert_true(storage_topic_create(w->server, STR("t"), 1, NULL, 0, &err));
+    struct partition *part = open_partition(w->server, "t", 0);
     assert_true(append(part, &w->builder, "one", &end));
     assert_true(partition_wait_durable(part, end, &err));
-    assert_true(storage_topic_delete(w->storage, STR("t"), &err));
+    assert_true(storage_topic_delete(w->server, STR("t"), &err));
     partition_unref(part);
     for (int i = 0; i < 2000 && atomic_load(&renames_that_fail) != 0; i++)
         usleep(1000); /* the job that has synced may have the last reference */
     assert_int_equal(atomic_load(&renames_that_fail), 0);
-    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
-    part = open_partition(w->storage, "t", 0);
+    assert_true(storage_topic_create(w->server, STR("t"), 1, NULL, 0, &err));
+    part = open_partition(w->server, "t", 0);
     assert_int_equal(partition_end(part), 0);
     partition_unref(part);
     stop(w->storage);
@@ -206,13 +180,13 @@ static void test_os_waits(void **state)
     assert_true(partition_wait_durable(part, end, &err));
     partition_unref(part);
     io_faulty_script(faulty, IO_FAULT_DEAD, 1, 1); /* the stop cannot sync what was not */
-    stop(storage);
+    world_stop(storage);
     io_memory_cut(mem, IO_CUT_LOSE);
     storage = start(io_memory_io(mem), STORAGE_OS);
     part = open_partition(storage, "t", 0);
     assert_int_equal(partition_end(part), end);
     partition_unref(part);
-    stop(storage);
+    world_stop(storage);
     batch_builder_fini(&builder);
     io_faulty_free(faulty);
     io_memory_free(mem);
@@ -234,8 +208,8 @@ static void test_durable(void **state)
     struct err err;
     int64_t end = 0;
     struct counted_watch visible = {.watch = {.fn = count_watch, .events = PARTITION_WATCH_VISIBLE}};
-    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
-    struct partition *part = open_partition(w->storage, "t", 0);
+    assert_true(storage_topic_create(w->server, STR("t"), 1, NULL, 0, &err));
+    struct partition *part = open_partition(w->server, "t", 0);
     partition_watch_add(part, &visible.watch);
     assert_true(append(part, &w->builder, "a b c", &end));
     assert_int_equal(end, 3);
@@ -247,10 +221,10 @@ static void test_durable(void **state)
     assert_int_equal(partition_hw(part), 3);
     assert_reads(part, LOG_UP_TO_HW, "a b c");
     partition_unref(part);
-    stop(w->storage);
+    world_stop(w->server);
     io_memory_cut(w->mem, IO_CUT_LOSE);
-    w->storage = start(io_memory_io(w->mem), STORAGE_FSYNC);
-    part = open_partition(w->storage, "t", 0);
+    w->server = world_start(io_memory_io(w->mem));
+    part = open_partition(w->server, "t", 0);
     assert_reads(part, LOG_UP_TO_HW, "a b c");
     partition_unref(part);
 }
@@ -261,8 +235,8 @@ static void test_full_disk(void **state)
     struct world *w = *state;
     struct err err;
     int64_t end = 0, acknowledged = 0;
-    assert_true(storage_topic_create(w->storage, STR("t"), 1, NULL, 0, &err));
-    struct partition *part = open_partition(w->storage, "t", 0);
+    assert_true(storage_topic_create(w->server, STR("t"), 1, NULL, 0, &err));
+    struct partition *part = open_partition(w->server, "t", 0);
     log_level_set(LOG_OFF);
     io_memory_set_room(w->mem, 4096);
     for (int i = 0; i < 100; i++)
@@ -277,7 +251,7 @@ static void test_full_disk(void **state)
     log_level_set(LOG_INFO);
     partition_unref(part);
     restart(w);
-    part = open_partition(w->storage, "t", 0);
+    part = open_partition(w->server, "t", 0);
     assert_int_equal(partition_end(part), acknowledged + 1);
     partition_unref(part);
 }
@@ -306,12 +280,12 @@ static void change_twice(enum io_fault_kind kind, uint64_t at, bool deletes, boo
         assert_int_equal(part != NULL, !deletes);
         partition_unref(part);
         if (i == 0) {
-            stop(storage);
+            world_stop(storage);
             io_memory_cut(mem, IO_CUT_LOSE);
             storage = start(io_memory_io(mem), STORAGE_FSYNC);
         }
     }
-    stop(storage);
+    world_stop(storage);
     io_faulty_free(faulty);
     io_memory_free(mem);
 }

@@ -1,13 +1,8 @@
 /* test_acl.c - access rules: the decision table of Kafka's StandardAuthorizer, filters of DescribeAcls and DeleteAcls as
  * ResourcePatternFilter has them, rules that may not be made, the state as records. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <cmocka.h>
+#include "auth_test.h"
 
-#include "auth/auth_int.h"
+#include <stdio.h>
 
 static struct arena arena;
 
@@ -24,15 +19,6 @@ static struct auth *make_auth(bool allow_if_no_acl)
     if (auth == NULL)
         fail_msg("%s", err.text);
     return auth;
-}
-
-static void apply_all(struct auth *auth, struct replay_records *records)
-{
-    struct err err;
-    for (size_t i = 0; i < records->list.len; i++)
-        assert_true(auth_apply(auth, &records->list.at[i], &err));
-    vec_fini(&records->list);
-    arena_fini(&records->arena);
 }
 
 /* "Allow User:alice Read Topic Literal orders *" */

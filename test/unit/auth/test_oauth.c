@@ -1,11 +1,8 @@
 /* test_oauth.c - OAUTHBEARER with keys and tokens made here by OpenSSL: signatures of both kinds, every claim, and the
  * attacks that tokens are known for (alg none, the public key as an HMAC secret, a signature of other text). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "auth_test.h"
+
 #include <stdio.h>
-#include <cmocka.h>
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -14,24 +11,12 @@
 #include <openssl/hmac.h>
 #include <openssl/rsa.h>
 
-#include "auth/auth_int.h"
-
 enum { NOW_S = 1800000000 };
 
 static struct arena arena;
 static EVP_PKEY *rsa, *other_rsa, *ec;
 static struct auth *auth;
 static struct auth_listener *listener;
-
-/* A listener with the same options for all its mechanisms. */
-static struct auth_listener *make_listener(const struct auth *of, const struct auth_config *config,
-                                           struct err *err)
-{
-    struct auth_config all[AUTH_MECHANISMS];
-    for (int i = 0; i < AUTH_MECHANISMS; i++)
-        all[i] = *config;
-    return auth_listener_new(of, all, err);
-}
 
 static struct str base64url(struct str bytes)
 {
@@ -113,9 +98,9 @@ static struct auth *make_auth(void)
     config.scopes = (struct conf_list){scopes, 1};
     config.issuer = STR("https://issuer");
     struct auth *made = auth_new(&config, secret, &err);
-    listener = made != NULL ? make_listener(made, &config, &err) : NULL;
-    if (listener == NULL)
+    if (made == NULL)
         fail_msg("%s", err.text);
+    listener = make_listener(made, &config);
     return made;
 }
 

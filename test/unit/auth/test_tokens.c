@@ -1,15 +1,9 @@
 /* test_tokens.c - delegation tokens: what decisions make of the state, times by hand, logging in, a state made again from its
  * records, and what happens to tokens under another secret key or none. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "auth_test.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-
-#include "auth/auth_int.h"
 
 enum { NONE = 0, NOT_FOUND = 62, OWNER_MISMATCH = 63, EXPIRED = 66, INVALID_PRINCIPAL_TYPE = 67 };
 enum { LIFE_MS = 1000, EXPIRY_MS = 300 };
@@ -30,28 +24,6 @@ static struct auth *make_auth(const char *secret_key)
     struct auth *made = auth_new(&config, secret, &err);
     assert_non_null(made);
     return made;
-}
-
-static struct auth_listener *make_listener(const struct auth *auth)
-{
-    struct auth_config all[AUTH_MECHANISMS];
-    struct err err;
-    for (int i = 0; i < AUTH_MECHANISMS; i++)
-        all[i] = *auth_config_of(auth);
-    struct auth_listener *made = auth_listener_new(auth, all, &err);
-    assert_non_null(made);
-    return made;
-}
-
-static size_t apply_all(struct auth *to, struct replay_records *records)
-{
-    size_t count = records->list.len;
-    struct err err;
-    for (size_t i = 0; i < count; i++)
-        assert_true(auth_apply(to, &records->list.at[i], &err));
-    vec_fini(&records->list);
-    arena_fini(&records->arena);
-    return count;
 }
 
 /* The number of records that the decision made. */
@@ -235,7 +207,7 @@ static struct entry log_in(const struct auth *auth, const char *name, struct str
                            const char *extensions, int64_t now_ms)
 {
     static const uint8_t nonce[SASL_NONCE_BYTES] = {7};
-    struct auth_listener *listener = make_listener(auth);
+    struct auth_listener *listener = make_listener(auth, auth_config_of(auth));
     struct sasl *sasl = sasl_new(listener, AUTH_SCRAM_SHA_256, nonce);
     struct buf reply = {0};
     struct entry entry = {0};

@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "coord/coord.h"
+#include "coord/serve.h"
 #include "io/io.h"
 #include "log/log.h"
 #include "record/record.h"
@@ -218,6 +218,58 @@ static void test_txn(void **state)
     partition_unref(one);
 }
 
+struct committer {
+    struct coord_txn *txn;
+    atomic_bool good;
+};
+
+static void *commit_it(void *arg)
+{
+    struct committer *committer = arg;
+    struct err err;
+    atomic_store(&committer->good, coord_txn_commit_wait(committer->txn, NULL, 0, &err));
+    return NULL;
+}
+
+/* Who has checked that the transaction goes on, and appends only after its end is decided, is in it all the same: the marker
+ * waits. Behind a marker the batch would be of the next transaction. */
+static void test_append_between_check_and_marker(void **state)
+{
+    enum { PATIENCE_MS = 100 }; /* a marker that does not wait is there much sooner */
+    struct world *w = *state;
+    struct coord *coord = w->server->coord;
+    struct committer committer = {0};
+    struct log_append_result result;
+    struct err err;
+    pthread_t thread;
+    int64_t pid;
+    int16_t epoch;
+    assert_true(storage_topic_create(w->server->storage, STR("t"), 1, NULL, 0, &err));
+    struct partition *part = open_partition(w->server->storage, "t", 0);
+    assert_true(coord_txn_begin(coord, STR("rialto-engine"), &committer.txn, &err));
+    struct batch_spec spec = {.pid = coord_txn_producer_id(committer.txn),
+                              .epoch = coord_txn_epoch(committer.txn),
+                              .base_seq = 1,
+                              .transactional = true};
+    assert_true(txn_append(committer.txn, part, &w->builder, "early"));
+    pthread_rwlock_rdlock(txn_append_lock(coord, STR("rialto-engine"))); /* and the check */
+    assert_int_equal(pthread_create(&thread, NULL, commit_it, &committer), 0);
+    while (coord_txn_last(coord, STR("rialto-engine"), &pid, &epoch) == COORD_TXN_OPEN)
+        usleep(100);
+    for (int i = 0; i < PATIENCE_MS && partition_end(part) == 1; i++)
+        usleep(1000);
+    assert_int_equal(partition_end(part), 1); /* no marker */
+    struct str bytes = make_batch_of(&w->builder, &spec, "late");
+    assert_true(partition_append_from(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, false, &result, &err));
+    pthread_rwlock_unlock(txn_append_lock(coord, STR("rialto-engine")));
+    pthread_join(thread, NULL);
+    assert_true(atomic_load(&committer.good));
+    wait_lso(part);
+    assert_reads(part, LOG_READ_COMMITTED, "early late");
+    assert_int_equal(partition_end(part), 3);
+    partition_unref(part);
+}
+
 /* What a run knows before everything dies. */
 struct told {
     bool committed[3];
@@ -347,6 +399,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_group_offsets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_append_between_check_and_marker, setup, teardown),
         cmocka_unit_test(test_crash_lose),
         cmocka_unit_test(test_crash_random),
         cmocka_unit_test(test_crash_keep),

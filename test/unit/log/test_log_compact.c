@@ -944,6 +944,61 @@ static void test_stop(void **state)
     }
 }
 
+/* What each file has had written since its last sync, and the most that a sync found. */
+static const struct io_ops *ops_below;
+static uint64_t unsynced[64], unsynced_max;
+
+static ssize_t count_write(struct io *io, int fd, const struct iovec *parts, int count, uint64_t pos)
+{
+    ssize_t wrote = ops_below->pwritev(io, fd, parts, count, pos);
+    assert_in_range(fd, 0, COUNT_OF(unsynced) - 1);
+    unsynced[fd] += wrote > 0 ? (uint64_t)wrote : 0;
+    return wrote;
+}
+
+static int count_sync(struct io *io, int fd)
+{
+    unsynced_max = MAX(unsynced_max, unsynced[fd]);
+    unsynced[fd] = 0;
+    return ops_below->fdatasync(io, fd);
+}
+
+/* What is compacted reaches the disk little by little: no sync of it is so large that those who append wait long for theirs. */
+static void test_small_syncs(void **state)
+{
+    enum { BATCHES = 48, BATCH_BYTES = 500 << 10, SYNC_BYTES_MAX = 10 << 20 };
+    struct world w;
+    char *word = mem_alloc(BATCH_BYTES);
+    compacted_init(&w, 1);
+    w.config.segment_bytes = 64 << 20;
+    w.config.message_bytes_max = 1 << 20;
+    world_open(&w);
+    for (int i = 0; i < BATCHES + 1;
+         i++) { /* the last takes the place of the first, which makes something to do */
+        memset(word, 'v', BATCH_BYTES);
+        snprintf(word, 8, "k%02d", i % BATCHES);
+        word[3] = '=';
+        word[BATCH_BYTES - 1] = '\0';
+        put(&w, word);
+    }
+    roll(&w);
+    world_sync(&w);
+    struct io *io = io_memory_io(w.mem);
+    ops_below = io->ops;
+    struct io_ops ops = *ops_below;
+    ops.pwritev = count_write;
+    ops.fdatasync = count_sync;
+    io->ops = &ops;
+    struct log_compacted out = compact_with(&w, 1 << 20);
+    io->ops = ops_below;
+    assert_int_equal(out.records_read - out.records_kept, 1);
+    assert_true(unsynced_max > 1 << 20); /* it was counted */
+    if (unsynced_max > SYNC_BYTES_MAX)
+        fail_msg("a sync of %llu bytes", (unsigned long long)unsynced_max);
+    free(word);
+    world_fini(&w);
+}
+
 int main(void)
 {
     log_level_set(LOG_OFF);
@@ -965,6 +1020,7 @@ int main(void)
         cmocka_unit_test(test_cut_restarts),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_small_syncs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

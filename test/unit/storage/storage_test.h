@@ -64,15 +64,21 @@ static inline void free_storage(struct storage *storage)
 }
 
 /* A batch with one record a word. */
-static inline struct str make_batch(struct batch_builder *builder, const char *words)
+static inline struct str make_batch_of(struct batch_builder *builder, const struct batch_spec *spec,
+                                       const char *words)
 {
     struct str rest = str_from(words), word, out;
     struct err err;
-    batch_builder_begin(builder, &BATCH_SPEC_PLAIN);
+    batch_builder_begin(builder, spec);
     while (str_split(&rest, ' ', &word))
         batch_builder_add(builder, 1000, word, word, NULL, 0);
     assert_true(batch_builder_finish(builder, &out, &err));
     return out;
+}
+
+static inline struct str make_batch(struct batch_builder *builder, const char *words)
+{
+    return make_batch_of(builder, &BATCH_SPEC_PLAIN, words);
 }
 
 static inline struct partition *open_partition(struct storage *storage, const char *topic, int32_t id)

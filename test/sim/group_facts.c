@@ -3,8 +3,8 @@
  * (G1) An offset that is fetched is not below one whose commit was acknowledged before the fetch was sent.
  * (G2) A member is given what the leader of its generation has sent for it.
  * (G3) In one generation of a group a partition has one owner. A group that became empty may be forgotten and begin anew with
- *      generation 1: an owner counts only while its session may last, until it knows itself that it is none any more, and until
- *      a later generation is seen.
+ *      generation 1: an owner counts only while its session may last, until it joins anew or knows itself that it is none any
+ *      more, and until a later generation is seen.
  * (G4) In a group of the new protocol a partition has one owner at a time: the next is assigned it after the one before has said
  *      that it has given it up, has left, or is silent for a session.
  * (G5) A power cut with durability=os may take all of that back: nothing told before it counts.

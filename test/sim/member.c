@@ -106,6 +106,7 @@ static bool enter(struct member *member)
 {
     struct arena arena = {0};
     bool good = false;
+    facts_contact(member->group, str_from(member->id), false); /* who joins anew gives up what it has */
     const struct JoinGroupResponse *res = join(member, &arena);
     if (res != NULL && (res->ErrorCode == 0 || res->ErrorCode == KAFKA_MEMBER_ID_REQUIRED)) {
         if (res->MemberId.len == 0 || res->MemberId.len >= sizeof member->id)

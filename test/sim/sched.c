@@ -52,7 +52,7 @@ struct fiber {
 };
 
 static struct {
-    uint64_t random, trace, switches, fiber_count, preempt_one_in;
+    uint64_t random, trace, switches, fiber_count, preempt_one_in, stall_one_in;
     int64_t now_us;
     bool verbose;
     vec(struct fiber *) fibers; /* not ended */
@@ -264,6 +264,11 @@ void sim_yield(void)
 
 void sim_switch_point(void)
 {
+    enum { STALL_US_MAX = 20000 };
+    if (sim.self->machine != SIM_CLIENTS && sim_chance(1, sim.stall_one_in)) {
+        sim_sleep_us(sim_between(0, STALL_US_MAX));
+        return;
+    }
     if (sim_chance(1, sim.preempt_one_in))
         give_up();
 }
@@ -325,6 +330,11 @@ void sim_start(uint64_t seed, bool verbose)
     __sanitizer_start_switch_fiber(&fake, __builtin_frame_address(0), 1);
     __sanitizer_finish_switch_fiber(fake, &sim.self->bottom, &sim.self->size);
 #endif
+}
+
+void sim_set_stalls(uint64_t one_in)
+{
+    sim.stall_one_in = one_in;
 }
 
 void sim_set_preemption(uint64_t one_in)

@@ -42,6 +42,10 @@ void sim_start(uint64_t seed, bool verbose);
 /* How often a switch point really switches: one time in `one_in`; 0: never. */
 void sim_set_preemption(uint64_t one_in);
 
+/* How often a thread of the server is not run for some milliseconds at a switch point, while the others go on: one time in
+ * `one_in`; 0: never. */
+void sim_set_stalls(uint64_t one_in);
+
 struct fiber *sim_spawn(const char *name, int machine, void (*fn)(void *arg), void *arg);
 struct fiber *sim_self(void);
 const char *sim_name(const struct fiber *fiber);

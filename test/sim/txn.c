@@ -11,6 +11,8 @@
  *      next epoch, in which sequences begin anew.
  * (X5) Now and then somebody goes on in the name of the epoch before, as a producer does that was taken for dead: what it sends
  *      is refused.
+ * (X6) Now and then a last batch is on its way by another connection while an abort is asked for: it is in this transaction, or
+ *      it is refused. It is never in the next one.
  */
 #include "clients.h"
 
@@ -26,8 +28,17 @@ enum {
     ANSWER_US = 15000000,
 };
 
+/* A batch on its way. */
+struct sent {
+    uint16_t topic;
+    int32_t partition;
+    int16_t version;
+    int count;
+    struct mark marks[3];
+};
+
 struct txn_producer {
-    struct client client;
+    struct client client, other; /* other: X6 */
     char id[32], group[32];
     size_t index;    /* of the group's facts */
     uint16_t number; /* as a producer */
@@ -38,6 +49,9 @@ struct txn_producer {
     int32_t next_seq[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
     uint64_t next_n[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
     bool added[COUNT_OF(scenario.topics)][PARTITIONS_MAX];
+    bool wrote; /* in the present transaction, and last to: */
+    uint16_t last_topic;
+    int32_t last_partition;
     int64_t txn, txns; /* number of the present transaction, from 1; of the last that was begun */
     struct batch_builder builder;
     struct buf value;
@@ -111,12 +125,14 @@ static bool make_batch(struct txn_producer *prod, uint16_t topic, int32_t partit
     return batch_builder_finish(&prod->builder, out, &err);
 }
 
-static bool produce(struct txn_producer *prod, uint16_t topic, int32_t partition)
+static bool produce_send(struct txn_producer *prod, struct client *client, uint16_t topic, int32_t partition,
+                         struct sent *sent)
 {
     struct arena arena = {0};
-    struct mark marks[3];
-    int count = (int)sim_between(1, COUNT_OF(marks));
-    int16_t version = prod->new_way ? 12 : (int16_t)sim_between(3, 11);
+    *sent = (struct sent){.topic = topic,
+                          .partition = partition,
+                          .version = prod->new_way ? 12 : (int16_t)sim_between(3, 11),
+                          .count = (int)sim_between(1, COUNT_OF(sent->marks))};
     struct ProduceRequest *req = wire_new(&WIRE_ProduceRequest, 1, &arena);
     req->TransactionalId = str_from(prod->id);
     req->Acks = -1;
@@ -125,19 +141,34 @@ static bool produce(struct txn_producer *prod, uint16_t topic, int32_t partition
     req->TopicData.at[0].Name = str_from(scenario.topics[topic].name);
     WIRE_ALLOC(&arena, req->TopicData.at[0].PartitionData, ProduceRequest_PartitionProduceData, 1);
     req->TopicData.at[0].PartitionData.at[0].Index = partition;
-    bool good = make_batch(prod, topic, partition, marks, count,
+    bool good = make_batch(prod, topic, partition, sent->marks, sent->count,
                            &req->TopicData.at[0].PartitionData.at[0].Records.bytes);
     ASSERT(good);
-    const struct ProduceResponse *res = client_call(&prod->client, PRODUCE, version, req, ANSWER_US);
+    good = client_send(client, PRODUCE, sent->version, req);
     arena_fini(&arena);
+    return good;
+}
+
+/* Kafka's error code, or -1. */
+static int produce_receive(struct txn_producer *prod, struct client *client, const struct sent *sent)
+{
+    const struct ProduceResponse *res = client_receive(client, PRODUCE, sent->version, ANSWER_US);
     const struct ProduceResponse_PartitionProduceResponse *part =
         res == NULL ? NULL : res->Responses.at[0].PartitionResponses.at;
-    if (!is_good(prod, "produce", part == NULL ? -1 : part->ErrorCode))
-        return false;
-    prod->next_seq[topic][partition] += count;
-    for (int i = 0; i < count; i++)
-        facts_acked(marks[i], part->BaseOffset + i, true);
-    return true;
+    int code = part == NULL ? -1 : part->ErrorCode;
+    if (!is_good(prod, "produce", code))
+        return code;
+    prod->next_seq[sent->topic][sent->partition] += sent->count;
+    for (int i = 0; i < sent->count; i++)
+        facts_acked(sent->marks[i], part->BaseOffset + i, true);
+    return 0;
+}
+
+static bool produce(struct txn_producer *prod, uint16_t topic, int32_t partition)
+{
+    struct sent sent;
+    return produce_send(prod, &prod->client, topic, partition, &sent) &&
+           produce_receive(prod, &prod->client, &sent) == 0;
 }
 
 static void begin(struct txn_producer *prod)
@@ -196,6 +227,7 @@ static bool send_offset(struct txn_producer *prod)
 static bool fill(struct txn_producer *prod)
 {
     memset(prod->added, 0, sizeof prod->added);
+    prod->wrote = false;
     for (int64_t i = sim_between(0, 4); i > 0; i--) {
         uint16_t topic = (uint16_t)sim_below(scenario.topic_count);
         int32_t partition = (int32_t)sim_below((uint64_t)scenario.topics[topic].partition_count);
@@ -204,6 +236,9 @@ static bool fill(struct txn_producer *prod)
         prod->added[topic][partition] = true;
         if (!produce(prod, topic, partition))
             return false;
+        prod->wrote = true;
+        prod->last_topic = topic;
+        prod->last_partition = partition;
         if (sim_chance(1, 20))
             produce_late(prod, topic, partition);
         sim_sleep_us(sim_between(0, sim_chance(1, 50) ? 20000000 : 20000));
@@ -232,10 +267,35 @@ static int end(struct txn_producer *prod, bool commit)
     return res == NULL ? -1 : res->ErrorCode;
 }
 
+/* X6, to the partition that was written last. True: it may be on its way. */
+static bool send_beside(struct txn_producer *prod, struct sent *sent)
+{
+    if (!prod->wrote || !sim_chance(2, 3))
+        return false;
+    bool good = produce_send(prod, &prod->other, prod->last_topic, prod->last_partition, sent);
+    if (good && sim_chance(1, 2))
+        sim_sleep_us(sim_between(0, 2000));
+    return true;
+}
+
+/* True: it is known what became of it. */
+static bool take_beside(struct txn_producer *prod, const struct sent *sent)
+{
+    int16_t epoch = prod->epoch;
+    int32_t next_seq = prod->next_seq[sent->topic][sent->partition];
+    int code = produce_receive(prod, &prod->other, sent);
+    if (prod->new_way) /* it was of the epoch before */
+        prod->next_seq[sent->topic][sent->partition] = next_seq;
+    sim_note("%s: a batch beside the abort of epoch %d: %d", prod->id, epoch, code);
+    return code != -1;
+}
+
 /* X1. True: the epoch is good for another. */
 static bool finish(struct txn_producer *prod)
 {
+    struct sent sent;
     bool commit = sim_chance(3, 4);
+    bool beside = !commit && send_beside(prod, &sent);
     if (commit)
         facts_txn_ends(prod->number, prod->txn, TXN_UNKNOWN);
     int code = -1;
@@ -249,9 +309,10 @@ static bool finish(struct txn_producer *prod)
     }
     if (code == 0)
         facts_txn_ends(prod->number, prod->txn, commit ? TXN_COMMITTED : TXN_ABORTED);
+    bool known = !beside || take_beside(prod, &sent);
     sim_note("%s: transaction %lld, %s: %d", prod->id, (long long)prod->txn, commit ? "commit" : "abort",
              code);
-    return code == 0;
+    return code == 0 && known;
 }
 
 static void txn_main(void *arg)
@@ -269,6 +330,7 @@ static void txn_main(void *arg)
         sim_sleep_us(sim_between(0, 100000));
     }
     client_fini(&prod->client);
+    client_fini(&prod->other);
     batch_builder_fini(&prod->builder);
     buf_fini(&prod->value);
     free(prod);
@@ -285,6 +347,7 @@ void txn_spawn(size_t number)
     prod->timeout_ms = (int32_t)sim_between(3, 30) * 1000;
     facts_txn_producer(prod->number, prod->group);
     client_init(&prod->client, prod->id);
+    client_init(&prod->other, prod->id);
     scenario.actors++;
     sim_spawn(prod->id, SIM_CLIENTS, txn_main, prod);
 }

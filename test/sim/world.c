@@ -255,6 +255,8 @@ static void choose_scenario(void)
         world.disk_faults.short_one_in = (uint64_t)sim_between(5, 100);
     static const uint64_t preemption[] = {0, 1, 4, 32};
     sim_set_preemption(preemption[sim_below(COUNT_OF(preemption))]);
+    static const uint64_t stalls[] = {0, 0, 1000, 100, 30};
+    sim_set_stalls(stalls[sim_below(COUNT_OF(stalls))]);
     sim_net_set(&net);
     scenario.topic_count = sim_between(1, (int64_t)COUNT_OF(scenario.topics));
     scenario.slow = sim_chance(1, 3);

@@ -1,7 +1,7 @@
 /* checkpoint.c - the file that lets a start skip what was there before: DIR/<topic>-<partition>/checkpoint.
  *
  *   "rlck" | version 2 | flags | crc32c of what follows                                u32 u16 u16 u32
- *     flags: bit 0: offsets may have gaps, leader epochs other values than 0
+ *     flags: bit 0: offsets may have gaps, leader epochs other values than 0; bit 1: the sums at the end are there
  *   log start | cleaned offset (not in version 1)                                      i64 i64
  *   end offset | segment's base | position in it                                       i64 i64 u64
  *   first timestamp | largest timestamp | its offset                of that segment    i64 i64 i64
@@ -9,6 +9,7 @@
  *   producer count, { pid epoch coordinator-epoch seen-ms last-timestamp n, n x batch }        u32 ...
  *   batch: base sequence | last sequence | base offset | last offset | timestamp       i32 i32 i64 i64 i64
  *   transaction count, { pid first-offset segment's-base position }   open ones        u32 ...
+ *   sum count, { segment's-base entries crc32c }   of each .txnindex, in the file's form   u32 { i64 u32 u32 }
  *
  * Numbers are big-endian. Everything below the end offset was durable when the file was written, the index
  * entries included. A file that is missing or damaged means: scan the whole log. It is replaced as a whole,
@@ -21,7 +22,8 @@
 enum {
     CHECKPOINT_MAGIC = 0x726c636b,
     CHECKPOINT_VERSION = 2,
-    CHECKPOINT_LOOSE = 1 << 0, /* a flag */
+    CHECKPOINT_LOOSE = 1 << 0, /* flags */
+    CHECKPOINT_SUMS = 1 << 1,
     CHECKPOINT_HEAD_BYTES = 12,
     CHECKPOINT_BYTES_MAX = 256 << 20,
 };
@@ -75,12 +77,29 @@ static void put_txns(struct buf *out, const struct log *log)
     store_be32(out->ptr + count_at, count);
 }
 
+static void put_abort_sums(struct buf *out, const struct log *log)
+{
+    size_t count_at = out->len;
+    uint32_t count = 0;
+    put32(out, 0);
+    for (size_t i = 0; i < log->segs.len; i++) {
+        const struct log_segment *seg = log->segs.at[i];
+        if (seg->aborted.len == 0 && !seg->aborted_distrusted)
+            continue;
+        put64(out, seg->base_offset);
+        put32(out, (uint32_t)seg->aborted.len);
+        put32(out, aborted_sum(seg, seg->aborted.len));
+        count++;
+    }
+    store_be32(out->ptr + count_at, count);
+}
+
 static void put_head(struct buf *out, bool loose, int64_t start_offset, int64_t cleaned_offset,
                      const struct log_point *point)
 {
     put32(out, CHECKPOINT_MAGIC);
     put16(out, CHECKPOINT_VERSION);
-    put16(out, loose ? CHECKPOINT_LOOSE : 0);
+    put16(out, CHECKPOINT_SUMS | (loose ? CHECKPOINT_LOOSE : 0));
     put32(out, 0);
     put64(out, start_offset);
     put64(out, cleaned_offset);
@@ -111,6 +130,7 @@ void checkpoint_encode(const struct log *log, int64_t start_offset, struct buf *
     for (size_t i = 0; map_next(&log->producers, &i, NULL, &value);)
         put_producer(out, value);
     put_txns(out, log);
+    put_abort_sums(out, log);
     put_sum(out);
 }
 
@@ -123,8 +143,8 @@ static bool write_first(struct log *log, int64_t base_offset, struct err *err)
     put_head(&bytes, false, base_offset, 0, &(struct log_point){base_offset, base_offset, 0});
     for (int i = 0; i < 3; i++)
         put64(&bytes, -1); /* no times */
-    for (int i = 0; i < 5; i++)
-        put32(&bytes, 0); /* no index entries, producers, transactions */
+    for (int i = 0; i < 6; i++)
+        put32(&bytes, 0); /* no index entries, producers, transactions, sums */
     put_sum(&bytes);
     bool ok = io_replace_file(log->io, log->dir, path, buf_str(&bytes), err);
     buf_fini(&bytes);
@@ -164,7 +184,7 @@ bool checkpoint_first(struct log *log, struct err *err)
 struct reader {
     struct str rest;
     uint16_t version;
-    bool loose, bad;
+    bool loose, sums, bad;
 };
 
 /* Behind the head, which was checked. */
@@ -172,7 +192,8 @@ static struct reader reader_of(struct str bytes)
 {
     return (struct reader){.rest = str_sub(bytes, CHECKPOINT_HEAD_BYTES, bytes.len),
                            .version = load_be16(bytes.ptr + 4),
-                           .loose = (load_be16(bytes.ptr + 6) & CHECKPOINT_LOOSE) != 0};
+                           .loose = (load_be16(bytes.ptr + 6) & CHECKPOINT_LOOSE) != 0,
+                           .sums = (load_be16(bytes.ptr + 6) & CHECKPOINT_SUMS) != 0};
 }
 
 static uint64_t take(struct reader *rd, size_t size)
@@ -230,6 +251,38 @@ static void take_txn(struct reader *rd, struct log_txn *out)
     out->first.pos = take(rd, 8);
 }
 
+/* What the checkpoint says of the abort index of a segment. */
+struct sum {
+    int64_t seg_base;
+    uint32_t count, crc;
+};
+
+static struct sum take_sum(struct reader *rd)
+{
+    struct sum sum = {.seg_base = (int64_t)take(rd, 8)};
+    sum.count = (uint32_t)take(rd, 4);
+    sum.crc = (uint32_t)take(rd, 4);
+    return sum;
+}
+
+/* Holds the abort indexes that a start has read against their sums. Those behind the checkpoint are made anew by the scan. */
+static void check_sums(struct log *log, struct reader *rd, int64_t point_base)
+{
+    uint32_t left = rd->sums ? (uint32_t)take(rd, 4) : 0;
+    struct sum sum = left != 0 ? take_sum(rd) : (struct sum){0};
+    for (size_t i = 0; rd->sums && !rd->bad && i < log->segs.len; i++) { /* both by base offset */
+        struct log_segment *seg = log->segs.at[i];
+        for (; left > 0 && sum.seg_base < seg->base_offset && !rd->bad; left--)
+            sum = left > 1 ? take_sum(rd) : sum;
+        bool listed = left > 0 && sum.seg_base == seg->base_offset;
+        uint32_t count = listed ? sum.count : 0;
+        bool closed = seg->base_offset < point_base;
+        bool fits = closed ? seg->aborted.len == count : seg->aborted.len >= count;
+        if (seg->base_offset <= point_base && (!fits || (listed && aborted_sum(seg, count) != sum.crc)))
+            aborted_distrust(log, seg);
+    }
+}
+
 /* Magic, version, checksum. */
 static bool check_head(struct str bytes, struct err *err)
 {
@@ -264,6 +317,7 @@ static bool decode(struct log *log, struct str bytes, struct checkpoint *out, st
         if (!rd.bad)
             txn_add(log, prod, txn.first);
     }
+    check_sums(log, &rd, out->point.seg_base);
     if (rd.bad || out->point.offset < 0 || out->start_offset < 0 || out->start_offset > out->point.offset)
         return err_set(err, ERR_CORRUPT, "contents of the checkpoint contradict each other");
     return true;
@@ -319,6 +373,15 @@ static void tell_txn(struct describe *out, int64_t at, const struct log_txn *txn
     describe_end(out);
 }
 
+static void tell_sum(struct describe *out, int64_t at, const struct sum *sum)
+{
+    describe_begin(out, at, 1, "txnindex_sum");
+    describe_number(out, "segment", sum->seg_base);
+    describe_number(out, "entries", sum->count);
+    describe_hex32(out, "crc", sum->crc);
+    describe_end(out);
+}
+
 static void tell_fields(struct describe *out, struct str bytes, const struct checkpoint *ckpt, bool good,
                         const char *why)
 {
@@ -368,6 +431,12 @@ void checkpoint_dump(struct log_dump *dump, const char *path, struct str bytes)
         take_txn(&rd, &txn);
         if (!rd.bad)
             tell_txn(dump->out, at, &txn);
+    }
+    for (uint32_t left = rd.sums ? (uint32_t)take(&rd, 4) : 0; left > 0 && !rd.bad; left--) {
+        int64_t at = place_of(&rd, bytes);
+        struct sum sum = take_sum(&rd);
+        if (!rd.bad)
+            tell_sum(dump->out, at, &sum);
     }
     if (rd.bad || rd.rest.len != 0) {
         dump->damaged++;

@@ -39,6 +39,7 @@ void clean_txns_begin(struct clean_txns *txns, struct log *log)
 {
     vec_clear(&txns->aborted);
     txns->next = 0;
+    aborted_secure(log);
     pthread_mutex_lock(&log->lock);
     for (size_t i = 0; i < log->segs.len; i++)
         for (size_t k = 0; k < log->segs.at[i]->aborted.len; k++)

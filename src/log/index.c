@@ -1,4 +1,4 @@
-/* index.c - the sparse indexes of a segment: offset to position, time to offset, aborted transactions.
+/* index.c - the sparse indexes of a segment: offset to position, time to offset.
  *
  *   memory   e e e e e e e e e e e      all entries, once loaded
  *   file     e e e e e e e              the first *_saved of them: written and synced by checkpoints only
@@ -9,6 +9,8 @@
  *      target. When a file is missing or far too short, loading makes it anew by one walk over the headers.
  * (X3) Entries in memory are added by the appending thread only once the index is loaded, so a loader never
  *      misses any.
+ * (X4) The files have no checksum, and are Kafka's to the byte: what they say is held against the batches when it is used
+ *      (index_check.c, aborted.c, read.c), and all of it by the scrub. What does not fit is made anew.
  * An index is loaded at first use and dropped again by log_retain when nobody used the segment (2 MiB per
  * full GiB of log).
  */
@@ -62,11 +64,12 @@ void index_finish(struct log_segment *seg)
 {
     if (seg->loaded)
         note_time(seg);
+    else
+        seg->unfinished = true;
 }
 
-/* Reads a whole index file; a missing one is empty. */
-static bool file_read(struct log *log, struct log_segment *seg, const char *suffix, struct buf *out,
-                      bool *missing, struct err *err)
+bool index_file_read(struct log *log, const struct log_segment *seg, const char *suffix, struct buf *out,
+                     bool *missing, struct err *err)
 {
     char path[LOG_PATH_BYTES];
     struct err why;
@@ -110,41 +113,80 @@ static void decode_times(struct str bytes, uint32_t count_max, struct log_segmen
     }
 }
 
-/* Adds the entries that the files lack by a walk over the headers; the batch of the last entry is known
- * already. */
-static bool index_rebuild(struct log *log, struct log_segment *into, struct log_segment *seg, struct err *err)
+/* Forgets all entries. */
+static void index_clear(struct log_segment *seg)
+{
+    vec_clear(&seg->index);
+    vec_clear(&seg->times);
+    seg->index_saved = seg->times_saved = 0;
+    seg->indexed_pos = 0;
+    seg->first_timestamp_ms = seg->max_timestamp_ms = seg->max_timestamp_offset = -1;
+    seg->stale = true;
+}
+
+/* Adds the entries that the files lack by a walk over the headers behind the last one. False: what is there is no batch, or not
+ * the one that the entry speaks of. */
+static bool index_walk(struct log *log, struct log_segment *into, struct log_segment *seg, struct err *err)
 {
     struct scan scan;
     struct batch batch;
     struct err why = {0};
-    uint64_t from = into->index.len != 0 ? vec_last(&into->index).pos : 0;
-    if (from == 0) {
-        vec_clear(&into->times);
-        into->times_saved = 0;
-        into->stale = true;
-    }
+    uint32_t interval_bytes = log_get_config(log).index_interval_bytes;
+    uint64_t from = into->indexed_pos;
     if (into->times.len != 0) {
         into->max_timestamp_ms = vec_last(&into->times).timestamp_ms;
         into->max_timestamp_offset = into->base_offset + vec_last(&into->times).offset_delta;
     }
-    into->indexed_pos = from;
-    uint32_t interval_bytes = log_get_config(log).index_interval_bytes;
     if (!scan_open(&scan, log, seg, from, into->end_pos, false, err))
         return false;
     while (scan_next(&scan, &batch, &why)) {
+        if (from != 0 && scan.batch_pos == from &&
+            batch.base_offset != into->base_offset + vec_last(&into->index).offset_delta) {
+            err_set(&why, ERR_CORRUPT, "the batch at position %llu is not that of the index",
+                    (unsigned long long)from);
+            break;
+        }
         note_place(into, interval_bytes, scan.batch_pos, &batch);
         note_batch_time(into, &batch);
     }
     scan_close(&scan);
-    if (why.code != ERR_NONE) {
+    if (why.code != ERR_NONE && err != NULL)
+        *err = why;
+    return why.code == ERR_NONE;
+}
+
+/* Makes the index whole: from its last entry on or, where that leads astray, from the beginning. */
+static bool index_rebuild(struct log *log, struct log_segment *into, struct log_segment *seg, struct err *err)
+{
+    struct err why = {0};
+    size_t before = into->index.len;
+    bool ok = into->indexed_pos != 0 && index_walk(log, into, seg, &why);
+    if (!ok) {
+        index_clear(into);
+        why = (struct err){0};
+        ok = index_walk(log, into, seg, &why);
+        before = 0;
+    }
+    if (!ok && why.code == ERR_IO) {
+        if (err != NULL)
+            *err = why;
+        return false;
+    }
+    if (!ok) {
         log_warn("log", "index_short", "log=%s segment=%lld cause=%s", log->name, (long long)seg->base_offset,
                  why.text);
         return true; /* searches walk from the last good entry and meet the damage themselves */
     }
     note_time(into);
-    log_info("log", "index_rebuilt", "log=%s segment=%lld entries=%zu", log->name,
-             (long long)seg->base_offset, into->index.len);
+    if (into->index.len != before)
+        log_info("log", "index_rebuilt", "log=%s segment=%lld entries=%zu", log->name,
+                 (long long)seg->base_offset, into->index.len);
     return true;
+}
+
+static bool counts_fit(const struct log_segment *expect, const struct log_segment *fresh)
+{
+    return fresh->index.len == expect->index_saved && fresh->times.len == expect->times_saved;
 }
 
 /* True when the files hold all that they should. */
@@ -154,7 +196,7 @@ static bool index_is_whole(struct log *log, const struct log_segment *expect, co
     if (fresh->end_pos - fresh->indexed_pos > INDEX_GAP_BYTES_MAX)
         return false;
     if (expect->counts_known)
-        return fresh->index.len == expect->index_saved && fresh->times.len == expect->times_saved;
+        return counts_fit(expect, fresh);
     return !files_missing &&
            (fresh->index.len != 0 || fresh->end_pos <= log_get_config(log).index_interval_bytes);
 }
@@ -165,8 +207,8 @@ static bool index_read(struct log *log, struct log_segment *seg, struct log_segm
     struct buf index = {0}, times = {0};
     struct log_segment expect = *fresh;
     bool no_index, no_times;
-    bool ok = file_read(log, seg, "index", &index, &no_index, err) &&
-              file_read(log, seg, "timeindex", &times, &no_times, err);
+    bool ok = index_file_read(log, seg, "index", &index, &no_index, err) &&
+              index_file_read(log, seg, "timeindex", &times, &no_times, err);
     if (ok) {
         decode_index(buf_str(&index), expect.counts_known ? expect.index_saved : UINT32_MAX, fresh);
         decode_times(buf_str(&times), expect.counts_known ? expect.times_saved : UINT32_MAX, fresh);
@@ -175,7 +217,13 @@ static bool index_read(struct log *log, struct log_segment *seg, struct log_segm
         fresh->indexed_pos = fresh->index.len != 0 ? vec_last(&fresh->index).pos : 0;
         fresh->stale = index.len != fresh->index.len * LOG_INDEX_ENTRY_BYTES ||
                        times.len != fresh->times.len * LOG_TIME_ENTRY_BYTES;
-        if (!index_is_whole(log, &expect, fresh, fresh->end_pos != 0 && (no_index || no_times)))
+        bool ended = !expect.counts_known || expect.unfinished; /* its last entry of time may be missing */
+        bool whole = index_is_whole(log, &expect, fresh, fresh->end_pos != 0 && (no_index || no_times));
+        bool sure = expect.counts_known ? counts_fit(&expect, fresh)
+                                        : !fresh->stale && times_are_true(log, seg, fresh);
+        if (!sure)
+            index_clear(fresh);
+        if (!sure || !whole || ended)
             ok = index_rebuild(log, fresh, seg, err);
     }
     buf_fini(&index);
@@ -196,6 +244,7 @@ static void index_adopt(struct log_segment *seg, struct log_segment *fresh)
     seg->indexed_pos = fresh->indexed_pos;
     seg->stale |= fresh->stale;
     seg->loaded = seg->counts_known = true;
+    seg->unfinished = false;
     if (!seg->times_known) {
         seg->first_timestamp_ms = fresh->first_timestamp_ms;
         seg->max_timestamp_ms = seg->times.len != 0 ? vec_last(&seg->times).timestamp_ms : -1;
@@ -225,6 +274,7 @@ bool index_load(struct log *log, struct log_segment *seg, struct err *err)
     fresh->index_saved = seg->index_saved;
     fresh->times_saved = seg->times_saved;
     fresh->counts_known = seg->counts_known;
+    fresh->unfinished = seg->unfinished;
     pthread_mutex_unlock(&log->lock);
     /* The files of a replaced segment are another's by now; its own bytes are still open. */
     bool ok = loaded || (anew ? index_rebuild(log, fresh, seg, err) : index_read(log, seg, fresh, err));
@@ -290,81 +340,6 @@ void index_distrust(struct log *log, struct log_segment *seg)
     pthread_mutex_unlock(&log->lock);
     if (first)
         log_warn("log", "index_damaged", "log=%s segment=%lld", log->name, (long long)seg->base_offset);
-}
-
-/* The last entry of a closed segment's time index says it without reading the rest. */
-static bool times_peek(struct log *log, struct log_segment *seg, struct time_entry *out)
-{
-    char path[LOG_PATH_BYTES], bytes[LOG_TIME_ENTRY_BYTES];
-    struct io_stat st;
-    log_path(log, seg->base_offset, "timeindex", path);
-    int fd = io_open(log->io, path, IO_READ);
-    if (fd < 0)
-        return false;
-    uint64_t count = io_fstat(log->io, fd, &st) == 0 ? st.size / LOG_TIME_ENTRY_BYTES : 0;
-    bool ok = count != 0 &&
-              io_read_all(log->io, fd, bytes, sizeof bytes, (count - 1) * LOG_TIME_ENTRY_BYTES, path, NULL);
-    io_close(log->io, fd);
-    if (ok)
-        *out = (struct time_entry){(int64_t)load_be64(bytes), load_be32(bytes + 8)};
-    return ok;
-}
-
-/* Makes the segment's largest timestamp known. */
-static bool times_learn(struct log *log, struct log_segment *seg, struct err *err)
-{
-    struct time_entry entry;
-    bool peeked = times_peek(log, seg, &entry);
-    pthread_mutex_lock(&log->lock);
-    if (peeked && !seg->times_known &&
-        !seg->replaced) { /* else it may be another segment's file that was read */
-        seg->max_timestamp_ms = entry.timestamp_ms;
-        seg->max_timestamp_offset = seg->base_offset + (int64_t)entry.offset_delta;
-        seg->times_known = true;
-    }
-    bool known = seg->times_known;
-    pthread_mutex_unlock(&log->lock);
-    return known || index_load(log, seg, err);
-}
-
-bool segment_max_time(struct log *log, struct log_segment *seg, int64_t *out, struct err *err)
-{
-    pthread_mutex_lock(&log->lock);
-    bool known = seg->times_known || seg->end_pos == 0;
-    pthread_mutex_unlock(&log->lock);
-    if (!known && !times_learn(log, seg, err))
-        return false;
-    pthread_mutex_lock(&log->lock);
-    *out = seg->max_timestamp_ms;
-    pthread_mutex_unlock(&log->lock);
-    return true;
-}
-
-void aborted_encode(const struct log_aborted *entries, size_t count, struct buf *out)
-{
-    for (size_t i = 0; i < count; i++) {
-        char *at = buf_extend(out, LOG_ABORTED_ENTRY_BYTES);
-        store_be16(at, 0);
-        store_be64(at + 2, (uint64_t)entries[i].pid);
-        store_be64(at + 10, (uint64_t)entries[i].first_offset);
-        store_be64(at + 18, (uint64_t)entries[i].last_offset);
-        store_be64(at + 26, (uint64_t)entries[i].lso);
-    }
-}
-
-bool aborted_load(struct log *log, struct log_segment *seg, uint32_t count_max, struct err *err)
-{
-    struct buf bytes = {0};
-    bool missing, ok = file_read(log, seg, "txnindex", &bytes, &missing, err);
-    for (size_t i = 0; ok && i < bytes.len / LOG_ABORTED_ENTRY_BYTES && i < count_max; i++) {
-        const char *at = bytes.ptr + i * LOG_ABORTED_ENTRY_BYTES + 2; /* after the version */
-        vec_push(&seg->aborted,
-                 (struct log_aborted){(int64_t)load_be64(at), (int64_t)load_be64(at + 8),
-                                      (int64_t)load_be64(at + 16), (int64_t)load_be64(at + 24)});
-    }
-    seg->aborted_saved = (uint32_t)seg->aborted.len;
-    buf_fini(&bytes);
-    return ok;
 }
 
 /* Writes `bytes` behind the saved entries of an index file and syncs it. */

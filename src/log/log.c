@@ -51,6 +51,7 @@ struct log *log_new(const char *dir, const char *name, const struct log_config *
     pthread_mutex_init(&log->sync_lock, NULL);
     pthread_mutex_init(&log->append_lock, NULL);
     pthread_mutex_init(&log->checkpoint_lock, NULL);
+    pthread_mutex_init(&log->abort_lock, NULL);
     pthread_mutex_init(&log->load_lock, NULL);
     pthread_mutex_init(&log->lock, NULL);
     return log;
@@ -69,6 +70,7 @@ void log_free(struct log *log)
     pthread_mutex_destroy(&log->sync_lock);
     pthread_mutex_destroy(&log->append_lock);
     pthread_mutex_destroy(&log->checkpoint_lock);
+    pthread_mutex_destroy(&log->abort_lock);
     pthread_mutex_destroy(&log->load_lock);
     pthread_mutex_destroy(&log->lock);
     free(log->offline_reason);
@@ -106,6 +108,7 @@ void log_swap(struct log *log, struct log *fresh)
     log->has_cuts |= fresh->has_cuts;
     SWAP(log->cleaned_offset, fresh->cleaned_offset);
     SWAP(log->loose, fresh->loose);
+    atomic_store(&log->aborted_distrusted, atomic_load(&fresh->aborted_distrusted));
     SWAP(log->bytes_since_checkpoint, fresh->bytes_since_checkpoint);
     SWAP(log->checkpoint_dirty, fresh->checkpoint_dirty);
     SWAP(log->checkpoint_due, fresh->checkpoint_due);

@@ -11,6 +11,7 @@
  *   sync_lock     one sync, checkpoint, retention or reload at a time: the only writers of indexes and
  *                 checkpoint, and the only ones that remove segments from the front
  *   append_lock   one append or roll at a time: the only writer of .log files, the only one to add segments
+ *   abort_lock    one thread makes abort indexes anew at a time
  *   load_lock     one thread reads index files from disk at a time
  *   lock          a few instructions: everything in the structs that several threads see. It is held to
  *                 change them, so that whoever holds it sees end, segments, indexes and producers fit
@@ -74,10 +75,12 @@ struct log_segment {
     bool loaded;
     bool counts_known; /* *_saved say what the files hold for sure; else their sizes do */
     bool stale;        /* the files may hold more than *_saved entries: cut them before the next write */
+    bool unfinished; /* it was complete before its index was loaded: the last entry of time may be missing */
     vec(struct index_entry) index;
     vec(struct time_entry) times;
     uint32_t index_saved, times_saved, aborted_saved;
     vec(struct log_aborted) aborted; /* always in memory: there are few */
+    bool aborted_distrusted;         /* aborted.c, A1 */
 
     bool times_known; /* the three below are right */
     int64_t first_timestamp_ms;
@@ -122,7 +125,7 @@ struct producer {
 struct log {
     struct io *io;
     char *dir, *name;
-    pthread_mutex_t compact_lock, sync_lock, append_lock, checkpoint_lock, load_lock, lock;
+    pthread_mutex_t compact_lock, sync_lock, append_lock, checkpoint_lock, abort_lock, load_lock, lock;
     struct log_config config;
     struct {
         struct log_segment **at;
@@ -148,9 +151,10 @@ struct log {
         checkpoint_base; /* base of the segment that the checkpoint on the disk points into; INT64_MAX: none */
     uint64_t bytes_since_checkpoint;
     bool checkpoint_dirty,
-        checkpoint_due;           /* something has changed since the last one; a sync shall write one */
-    _Atomic uint32_t incarnation; /* counts the times that published records were dropped */
-    _Atomic bool offline, unread; /* takes no writes; was never opened, and gives nothing either */
+        checkpoint_due;              /* something has changed since the last one; a sync shall write one */
+    _Atomic uint32_t incarnation;    /* counts the times that published records were dropped */
+    _Atomic bool aborted_distrusted; /* those of some segments */
+    _Atomic bool offline, unread;    /* takes no writes; was never opened, and gives nothing either */
     enum err_code offline_code;
     char *offline_reason; /* ERR_TEXT_BYTES of room, made at the first failure and kept */
 };
@@ -189,7 +193,8 @@ uint64_t segment_limit(const struct log_segment *seg, const struct log_point *po
 /* index.c */
 /* Notes a batch in the indexes, every interval_bytes (of the config). Under `lock`, or the segment is the caller's alone. */
 void index_note(struct log_segment *seg, uint32_t interval_bytes, uint64_t pos, const struct batch *batch);
-/* Adds the largest timestamp as last entry when the segment is complete. Under `lock`. */
+/* Adds the largest timestamp as last entry when the segment is complete; not loaded, it is added by the next load. Under
+ * `lock`. */
 void index_finish(struct log_segment *seg);
 /* Reads the index files into memory, or makes them anew from the segment. Without `lock`. */
 bool index_load(struct log *log, struct log_segment *seg, struct err *err);
@@ -203,13 +208,34 @@ struct log_point index_before(const struct log_segment *seg, uint64_t pos);
 bool index_behind(const struct log_segment *seg, uint64_t pos, struct log_point *out);
 /* The index has led astray: it is forgotten, and made anew from the segment by the next load. Without `lock`. */
 void index_distrust(struct log *log, struct log_segment *seg);
-/* Largest timestamp of a segment, from memory or the last entry of its time index; -1: none. Without
- * `lock`. */
+/* Reads a whole index file; a missing one is empty. */
+bool index_file_read(struct log *log, const struct log_segment *seg, const char *suffix, struct buf *out,
+                     bool *missing, struct err *err);
+
+/* index_check.c; without `lock` */
+/* Does the batch that holds the entry's offset have its timestamp? `from`: a place before it. */
+bool time_entry_is_true(struct log *log, struct log_segment *seg, const struct log_point *from,
+                        uint64_t limit, const struct time_entry *entry);
+/* Does the batch of the point, an entry of the index, begin there? One that lies behind the limit is not looked at. */
+bool point_is_true(struct log *log, struct log_segment *seg, const struct log_point *point, uint64_t limit);
+/* The same of the last entry that was read into `fresh`, an index that nobody else sees yet. */
+bool times_are_true(struct log *log, struct log_segment *seg, const struct log_segment *fresh);
+/* Largest timestamp of a segment, from memory or the last entry of its time index; -1: none. */
 bool segment_max_time(struct log *log, struct log_segment *seg, int64_t *out, struct err *err);
+
+/* aborted.c */
 /* Entries of an abort index in the form of the file. */
 void aborted_encode(const struct log_aborted *entries, size_t count, struct buf *out);
 /* Reads the abort index of a segment: its first `count_max` entries. */
 bool aborted_load(struct log *log, struct log_segment *seg, uint32_t count_max, struct err *err);
+/* Checksum of the first entries. Under `lock`. */
+uint32_t aborted_sum(const struct log_segment *seg, size_t count);
+/* The entries are not what was written. During recovery, or under `lock`. */
+void aborted_distrust(struct log *log, struct log_segment *seg);
+/* The file is not what is in memory: it is written again by the next checkpoint. Without `lock`. */
+void aborted_rewrite(struct log *log, struct log_segment *seg);
+/* Before entries are used: those that are distrusted are made anew. Without `lock` and what comes before it in the order. */
+void aborted_secure(struct log *log);
 
 /* scan.c */
 /* Walks batches of a segment between two positions. */

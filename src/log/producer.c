@@ -256,6 +256,7 @@ void log_producers(struct log *log, struct log_producer_list *out)
 
 void log_aborted_in(struct log *log, int64_t from_offset, int64_t to_offset, struct log_aborted_list *out)
 {
+    aborted_secure(log);
     pthread_mutex_lock(&log->lock);
     ptrdiff_t first = segs_find(log, from_offset);
     for (size_t i = first < 0 ? 0 : (size_t)first; i < log->segs.len; i++) {

@@ -9,9 +9,11 @@
  *      what others have in the cache stays there.
  * (B2) It changes nothing and holds no lock but for moments. A segment that goes or is replaced meanwhile is read to its end
  *      or left out.
- * (B3) Memory is a window of LOG_SCAN_BYTES; the index of a segment only when it is damaged.
+ * (B3) Memory is a window of LOG_SCAN_BYTES and the index files of one segment (5 MiB a full GiB).
+ * (B4) Index files of closed segments are held against the batches on the way (scrub_index.c). What does not fit is no damage of
+ *      the log: it is made anew.
  */
-#include "log/log_int.h"
+#include "log/scrub_int.h"
 
 #include <errno.h>
 
@@ -96,8 +98,11 @@ static void scrub_segment(struct scrub *scrub, int fd)
 {
     struct scan scan;
     struct batch batch;
+    struct scrub_index index = {0};
     struct expect expect = {scrub->seg->base_offset, scrub->offset_limit, !scrub->loose, scrub->loose};
     bool lost = false; /* the batch before was damaged: where this one begins is what it said */
+    if (scrub->next_base >= 0)
+        scrub_index_open(&index, scrub->log, scrub->seg);
     scan_open_cold(&scan, scrub->log, scrub->seg, fd, scrub->limit);
     for (uint64_t paced = 0, bad_pos = 0; scan.pos < scan.end;) {
         struct err why = {0};
@@ -106,7 +111,9 @@ static void scrub_segment(struct scrub *scrub, int fd)
         if (known && scan_sum(&scan, &batch, &why) && batch_continues(&batch, &expect, &why)) {
             expect_next(&expect, &batch);
             lost = false;
+            scrub_index_note(&index, &batch, pos);
         } else {
+            index.open = false; /* what the entries should be is not known */
             bad_pos = lost ? bad_pos : pos;
             if (!lost || known)
                 tell(scrub, pos, &why);
@@ -123,6 +130,9 @@ static void scrub_segment(struct scrub *scrub, int fd)
         }
     }
     scan_close(&scan);
+    if (scan.pos < scan.end)
+        index.open = false;
+    scrub_index_close(&index, scrub->log, scrub->seg);
 }
 
 void log_scrub(struct log *log, const struct log_scrub_options *options, struct log_scrubbed *out)

@@ -6,13 +6,13 @@
  *   records      the first in it that does
  *
  * Timestamps need not grow in a log: only "first record with timestamp >= t" is asked for, and
- * largest-so-far grows.
+ * largest-so-far grows. The two entries that a search begins at are held against the batches (index_check.c); where they are
+ * wrong, the index is made anew.
  */
 #include "log/log_int.h"
 
-/* Last offset of which the time index knows that nothing up to it reaches `time_ms`; -1: none. Under
- * `lock`. */
-static int64_t times_floor(const struct log_segment *seg, int64_t time_ms)
+/* The entry of which the time index knows that nothing up to its offset reaches `time_ms`; false: none. Under `lock`. */
+static bool times_floor(const struct log_segment *seg, int64_t time_ms, struct time_entry *out)
 {
     size_t low = 0, high = seg->loaded ? seg->times.len : 0;
     while (low < high) {
@@ -22,7 +22,34 @@ static int64_t times_floor(const struct log_segment *seg, int64_t time_ms)
         else
             high = mid;
     }
-    return low == 0 ? -1 : seg->base_offset + (int64_t)seg->times.at[low - 1].offset_delta;
+    if (low != 0)
+        *out = seg->times.at[low - 1];
+    return low != 0;
+}
+
+/* Where to look from; what the index files say of it was held against the batches. */
+static bool begin_search(struct log *log, struct log_segment *seg, int64_t time_ms, int64_t *from_offset,
+                         struct log_point *from, struct err *err)
+{
+    int64_t start_offset = log_start_offset(log);
+    for (bool again = false;; again = true) {
+        struct time_entry entry;
+        if (!index_load(log, seg, err))
+            return false;
+        pthread_mutex_lock(&log->lock);
+        bool below = times_floor(seg, time_ms, &entry);
+        int64_t entry_offset = below ? seg->base_offset + (int64_t)entry.offset_delta : -1;
+        struct log_point before = index_floor(seg, entry_offset);
+        *from_offset = MAX(entry_offset + 1, start_offset);
+        *from = index_floor(seg, *from_offset);
+        uint64_t end_pos = seg->end_pos; /* of all that the index speaks of, whatever may be seen */
+        pthread_mutex_unlock(&log->lock);
+        bool sure = (!below || time_entry_is_true(log, seg, &before, end_pos, &entry)) &&
+                    point_is_true(log, seg, from, end_pos);
+        if (sure || again) /* made anew, it is as right as the batches */
+            return true;
+        index_distrust(log, seg);
+    }
 }
 
 /* The first record of the batch that reaches the time, at or after the log start. */
@@ -50,14 +77,10 @@ static bool find_in_segment(struct log *log, struct log_segment *seg, uint64_t l
     struct scan scan;
     struct batch batch;
     struct err why = {0};
-    int64_t start_offset = log_start_offset(log);
-    if (!index_load(log, seg, err))
-        return false;
-    pthread_mutex_lock(&log->lock);
-    int64_t from_offset = MAX(times_floor(seg, time_ms) + 1, start_offset);
-    uint64_t from = MIN(index_floor(seg, from_offset).pos, limit);
-    pthread_mutex_unlock(&log->lock);
-    if (!scan_open(&scan, log, seg, from, limit, true, err))
+    struct log_point from;
+    int64_t from_offset, start_offset = log_start_offset(log);
+    if (!begin_search(log, seg, time_ms, &from_offset, &from, err) ||
+        !scan_open(&scan, log, seg, MIN(from.pos, limit), limit, true, err))
         return false;
     while (out->offset < 0 && why.code == ERR_NONE && scan_next(&scan, &batch, &why)) {
         if (batch.max_timestamp_ms < time_ms || batch_last_offset(&batch) < from_offset)

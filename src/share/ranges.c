@@ -98,7 +98,8 @@ void share_ranges_drop(struct share_ranges *ranges, int64_t offset)
 
 int64_t share_ranges_done_until(const struct share_ranges *ranges, int64_t start)
 {
-    for (size_t i = 0; i < ranges->list.len && share_range_is_done(&ranges->list.at[i]); i++)
+    for (size_t i = share_ranges_find(ranges, start);
+         i < ranges->list.len && share_range_is_done(&ranges->list.at[i]); i++)
         start = ranges->list.at[i].last + 1;
     return start;
 }

@@ -84,7 +84,7 @@ void share_add_update(const struct share_part *part, const struct share_ranges *
                       struct replay_records *out)
 {
     struct arena arena = {0};
-    int64_t start = MAX(share_ranges_done_until(after, part->start_offset), start_min);
+    int64_t start = share_ranges_done_until(after, MAX(part->start_offset, start_min));
     struct ShareUpdateValue value = {
         .SnapshotEpoch = part->snapshot_epoch,
         .StartOffset = start != part->start_offset ? start : -1,

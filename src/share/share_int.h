@@ -44,7 +44,7 @@ void share_ranges_set(struct share_ranges *ranges, int64_t start, int64_t first,
 /* Forgets everything before the offset. */
 void share_ranges_drop(struct share_ranges *ranges, int64_t offset);
 
-/* Where the offsets that are done with at the front end; `start` when there are none. */
+/* Where the offsets from `start` on that are done with end; `start` when there are none. */
 int64_t share_ranges_done_until(const struct share_ranges *ranges, int64_t start);
 
 void share_ranges_copy(struct share_ranges *to, const struct share_ranges *from);

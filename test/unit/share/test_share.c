@@ -208,6 +208,29 @@ static void test_log_start_moves(void **state)
     assert_int_equal(info(w).start_offset, 20);
 }
 
+/* What is behind the new front is done with too: the start passes it at once, nobody else would move it. */
+static void test_log_start_moves_to_done(void **state)
+{
+    struct world *w = *state;
+    static const struct share_batch marker = {10, 12, false};
+    start_at(w, 0);
+    acquire(w, "a", 0, 4, 500); /* 5 to 9 were not looked at */
+    release(w, "a");
+    struct share_acquire call = {.key = key0,
+                                 .member = STR("b"),
+                                 .now_ms = w->now_ms,
+                                 .log_start = 10,
+                                 .from_offset = 10,
+                                 .batches = &marker,
+                                 .batch_count = 1,
+                                 .records_max = 500,
+                                 .arena = &w->arena};
+    world_run(w, share_decide_acquire, &call);
+    assert_int_equal(call.acquired_count, 0);
+    assert_int_equal(info(w).start_offset, 13);
+    assert_int_equal(info(w).done_count, 0);
+}
+
 static void test_reset_and_end(void **state)
 {
     struct world *w = *state;
@@ -326,6 +349,7 @@ int main(void)
         T(test_gap_at_the_front),
         T(test_limit_of_records_in_flight),
         T(test_log_start_moves),
+        T(test_log_start_moves_to_done),
         T(test_reset_and_end),
         T(test_bad_records_are_isolated),
         T(test_random),

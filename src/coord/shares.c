@@ -1,11 +1,13 @@
 /* shares.c - share groups at work: their state over __share_group_state, its clock, who is woken, and what ends with groups and
  * topics.
  *
- *   start: state replayed | what belongs to groups or topics that are gone is let go | clock
+ *   start: state replayed | what belongs to groups or topics that are gone is let go | groups that are ahead step back | clock
  *
  * (G1) A share group is there as long as `group` says so. Its places in topics end after it: a crash in between is made good by
  *      the next start. The same goes for topics.
  * (G2) The state tells (`freed`) when there may be something to acquire again; only parked fetches of that group look.
+ * (G3) A power cut with durability=os may take the end of a log that a group was done with. What comes in its place is new: the
+ *      group begins again where the log ends, or where it was before, whatever was in flight.
  */
 #include "coord/coord_int.h"
 
@@ -199,6 +201,54 @@ static void end_lost(struct coord *coord)
     owners_fini(&owners);
 }
 
+/* --- G3 --- */
+
+/* A place that the group has got to. */
+struct place {
+    struct share_key key;
+    int64_t start_offset, end_offset;
+};
+
+/* Where the log of the place ends; INT64_MAX: not known. */
+static int64_t log_end_of(struct coord *coord, const struct share_key *key)
+{
+    bool known;
+    struct partition *part = storage_partition_by_id(coord->storage, key->topic, key->partition, &known);
+    int64_t end_offset =
+        part != NULL && log_check_readable(partition_log(part), NULL) ? partition_end(part) : INT64_MAX;
+    partition_unref(part);
+    return end_offset;
+}
+
+static void step_back(struct coord *coord)
+{
+    struct arena arena = {0};
+    vec(struct place) places = {0};
+    struct share_info info;
+    struct err err;
+    replay_lock(coord->shares_replay);
+    for (size_t i = 0; share_info_next(coord->shares, &i, &info);) {
+        struct place place = {info.key, info.start_offset, info.end_offset};
+        place.key.group = str_dup(info.key.group, &arena);
+        vec_push(&places, place);
+    }
+    replay_unlock(coord->shares_replay);
+    for (size_t i = 0; i < places.len; i++) {
+        const struct place *place = &places.at[i];
+        int64_t log_end = log_end_of(coord, &place->key);
+        struct share_reset reset = {place->key, MIN(place->start_offset, log_end), io_now_ms(coord->io)};
+        if (place->end_offset <= log_end)
+            continue;
+        log_warn("broker", "share_group_steps_back", "group=%.*s partition=%d from=%lld to=%lld",
+                 STR_ARG(place->key.group), place->key.partition, (long long)place->end_offset,
+                 (long long)reset.start_offset);
+        if (!coord_shares_run(coord, share_decide_reset, &reset, NULL, &err))
+            log_warn("broker", "share_reset_failed", "cause=\"%s\"", err.text);
+    }
+    vec_fini(&places);
+    arena_fini(&arena);
+}
+
 /* --- start and stop --- */
 
 void shares_init_clock(struct coord *coord)
@@ -219,6 +269,7 @@ bool shares_open(struct coord *coord, struct err *err)
                      err))
         return false;
     end_lost(coord);
+    step_back(coord);
     return true;
 }
 

@@ -91,10 +91,12 @@ struct scenario {
     size_t topic_count;
     uint16_t group_count; /* of the classic protocol */
     bool balanced;        /* there is a group of the new one */
+    bool shares;          /* there is a share group */
     bool slow;            /* long pauses: time for sessions, rebalances and retention */
     bool calm;            /* faults are over: clients finish what they have begun and end */
     bool os; /* durability=os: nothing is promised to survive a power cut but what was there at a start */
     size_t actors;   /* fibers of clients that have not ended */
+    size_t sharers;  /* those of them that are members of the share group */
     uint64_t cuts;   /* power cuts with durability=os */
     uint64_t starts; /* of the server */
     uint64_t told_losses,
@@ -214,6 +216,45 @@ void facts_balanced_gone(const char *member);
 /* A power cut with durability=os: groups may be as they were before. */
 void facts_groups_cut(void);
 
+/* --- what is known of the share group (share_facts.c) --- */
+
+enum { SHARE_MEMBERS_MAX = 4 };
+enum { SHARE_TYPE_ACCEPT = 1, SHARE_TYPE_RELEASE = 2, SHARE_TYPE_REJECT = 3 }; /* as on the wire */
+
+/* How often a record is delivered at most, and how long its lock lasts. */
+void facts_share_init(int64_t limit, int64_t lock_ms);
+void facts_share_cut(void);
+
+/* A member was given a record, by the answer to a fetch. */
+struct share_told {
+    size_t member;
+    int32_t partition;
+    int64_t offset;
+    int16_t count;         /* of deliveries */
+    int64_t sent_us;       /* the fetch */
+    uint64_t server_start; /* scenario.starts at that time */
+};
+void facts_share_given(const struct share_told *told);
+
+/* The member is about to say this of the record; it was answered that this is so (count: of the delivery that it was). */
+void facts_share_acks(size_t member, int32_t partition, int64_t offset, int type);
+void facts_share_acked(int32_t partition, int64_t offset, int type, int64_t count);
+
+/* Does the member have it for sure, unless its session is over? And how long at least those who have these keep them. */
+bool facts_share_holds(size_t member, int32_t partition, int64_t offset);
+int64_t facts_share_held_until(int32_t partition, int64_t first, int64_t last);
+
+/* An answer came in the same session to what was sent then; the session is over, or may be (a fetch in it was not answered). */
+void facts_share_alive(size_t member, int64_t sent_us);
+void facts_share_gone(size_t member, bool fetch_lost);
+
+/* The start of a partition: the least that a request sent now may answer; what was answered. */
+int64_t facts_share_start(int32_t partition);
+void facts_share_start_answered(int32_t partition, int64_t least, int64_t start);
+
+/* After the full read: what the group has worked off. */
+void facts_share_check(uint16_t topic);
+
 /* --- what is known of transactions (txn_facts.c); they count per producer, from 1 --- */
 
 enum txn_outcome { TXN_NONE, TXN_OPEN, TXN_UNKNOWN, TXN_COMMITTED, TXN_ABORTED };
@@ -247,6 +288,7 @@ void session_spawn(void);
 void trimmer_spawn(void);
 void tenant_spawn(void);
 void metered_spawn(void);
+void share_spawn(size_t number);
 
 /* A group's committed offset, -1 without one. Kafka's error code, or -1 when there was no answer. */
 int group_offset(struct client *client, struct str group, int32_t partition, int64_t *offset);

@@ -88,13 +88,15 @@ static void carry_back(struct fact_part *part, int64_t offset, uint64_t from, ui
     }
 }
 
-/* V7: another record is at the offset of one that a loss may have taken; then the loss took all from there on. */
+/* V7: another record is at the offset of one that a loss may have taken; then the loss took all from there on that was there
+ * before it. What was told of only since may have come after. */
 static void drop_tail(struct fact_part *part, int64_t offset)
 {
     uint64_t survived = part->at.at[offset].survived;
     for (size_t i = (size_t)offset; i < part->at.len; i++) {
         struct known *known = &part->at.at[i];
-        if (known->mark.n == 0 || known->survived > survived)
+        bool came_later = i > (size_t)offset && known->since > survived;
+        if (known->mark.n == 0 || known->survived > survived || came_later)
             continue;
         /* Others may be sent again; and a loss while the answer was on its way may have come before the append. */
         if (known->is_acked && known->since <= known->survived)

@@ -40,6 +40,7 @@ static struct {
     uint64_t power_cuts;
     bool power_stays; /* the server dies, the machine does not */
     int64_t retention_check_ms, cleaner_map_bytes;
+    int64_t share_limit, share_lock_ms, share_locks;
     struct run_options options;
 } world;
 
@@ -67,6 +68,10 @@ static void server_main(void *arg)
     config.storage.retention_check_interval_ms = world.retention_check_ms;
     config.storage.cleaner_backoff_ms = world.retention_check_ms / 2;
     config.storage.cleaner_map_bytes = world.cleaner_map_bytes;
+    config.coord.share_deliveries_max = world.share_limit;
+    config.coord.share_lock_ms = config.coord.share_lock_ms_min = world.share_lock_ms;
+    config.coord.share_locks_max = config.coord.share_locks_max_min = world.share_locks;
+    config.coord.share_deliveries_max_max = MAX(world.share_limit, config.coord.share_deliveries_max_min);
     bool good = broker_start(&server->broker, &config, sim_disk_io(world.disk), NULL, &err);
     server->starting = false;
     if (!good) {
@@ -112,6 +117,7 @@ static void kill_server(enum io_cut cut)
         scenario.cuts++;
         facts_cut();
         facts_groups_cut();
+        facts_share_cut();
     }
     world.server.running = world.server.starting = false;
 }
@@ -261,6 +267,12 @@ static void choose_scenario(void)
     scenario.topic_count = sim_between(1, (int64_t)COUNT_OF(scenario.topics));
     scenario.slow = sim_chance(1, 3);
     scenario.group_count = (uint16_t)sim_between(0, 2);
+    static const int64_t limits[] = {2, 3, 5, 100};
+    scenario.shares = sim_chance(1, 2);
+    world.share_limit = limits[sim_below(COUNT_OF(limits))];
+    world.share_lock_ms = sim_between(1, 10) * 500;
+    world.share_locks = sim_chance(1, 2) ? sim_between(5, 50) : 2000;
+    facts_share_init(world.share_limit, world.share_lock_ms);
     for (size_t i = 0; i < scenario.topic_count; i++)
         choose_topic(&scenario.topics[i], i);
     sim_note("durability=%s%s, syncs of up to %lld us", scenario.os ? "os" : "fsync",
@@ -295,6 +307,8 @@ static void setup_main(void *arg)
     scenario.balanced = sim_chance(1, 3);
     for (size_t i = 0; i < 4 && scenario.balanced; i++)
         balanced_spawn(i);
+    for (int64_t i = scenario.shares ? sim_between(1, SHARE_MEMBERS_MAX) : 0; i > 0; i--)
+        share_spawn((size_t)i - 1);
     if (sim_chance(1, 4))
         noise_spawn();
     scenario.actors--;
@@ -328,6 +342,8 @@ static void check_after_cut(void)
     groups_check_all(&client);
     facts_txns_check(&client);
     facts_compacted_check();
+    if (scenario.shares)
+        facts_share_check(0);
     sim_sleep_us((RETENTION_MS_MAX + 3 * world.retention_check_ms) * 1000);
     reader_check_retained(&client);
     client_fini(&client);

@@ -185,14 +185,15 @@ static void on_marker_durable(struct partition_wait *wait, const struct err *fai
 }
 
 /* The marker was written and its sync has failed. With durability=fsync the log has dropped it, and what it ends is open again;
- * else it is there, the next transaction may be open behind it, and a second marker would end that one. Of a held one nothing is
- * known while its log cannot be read. */
+ * else it is there, the next transaction may be open behind it, and a second marker would end that one. A log that the sync took
+ * offline says what was so before, until it has read its files again. Of a held one nothing is known while its log cannot be
+ * read. */
 static bool is_there(const struct tail_part *at)
 {
     struct log_producer_info info;
     const struct txn_outcome *outcome = &at->tail->outcome;
     bool unknown = at->held ? !log_check_readable(partition_log(at->part), NULL) : at->marker.end_offset == 0;
-    if (unknown || is_offsets_topic(at->part))
+    if (unknown || is_offsets_topic(at->part) || !log_heal(partition_log(at->part), NULL))
         return false;
     return !log_producer(partition_log(at->part), outcome->pid, &info) || info.txn_first_offset < 0 ||
            info.epoch > outcome->data_epoch;

@@ -430,11 +430,12 @@ bool log_append_placed(struct log *log, struct str bytes, struct err *err)
     return ok;
 }
 
-/* A full disk took the log offline at a sync; when there is room again, the log starts anew from what is on
- * the disk. */
-static bool try_heal(struct log *log, struct err *err)
+/* When there is room again, the log starts anew from what is on the disk. */
+bool log_heal(struct log *log, struct err *err)
 {
     bool ok = true;
+    if (!atomic_load_explicit(&log->offline, memory_order_relaxed))
+        return true;
     pthread_mutex_lock(&log->sync_lock);
     pthread_mutex_lock(&log->append_lock);
     if (atomic_load(&log->offline) && log->offline_code == ERR_DISK_FULL) {
@@ -452,7 +453,7 @@ static bool try_heal(struct log *log, struct err *err)
     }
     pthread_mutex_unlock(&log->append_lock);
     pthread_mutex_unlock(&log->sync_lock);
-    return ok;
+    return ok && log_check_online(log, err);
 }
 
 bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origin,
@@ -470,7 +471,7 @@ bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origi
         return err_set(err, ERR_TOO_LARGE, "%zu bytes to append at once, at most %d are possible", size,
                        INT32_MAX);
     bool checked = origin == LOG_CLIENT ? check_client(&app, &batch, result, err) : check_internal(&app, err);
-    bool ok = checked && (!atomic_load_explicit(&log->offline, memory_order_relaxed) || try_heal(log, err));
+    bool ok = checked && log_heal(log, err);
     if (ok) {
         pthread_mutex_lock(&log->append_lock);
         ok = append_locked(log, &app, result, err);

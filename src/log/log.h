@@ -141,6 +141,10 @@ struct log_append_result {
     struct batch_rules rules;
 };
 
+/* A log that a full disk took offline at a sync is online again, from what is on the disk, if there is room: appends do it by
+ * themselves; who asks what the log holds (log_producer) does it first. False: it is offline still. Any thread, blocking. */
+bool log_heal(struct log *log, struct err *err);
+
 /* Checks, numbers and writes batches by one write; `bytes` are patched in place (offset, leader epoch,
  * time) and, on failure, have base offset 0 again. Readers see the records after log_sync (LOG_FSYNC) or at
  * once (LOG_OS). *result is filled on failure too. Errors: ERR_INVALID_RECORD, ERR_CORRUPT, ERR_TOO_LARGE,

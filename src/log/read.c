@@ -220,14 +220,15 @@ bool log_read(struct log *log, int64_t offset, size_t bytes_max, enum log_isolat
     *out = (struct log_slice){.fd = -1};
     if (!log_check_readable(log, err))
         return false;
-    pthread_mutex_lock(&log->lock);
-    note_offsets(log, out);
-    pthread_mutex_unlock(&log->lock);
-    if (!offset_in_range(log, offset, out, err))
-        return false;
     for (int64_t at = offset;;) {
         if (!view_take(log, at, isolation, &view, out, &why))
             break;
+        /* As things were when the segment was taken: retention goes on. */
+        if (!offset_in_range(log, offset, out, err)) {
+            if (view.seg != NULL)
+                segment_unref(view.seg);
+            return false;
+        }
         if (view.seg == NULL)
             return true;
         size_t size;

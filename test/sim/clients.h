@@ -244,7 +244,7 @@ void facts_share_acked(int32_t partition, int64_t offset, int type, int64_t coun
 bool facts_share_holds(size_t member, int32_t partition, int64_t offset);
 int64_t facts_share_held_until(int32_t partition, int64_t first, int64_t last);
 
-/* An answer came in the same session to what was sent then; the session is over, or may be (a fetch in it was not answered). */
+/* The session has answered what was sent then, and goes on; it is over, or may be (a fetch in it was not answered). */
 void facts_share_alive(size_t member, int64_t sent_us);
 void facts_share_gone(size_t member, bool fetch_lost);
 

@@ -200,6 +200,13 @@ static void switch_to(struct fiber *next)
 #endif
 }
 
+void sim_names_of(int machine, struct buf *out)
+{
+    for (size_t i = 0; i < sim.fibers.len; i++)
+        if (sim.fibers.at[i]->machine == machine)
+            buf_printf(out, " %s", sim.fibers.at[i]->name);
+}
+
 static _Noreturn void fail_deadlock(void)
 {
     struct buf text = {0};

@@ -1,13 +1,13 @@
 /* share.c - a member of a share group (KIP-932): takes records, says of each what became of it, or forgets to.
  *
- *   heartbeat (joins) -> ShareFetch, epoch 0 -> [ ShareFetch | ShareAcknowledge | heartbeat | sleep ] ... -> leaves, or breaks off
- *                             ^--------------- no answer, session unknown, wrong epoch ---------------'
+ *   heartbeat (joins) -> ShareFetch, epoch 0 -> [ ShareFetch | ShareAcknowledge | heartbeat | sleep ] ... -> leaves, breaks off
+ *                             ^------------ no answer, session unknown, wrong epoch ------------'
  *
- * (B1) The group begins at the earliest record: that is set, and acknowledged, before its first member joins. So all that is in the
- *      topic is the group's to work off.
- * (B2) What it has taken it accepts, rejects or releases, a range with one type or with one for each offset, alone or with the next
- *      fetch; or it keeps it until the lock has ended.
- * (B3) When faults are over it accepts all there is, until the start of every partition is its end and nobody else writes any more.
+ * (B1) The group begins at the earliest record: that is set, and acknowledged, before its first member joins. So all that is in
+ *      the topic is the group's to work off.
+ * (B2) What it has taken it accepts, rejects or releases, a range with one type or with one for each offset, alone or with the
+ *      next fetch; or it keeps it until the lock has ended.
+ * (B3) When faults are over it accepts all there is, until nothing is left in any partition and nobody else writes any more.
  */
 #include "clients.h"
 
@@ -66,12 +66,10 @@ static void lose_session(struct share_member *member, bool fetch_lost)
 }
 
 /* After each answer: it is the same session only on the same connection. */
-static void note_answer(struct share_member *member, const void *res, int64_t sent_us, bool fetches)
+static void note_answer(struct share_member *member, const void *res, bool fetches)
 {
     if (res == NULL || member->client.connections != member->connection)
         lose_session(member, res == NULL && fetches);
-    else
-        facts_share_alive(member->number, sent_us);
     member->connection = member->client.connections;
 }
 
@@ -99,7 +97,6 @@ static void heartbeat(struct share_member *member, int32_t epoch)
     struct arena arena = {0};
     struct ShareGroupHeartbeatRequest *req = wire_new(&WIRE_ShareGroupHeartbeatRequest, 1, &arena);
     struct str topic = str_from(scenario.topics[TOPIC].name);
-    int64_t sent_us = sim_now_us();
     if (epoch == 0)
         snprintf(member->id, sizeof member->id, "share-%zu-%zu", member->number, ++member->lives);
     req->GroupId = STR(GROUP);
@@ -112,7 +109,7 @@ static void heartbeat(struct share_member *member, int32_t epoch)
     const struct ShareGroupHeartbeatResponse *res =
         client_call(&member->client, SHARE_HEARTBEAT, 1, req, ANSWER_US);
     arena_fini(&arena);
-    note_answer(member, res, sent_us, false);
+    note_answer(member, res, false);
     if (epoch <= 0)
         lose_session(member, false);
     if (epoch == -1 || (res != NULL && res->ErrorCode != 0))
@@ -214,12 +211,15 @@ static void acknowledge(struct share_member *member)
         client_call(&member->client, SHARE_ACKNOWLEDGE, (int16_t)sim_between(1, 2), req, ANSWER_US);
     arena_fini(&arena);
     bool same = res != NULL && member->client.connections == member->connection;
-    note_answer(member, res, sent_us, false);
+    note_answer(member, res, false);
     if (res != NULL && res->ErrorCode != 0)
         lose_session(member, false);
-    else if (res != NULL && (res->Responses.len != 1 || res->Responses.at[0].Partitions.len != 1))
+    else if (same)
+        facts_share_alive(member->number, sent_us);
+    if (res != NULL && res->ErrorCode == 0 &&
+        (res->Responses.len != 1 || res->Responses.at[0].Partitions.len != 1))
         sim_fail("an acknowledgement of one partition is answered with %d topics", res->Responses.len);
-    else if (res != NULL)
+    if (res != NULL && res->ErrorCode == 0)
         take_ack(member, &spoken, same ? until_us : 0, res->Responses.at[0].Partitions.at[0].ErrorCode);
 }
 
@@ -318,7 +318,7 @@ static void fetch(struct share_member *member)
     arena_fini(&arena);
     bool begins = member->session == 0;
     bool same = res != NULL && (begins || member->client.connections == member->connection);
-    note_answer(member, res, sent_us, true);
+    note_answer(member, res, true);
     if (res == NULL)
         return;
     if (res->ErrorCode != 0) {
@@ -326,6 +326,8 @@ static void fetch(struct share_member *member)
         lose_session(member, false);
         return;
     }
+    if (!begins && same)
+        facts_share_alive(member->number, sent_us);
     member->session = (begins ? 0 : member->session) + 1;
     for (int32_t i = 0; i < res->Responses.len; i++)
         for (int32_t j = 0; j < res->Responses.at[i].Partitions.len; j++) {
@@ -344,7 +346,7 @@ static bool look(struct share_member *member)
 {
     struct arena arena = {0};
     int32_t count = scenario.topics[TOPIC].partition_count, *list = arena_alloc(&arena, 8 * sizeof *list);
-    int64_t least[8], sent_us = sim_now_us();
+    int64_t least[8];
     struct DescribeShareGroupOffsetsRequest *req =
         wire_new(&WIRE_DescribeShareGroupOffsetsRequest, 1, &arena);
     WIRE_ALLOC(&arena, req->Groups, DescribeShareGroupOffsetsRequest_DescribeShareGroupOffsetsRequestGroup,
@@ -362,7 +364,7 @@ static bool look(struct share_member *member)
     const struct DescribeShareGroupOffsetsResponse *res =
         client_call(&member->client, DESCRIBE_SHARE_OFFSETS, (int16_t)sim_between(0, 1), req, ANSWER_US);
     arena_fini(&arena);
-    note_answer(member, res, sent_us, false);
+    note_answer(member, res, false);
     if (res == NULL || res->Groups.len != 1 || res->Groups.at[0].ErrorCode != 0 ||
         res->Groups.at[0].Topics.len != 1)
         return false;

@@ -52,7 +52,8 @@ const char *sim_name(const struct fiber *fiber);
 void sim_set_name(struct fiber *fiber, const char *name);
 int sim_machine(void); /* of the running fiber */
 bool sim_has_ended(const struct fiber *fiber);
-size_t sim_fibers_of(int machine); /* that have not ended */
+size_t sim_fibers_of(int machine);               /* that have not ended */
+void sim_names_of(int machine, struct buf *out); /* of those */
 
 /* All fibers of a machine are no more: they do not run again, whatever they held. Not the caller's own. */
 void sim_kill_machine(int machine);

@@ -327,8 +327,11 @@ static void calm_down(void)
     int64_t until_us = sim_now_us() + 300 * (int64_t)1000000;
     while (scenario.actors > 0 && sim_now_us() < until_us)
         sim_sleep_us(10000);
+    struct buf names = {0};
+    sim_names_of(SIM_CLIENTS, &names);
     if (scenario.actors > 0)
-        sim_fail("%zu clients are not answered although all is well", scenario.actors);
+        sim_fail("%zu clients are not answered although all is well:%s", scenario.actors, names.ptr);
+    buf_fini(&names);
 }
 
 static void check_after_cut(void)

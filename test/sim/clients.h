@@ -195,9 +195,10 @@ int64_t facts_committed(uint16_t group, int32_t partition);
 void facts_commit_acked(uint16_t group, int32_t partition, int64_t offset);
 void facts_committed_answered(uint16_t group, int32_t partition, int64_t least, int64_t offset);
 
-/* What a leader is about to send for a member, and what a member was given. */
+/* What a leader is about to send for a member, and what a member was given; it is waited for so long at a rebalance. */
 void facts_assigned(uint16_t group, int32_t generation, struct str member, struct str assignment);
-void facts_owns(uint16_t group, int32_t generation, struct str member, struct str assignment);
+void facts_owns(uint16_t group, int32_t generation, struct str member, struct str assignment,
+                int64_t rebalance_ms);
 
 /* The member was answered: it is one, or it is none any more. */
 void facts_contact(uint16_t group, struct str member, bool is_member);

@@ -3,8 +3,8 @@
  * (G1) An offset that is fetched is not below one whose commit was acknowledged before the fetch was sent.
  * (G2) A member is given what the leader of its generation has sent for it.
  * (G3) In one generation of a group a partition has one owner. A group that became empty may be forgotten and begin anew with
- *      generation 1: an owner counts only while its session may last, until it joins anew or knows itself that it is none any
- *      more, and until a later generation is seen.
+ *      generation 1: an owner counts only while its session lasts and a rebalance would wait for it, until it joins anew or
+ *      knows itself that it is none any more, and until a later generation is seen.
  * (G4) In a group of the new protocol a partition has one owner at a time: the next is assigned it after the one before has said
  *      that it has given it up, has left, or is silent for a session.
  * (G5) A power cut with durability=os may take all of that back: nothing told before it counts.
@@ -19,6 +19,7 @@ struct assigned {
     struct str member, assignment; /* in the arena */
     bool given;
     int64_t contact_us; /* last answer to the member */
+    int64_t silence_us; /* it stays a member for so long without another */
 };
 
 static struct {
@@ -69,7 +70,8 @@ static bool overlaps(struct str a, struct str b)
     return false;
 }
 
-void facts_owns(uint16_t group, int32_t generation, struct str member, struct str assignment)
+void facts_owns(uint16_t group, int32_t generation, struct str member, struct str assignment,
+                int64_t rebalance_ms)
 {
     struct assigned *own = NULL;
     if (scenario.told_cuts != scenario.cuts)
@@ -83,7 +85,7 @@ void facts_owns(uint16_t group, int32_t generation, struct str member, struct st
         if (str_eq(other->member, member)) {
             if (str_eq(other->assignment, assignment))
                 own = other;
-        } else if (other->given && sim_now_us() - other->contact_us < SESSION_US &&
+        } else if (other->given && sim_now_us() - other->contact_us < other->silence_us &&
                    overlaps(other->assignment, assignment)) { /* G3 */
             sim_fail("group-%u, generation %d: a partition belongs to %.*s and to %.*s", group, generation,
                      STR_ARG(other->member), STR_ARG(member));
@@ -94,6 +96,7 @@ void facts_owns(uint16_t group, int32_t generation, struct str member, struct st
                  STR_ARG(member));
     own->given = true;
     own->contact_us = sim_now_us();
+    own->silence_us = MIN(SESSION_US, rebalance_ms * 1000);
 }
 
 void facts_contact(uint16_t group, struct str member, bool is_member)

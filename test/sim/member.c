@@ -30,7 +30,7 @@ struct member {
     struct str group_id;
     char group_name[16];
     char id[80]; /* empty: none yet */
-    int32_t generation;
+    int32_t generation, rebalance_ms;
     bool leads;
     struct buf assignment; /* partition numbers, a byte each */
     int64_t next[8], committed[8];
@@ -41,7 +41,7 @@ static const struct JoinGroupResponse *join(struct member *member, struct arena 
     struct JoinGroupRequest *req = wire_new(&WIRE_JoinGroupRequest, 1, arena);
     req->GroupId = member->group_id;
     req->SessionTimeoutMs = 6000;
-    req->RebalanceTimeoutMs = (int32_t)sim_between(1, 5) * 1000;
+    req->RebalanceTimeoutMs = member->rebalance_ms = (int32_t)sim_between(1, 5) * 1000;
     req->MemberId = str_from(member->id);
     req->GroupInstanceId = STR_NULL;
     req->ProtocolType = STR("consumer");
@@ -95,7 +95,8 @@ static bool take_assignment(struct member *member, const struct JoinGroupRespons
             forget_id(member);
         return false;
     }
-    facts_owns(member->group, member->generation, str_from(member->id), res->Assignment);
+    facts_owns(member->group, member->generation, str_from(member->id), res->Assignment,
+               member->rebalance_ms);
     buf_clear(&member->assignment);
     buf_append_str(&member->assignment, res->Assignment);
     sim_note("%s generation %d: %zu partitions", member->group_name, member->generation, res->Assignment.len);

@@ -167,6 +167,35 @@ static bool fence_open(struct coord *coord, struct str id, struct err *err)
     return good;
 }
 
+/* Where the transaction of an epoch is open. */
+struct left {
+    int64_t pid;
+    int16_t epoch;
+    vec(struct txn_partition) names;
+    struct arena arena;
+};
+
+static void look_for_left(struct partition *part, void *arg)
+{
+    struct left *left = arg;
+    struct log_producer_info info;
+    if (log_producer(partition_log(part), left->pid, &info) && info.epoch == left->epoch &&
+        info.txn_first_offset >= 0)
+        vec_push(&left->names,
+                 (struct txn_partition){str_dup(partition_topic(part), &left->arena), partition_id(part)});
+}
+
+/* Aborts what no handle has any more, because an abort of it had failed: the logs say where it has written. */
+static bool abort_left(struct coord *coord, struct str id, const struct txn *txn, struct err *err)
+{
+    struct left left = {.pid = txn->pid, .epoch = txn->epoch};
+    storage_each_partition(coord->storage, look_for_left, &left);
+    bool good = abort_wait(coord, id, txn->pid, txn->epoch, left.names.at, left.names.len, err);
+    vec_fini(&left.names);
+    arena_fini(&left.arena);
+    return good;
+}
+
 /* An identity for an id that has none it could go on with. Durable when it returns. */
 static bool take_identity(struct coord *coord, struct str id, struct txn *txn, struct err *err)
 {
@@ -192,8 +221,7 @@ static bool decide_begin(struct coord *coord, struct str id, struct txn *txn, st
     replay_lock(coord->txns_replay);
     bool known = txns_find(coord->txns, id, txn);
     replay_unlock(coord->txns_replay);
-    if (known && txn->status == TXN_ONGOING && /* no handle has it: an abort of one had failed */
-        (!abort_wait(coord, id, txn->pid, txn->epoch, NULL, 0, err)))
+    if (known && txn->status == TXN_ONGOING && !abort_left(coord, id, txn, err))
         return false;
     bool used = !known || txn->status == TXN_ONGOING || txn->epoch >= TXN_EPOCH_LAST ||
                 (txn->decided.pid == txn->pid && txn->decided.data_epoch >= txn->epoch);

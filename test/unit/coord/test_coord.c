@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -270,6 +271,85 @@ static void test_append_between_check_and_marker(void **state)
     partition_unref(part);
 }
 
+/* A disk on which one file cannot be synced, for want of room. */
+static const struct io_ops *ops_below;
+static atomic_bool is_it[256]; /* by descriptor */
+static atomic_bool is_full;
+
+static int open_noted(struct io *io, const char *path, int flags)
+{
+    int fd = ops_below->open(io, path, flags);
+    assert_true(fd < (int)COUNT_OF(is_it));
+    if (fd >= 0)
+        atomic_store(&is_it[fd], strstr(path, "/t-0/") != NULL && str_ends_with(str_from(path), STR(".log")));
+    return fd;
+}
+
+static int sync_unless_full(struct io *io, int fd)
+{
+    return atomic_load(&is_full) && atomic_load(&is_it[fd]) ? -ENOSPC : ops_below->fdatasync(io, fd);
+}
+
+static bool commit_word(struct world *w, struct partition *part, const char *word, struct err *err)
+{
+    struct coord_txn *txn;
+    if (!coord_txn_begin(w->server->coord, STR("rialto-engine"), &txn, err))
+        return false;
+    if (txn_append(txn, part, &w->builder, word))
+        return coord_txn_commit_wait(txn, NULL, 0, err);
+    coord_txn_abort(txn, err);
+    return false;
+}
+
+/* A marker is lost with a full disk; so the next transaction can be neither committed nor aborted. When there is room again the
+ * id goes on, in every partition that either has touched. */
+static void test_full_disk_at_a_marker(void **state)
+{
+    struct world *w = *state;
+    struct io *io = io_memory_io(w->mem);
+    struct io_ops ops;
+    struct coord_txn *txn;
+    struct err err;
+    int64_t end = 0;
+    log_level_set(LOG_OFF);
+    test_wal_bytes = 0; /* else the marker is durable there, and no log is asked */
+    restart(w);
+    test_wal_bytes = 2 << 20;
+    ops_below = io->ops;
+    ops = *ops_below;
+    ops.open = open_noted;
+    ops.fdatasync = sync_unless_full;
+    atomic_store(&is_full, false);
+    io->ops = &ops;
+    assert_true(storage_topic_create(w->server->storage, STR("t"), 2, NULL, 0, &err));
+    struct partition *zero = open_partition(w->server->storage, "t", 0),
+                     *one = open_partition(w->server->storage, "t", 1);
+    assert_true(coord_txn_begin(w->server->coord, STR("rialto-engine"), &txn, &err));
+    assert_true(txn_append(txn, zero, &w->builder, "a"));
+    assert_true(partition_wait_durable(zero, 1, &err));
+    atomic_store(&is_full, true); /* for the marker */
+    assert_true(coord_txn_commit_wait(txn, NULL, 0, &err));
+    while (log_offline_reason(partition_log(zero)) == NULL)
+        usleep(100);
+    assert_false(commit_word(w, one, "b", &err));
+    assert_int_equal(err.code, ERR_COORDINATOR_NOT_AVAILABLE);
+    atomic_store(&is_full, false);
+    for (int i = 0; i < 3; i++) /* up to where the marker had been, and beyond */
+        assert_true(append(zero, &w->builder, "x", &end) && partition_wait_durable(zero, end, &err));
+    bool good = false;
+    for (int i = 0; i < 1000 && !good; i++, usleep(1000)) /* the marker of what failed may be on its way */
+        good = commit_word(w, one, "c", &err);
+    assert_true(good);
+    wait_lso(zero);
+    wait_lso(one);
+    assert_reads(zero, LOG_READ_COMMITTED, "a x x x");
+    assert_reads(one, LOG_READ_COMMITTED, "c");
+    partition_unref(zero);
+    partition_unref(one);
+    io->ops = ops_below;
+    log_level_set(LOG_INFO);
+}
+
 /* What a run knows before everything dies. */
 struct told {
     bool committed[3];
@@ -400,6 +480,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_txn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_append_between_check_and_marker, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk_at_a_marker, setup, teardown),
         cmocka_unit_test(test_crash_lose),
         cmocka_unit_test(test_crash_random),
         cmocka_unit_test(test_crash_keep),

@@ -24,6 +24,8 @@ static struct {
     struct storage_config config;
 } owned;
 
+static int64_t test_wal_bytes = 2 << 20; /* of the write-ahead log of the next storage; 0: there is none */
+
 static inline struct storage *make_storage(struct io *io, enum storage_durability durability,
                                            struct storage_hooks hooks)
 {
@@ -34,7 +36,7 @@ static inline struct storage *make_storage(struct io *io, enum storage_durabilit
         .data_dir = STR("/data"),
         .durability = (int)durability,
         .sync_threads = 2,
-        .wal_bytes_max = 2 << 20,
+        .wal_bytes_max = test_wal_bytes,
         .num_partitions = 1,
         .open_files_max = 2000,
     };

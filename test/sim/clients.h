@@ -114,6 +114,9 @@ void scenario_promised(enum promise what);
 /* Events so far that may cost what was not promised to survive them: power cuts, failures of the disk. */
 uint64_t scenario_losses(void);
 
+/* Since when no operation of the disk has failed; 0: none ever has. */
+int64_t scenario_failed_us(void);
+
 /* --- records (marks.c) --- */
 
 enum { MARK_KEYS = 12 };

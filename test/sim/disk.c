@@ -20,6 +20,7 @@ struct sim_disk {
     struct io *inner;
     struct sim_disk_faults faults;
     uint64_t struck, changes;
+    int64_t failed_us;
 };
 
 static struct sim_disk *the_disk; /* of the one server, for sendfile */
@@ -37,11 +38,22 @@ static void take_time(int64_t us_max)
         sim_sleep_us(sim_between(0, us_max));
 }
 
+/* A transfer is short: nobody but who made it needs to know. */
+static bool shortens(struct sim_disk *disk, const char *what)
+{
+    if (!sim_chance(1, disk->faults.short_one_in))
+        return false;
+    disk->struck++;
+    sim_note("disk: %s", what);
+    return true;
+}
+
 static bool strikes(struct sim_disk *disk, uint64_t one_in, const char *what)
 {
     if (!sim_chance(1, one_in))
         return false;
     disk->struck++;
+    disk->failed_us = sim_now_us();
     sim_note("disk: %s", what);
     return true;
 }
@@ -81,7 +93,7 @@ static ssize_t disk_pread(struct io *io, int fd, void *bytes, size_t size, uint6
     take_time(SMALL_US);
     if (strikes(disk, disk->faults.eio_one_in, "EIO on read"))
         return -EIO;
-    if (size > 1 && strikes(disk, disk->faults.short_one_in, "short read"))
+    if (size > 1 && shortens(disk, "short read"))
         size = (size_t)sim_between(1, (int64_t)size - 1);
     return io_pread(disk->inner, fd, bytes, size, pos);
 }
@@ -117,7 +129,7 @@ static ssize_t disk_pwritev(struct io *io, int fd, const struct iovec *parts, in
     if (size > 1 && strikes(disk, disk->faults.torn_one_in, "torn write")) {
         ignore(write_some(disk, fd, parts, count, pos, sim_below(size)), "it fails in any case");
         wrote = -EIO;
-    } else if (size > 1 && strikes(disk, disk->faults.short_one_in, "short write")) {
+    } else if (size > 1 && shortens(disk, "short write")) {
         wrote = write_some(disk, fd, parts, count, pos, (size_t)sim_between(1, (int64_t)size - 1));
     } else {
         wrote = io_pwritev(disk->inner, fd, parts, count, pos);
@@ -291,6 +303,11 @@ void sim_disk_set(struct sim_disk *disk, const struct sim_disk_faults *faults)
 uint64_t sim_disk_struck(const struct sim_disk *disk)
 {
     return disk->struck;
+}
+
+int64_t sim_disk_failed_us(const struct sim_disk *disk)
+{
+    return disk->failed_us;
 }
 
 const uint64_t *sim_disk_changes(const struct sim_disk *disk)

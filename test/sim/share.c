@@ -36,8 +36,9 @@ struct taken {
 /* An acknowledgement on its way. */
 struct spoken {
     struct taken range;
-    bool held;       /* for sure, when it was sent */
-    int8_t types[8]; /* of the offsets, again and again */
+    bool held;         /* for sure, when it was sent */
+    int64_t failed_us; /* scenario_failed_us() at that time */
+    int8_t types[8];   /* of the offsets, again and again */
     int32_t type_count;
 };
 
@@ -162,6 +163,7 @@ static void fill_batch(const struct spoken *spoken, int64_t *first, int64_t *las
 /* It is about to be sent. */
 static void note_spoken(struct share_member *member, struct spoken *spoken)
 {
+    spoken->failed_us = scenario_failed_us();
     for (int64_t at = spoken->range.first; at <= spoken->range.last; at++)
         spoken->held &= facts_share_holds(member->number, spoken->range.partition, at);
     for (int64_t at = spoken->range.first; at <= spoken->range.last; at++)
@@ -179,7 +181,8 @@ static void take_ack(struct share_member *member, const struct spoken *spoken, i
         sim_note("share-%zu: acknowledgement of %d, %lld to %lld: %d", member->number, range->partition,
                  (long long)range->first, (long long)range->last, code);
     bool refused = code == INVALID_RECORD_STATE || code == INVALID_REQUEST;
-    if (refused && spoken->held && sim_now_us() < until_us && scenario.cuts == 0)
+    bool held = spoken->held && spoken->failed_us == scenario_failed_us();
+    if (refused && held && sim_now_us() < until_us && scenario.cuts == 0)
         sim_fail("share-%zu holds %d, %lld to %lld, and may not acknowledge it: %d", member->number,
                  range->partition, (long long)range->first, (long long)range->last, code);
 }

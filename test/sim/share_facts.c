@@ -14,10 +14,15 @@
  * (H6) At the end, when the group has worked all off, each record was accepted, rejected, or delivered as often as the limit
  *      says; answers that got lost, and acknowledgements whose answer did, may have been such.
  * (H7) A power cut with durability=os may take all of that back: from then on only the limit counts.
+ * (H8) A log that a failure of the disk has taken offline is read again when there is room, and the state that lives in it with
+ *      it: then H1, H3 and H4 hold as over a restart. That may take a while.
  */
 #include "facts_int.h"
 
-enum { LOCK_SLACK_US = 2000 }; /* the server's clock has milliseconds */
+enum {
+    LOCK_SLACK_US = 2000,  /* the server's clock has milliseconds */
+    RENEWED_US = 10000000, /* H8 */
+};
 
 struct share_record {
     int64_t count, count_us; /* the largest that was told, and when */
@@ -60,12 +65,18 @@ static struct share_record *record_at(int32_t partition, int64_t offset)
     return &facts_share.records[partition].at[offset];
 }
 
+/* H8 */
+static bool is_sure_since(int64_t us)
+{
+    return scenario_failed_us() == 0 || scenario_failed_us() + RENEWED_US < us;
+}
+
 /* H1 */
 static void check_count(const struct share_record *rec, const struct share_told *told)
 {
     bool same_life = rec->count_start == told->server_start && told->server_start == scenario.starts;
     int64_t least = rec->floor_us < told->sent_us ? rec->floor + 1 : 1;
-    if (same_life && rec->count_us < told->sent_us)
+    if (same_life && is_sure_since(rec->count_us) && rec->count_us < told->sent_us)
         least = MAX(least, rec->count + 1);
     if (told->count < 1 || told->count > facts_share.limit)
         sim_fail("share group, %d at %lld: delivery %d of at most %lld", told->partition,
@@ -79,7 +90,8 @@ static void check_count(const struct share_record *rec, const struct share_told 
 static void check_holder(const struct share_record *rec, const struct share_told *told)
 {
     int64_t now_us = sim_now_us();
-    if (rec->holder == 0 || rec->held_from_us >= told->sent_us || now_us >= rec->held_until_us)
+    if (rec->holder == 0 || rec->held_from_us >= told->sent_us || now_us >= rec->held_until_us ||
+        !is_sure_since(rec->held_from_us))
         return;
     size_t holder = (size_t)rec->holder - 1;
     if (facts_share.suspicions[holder].since_us != 0)
@@ -136,7 +148,8 @@ void facts_share_acked(int32_t partition, int64_t offset, int type, int64_t coun
 bool facts_share_holds(size_t member, int32_t partition, int64_t offset)
 {
     const struct share_record *rec = record_at(partition, offset);
-    return rec->holder == (int)member + 1 && sim_now_us() < rec->held_until_us;
+    return rec->holder == (int)member + 1 && sim_now_us() < rec->held_until_us &&
+           is_sure_since(rec->held_from_us);
 }
 
 int64_t facts_share_held_until(int32_t partition, int64_t first, int64_t last)

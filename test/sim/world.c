@@ -49,6 +49,11 @@ uint64_t scenario_losses(void)
     return world.power_cuts + sim_disk_struck(world.disk);
 }
 
+int64_t scenario_failed_us(void)
+{
+    return sim_disk_failed_us(world.disk);
+}
+
 /* ---- the server ---- */
 
 static void server_main(void *arg)

@@ -11,7 +11,6 @@
 #include "clients.h"
 
 enum {
-    OFFSET_COMMIT = 8,
     CONSUMER_HEARTBEAT = 68,
     FENCED_MEMBER_EPOCH = 110,
     TOPIC = 0,
@@ -134,22 +133,10 @@ static void leave(struct balanced *member)
 
 static void commit(struct balanced *member, int32_t partition)
 {
-    struct arena arena = {0};
     int64_t offset = member->next[partition];
-    struct OffsetCommitRequest *req = wire_new(&WIRE_OffsetCommitRequest, 1, &arena);
-    req->GroupId = STR(BALANCED_GROUP);
-    req->GenerationIdOrMemberEpoch = member->epoch;
-    req->MemberId = str_from(member->id);
-    req->GroupInstanceId = STR_NULL;
-    WIRE_ALLOC(&arena, req->Topics, OffsetCommitRequest_OffsetCommitRequestTopic, 1);
-    req->Topics.at[0].Name = str_from(scenario.topics[TOPIC].name);
-    WIRE_ALLOC(&arena, req->Topics.at[0].Partitions, OffsetCommitRequest_OffsetCommitRequestPartition, 1);
-    req->Topics.at[0].Partitions.at[0].PartitionIndex = partition;
-    req->Topics.at[0].Partitions.at[0].CommittedOffset = offset;
-    req->Topics.at[0].Partitions.at[0].CommittedLeaderEpoch = -1;
-    const struct OffsetCommitResponse *res = client_call(&member->client, OFFSET_COMMIT, 9, req, ANSWER_US);
-    arena_fini(&arena);
-    int code = res == NULL ? -1 : res->Topics.at[0].Partitions.at[0].ErrorCode;
+    int code = group_commit(&member->client, 9,
+                            &(struct group_position){STR(BALANCED_GROUP), member->id, member->epoch,
+                                                     partition, offset});
     if (code == 0)
         facts_commit_acked(BALANCED_INDEX, partition, offset);
     else

@@ -297,6 +297,16 @@ void share_spawn(size_t number);
 /* A group's committed offset, -1 without one. Kafka's error code, or -1 when there was no answer. */
 int group_offset(struct client *client, struct str group, int32_t partition, int64_t *offset);
 
+/* Commits an offset of the first topic as a member. Kafka's error code, or NO_ANSWER. */
+struct group_position {
+    struct str group;
+    const char *member;
+    int32_t generation; /* or the member's epoch */
+    int32_t partition;
+    int64_t offset;
+};
+int group_commit(struct client *client, int16_t version, const struct group_position *at);
+
 /* --- requests about topics (topics.c): Kafka's error code, or NO_ANSWER --- */
 
 enum { NO_ANSWER = -1 };

@@ -162,26 +162,30 @@ static bool find_offsets(struct member *member)
     return true;
 }
 
-/* Kafka's error code, or NO_ANSWER. */
-static int send_commit(struct member *member, int32_t partition, int32_t generation, int64_t offset)
+int group_commit(struct client *client, int16_t version, const struct group_position *at)
 {
     struct arena arena = {0};
     struct OffsetCommitRequest *req = wire_new(&WIRE_OffsetCommitRequest, 1, &arena);
-    req->GroupId = member->group_id;
-    req->GenerationIdOrMemberEpoch = generation;
-    req->MemberId = str_from(member->id);
+    req->GroupId = at->group;
+    req->GenerationIdOrMemberEpoch = at->generation;
+    req->MemberId = str_from(at->member);
     req->GroupInstanceId = STR_NULL;
     req->RetentionTimeMs = -1;
     WIRE_ALLOC(&arena, req->Topics, OffsetCommitRequest_OffsetCommitRequestTopic, 1);
     req->Topics.at[0].Name = str_from(scenario.topics[TOPIC].name);
     WIRE_ALLOC(&arena, req->Topics.at[0].Partitions, OffsetCommitRequest_OffsetCommitRequestPartition, 1);
-    req->Topics.at[0].Partitions.at[0].PartitionIndex = partition;
-    req->Topics.at[0].Partitions.at[0].CommittedOffset = offset;
+    req->Topics.at[0].Partitions.at[0].PartitionIndex = at->partition;
+    req->Topics.at[0].Partitions.at[0].CommittedOffset = at->offset;
     req->Topics.at[0].Partitions.at[0].CommittedLeaderEpoch = -1;
-    const struct OffsetCommitResponse *res =
-        client_call(&member->client, OFFSET_COMMIT, (int16_t)sim_between(2, 9), req, ANSWER_US);
+    const struct OffsetCommitResponse *res = client_call(client, OFFSET_COMMIT, version, req, ANSWER_US);
     arena_fini(&arena);
     return res == NULL ? NO_ANSWER : res->Topics.at[0].Partitions.at[0].ErrorCode;
+}
+
+static int send_commit(struct member *member, int32_t partition, int32_t generation, int64_t offset)
+{
+    struct group_position at = {member->group_id, member->id, generation, partition, offset};
+    return group_commit(&member->client, (int16_t)sim_between(2, 9), &at);
 }
 
 /* M3 */

@@ -8,8 +8,8 @@
  *     drop segments below the log start        a removal was interrupted
  *     for each segment from the point on
  *       scan                                   whole batches, checksum, expected offset: published
- *       at the first bad byte                  cut the file there, drop the segments behind it; what may be missed is
- *                                              kept (rescue.c)
+ *       at the first bad byte                  cut the file there, drop the segments behind it unless the next one goes on
+ *                                              with the offset that follows; what may be missed is kept (rescue.c)
  *     sync what was scanned, write a checkpoint   or leave it to log_settle: one sync for many logs
  *
  * (V1) What was durable is below the first bad byte: bytes are synced in order before anything is
@@ -249,6 +249,13 @@ static void restart_indexes(struct log_segment *seg)
     seg->loaded = seg->counts_known = seg->stale = true;
 }
 
+/* What was cut off the segment belongs to no record of the log when the next one begins with the offset that follows: bytes that
+ * were cut off before, whose new length the power has taken back. */
+static bool continues_behind(const struct log *log, size_t i)
+{
+    return i + 1 < log->segs.len && log->segs.at[i + 1]->base_offset == log->end.offset;
+}
+
 /* Scans from the first segment that is not trusted; *scanned: some bytes were read or cut. */
 static bool scan_tail(struct log *log, size_t first, uint64_t pos, bool strict, bool *scanned,
                       struct err *err)
@@ -273,7 +280,7 @@ static bool scan_tail(struct log *log, size_t first, uint64_t pos, bool strict, 
             return false;
         if (i + 1 < log->segs.len)
             index_finish(seg);
-        if (cut)
+        if (cut && !continues_behind(log, i))
             return drop_from(log, i + 1, err);
     }
     return true;

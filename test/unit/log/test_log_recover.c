@@ -60,6 +60,28 @@ static void test_settle_later(void **state)
     world_fini(&w);
 }
 
+/* Bytes behind the end of a closed segment were cut off once, and a power cut has brought them back: the log goes on in the next
+ * segment, which begins with the offset that follows. */
+static void test_stray_bytes_before_a_segment(void **state)
+{
+    struct world w;
+    world_init(&w, 1);
+    w.config.segment_bytes = 210; /* three batches */
+    world_open(&w);
+    for (int i = 0; i < 5; i++)
+        world_append(&w, i, 1, 1000);
+    world_sync(&w);
+    log_abandon(w.log);
+    ignore(io_unlink(w.io, "logs/t-0/checkpoint") < 0, "there may be none");
+    append_raw(&w, "logs/t-0/00000000000000000000.log", STR("no batch at all, nor the beginning of one"));
+    world_open(&w);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2 3=3 4=4");
+    assert_int_equal(world_append(&w, 5, 1, 1000), 5);
+    world_reopen(&w);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2 3=3 4=4 5=5");
+    world_fini(&w);
+}
+
 /* Syncs write checkpoints by themselves: damage far below the end is not even looked at by a start after a
  * crash. */
 static void test_start_reads_the_tail_only(void **state)
@@ -180,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_torn_tails),
         cmocka_unit_test(test_settle_later),
         cmocka_unit_test(test_start_reads_the_tail_only),
+        cmocka_unit_test(test_stray_bytes_before_a_segment),
         cmocka_unit_test(test_alien_batch),
         cmocka_unit_test(test_cut_back),
         cmocka_unit_test(test_missing_files),

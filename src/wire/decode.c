@@ -78,16 +78,12 @@ static int64_t take_length(struct reader *rd, bool compact, size_t wide)
     return wide == 2 ? (int16_t)v : (int32_t)v;
 }
 
-/* A length that is not null, or a null that is allowed; -1 for null. */
+/* A length that is not null, or a null that is allowed; -1 for null, which any negative length is, as Kafka reads it. */
 static int64_t check_length(struct reader *rd, const struct wire_field *field, int64_t len)
 {
-    if (len < -1) {
-        fail(rd, "the length is negative");
-        return -1;
-    }
-    if (len == -1 && !rd->failed && !wire_in(field->nullable, rd->version))
-        fail(rd, "null is not allowed");
-    return len;
+    if (len < 0 && !rd->failed && !wire_in(field->nullable, rd->version))
+        fail(rd, len == -1 ? "null is not allowed" : "the length is negative");
+    return MAX(len, -1);
 }
 
 static struct str take_slice(struct reader *rd, const struct wire_field *field)

@@ -168,7 +168,7 @@ static void test_lying_lengths(void **state)
         {&MetadataRequest_message, 12, "ffffffffff01", "varint"},
         {&MetadataRequest_message, 1, "00000001 7fff 61", "too early"},
         {&MetadataRequest_message, 1, "00000001 ffff", "null is not allowed"},
-        {&MetadataRequest_message, 1, "fffffffe", "negative"},
+        {&MetadataRequest_message, 0, "fffffffe", "negative"},
         {&JoinGroupRequest_message, 0, "0001 67 00001000 0000 0000 00000001 0001 70 ffffffff", "null"},
         {&HeartbeatRequest_message, 4, "02 67", "too early"},
     };
@@ -184,6 +184,19 @@ static void test_lying_lengths(void **state)
         assert_int_equal(err.code, ERR_INVALID_REQUEST);
     }
     assert_true(arena_bytes(&arena) < 1 << 20);
+    arena_fini(&arena);
+    buf_fini(&buf);
+}
+
+/* Where null is allowed any negative length is null, as Kafka reads it. */
+static void test_negative_lengths(void **state)
+{
+    struct arena arena = {0};
+    struct buf buf = {0};
+    struct err err;
+    struct MetadataRequest req;
+    assert_true(wire_decode(&MetadataRequest_message, 1, hex("fffffff0", &buf), &req, NULL, &arena, &err));
+    assert_int_equal(req.Topics.len, -1);
     arena_fini(&arena);
     buf_fini(&buf);
 }
@@ -432,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_tagged_fields),
         cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_lying_lengths),
+        cmocka_unit_test(test_negative_lengths),
         cmocka_unit_test(test_every_message),
         cmocka_unit_test(test_print),
         cmocka_unit_test(test_describe),

@@ -166,7 +166,7 @@ bool broker_start(struct broker **out, const struct broker_config *config, struc
     init_locks(broker);
     sessions_open(broker);
     share_sessions_open(broker);
-    bool good = start_threads(broker, err) && open_states(broker, err);
+    bool good = broker_config_check(config, err) && start_threads(broker, err) && open_states(broker, err);
     if (good) {
         loop_post(net_loop(broker->net, 0), &broker->start_call);
         good = kafka_listen(broker, err);

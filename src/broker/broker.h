@@ -59,6 +59,9 @@ extern const struct conf_table broker_conf_table;
 /* Sets the defaults of the table. */
 void broker_config_init(struct broker_config *config);
 
+/* What can be said of options before anything is opened: ERR_INVALID_CONFIG, a listener.name.* of no listener. */
+bool broker_config_check(const struct broker_config *config, struct err *err);
+
 /* Opens the logs, replays topics, groups and
  * transactions (decided transactions are completed, open ones aborted), then listens. Blocking. `io` outlives the broker;
  * `metrics` may be NULL. The caller holds the lock of the data directory (io_lock_dir). */

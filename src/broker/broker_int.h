@@ -155,6 +155,9 @@ bool kafka_listen(struct broker *broker, struct err *err);
 /* After net_free. */
 void kafka_listeners_free(struct broker *broker);
 
+/* Is there a listener in kafka.listen whose name fits? */
+bool kafka_listener_named(struct str listen, bool (*fits)(void *arg, struct str name), void *arg);
+
 /* Brings the limits of connections into force; before the listeners are there, those of the whole. */
 void kafka_listeners_limit(struct broker *broker);
 
@@ -173,9 +176,6 @@ struct listener_options {
 /* The listener's name and protocol are set. False with *err: an option that it cannot have. */
 bool listener_options_read(const struct kafka_listener *listener, struct listener_options *out,
                            struct err *err);
-
-/* All listener.name.* are of a listener that there is. */
-bool listener_options_check(const struct broker *broker, struct err *err);
 
 /* The option that "listener.name.<listener>..." narrows, or NULL. */
 const struct conf_option *listener_option_find(const struct broker *broker, struct str name);

@@ -115,7 +115,7 @@ static const struct conf_option options[] = {
     LIVE_OPT("max.connections.per.ip", CONF_INT, "2147483647", 1, I32_MAX, connections_per_ip_max,
              "Connections from one address."),
     LISTENER_OPT("max.connection.creation.rate", CONF_INT, "2147483647", 1, I32_MAX, connection_rate_max,
-                 "New connections a second; more wait to be accepted."),
+                 "New connections a second on all Kafka listeners; more wait to be accepted."),
     LIVE_OPT("max.incremental.fetch.session.cache.slots", CONF_INT, "1000", 0, 100000, fetch_sessions_max,
              "Fetch sessions that are kept (KIP-227); 0: none."),
     LIVE_OPT("quota.window.num", CONF_INT, "11", 2, 1000, quota.windows,

@@ -176,12 +176,17 @@ static bool has_listener(const struct broker *broker, struct str name, struct st
     return false;
 }
 
-bool listener_options_check(const struct broker *broker, struct err *err)
+static bool is_prefix(void *arg, struct str listener_name)
 {
-    const struct conf_pairs *pairs = &broker->config.listener_options;
     struct str rest;
+    return name_has_prefix(*(const struct str *)arg, listener_name, true, &rest); /* spell_names settles it */
+}
+
+bool broker_config_check(const struct broker_config *config, struct err *err)
+{
+    const struct conf_pairs *pairs = &config->listener_options;
     for (size_t i = 0; i < pairs->len; i++)
-        if (!has_listener(broker, pairs->at[i].name, &rest))
+        if (!kafka_listener_named(config->kafka_listen, is_prefix, &pairs->at[i].name))
             return err_set(err, ERR_INVALID_CONFIG,
                            LISTENER_OPTION "%.*s: kafka.listen has no listener of this name "
                                            "(here it is written in small letters)",

@@ -136,19 +136,19 @@ static int64_t own_limit(const struct kafka_listener *listener, const char *opti
     return value;
 }
 
-/* max.connections is the broker's as a whole (net_limit), and one more limit of a listener that has its own. */
+/* max.connections and max.connection.creation.rate are the broker's as a whole (net_limit), and one more limit of a listener
+ * that has its own. */
 static struct net_limits limits_of(const struct kafka_listener *listener)
 {
     const struct broker *broker = listener->broker;
-    int64_t rate = own_limit(listener, "max.connection.creation.rate");
     return (struct net_limits){.conn_max = MAX(own_limit(listener, "max.connections"), 0),
                                .conn_max_per_host = LIVE(broker, connections_per_ip_max),
-                               .conn_rate_max = rate > 0 ? rate : LIVE(broker, connection_rate_max)};
+                               .conn_rate_max = MAX(own_limit(listener, "max.connection.creation.rate"), 0)};
 }
 
 void kafka_listeners_limit(struct broker *broker)
 {
-    net_limit(broker->net, LIVE(broker, connections_max));
+    net_limit(broker->net, LIVE(broker, connections_max), LIVE(broker, connection_rate_max));
     for (size_t i = 0; i < broker->listener_count; i++) {
         struct net_limits limits = limits_of(&broker->listeners[i]);
         net_listener_limit(broker->listeners[i].net, &limits);
@@ -206,6 +206,17 @@ static bool open_listener(struct kafka_listener *listener, struct str entry, str
     return true;
 }
 
+bool kafka_listener_named(struct str listen, bool (*fits)(void *arg, struct str name), void *arg)
+{
+    struct str entry, name, address;
+    bool found = false;
+    while (!found && str_split(&listen, ',', &entry)) {
+        split_entry(str_trim(entry), &name, &address);
+        found = address.len != 0 && fits(arg, name);
+    }
+    return found;
+}
+
 static bool open_all(struct broker *broker, struct err *err)
 {
     struct str rest = broker->config.kafka_listen, entry;
@@ -225,7 +236,7 @@ static bool open_all(struct broker *broker, struct err *err)
         }
         broker->listener_count++;
     }
-    return listener_options_check(broker, err);
+    return true;
 }
 
 void kafka_listeners_free(struct broker *broker)

@@ -78,7 +78,8 @@ bool options_read(const char *conf_file, const struct conf_list *assignments, st
     done = done && conf_check(conf, err) && conf_read(conf, &server_table, &out->server, arena, err) &&
            conf_read(conf, &broker_conf_table, &out->kafka, arena, err) &&
            conf_read(conf, &auth_conf_table, &out->auth, arena, err) &&
-           conf_read(conf, &net_tls_conf_table, &out->tls, arena, err);
+           conf_read(conf, &net_tls_conf_table, &out->tls, arena, err) &&
+           broker_config_check(&out->kafka, err);
     conf_free(conf);
     return done;
 }

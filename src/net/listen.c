@@ -159,22 +159,36 @@ static void listener_pause(struct net_listener *listener, int64_t pause_ms)
     loop_timer_start(&listener->pause, pause_ms);
 }
 
-/* A4: counts a connection that is about to be accepted; false: this second has had its share. */
+enum { SECOND_MS = 1000 };
+
+static bool has_turn(struct net_turns *turns, int64_t now_ms, int64_t max)
+{
+    if (turns->second != now_ms / SECOND_MS)
+        *turns = (struct net_turns){.second = now_ms / SECOND_MS};
+    return turns->count < max;
+}
+
+/* A4: counts a connection that is about to be accepted; false: this second has had its share, of the listener or in all. */
 static bool take_turn(struct net_listener *listener)
 {
-    enum { SECOND_MS = 1000 };
+    struct net *net = listener->net;
     int64_t now_ms = clock_mono_ms();
-    if (listener->second != now_ms / SECOND_MS) {
-        listener->second = now_ms / SECOND_MS;
-        listener->second_count = 0;
-    }
-    if (listener->second_count < limit_of(&listener->conn_rate_max)) {
-        listener->second_count++;
+    if (has_turn(&listener->turns, now_ms, limit_of(&listener->conn_rate_max)) &&
+        has_turn(&net->turns, now_ms, limit_of(&net->conn_rate_max))) {
+        listener->turns.count++;
+        net->turns.count++;
         return true;
     }
     listener_complain(listener, "accept_paused", "-", "the limit of new connections a second is reached");
     listener_pause(listener, SECOND_MS - now_ms % SECOND_MS);
     return false;
+}
+
+/* There was nobody for the turn. */
+static void return_turn(struct net_listener *listener)
+{
+    listener->turns.count--;
+    listener->net->turns.count--;
 }
 
 static void listener_accept(struct net_listener *listener, int listen_fd)
@@ -190,7 +204,7 @@ static void listener_accept(struct net_listener *listener, int listen_fd)
             listener_pause(listener, PAUSE_MS);
             return;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            listener->second_count--;
+            return_turn(listener);
             return;
         } /* else: this one went away before it was accepted; the next */
     }

@@ -180,9 +180,10 @@ void net_free(struct net *net)
     free(net);
 }
 
-void net_limit(struct net *net, int64_t conn_max)
+void net_limit(struct net *net, int64_t conn_max, int64_t conn_rate_max)
 {
     atomic_store_explicit(&net->conn_max, conn_max, memory_order_relaxed);
+    atomic_store_explicit(&net->conn_rate_max, conn_rate_max, memory_order_relaxed);
 }
 
 int net_thread_count(const struct net *net)

@@ -51,8 +51,9 @@ void net_free(struct net *net);
 
 int net_thread_count(const struct net *net);
 
-/* Changes the number of connections in all; those that are open stay. Any thread. */
-void net_limit(struct net *net, int64_t conn_max);
+/* Changes the number of connections in all, and of new ones a second over all listeners (0: no limit); those that are open
+ * stay. Any thread. */
+void net_limit(struct net *net, int64_t conn_max, int64_t conn_rate_max);
 
 /* Loop of network thread i: for loop_post, timers made on it, mailboxes bound to it. Any thread. */
 struct loop *net_loop(const struct net *net, int thread);

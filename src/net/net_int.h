@@ -51,6 +51,11 @@ struct net_counts {
     struct metric *open, *accepted, *refused, *bytes_in, *bytes_out, *tls_failed;
 };
 
+/* Connections that came in a second of the monotonic clock. On the first network thread. */
+struct net_turns {
+    int64_t second, count;
+};
+
 struct net_listener {
     struct net *net;
     const struct conn_class *cls;
@@ -68,8 +73,7 @@ struct net_listener {
     struct net_counts counts;
     struct loop_call start_call;
     struct loop_timer pause; /* after descriptors ran out, or too many came in a second */
-    int64_t second,
-        second_count; /* this second of the monotonic clock, and the connections that came in it */
+    struct net_turns turns;
     struct log_rate refused_rate, tls_failed_rate; /* of log lines about connections and handshakes */
     struct list link;
 };
@@ -77,7 +81,8 @@ struct net_listener {
 struct net {
     struct net_thread *threads;
     int thread_count;
-    _Atomic int64_t conn_max, conn_count;
+    _Atomic int64_t conn_max, conn_count, conn_rate_max;
+    struct net_turns turns; /* of all listeners */
     struct metric_registry *metrics;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t stopped;

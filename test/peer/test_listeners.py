@@ -199,12 +199,15 @@ def check_refusals(home):
              ("sasl_plaintext.plain.sasl.server.max.receive.size=4096", "all mechanisms"), ("ssl.ssl.client.auth=perhaps", "String must be one of"),
              ("sasl_plaintext.sasl.enabled.mechanisms=GSSAPI", "sasl.enabled.mechanisms"), ("sasl_plaintext.sasl.enabled.mechanisms=", "must not be empty"),
              ("ssl.ssl.client.auth=required", "ssl.truststore.location"), ("ssl.ssl.keystore.location=/nowhere", "/nowhere")]
+    early = ("no listener", "small letters")  # said before anything is made
     for option, named in cases:
         words = [word for text in ("kafka.listen=SSL://127.0.0.1:0,SASL_PLAINTEXT://127.0.0.1:0", "http.listen=127.0.0.1:0",
                                    f"ssl.keystore.location={home}/a/server.pem", f"listener.name.{option}") for word in ("--set", text)]
-        with tempfile.TemporaryDirectory() as data:
-            done = subprocess.run([program, "server", "--data", data, *words], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and named in done.stderr, (option, done.stderr)
+        with tempfile.TemporaryDirectory() as directory:
+            data = Path(directory) / "data"
+            done = subprocess.run([program, "server", "--data", str(data), *words], capture_output=True, text=True, timeout=60)
+            assert named in done.stderr, (option, done.stderr)
+            assert (done.returncode, data.exists()) == ((2, False) if named in early else (1, True)), (option, done.returncode)
 
 
 def check_environment(home):

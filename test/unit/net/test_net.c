@@ -376,6 +376,24 @@ static void test_limit_rate(void **state)
     net_free(net);
 }
 
+/* The rate of all listeners counts for one without a rate of its own. */
+static void test_limit_rate_in_all(void **state)
+{
+    enum { RATE = 4, COUNT = 10 };
+    serve(1, 0, NULL);
+    net_limit(net, 0, RATE);
+    int fds[COUNT];
+    int64_t start_ms = clock_mono_ms();
+    for (int i = 0; i < COUNT; i++)
+        fds[i] = dial();
+    for (int i = 0; i < COUNT; i++)
+        assert_true(is_served(fds[i]));
+    assert_true(clock_mono_ms() - start_ms > 1000); /* three seconds had to have a share of it */
+    for (int i = 0; i < COUNT; i++)
+        close(fds[i]);
+    net_free(net);
+}
+
 static void test_limit(void **state)
 {
     serve(2, 3, NULL);
@@ -615,6 +633,7 @@ int main(void)
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_limit_per_host),
         cmocka_unit_test(test_limit_rate),
+        cmocka_unit_test(test_limit_rate_in_all),
         cmocka_unit_test(test_admit),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_output_that_does_not_move),

@@ -39,7 +39,7 @@ static bool check_words(const struct topic_config_def *def, struct str value, st
 {
     struct str rest = value, part;
     bool list = def->type == TOPIC_CONFIG_LIST;
-    if (def->words == NULL)
+    if (def->words == NULL || (list && value.len == 0)) /* of a list: none of them */
         return true;
     while (list ? str_split(&rest, ',', &part) : (part = rest, !str_is_null(rest))) {
         if (!is_word(str_trim(part), def->words))
@@ -73,6 +73,19 @@ static bool check_number(const struct topic_config_def *def, struct str value, s
     snprintf(why, sizeof why, "Value must be %s %.15g", low ? "at least" : "no more than",
              low ? def->min : def->max);
     return invalid(def, value, err, why);
+}
+
+bool topic_configs_agree(const struct str settings[TOPIC_CONFIG_COUNT], struct err *err)
+{
+    struct str least = settings[TOPIC_MIN_COMPACTION_LAG_MS], most = settings[TOPIC_MAX_COMPACTION_LAG_MS];
+    int64_t least_ms, most_ms;
+    if (str_is_null(least) || str_is_null(most) || !str_to_i64(least, &least_ms) ||
+        !str_to_i64(most, &most_ms) || least_ms <= most_ms)
+        return true;
+    return err_set(
+        err, ERR_INVALID_CONFIG,
+        "conflict topic config setting min.compaction.lag.ms (%lld) > max.compaction.lag.ms (%lld)",
+        (long long)least_ms, (long long)most_ms);
 }
 
 bool topic_config_check(int config, struct str value, struct err *err)

@@ -94,7 +94,7 @@ bool setting_apply(const struct setting_op *op, struct str present, bool is_list
     if (str_is_null(op->value))
         return err_set(err, ERR_INVALID_REQUEST, "Null value not supported for : %.*s", STR_ARG(op->name));
     if (op->op == SETTING_SET) {
-        *out = op->value;
+        *out = str_trim(op->value); /* as Kafka reads it */
         return true;
     }
     if (op->op != SETTING_APPEND && op->op != SETTING_SUBTRACT)
@@ -247,6 +247,8 @@ bool topics_decide_alter(void *state, void *request, struct replay_records *out,
     for (size_t i = 0; good && i < req->op_count; i++) {
         const struct setting_op *op = &req->ops[i];
         int config = topic_config_find(op->name);
+        if (config < 0 && op->op == SETTING_DELETE) /* it is not set */
+            continue;
         if (config < 0) {
             good = err_set(err, ERR_INVALID_CONFIG, "Unknown topic config name: %.*s", STR_ARG(op->name));
             break;
@@ -256,6 +258,7 @@ bool topics_decide_alter(void *state, void *request, struct replay_records *out,
         good = setting_apply(op, *value, is_list, value, &arena, err) &&
                (str_is_null(*value) || topic_config_check(config, *value, err));
     }
+    good = good && topic_configs_agree(topic.settings, err);
     if (good && !req->check_only)
         topic_add_record(&topic, false, req->now_ms, out);
     arena_fini(&arena);

@@ -212,11 +212,11 @@ static bool take_settings(struct topic *topic, const struct topic_create *req, s
         if (str_is_null(setting->value))
             return err_set(err, ERR_INVALID_CONFIG, "Null value not supported for topic configs: %.*s",
                            STR_ARG(setting->name));
-        if (!topic_config_check(config, setting->value, err))
+        topic->settings[config] = str_trim(setting->value); /* as Kafka reads it */
+        if (!topic_config_check(config, topic->settings[config], err))
             return false;
-        topic->settings[config] = setting->value;
     }
-    return true;
+    return topic_configs_agree(topic->settings, err);
 }
 
 bool topics_decide_create(void *state, void *request, struct replay_records *out, struct err *err)

@@ -49,6 +49,9 @@ int topic_config_find(struct str name);
 /* Checks a value: ERR_INVALID_CONFIG says what is allowed. */
 bool topic_config_check(int config, struct str value, struct err *err);
 
+/* Checks what is set on one topic (null: nothing) against each other. Each was checked by itself. ERR_INVALID_CONFIG. */
+bool topic_configs_agree(const struct str settings[TOPIC_CONFIG_COUNT], struct err *err);
+
 /* --- topics --- */
 
 struct topic_setting {

@@ -27,7 +27,8 @@ static void test_configs(void **state)
         {"cleanup.policy", "compact", true},
         {"cleanup.policy", "compact, delete", true},
         {"cleanup.policy", "shrink", false},
-        {"cleanup.policy", "", false},
+        {"cleanup.policy", "", true}, /* neither: all stays */
+        {"retention.bytes", "-2", true},
         {"retention.ms", "-1", true},
         {"retention.ms", "-2", false},
         {"retention.ms", "9223372036854775807", true},
@@ -81,6 +82,35 @@ static bool run(replay_decide_fn decide, void *req, struct topics *one, struct t
     vec_fini(&out.list);
     arena_fini(&out.arena);
     return good;
+}
+
+/* Values are kept without spaces around them; the two lags of compaction have to agree, on creation and later. */
+static void test_agreement(void **state)
+{
+    struct topics *one = topics_new(), *two = topics_new();
+    enum err_code code;
+    struct topic_setting settings[] = {{STR("max.compaction.lag.ms"), STR(" 20 ")},
+                                       {STR("min.compaction.lag.ms"), STR("30")}};
+    struct topic_create create = {.name = STR("t"),
+                                  .partition_count = 1,
+                                  .settings = settings,
+                                  .setting_count = COUNT_OF(settings),
+                                  .id = {{1}}};
+    assert_false(run(topics_decide_create, &create, one, two, &code));
+    assert_int_equal(code, ERR_INVALID_CONFIG);
+    create.setting_count = 1;
+    assert_true(run(topics_decide_create, &create, one, two, &code));
+    assert_true(str_eq_cstr(topics_find(one, STR("t"))->settings[TOPIC_MAX_COMPACTION_LAG_MS], "20"));
+    struct setting_op op = {.name = STR("min.compaction.lag.ms"), .op = SETTING_SET, .value = STR("21")};
+    struct topic_alter alter = {.name = STR("t"), .ops = &op, .op_count = 1};
+    assert_false(run(topics_decide_alter, &alter, one, two, &code));
+    assert_int_equal(code, ERR_INVALID_CONFIG);
+    op.value = STR(" 20");
+    assert_true(run(topics_decide_alter, &alter, one, two, &code));
+    op = (struct setting_op){.name = STR("nonsense"), .op = SETTING_DELETE};
+    assert_true(run(topics_decide_alter, &alter, one, two, &code)); /* it is not set */
+    topics_free(one);
+    topics_free(two);
 }
 
 static void test_state(void **state)
@@ -266,10 +296,10 @@ static void test_damaged_records(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),           cmocka_unit_test(test_configs),
-        cmocka_unit_test(test_state),           cmocka_unit_test(test_setting_ops),
-        cmocka_unit_test(test_alter_topic),     cmocka_unit_test(test_resources),
-        cmocka_unit_test(test_damaged_records),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_configs),
+        cmocka_unit_test(test_agreement),   cmocka_unit_test(test_state),
+        cmocka_unit_test(test_setting_ops), cmocka_unit_test(test_alter_topic),
+        cmocka_unit_test(test_resources),   cmocka_unit_test(test_damaged_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

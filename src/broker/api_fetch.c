@@ -20,6 +20,7 @@
 
 enum {
     OFFSET_OUT_OF_RANGE = 1,
+    DENIED = 29,
     STORAGE = 56,
     FENCED_EPOCH = 74,
     UNKNOWN_EPOCH = 75,
@@ -61,10 +62,33 @@ static int16_t check_epoch(const struct fetch_part *fp)
     return asked < current ? FENCED_EPOCH : UNKNOWN_EPOCH;
 }
 
-/* Finds errors that need no read; true when there is one. The right is asked for each time: a session may outlive it. */
+/* The end of the epoch from which the client says it has read: *end -1: unknown here. Kafka's KIP-595. */
+static bool has_diverged(const struct fetch_part *fp, int32_t *epoch, int64_t *end)
+{
+    if (fp->fetched_epoch < 0)
+        return false;
+    log_offset_for_epoch(partition_log(fp->part), fp->fetched_epoch, epoch, end);
+    return *epoch < fp->fetched_epoch || *end < fp->offset;
+}
+
+/* An offset that cannot be read, or that lies on another branch of history. */
+static int16_t check_offset(struct fetch_part *fp)
+{
+    struct log *log = partition_log(fp->part);
+    int32_t epoch;
+    int64_t end;
+    fp->diverged = has_diverged(fp, &epoch, &end);
+    if (fp->diverged)
+        return end < 0 ? OFFSET_OUT_OF_RANGE : 0;
+    return fp->offset < log_start_offset(log) || fp->offset > log_end_offset(log) ? OFFSET_OUT_OF_RANGE : 0;
+}
+
+/* Finds errors that need no read; true when there is one, or a divergence to tell. The right is asked for each time: a session
+ * may outlive it. */
 static bool find_error(const struct fetch *fetch, struct fetch_part *fp)
 {
     struct str name = fp->part != NULL ? partition_topic(fp->part) : fp->topic.name;
+    fp->diverged = false;
     fp->error = str_is_null(name) ? 0 : request_denied(fetch->req, ACL_TOPIC, ACL_READ, name);
     if (fp->error != 0)
         return true;
@@ -73,10 +97,9 @@ static bool find_error(const struct fetch *fetch, struct fetch_part *fp)
         return true;
     }
     fp->error = !log_check_readable(partition_log(fp->part), NULL) ? STORAGE : check_epoch(fp);
-    if (fp->error == 0 && (fp->offset < log_start_offset(partition_log(fp->part)) ||
-                           fp->offset > log_end_offset(partition_log(fp->part))))
-        fp->error = OFFSET_OUT_OF_RANGE;
-    return fp->error != 0;
+    if (fp->error == 0)
+        fp->error = check_offset(fp);
+    return fp->error != 0 || fp->diverged;
 }
 
 /* Bytes that the partition could give; -1: it has an error. */
@@ -224,15 +247,30 @@ static int64_t read_part(struct fetch *fetch, struct fetch_part *fp, partition_r
     return len;
 }
 
+/* Where the client's branch ends, and no records. */
+static void tell_divergence(const struct fetch_part *fp, partition_row *row)
+{
+    struct log *log = partition_log(fp->part);
+    has_diverged(fp, &row->DivergingEpoch.Epoch, &row->DivergingEpoch.EndOffset);
+    row->HighWatermark = log_high_watermark(log);
+    row->LastStableOffset = log_lso(log);
+    row->LogStartOffset = log_start_offset(log);
+    row->Records.bytes = STR("");
+}
+
 static int64_t fill_row(struct fetch *fetch, struct fetch_part *fp, partition_row *row, int64_t *bytes_left,
                         bool *first)
 {
     wire_init(&WIRE_FetchResponse_PartitionData, row);
     row->PartitionIndex = fp->id;
-    row->AbortedTransactions.len = fetch->isolation == LOG_READ_COMMITTED ? 0 : -1;
-    if (fp->error == 0)
+    bool asked = fp->part != NULL && fp->error != DENIED && fp->error != fp->unknown;
+    row->AbortedTransactions.len = asked ? -1 : 0; /* as Kafka has it: null is what a log says */
+    if (fp->error != 0)
+        refuse(row, fp->error);
+    else if (fp->diverged)
+        tell_divergence(fp, row);
+    else
         return read_part(fetch, fp, row, bytes_left, first);
-    refuse(row, fp->error);
     return 0;
 }
 
@@ -286,7 +324,7 @@ static void answer_part(struct fetch *fetch, struct session_part *sp, struct row
 {
     partition_row *row = &rows->parts[rows->count];
     int64_t len = fill_row(fetch, &sp->fp, row, bytes_left, first);
-    bool news = len > 0 || row->ErrorCode != 0 || row->HighWatermark != sp->told_hw ||
+    bool news = len > 0 || row->ErrorCode != 0 || sp->fp.diverged || row->HighWatermark != sp->told_hw ||
                 row->LogStartOffset != sp->told_start;
     if (fetch->full || news) {
         rows_take(rows, &sp->fp.topic, &fetch->req->arena);

@@ -13,8 +13,9 @@ typedef struct ListOffsetsResponse_ListOffsetsPartitionResponse list_row;
 
 static int16_t check_epoch(struct partition *part, int32_t asked)
 {
+    enum { NO_EPOCH = -1 };
     int32_t current = log_leader_epoch(partition_log(part));
-    if (asked < 0 || asked == current)
+    if (asked == NO_EPOCH || asked == current)
         return 0;
     return asked < current ? FENCED_EPOCH : UNKNOWN_EPOCH;
 }

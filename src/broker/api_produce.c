@@ -11,8 +11,11 @@
 #include "broker/broker_int.h"
 
 enum {
+    CORRUPT = 2,
     UNKNOWN_TOPIC = 3,
+    TOO_LARGE = 10,
     INVALID_TOPIC = 17,
+    LIST_TOO_LARGE = 18,
     NOT_ENOUGH_REPLICAS = 19,
     INVALID_ACKS = 21,
     INVALID_TIMESTAMP = 32,
@@ -68,19 +71,6 @@ static int16_t check_transaction(const struct request *req, const struct batch *
     }
 }
 
-/* Checks that come before the log's own: exactly one whole batch of format 2 first of all. 0: all is well. */
-static int16_t check_batch(const struct request *req, struct str bytes, struct str topic, int32_t partition)
-{
-    struct batch batch;
-    if (str_is_null(bytes) || !batch_open(bytes, &batch, NULL) || batch.bytes.len != bytes.len)
-        return INVALID_RECORD;
-    if (batch_codec(&batch) == CODEC_ZSTD && req->version < ZSTD_VERSION)
-        return UNSUPPORTED_CODEC;
-    if (is_internal_topic(topic))
-        return INVALID_TOPIC;
-    return batch_is_transactional(&batch) ? check_transaction(req, &batch, topic, partition) : 0;
-}
-
 /* What the log refused, in Produce's terms. */
 static int16_t code_of(const struct request *req, const struct err *err)
 {
@@ -97,10 +87,36 @@ static int16_t code_of(const struct request *req, const struct err *err)
     }
 }
 
+/* Checks that come before the log's own: exactly one whole batch of format 2 first of all. 0: all is well; *err says what is
+ * wrong with its header, or nothing. */
+static int16_t check_batch(const struct request *req, struct str bytes, struct str topic, int32_t partition,
+                           struct err *err)
+{
+    struct batch batch;
+    *err = (struct err){.text = ""};
+    if (bytes.len < BATCH_HEADER_BYTES)
+        return INVALID_RECORD;
+    if (!batch_open_header(bytes.ptr, &batch, err))
+        return code_of(req, err);
+    if (!batch_open(bytes, &batch, NULL) || batch.bytes.len != bytes.len)
+        return INVALID_RECORD;
+    if (batch_codec(&batch) == CODEC_ZSTD && req->version < ZSTD_VERSION)
+        return UNSUPPORTED_CODEC;
+    if (is_internal_topic(topic))
+        return INVALID_TOPIC;
+    return batch_is_transactional(&batch) ? check_transaction(req, &batch, topic, partition) : 0;
+}
+
+/* Does a refusal tell where the log starts? As Kafka has it: when the log has looked at the records. */
+static bool tells_start(int16_t code)
+{
+    return code != CORRUPT && code != TOO_LARGE && code != LIST_TOO_LARGE && code != STORAGE;
+}
+
 /* Names all records that break the rules (KIP-467), from another walk over the batch. As Kafka has it, a timestamp among the
  * faults decides the error. */
 static void name_bad_records(struct request *req, partition_response *row, struct str bytes,
-                             const struct batch_rules *rules, int64_t start_offset)
+                             const struct batch_rules *rules)
 {
     struct batch batch;
     struct batch_iter it;
@@ -129,7 +145,6 @@ static void name_bad_records(struct request *req, partition_response *row, struc
     }
     if (rows.len == 0)
         return;
-    row->LogStartOffset = start_offset;
     row->RecordErrors.at = arena_dup(&req->arena, rows.at, rows.len * sizeof *rows.at);
     row->RecordErrors.len = (int32_t)rows.len;
     row->ErrorMessage = str_printf(&req->arena, "%d of %d records are refused; record %d: %.*s", bad, index,
@@ -169,14 +184,18 @@ static struct partition *append_one(struct request *req, struct str topic, const
         refuse(req, row, str_is_null(topic) ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC, NULL);
         return NULL;
     }
-    int16_t code = check_batch(req, bytes, topic, data->Index);
+    int16_t code = check_batch(req, bytes, topic, data->Index, &err);
     if (code != 0) {
-        refuse(req, row, code, NULL);
+        refuse(req, row, code, err.text);
+        if (err.code == ERR_INVALID_RECORD) /* numbers that do not fit: what the log would say */
+            row->LogStartOffset = log_start_offset(partition_log(part));
     } else if (!partition_append_from(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, request_syncs(req),
                                       &result, &err)) {
         refuse(req, row, code_of(req, &err), err.text);
+        if (tells_start(row->ErrorCode))
+            row->LogStartOffset = log_start_offset(partition_log(part));
         if (result.bad_records)
-            name_bad_records(req, row, bytes, &result.rules, result.start_offset);
+            name_bad_records(req, row, bytes, &result.rules);
     } else {
         row->BaseOffset = result.base_offset;
         row->LogAppendTimeMs = result.append_time_ms;

@@ -21,9 +21,11 @@ struct fetch_part {
     struct partition *part; /* a reference; NULL: not there */
     struct fetch_topic topic;
     int32_t id, leader_epoch, bytes_max;
+    int32_t fetched_epoch; /* of the record before offset, as the client has it; below 0: it does not say */
     int64_t offset;
     int16_t unknown; /* the error of a partition that is not there */
     int16_t error;   /* found before anything is read */
+    bool diverged;   /* the client has what the log has not: it is told where the epoch ends here */
 };
 
 /* Takes what a request says of a partition. */

@@ -55,6 +55,7 @@ void fetch_part_set(struct fetch_part *fp, const struct FetchRequest_FetchPartit
     fp->offset = asked->FetchOffset;
     fp->bytes_max = asked->PartitionMaxBytes;
     fp->leader_epoch = asked->CurrentLeaderEpoch;
+    fp->fetched_epoch = asked->LastFetchedEpoch;
 }
 
 void fetch_part_resolve(struct broker *broker, struct fetch_part *fp)
@@ -476,10 +477,11 @@ static struct session_use go_on(struct request *req)
 
 struct session_use session_take(struct request *req)
 {
+    enum { NEW_SESSION = 0, NO_SESSION = -1 };
     const struct FetchRequest *body = req->body;
-    if (body->SessionEpoch > 0)
+    if (body->SessionEpoch != NEW_SESSION && body->SessionEpoch != NO_SESSION)
         return go_on(req);
     if (body->SessionId != 0)
         close_session(req->broker->fetch_sessions, body->SessionId);
-    return body->SessionEpoch == 0 ? begin(req) : (struct session_use){.full = true};
+    return body->SessionEpoch == NEW_SESSION ? begin(req) : (struct session_use){.full = true};
 }

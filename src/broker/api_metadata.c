@@ -3,7 +3,10 @@
  * Unknown topics are created by a Metadata request when the options and the request allow it; since that waits for the
  * disk, such a request goes on on the admin pool, and is answered with the finished topics.
  */
+#include <ctype.h>
+
 #include "broker/broker_int.h"
+#include "broker/once.h"
 
 enum { UNKNOWN_TOPIC = 3, INVALID_REQUEST = 42, UNKNOWN_TOPIC_ID = 100 };
 enum { FLAG_VERSION = 4 };
@@ -35,6 +38,13 @@ static void fill_topic(const struct topic_entry *entry, topic_row *row, struct a
 static bool by_id(const asked_topic *asked)
 {
     return str_is_null(asked->Name) || !uuid_is_zero(asked->TopicId);
+}
+
+/* What makes it the same topic in a request. */
+static struct str topic_key(const asked_topic *asked)
+{
+    return by_id(asked) ? str_of((const char *)asked->TopicId.bytes, sizeof asked->TopicId.bytes)
+                        : asked->Name;
 }
 
 static void fill_missing(const asked_topic *asked, topic_row *row)
@@ -105,6 +115,23 @@ static void fill_named(struct request *req, const asked_topic *asked, topic_row 
     }
 }
 
+/* The topics that are asked for, each once. */
+static void fill_asked(struct request *req)
+{
+    const struct MetadataRequest *body = req->body;
+    struct MetadataResponse *res = req->res;
+    struct once once = {0};
+    bool twice, alone = body->Topics.len == 1;
+    WIRE_ALLOC(&req->arena, res->Topics, MetadataResponse_MetadataResponseTopic, body->Topics.len);
+    res->Topics.len = 0;
+    for (int32_t i = 0; i < body->Topics.len && !alone; i++)
+        once_add(&once, topic_key(&body->Topics.at[i]));
+    for (int32_t i = 0; i < body->Topics.len; i++)
+        if (alone || once_take(&once, topic_key(&body->Topics.at[i]), &twice))
+            fill_named(req, &body->Topics.at[i], &res->Topics.at[res->Topics.len++]);
+    once_fini(&once);
+}
+
 static void fill_topics(struct request *req)
 {
     struct broker *broker = req->broker;
@@ -121,9 +148,7 @@ static void fill_topics(struct request *req)
             if (request_denied(req, ACL_TOPIC, ACL_DESCRIBE, entry->name) == 0)
                 show_topic(req, entry, &res->Topics.at[res->Topics.len++]);
     } else {
-        WIRE_ALLOC(&req->arena, res->Topics, MetadataResponse_MetadataResponseTopic, body->Topics.len);
-        for (int32_t i = 0; i < body->Topics.len; i++)
-            fill_named(req, &body->Topics.at[i], &res->Topics.at[i]);
+        fill_asked(req);
     }
     storage_entries_unlock(broker->storage);
 }
@@ -196,9 +221,36 @@ static void create_and_answer(struct request *req)
     answer(req);
 }
 
+/* Versions 10 and 11 have the field of the id, but only names are asked for by them. */
+static bool any_by_id_too_early(const struct request *req)
+{
+    enum { BY_ID_VERSION = 12 };
+    const struct MetadataRequest *body = req->body;
+    bool any = false;
+    for (int32_t i = 0; i < body->Topics.len && req->version < BY_ID_VERSION; i++)
+        any = any || by_id(&body->Topics.at[i]);
+    return any;
+}
+
+/* The same error for all, and nothing of the cluster. */
+static void refuse_all(struct request *req)
+{
+    const struct MetadataRequest *body = req->body;
+    struct MetadataResponse *res = req->res;
+    WIRE_ALLOC(&req->arena, res->Topics, MetadataResponse_MetadataResponseTopic, body->Topics.len);
+    for (int32_t i = 0; i < body->Topics.len; i++) {
+        res->Topics.at[i].Name = body->Topics.at[i].Name;
+        res->Topics.at[i].TopicId = body->Topics.at[i].TopicId;
+        res->Topics.at[i].ErrorCode = INVALID_REQUEST;
+    }
+    request_reply(req);
+}
+
 void api_metadata(struct request *req)
 {
-    if (may_create(req) && any_missing(req))
+    if (any_by_id_too_early(req))
+        refuse_all(req);
+    else if (may_create(req) && any_missing(req))
         request_on_pool(req, create_and_answer);
     else
         answer(req);
@@ -334,11 +386,20 @@ static void fill_page(struct request *req, int32_t left)
     }
 }
 
+/* A cursor stands at a partition of a topic that is asked for. */
+static bool cursor_fits(const struct DescribeTopicPartitionsRequest *body)
+{
+    bool there = body->Topics.len <= 0;
+    for (int32_t i = 0; i < body->Topics.len; i++)
+        there = there || str_eq(body->Topics.at[i].Name, body->Cursor->TopicName);
+    return there && body->Cursor->PartitionIndex >= 0;
+}
+
 void api_describe_topic_partitions(struct request *req)
 {
     const struct DescribeTopicPartitionsRequest *body = req->body;
     struct DescribeTopicPartitionsResponse *res = req->res;
-    if (body->Cursor != NULL && body->Cursor->PartitionIndex < 0) {
+    if (body->Cursor != NULL && !cursor_fits(body)) {
         WIRE_ALLOC(&req->arena, res->Topics,
                    DescribeTopicPartitionsResponse_DescribeTopicPartitionsResponseTopic,
                    MAX(body->Topics.len, 0));
@@ -354,19 +415,36 @@ void api_describe_topic_partitions(struct request *req)
     request_reply(req);
 }
 
+/* "group:topic id:partition", the id in 22 characters. */
+static bool is_share_key(struct str key)
+{
+    enum { ID_CHARS = 22 };
+    struct str group, id, partition, more;
+    int64_t number;
+    bool three = str_split(&key, ':', &group) && str_split(&key, ':', &id) &&
+                 str_split(&key, ':', &partition) && !str_split(&key, ':', &more);
+    if (!three || group.len == 0 || id.len != ID_CHARS || !str_to_i64(partition, &number))
+        return false;
+    for (size_t i = 0; i < id.len; i++)
+        if (!isalnum((unsigned char)id.ptr[i]) && id.ptr[i] != '-' && id.ptr[i] != '_')
+            return false;
+    return number >= INT32_MIN && number <= INT32_MAX;
+}
+
 /* 0, or why the key has no coordinator for whoever asks. */
 static int16_t check_coordinator(struct request *req, struct str key, struct str *text)
 {
-    enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, KEY_SHARE = 2, SHARE_VERSION = 6 };
+    enum { KEY_GROUP = 0, KEY_TRANSACTION = 1, KEY_SHARE = 2, MANY_VERSION = 4, SHARE_VERSION = 6 };
     const struct FindCoordinatorRequest *body = req->body;
-    *text = STR_NULL;
+    int16_t denied = body->KeyType == KEY_SHARE ? request_denied_cluster(req, ACL_CLUSTER_ACTION) : 0;
+    *text = req->version < MANY_VERSION ? STR("NONE") : STR(""); /* Kafka's words for no error */
     if (body->KeyType == KEY_GROUP)
         return request_denied(req, ACL_GROUP, ACL_DESCRIBE, key);
     if (body->KeyType == KEY_TRANSACTION)
         return request_denied(req, ACL_TRANSACTIONAL_ID, ACL_DESCRIBE, key);
     if (body->KeyType == KEY_SHARE &&
         req->version >= SHARE_VERSION) /* of brokers: group:topic id:partition */
-        return request_denied_cluster(req, ACL_CLUSTER_ACTION);
+        return denied != 0 || is_share_key(key) ? denied : INVALID_REQUEST;
     *text = STR("groups (key type 0), transactions (1) and, from version 6 on, share partitions (2) have a "
                 "coordinator");
     return INVALID_REQUEST;

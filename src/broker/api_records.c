@@ -44,8 +44,8 @@ static void delete_one(struct request *req, struct str topic, const asked_partit
     struct partition *part = storage_partition(req->broker->storage, topic, asked->PartitionIndex);
     int16_t denied = request_denied(req, ACL_TOPIC, ACL_DELETE, topic);
     row->ErrorCode = denied != 0                ? denied
-                     : is_internal_topic(topic) ? INVALID_TOPIC
                      : part == NULL             ? UNKNOWN_TOPIC
+                     : is_internal_topic(topic) ? INVALID_TOPIC
                                                 : delete_before(part, asked->Offset);
     if (row->ErrorCode == 0)
         row->LowWatermark = log_start_offset(partition_log(part));

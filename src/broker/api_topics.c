@@ -1,5 +1,6 @@
 /* api_topics.c - CreateTopics, DeleteTopics, CreatePartitions, DescribeConfigs. Changes run on the admin pool, in order. */
 #include "broker/broker_int.h"
+#include "broker/once.h"
 
 /* Versions from which a client knows THROTTLING_QUOTA_EXCEEDED. */
 enum { STRICT_CREATE = 6, STRICT_DELETE = 5, STRICT_GROW = 3 };
@@ -58,8 +59,19 @@ static int16_t check_create(const struct request *req, const create_asked *asked
     return 0;
 }
 
+/* The topic as it would be, for one that is only checked. */
+static const struct topic *checked_topic(struct request *req, const struct topic_create_args *args)
+{
+    struct topic *topic = arena_new(&req->arena, struct topic);
+    for (size_t i = 0; i < args->setting_count; i++)
+        topic->settings[topic_config_find(args->settings[i].name)] = str_trim(args->settings[i].value);
+    topic->partition_count = args->partition_count == -1 ? (int32_t)LIVE(req->broker, storage.num_partitions)
+                                                         : args->partition_count;
+    return topic;
+}
+
 /* The configs in force, as version 5 and later show them. */
-static void fill_created(struct request *req, create_row *row)
+static void fill_created(struct request *req, const struct topic_create_args *args, create_row *row)
 {
     struct broker *broker = req->broker;
     row->TopicConfigErrorCode = request_denied(req, ACL_TOPIC, ACL_DESCRIBE_CONFIGS, row->Name);
@@ -71,7 +83,8 @@ static void fill_created(struct request *req, create_row *row)
     row->ReplicationFactor = 1;
     WIRE_ALLOC(&req->arena, row->Configs, CreateTopicsResponse_CreatableTopicConfigs, TOPIC_CONFIG_COUNT);
     storage_topics_lock(broker->storage);
-    const struct topic *topic = topics_find(storage_topics(broker->storage), row->Name);
+    const struct topic *topic =
+        args->check_only ? checked_topic(req, args) : topics_find(storage_topics(broker->storage), row->Name);
     for (int i = 0; i < TOPIC_CONFIG_COUNT; i++) {
         row->Configs.at[i].Name = str_from(topic_config_defs[i].name);
         row->Configs.at[i].Value =
@@ -88,9 +101,9 @@ static int16_t check_right_to_create(struct request *req, struct str name)
     return code == 0 ? 0 : request_denied(req, ACL_TOPIC, ACL_CREATE, name);
 }
 
-/* Creates or, with check_only, would. 0 with the topic's id, or the error and its text. */
-static int16_t create(struct request *req, const create_asked *asked, bool check_only, struct uuid *id,
-                      struct str *text)
+/* Creates or, with check_only, would. 0 with what it was made of, its id too, or the error and its text. */
+static int16_t create(struct request *req, const create_asked *asked, bool check_only,
+                      struct topic_create_args *args, struct str *text)
 {
     struct err err;
     struct topic_setting *settings = arena_array(&req->arena, struct topic_setting, asked->Configs.len + 1);
@@ -98,7 +111,7 @@ static int16_t create(struct request *req, const create_asked *asked, bool check
         settings[i] = (struct topic_setting){asked->Configs.at[i].Name,
                                              topic_setting_clamped(req->broker, asked->Configs.at[i].Name,
                                                                    asked->Configs.at[i].Value)};
-    struct topic_create_args args = {
+    *args = (struct topic_create_args){
         .name = asked->Name,
         .partition_count = asked->Assignments.len > 0 ? asked->Assignments.len : asked->NumPartitions,
         .settings = settings,
@@ -109,66 +122,63 @@ static int16_t create(struct request *req, const create_asked *asked, bool check
     if (code != 0)
         return code;
     int64_t partitions =
-        args.partition_count == -1 ? LIVE(req->broker, storage.num_partitions) : args.partition_count;
+        args->partition_count == -1 ? LIVE(req->broker, storage.num_partitions) : args->partition_count;
     if (!check_only && !request_may_mutate(req, STRICT_CREATE, MAX(partitions, 1))) {
         *text = throttled_text;
         return THROTTLING_QUOTA_EXCEEDED;
     }
-    if (!storage_topic_create_with(req->broker->storage, &args, &err)) {
+    if (!storage_topic_create_with(req->broker->storage, args, &err)) {
         *text = str_dup(str_from(err.text), &req->arena);
         return error_code_of(&err);
     }
     *text = STR_NULL;
-    *id = args.id;
     return 0;
 }
 
 int16_t request_create_topic(struct request *req, const create_asked *asked, struct str *text)
 {
-    struct uuid id;
-    return create(req, asked, false, &id, text);
+    struct topic_create_args args;
+    return create(req, asked, false, &args, text);
 }
 
 static void create_one(struct request *req, const create_asked *asked, create_row *row)
 {
     const struct CreateTopicsRequest *body = req->body;
-    struct uuid id = {{0}};
+    struct topic_create_args args;
     row->ErrorCode = check_right_to_create(req, asked->Name);
     if (row->ErrorCode == 0)
-        row->ErrorCode = create(req, asked, body->validateOnly, &id, &row->ErrorMessage);
+        row->ErrorCode = create(req, asked, body->validateOnly, &args, &row->ErrorMessage);
     if (row->ErrorCode != 0)
         return;
-    if (!body->validateOnly)
-        row->TopicId = id;
-    row->NumPartitions = asked->Assignments.len > 0 ? asked->Assignments.len : asked->NumPartitions;
-    if (row->NumPartitions == -1)
-        row->NumPartitions = (int32_t)LIVE(req->broker, storage.num_partitions);
-    fill_created(req, row);
-}
-
-static bool named_twice(const struct CreateTopicsRequest *body, int32_t at)
-{
-    for (int32_t i = 0; i < body->Topics.len; i++)
-        if (i != at && str_eq(body->Topics.at[i].Name, body->Topics.at[at].Name))
-            return true;
-    return false;
+    row->TopicId = args.id; /* of one that is only checked: some id, as Kafka has it */
+    row->NumPartitions = args.partition_count == -1 ? (int32_t)LIVE(req->broker, storage.num_partitions)
+                                                    : args.partition_count;
+    fill_created(req, &args, row);
 }
 
 static void create_topics(struct request *req)
 {
     const struct CreateTopicsRequest *body = req->body;
     struct CreateTopicsResponse *res = req->res;
+    struct once once = {0};
+    bool twice;
     WIRE_ALLOC(&req->arena, res->Topics, CreateTopicsResponse_CreatableTopicResult, MAX(body->Topics.len, 0));
+    res->Topics.len = 0;
+    for (int32_t i = 0; i < body->Topics.len; i++)
+        once_add(&once, body->Topics.at[i].Name);
     for (int32_t i = 0; i < body->Topics.len; i++) {
-        create_row *row = &res->Topics.at[i];
+        if (!once_take(&once, body->Topics.at[i].Name, &twice))
+            continue;
+        create_row *row = &res->Topics.at[res->Topics.len++];
         row->Name = body->Topics.at[i].Name;
-        if (named_twice(body, i)) {
+        if (twice) {
             row->ErrorCode = INVALID_REQUEST;
             row->ErrorMessage = STR("Duplicate topic name.");
         } else {
             create_one(req, &body->Topics.at[i], row);
         }
     }
+    once_fini(&once);
     request_reply(req);
 }
 
@@ -179,6 +189,8 @@ void api_create_topics(struct request *req)
 
 /* --- DeleteTopics --- */
 
+typedef struct DeleteTopicsResponse_DeletableTopicResult delete_row;
+
 static int32_t partition_count_of(struct broker *broker, struct str name)
 {
     storage_entries_lock(broker->storage);
@@ -188,11 +200,13 @@ static int32_t partition_count_of(struct broker *broker, struct str name)
     return count;
 }
 
-static void delete_one(struct request *req, struct str name,
-                       struct DeleteTopicsResponse_DeletableTopicResult *row)
+static void delete_one(struct request *req, struct str name, delete_row *row)
 {
     struct err err;
-    if (!LIVE(req->broker, delete_topics)) {
+    if (is_hidden_topic(name)) {
+        row->ErrorCode = UNKNOWN_TOPIC;
+        row->ErrorMessage = STR("This server does not host this topic-partition.");
+    } else if (!LIVE(req->broker, delete_topics)) {
         row->ErrorCode = DELETION_DISABLED;
         row->ErrorMessage = STR("delete.topic.enable is false");
     } else if (!request_may_mutate(req, STRICT_DELETE, partition_count_of(req->broker, name))) {
@@ -218,32 +232,116 @@ static int16_t check_right_to_delete(struct request *req, struct str name, struc
     return denied;
 }
 
+/* What a request wants deleted: names, ids, and the names whose topic is asked for by its id as well. */
+struct delete_list {
+    struct once names, ids, clashes;
+};
+
+static struct str id_bytes(const struct uuid *id)
+{
+    return str_of((const char *)id->bytes, sizeof id->bytes);
+}
+
+static bool is_by_id(const delete_row *row)
+{
+    return !uuid_is_zero(row->TopicId);
+}
+
+/* Names both, or neither. */
+static bool is_unclear(const delete_row *row)
+{
+    return is_by_id(row) == !str_is_null(row->Name);
+}
+
+static struct uuid id_of(struct broker *broker, struct str name)
+{
+    storage_entries_lock(broker->storage);
+    struct topic_entry *entry = storage_entry(broker->storage, name);
+    struct uuid id = entry == NULL ? (struct uuid){0} : entry->id;
+    storage_entries_unlock(broker->storage);
+    return id;
+}
+
+static void list_deleted(struct request *req, const delete_row *rows, int32_t count, struct delete_list *list)
+{
+    bool twice;
+    for (int32_t i = 0; i < count; i++)
+        if (!is_unclear(&rows[i]))
+            once_add(is_by_id(&rows[i]) ? &list->ids : &list->names,
+                     is_by_id(&rows[i]) ? id_bytes(&rows[i].TopicId) : rows[i].Name);
+    for (int32_t i = 0; i < count; i++) {
+        struct uuid id = is_by_id(&rows[i]) ? (struct uuid){0} : id_of(req->broker, rows[i].Name);
+        if (once_take(&list->ids, id_bytes(&id), &twice))
+            once_add(&list->clashes, rows[i].Name);
+    }
+}
+
+static void refuse_delete(delete_row *row, int16_t code, struct str text)
+{
+    row->ErrorCode = code;
+    row->ErrorMessage = text;
+}
+
+/* False: the row is another one's double and not answered. */
+static bool delete_row_run(struct request *req, struct delete_list *list, delete_row *row)
+{
+    enum { NAMED_VERSION = 6 };
+    bool twice = false, by_id = is_by_id(row);
+    if (is_unclear(row)) {
+        refuse_delete(row, INVALID_REQUEST,
+                      by_id ? STR("You may not specify both topic name and topic id.")
+                            : STR("Neither topic name nor id were specified."));
+        return true;
+    }
+    if (!once_take(by_id ? &list->ids : &list->names, by_id ? id_bytes(&row->TopicId) : row->Name, &twice))
+        return false;
+    struct uuid id = by_id ? row->TopicId : id_of(req->broker, row->Name);
+    if (twice) {
+        refuse_delete(row, INVALID_REQUEST,
+                      by_id ? STR("Duplicate topic id.") : STR("Duplicate topic name."));
+        return true;
+    }
+    if (!by_id && once_has(&list->clashes, row->Name)) {
+        refuse_delete(row, INVALID_REQUEST,
+                      STR("The provided topic name maps to an ID that was already supplied."));
+        row->TopicId = id;
+        return true;
+    }
+    if (by_id)
+        row->Name = storage_topic_name(req->broker->storage, row->TopicId, &req->arena);
+    if (str_is_null(row->Name))
+        refuse_delete(row, UNKNOWN_TOPIC_ID, STR("This server does not host this topic ID."));
+    else if ((row->ErrorCode = check_right_to_delete(req, row->Name, &row->Name, by_id)) == 0)
+        delete_one(req, row->Name, row);
+    if (row->ErrorCode == 0 && req->version >= NAMED_VERSION)
+        row->TopicId = id;
+    return true;
+}
+
 static void delete_topics(struct request *req)
 {
     enum { STRUCT_VERSION = 6 };
     const struct DeleteTopicsRequest *body = req->body;
     struct DeleteTopicsResponse *res = req->res;
+    struct delete_list list = {0};
     bool structs = req->version >= STRUCT_VERSION;
     int32_t count = MAX(structs ? body->Topics.len : body->TopicNames.len, 0);
     WIRE_ALLOC(&req->arena, res->Responses, DeleteTopicsResponse_DeletableTopicResult, count);
     for (int32_t i = 0; i < count; i++) {
-        struct DeleteTopicsResponse_DeletableTopicResult *row = &res->Responses.at[i];
+        delete_row *row = &res->Responses.at[i];
         row->Name = structs ? body->Topics.at[i].Name : body->TopicNames.at[i];
         row->TopicId = structs ? body->Topics.at[i].TopicId : row->TopicId;
-        bool by_id = structs && !uuid_is_zero(row->TopicId);
-        if (by_id == !str_is_null(row->Name)) {
-            row->ErrorCode = INVALID_REQUEST;
-            row->ErrorMessage = by_id ? STR("You may not specify both topic name and topic id.")
-                                      : STR("Neither topic name nor id were specified.");
-            continue;
-        }
-        if (by_id)
-            row->Name = storage_topic_name(req->broker->storage, row->TopicId, &req->arena);
-        if (str_is_null(row->Name))
-            row->ErrorCode = UNKNOWN_TOPIC_ID;
-        else if ((row->ErrorCode = check_right_to_delete(req, row->Name, &row->Name, by_id)) == 0)
-            delete_one(req, row->Name, row);
     }
+    list_deleted(req, res->Responses.at, count, &list);
+    res->Responses.len = 0;
+    for (int32_t i = 0; i < count; i++) {
+        delete_row *row = &res->Responses.at[i];
+        if (delete_row_run(req, &list, row))
+            res->Responses.at[res->Responses.len++] = *row;
+    }
+    once_fini(&list.names);
+    once_fini(&list.ids);
+    once_fini(&list.clashes);
     request_reply(req);
 }
 
@@ -281,44 +379,54 @@ static int32_t added_by(struct request *req, const grow_asked *asked)
     return present == 0 ? 0 : MAX(MIN(asked->Count, TOPIC_PARTITIONS_MAX) - present, 0);
 }
 
-static bool grown_twice(const struct CreatePartitionsRequest *body, int32_t at)
+typedef struct CreatePartitionsResponse_CreatePartitionsTopicResult grow_row;
+
+static void grow_one(struct request *req, const grow_asked *asked, bool twice, grow_row *row)
 {
-    for (int32_t i = 0; i < body->Topics.len; i++)
-        if (i != at && str_eq(body->Topics.at[i].Name, body->Topics.at[at].Name))
-            return true;
-    return false;
+    const struct CreatePartitionsRequest *body = req->body;
+    struct err err;
+    const char *fault = assignments_fault(req, asked);
+    row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_ALTER, asked->Name);
+    if (row->ErrorCode != 0)
+        return;
+    if (twice) {
+        row->ErrorCode = INVALID_REQUEST;
+        row->ErrorMessage = STR("Duplicate topic name.");
+    } else if (is_hidden_topic(asked->Name)) {
+        row->ErrorCode = UNKNOWN_TOPIC;
+        row->ErrorMessage = STR("This server does not host this topic-partition.");
+    } else if (fault != NULL) {
+        row->ErrorCode = INVALID_ASSIGNMENT;
+        row->ErrorMessage = str_from(fault);
+    } else if (!body->ValidateOnly && !request_may_mutate(req, STRICT_GROW, added_by(req, asked))) {
+        row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
+        row->ErrorMessage = throttled_text;
+    } else if (!storage_topic_grow(req->broker->storage, asked->Name, asked->Count, body->ValidateOnly,
+                                   &err)) {
+        row->ErrorCode = error_code_of(&err);
+        row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
+    }
 }
 
 static void create_partitions(struct request *req)
 {
     const struct CreatePartitionsRequest *body = req->body;
     struct CreatePartitionsResponse *res = req->res;
+    struct once once = {0};
+    bool twice;
     WIRE_ALLOC(&req->arena, res->Results, CreatePartitionsResponse_CreatePartitionsTopicResult,
                MAX(body->Topics.len, 0));
+    res->Results.len = 0;
+    for (int32_t i = 0; i < body->Topics.len; i++)
+        once_add(&once, body->Topics.at[i].Name);
     for (int32_t i = 0; i < body->Topics.len; i++) {
-        const grow_asked *asked = &body->Topics.at[i];
-        struct CreatePartitionsResponse_CreatePartitionsTopicResult *row = &res->Results.at[i];
-        struct err err;
-        const char *fault = assignments_fault(req, asked);
-        row->Name = asked->Name;
-        row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_ALTER, asked->Name);
-        if (row->ErrorCode != 0)
+        if (!once_take(&once, body->Topics.at[i].Name, &twice))
             continue;
-        if (grown_twice(body, i)) {
-            row->ErrorCode = INVALID_REQUEST;
-            row->ErrorMessage = STR("Duplicate topic name.");
-        } else if (fault != NULL) {
-            row->ErrorCode = INVALID_ASSIGNMENT;
-            row->ErrorMessage = str_from(fault);
-        } else if (!body->ValidateOnly && !request_may_mutate(req, STRICT_GROW, added_by(req, asked))) {
-            row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
-            row->ErrorMessage = throttled_text;
-        } else if (!storage_topic_grow(req->broker->storage, asked->Name, asked->Count, body->ValidateOnly,
-                                       &err)) {
-            row->ErrorCode = error_code_of(&err);
-            row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
-        }
+        grow_row *row = &res->Results.at[res->Results.len++];
+        row->Name = body->Topics.at[i].Name;
+        grow_one(req, &body->Topics.at[i], twice, row);
     }
+    once_fini(&once);
     request_reply(req);
 }
 

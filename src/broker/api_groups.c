@@ -4,6 +4,7 @@
  * a power cut could take back. Heartbeats never wait.
  */
 #include "broker/broker_int.h"
+#include "broker/once.h"
 
 enum { NOT_AVAILABLE = 15, UNKNOWN_TOPIC_ID = 100 };
 enum { COMMIT_ID_VERSION = 10, FETCH_ID_VERSION = 10 };
@@ -52,20 +53,34 @@ void api_join_group(struct request *req)
     struct group_call *call = make_call(req);
     struct group_effects own = {0};
     struct err err;
-    if (refuse_group(req, &((struct JoinGroupResponse *)req->res)->ErrorCode, ACL_READ,
-                     ((const struct JoinGroupRequest *)req->body)->GroupId))
+    struct JoinGroupResponse *res = req->res;
+    res->ProtocolName = STR_NULL;
+    if (refuse_group(req, &res->ErrorCode, ACL_READ, ((const struct JoinGroupRequest *)req->body)->GroupId))
         return;
     call->effects = &own;
     set_host(req, call);
     io_random(broker->io, call->random, sizeof call->random);
     if (!coord_groups_run(broker->coord, group_decide_join, call, NULL, &err)) {
         log_warn("broker", "join_failed", "cause=\"%s\"", err.text);
-        struct JoinGroupResponse *res = req->res;
         res->ErrorCode = NOT_AVAILABLE;
         request_reply(req);
     }
     group_effects_fini(&own);
     coord_groups_rearm(broker->coord);
+}
+
+/* From version 5 on a member says which protocol it syncs for. */
+static bool refuse_sync(struct request *req)
+{
+    enum { INCONSISTENT_PROTOCOL = 23, NAMED_VERSION = 5 };
+    const struct SyncGroupRequest *body = req->body;
+    struct SyncGroupResponse *res = req->res;
+    if (req->version >= NAMED_VERSION && (str_is_null(body->ProtocolType) || str_is_null(body->ProtocolName)))
+        res->ErrorCode = INCONSISTENT_PROTOCOL;
+    if (res->ErrorCode == 0)
+        return refuse_group(req, &res->ErrorCode, ACL_READ, body->GroupId);
+    request_reply(req);
+    return true;
 }
 
 void api_sync_group(struct request *req)
@@ -74,8 +89,7 @@ void api_sync_group(struct request *req)
     struct group_call *call = make_call(req);
     struct group_effects own = {0};
     struct err err;
-    if (refuse_group(req, &((struct SyncGroupResponse *)req->res)->ErrorCode, ACL_READ,
-                     ((const struct SyncGroupRequest *)req->body)->GroupId))
+    if (refuse_sync(req))
         return;
     call->effects = &own;
     if (!coord_groups_run(broker->coord, group_decide_sync, call, NULL, &err)) {
@@ -347,10 +361,27 @@ void api_list_groups(struct request *req)
     read_and_reply(req, group_list, hide_listed_groups);
 }
 
+/* Each group is deleted, and answered, once. */
+static void drop_doubles(struct request *req)
+{
+    struct DeleteGroupsRequest *body = (struct DeleteGroupsRequest *)req->body;
+    struct once once = {0};
+    int32_t kept = 0;
+    bool twice;
+    for (int32_t i = 0; i < body->GroupsNames.len; i++)
+        once_add(&once, body->GroupsNames.at[i]);
+    for (int32_t i = 0; i < body->GroupsNames.len; i++)
+        if (once_take(&once, body->GroupsNames.at[i], &twice))
+            body->GroupsNames.at[kept++] = body->GroupsNames.at[i];
+    body->GroupsNames.len = kept;
+    once_fini(&once);
+}
+
 /* Moves the names that may not be deleted to the end of the request, out of its count; gives how many they are. */
 static int32_t part_denied(struct request *req)
 {
     struct DeleteGroupsRequest *body = (struct DeleteGroupsRequest *)req->body;
+    drop_doubles(req);
     int32_t kept = 0, count = MAX(body->GroupsNames.len, 0);
     for (int32_t i = 0; i < count; i++) {
         struct str name = body->GroupsNames.at[i];

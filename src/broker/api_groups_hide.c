@@ -81,7 +81,7 @@ void hide_described_groups(struct request *req)
             hidden.GroupId = row->GroupId;
             hidden.ErrorCode = denied;
             *row = hidden;
-        } else if (body->IncludeAuthorizedOperations) {
+        } else if (body->IncludeAuthorizedOperations && row->ErrorCode == 0) {
             row->AuthorizedOperations = request_operations(req, ACL_GROUP, row->GroupId);
         }
     }
@@ -120,7 +120,7 @@ void hide_consumer_groups(struct request *req)
             hidden.GroupId = row->GroupId;
             hidden.ErrorCode = denied;
             *row = hidden;
-        } else if (body->IncludeAuthorizedOperations) {
+        } else if (body->IncludeAuthorizedOperations && row->ErrorCode == 0) {
             row->AuthorizedOperations = request_operations(req, ACL_GROUP, row->GroupId);
         }
     }
@@ -149,7 +149,7 @@ void hide_share_groups(struct request *req)
             hidden.GroupId = row->GroupId;
             hidden.ErrorCode = denied;
             *row = hidden;
-        } else if (body->IncludeAuthorizedOperations) {
+        } else if (body->IncludeAuthorizedOperations && row->ErrorCode == 0) {
             row->AuthorizedOperations = request_operations(req, ACL_GROUP, row->GroupId);
         }
     }

@@ -237,6 +237,9 @@ void api_describe_share_group_offsets(struct request *req)
 
 /* --- changing that --- */
 
+static const struct str not_hosted = STR_INIT("This server does not host this topic-partition.");
+static const struct str bad_group_id = STR_INIT("The group id is invalid.");
+
 /* 0: the group is there and empty. */
 static int16_t check_idle(struct request *req, struct str group, enum acl_operation operation,
                           struct str *text)
@@ -245,6 +248,10 @@ static int16_t check_idle(struct request *req, struct str group, enum acl_operat
     int16_t denied = request_denied(req, ACL_GROUP, operation, group);
     if (denied != 0)
         return denied;
+    if (group.len == 0) {
+        *text = bad_group_id;
+        return SHARE_BAD_GROUP_ID;
+    }
     if (!coord_share_group(req->broker->coord, group, &members)) {
         *text = str_printf(&req->arena, "Group %.*s not found.", STR_ARG(group));
         return SHARE_NO_GROUP;
@@ -304,6 +311,9 @@ static void alter_topic_offsets(struct request *req, const alter_topic *asked, a
         int16_t code = error != 0 ? error : id < 0 || id >= count ? SHARE_NO_PARTITION : 0;
         out->Partitions.at[i].PartitionIndex = id;
         out->Partitions.at[i].ErrorCode = code == 0 && offset < 0 ? SHARE_BAD_REQUEST : code;
+        out->Partitions.at[i].ErrorMessage = code == SHARE_NO_PARTITION ? not_hosted
+                                             : code == 0 && offset < 0  ? STR("An offset is not negative.")
+                                                                        : STR_NULL;
         if (out->Partitions.at[i].ErrorCode == 0)
             resets->at[resets->count++] = (struct share_reset){
                 .key = {body->GroupId, out->TopicId, id},
@@ -323,6 +333,8 @@ static void alter_offsets(struct request *req)
     size_t count = 0;
     int64_t end_offset;
     res->ErrorCode = make_group(req, body->GroupId);
+    if (res->ErrorCode == SHARE_BAD_GROUP_ID)
+        res->ErrorMessage = bad_group_id;
     if (res->ErrorCode == 0)
         res->ErrorCode = check_idle(req, body->GroupId, ACL_READ, &res->ErrorMessage);
     if (res->ErrorCode != 0) {
@@ -350,7 +362,18 @@ void api_alter_share_group_offsets(struct request *req)
     request_on_pool(req, alter_offsets);
 }
 
-/* A topic of which the group has nothing is answered like one of which it had. */
+/* Has the group read anything of the topic? */
+static bool has_offsets(struct broker *broker, struct str group, struct uuid topic)
+{
+    struct share_info info;
+    bool has = false;
+    replay_lock(coord_shares_replay(broker->coord));
+    for (size_t i = 0; !has && share_info_next(coord_shares(broker->coord), &i, &info);)
+        has = uuid_eq(info.key.topic, topic) && str_eq(info.key.group, group);
+    replay_unlock(coord_shares_replay(broker->coord));
+    return has;
+}
+
 void api_delete_share_group_offsets(struct request *req)
 {
     const struct DeleteShareGroupOffsetsRequest *body = req->body;
@@ -372,8 +395,14 @@ void api_delete_share_group_offsets(struct request *req)
         struct err err;
         row->TopicName = body->Topics.at[i].TopicName;
         row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_READ, row->TopicName);
-        if (row->ErrorCode == 0 && !id_of(req->broker, row->TopicName, &row->TopicId, &count))
+        if (row->ErrorCode == 0 && !id_of(req->broker, row->TopicName, &row->TopicId, &count)) {
             row->ErrorCode = SHARE_NO_PARTITION;
+            row->ErrorMessage = not_hosted;
+        } else if (row->ErrorCode == 0 && !has_offsets(req->broker, body->GroupId, row->TopicId)) {
+            row->ErrorCode = SHARE_NO_PARTITION;
+            row->ErrorMessage = STR("There is no offset information to delete.");
+            row->TopicId = (struct uuid){0};
+        }
         end.topic = row->TopicId;
         if (row->ErrorCode == 0 && !coord_shares_run(req->broker->coord, share_decide_end, &end, NULL, &err))
             row->ErrorCode = error_code_of(&err);

@@ -163,7 +163,9 @@ static void fill_rows(const struct share_acks *acks, struct ShareAcknowledgeResp
         res->Responses.at[res->Responses.len - 1].Partitions.len++;
         rows[i].PartitionIndex = acked->place.partition;
         rows[i].ErrorCode = acked->error;
-        rows[i].ErrorMessage = str_from(acked->message);
+        rows[i].ErrorMessage = acked->error == SHARE_NO_PARTITION
+                                   ? STR("This server does not host this topic-partition.")
+                                   : str_from(acked->message);
     }
 }
 

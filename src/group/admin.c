@@ -104,7 +104,7 @@ static void describe_consumer_member(const struct groups *groups, const struct c
     out->SubscribedTopicNames.len = (int32_t)member->topics->len;
     for (size_t i = 0; i < member->topics->len; i++)
         out->SubscribedTopicNames.at[i] = str_dup(member->topics->at[i], arena);
-    out->SubscribedTopicRegex = str_is_set(member->regex) ? str_dup(member->regex, arena) : STR_NULL;
+    out->SubscribedTopicRegex = or_empty(member->regex, arena);
     out->MemberType = member->classic != NULL ? TYPE_CLASSIC : TYPE_CONSUMER;
     describe_parts(groups, &member->assigned, arena, &out->Assignment);
     describe_parts(groups, &member->target, arena, &out->TargetAssignment);

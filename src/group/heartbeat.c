@@ -27,7 +27,7 @@ static bool refuse(const struct group_call *call, int16_t error, struct str mess
 
 static const char *what_is_wrong(const heartbeat_request *req, int16_t version)
 {
-    if (req->GroupId.len == 0)
+    if (str_trim(req->GroupId).len == 0)
         return "GroupId can't be empty.";
     if (!str_is_null(req->InstanceId) && req->InstanceId.len == 0)
         return "InstanceId can't be empty.";

@@ -42,7 +42,7 @@ void reply_join_error(struct groups *groups, void *token, int16_t error, struct 
 {
     struct JoinGroupResponse *res = reply_join_new(groups, token);
     res->ErrorCode = error;
-    res->ProtocolName = STR("");
+    res->ProtocolName = STR_NULL; /* before version 7: empty */
     res->MemberId = str_dup(member_id, &groups->effects->arena);
 }
 

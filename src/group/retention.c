@@ -165,11 +165,13 @@ static int16_t check_delete(const struct group *group)
 }
 
 static int16_t delete_offset(const struct group *group, const struct group_call *call, struct str topic,
-                             int32_t partition, struct replay_records *out)
+                             int32_t partition, bool subscribed, struct replay_records *out)
 {
     struct buf key = {0};
     if (call->partition_exists != NULL && !call->partition_exists(call->exists_arg, topic, partition))
         return GROUP_UNKNOWN_TOPIC;
+    if (subscribed)
+        return GROUP_SUBSCRIBED_TO_TOPIC;
     const struct offset_entry *entry = map_get(&group->offsets, offset_key(&key, topic, partition));
     if (entry != NULL)
         offset_add_record(group->name, entry, true, call->now_ms, out);
@@ -192,9 +194,12 @@ bool group_decide_offset_delete(void *state, void *request, struct replay_record
     bool known = subscribed_topics(group, &topics);
     WIRE_ALLOC(call->arena, res->Topics, OffsetDeleteResponse_OffsetDeleteResponseTopic,
                MAX(req->Topics.len, 0));
+    res->Topics.len = 0;
     for (int32_t i = 0; i < req->Topics.len; i++) {
         const delete_topic *topic = &req->Topics.at[i];
-        deleted_topic *row = &res->Topics.at[i];
+        if (topic->Partitions.len <= 0) /* nothing to say of it */
+            continue;
+        deleted_topic *row = &res->Topics.at[res->Topics.len++];
         bool subscribed = !known || map_has(&topics, topic->Name);
         row->Name = topic->Name;
         WIRE_ALLOC(call->arena, row->Partitions, OffsetDeleteResponse_OffsetDeleteResponsePartition,
@@ -202,9 +207,8 @@ bool group_decide_offset_delete(void *state, void *request, struct replay_record
         for (int32_t j = 0; j < topic->Partitions.len; j++) {
             int32_t partition = topic->Partitions.at[j].PartitionIndex;
             row->Partitions.at[j].PartitionIndex = partition;
-            row->Partitions.at[j].ErrorCode = subscribed
-                                                  ? GROUP_SUBSCRIBED_TO_TOPIC
-                                                  : delete_offset(group, call, topic->Name, partition, out);
+            row->Partitions.at[j].ErrorCode =
+                delete_offset(group, call, topic->Name, partition, subscribed, out);
         }
     }
     map_fini(&topics);

@@ -27,9 +27,12 @@ static bool refuse(const struct group_call *call, int16_t error, struct str mess
 
 static const char *what_is_wrong(const heartbeat_request *req)
 {
-    if (req->MemberId.len == 0)
+    enum { MEMBER_ID_MAX = 36 };
+    if (str_trim(req->MemberId).len == 0)
         return "MemberId can't be empty.";
-    if (req->GroupId.len == 0)
+    if (req->MemberId.len > MEMBER_ID_MAX)
+        return "MemberId can't be longer than 36 characters.";
+    if (str_trim(req->GroupId).len == 0)
         return "GroupId can't be empty.";
     if (!str_is_null(req->RackId) && req->RackId.len == 0)
         return "RackId can't be empty.";

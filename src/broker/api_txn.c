@@ -158,7 +158,7 @@ void api_init_producer_id(struct request *req)
                            body->TransactionTimeoutMs > req->broker->config.coord.txn_timeout_ms_max))
             error = TXN_INVALID_TIMEOUT;
     }
-    if (error == 0 && (body->ProducerId < 0) != (body->ProducerEpoch < 0))
+    if (error == 0 && (body->ProducerId == -1) != (body->ProducerEpoch == -1))
         error = TXN_INVALID_REQUEST;
     if (error != 0)
         init_answer(req, error);
@@ -277,9 +277,11 @@ static void add_one(struct request *req, const struct add_one *one)
     struct add_list list = {0};
     list_partitions(req, one, &list);
     int16_t error = check_use(req, one->id);
-    if (error == 0 && one->verify_only)
+    if (error != 0 || !check_all(req, &list)) {
+        /* all is said */
+    } else if (one->verify_only) {
         error = verify(req->broker, one, &list);
-    else if (error == 0 && check_all(req, &list)) {
+    } else {
         error = add(req->broker, one, req->version >= BATCHED_VERSION ? 2 : 0, &list);
         set_all(&list, 0);
     }
@@ -579,7 +581,10 @@ static void write_one(struct request *req, const asked_marker *asked, struct str
         *code = UNKNOWN_TOPIC;
         return;
     }
-    if (!txn_write_marker(req->broker->coord, part, &outcome, asked->CoordinatorEpoch, &appended, &err)) {
+    if (asked->ProducerId < 0)
+        *code = TXN_INVALID_REQUEST;
+    else if (!txn_write_marker(req->broker->coord, part, &outcome, asked->CoordinatorEpoch, &appended,
+                               &err)) {
         *code = error_code_of(&err);
     } else {
         struct marker_wait *marker = arena_new(&req->arena, struct marker_wait);

@@ -10,13 +10,20 @@ static void describe_partition(struct request *req, struct str topic, int32_t pa
                                described_partition *row)
 {
     struct log_producer_list list = {0};
+    struct err err;
     row->PartitionIndex = partition;
     row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_READ, topic);
     if (row->ErrorCode != 0)
         return;
+    if (!topic_name_check(topic, &err)) {
+        row->ErrorCode = error_code_of(&err);
+        row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
+        return;
+    }
     struct partition *part = storage_partition(req->broker->storage, topic, partition);
     if (part == NULL) {
         row->ErrorCode = UNKNOWN_TOPIC;
+        row->ErrorMessage = STR("This server does not host this topic-partition.");
         return;
     }
     log_producers(partition_log(part), &list);

@@ -49,16 +49,20 @@ void txns_describe(const struct txns *txns, const struct DescribeTransactionsReq
 static unsigned read_states(const struct ListTransactionsRequest *req, struct ListTransactionsResponse *res,
                             struct arena *arena)
 {
+    static const char *const unused[] = {"Dead", "PrepareEpochFence"}; /* Kafka's, which none is in here */
     unsigned wanted = 0;
     int32_t count = MAX(req->StateFilters.len, 0);
     res->UnknownStateFilters.at = arena_array(arena, struct str, (size_t)count + 1);
     for (int32_t i = 0; i < count; i++) {
         unsigned bit = 0;
+        bool known = false;
         for (int status = 0; status < TXN_STATUS_COUNT; status++)
             if (str_eq_cstr(req->StateFilters.at[i], txn_status_name((enum txn_status)status)))
                 bit = 1u << status;
         wanted |= bit;
-        if (bit == 0)
+        for (size_t u = 0; u < COUNT_OF(unused); u++)
+            known = known || str_eq_cstr(req->StateFilters.at[i], unused[u]);
+        if (bit == 0 && !known)
             res->UnknownStateFilters.at[res->UnknownStateFilters.len++] = req->StateFilters.at[i];
     }
     return count == 0 ? ~0u : wanted;

@@ -36,14 +36,14 @@ static struct txn first_txn(const struct txn_init *req)
 /* May a producer that recovers, with this identity, go on? One that says nothing may always. */
 static bool may_recover(const struct txn *txn, const struct txn_init *req)
 {
-    return req->pid < 0 || req->pid == txn->pid ||
+    return req->pid == -1 || req->pid == txn->pid ||
            (req->pid == txn->prev_pid && req->epoch >= TXN_EPOCH_LAST);
 }
 
 /* The next identity of an id at rest. False: the producer is fenced, or a fresh producer id is needed. */
 static bool next_identity(struct txn_init *req, struct txn *txn)
 {
-    bool recovers = req->pid >= 0;
+    bool recovers = req->pid != -1;
     if (recovers && req->epoch == txn->last_epoch && req->epoch != txn->epoch)
         return true; /* repeated: it was bumped already */
     if (recovers && req->epoch != txn->epoch) {

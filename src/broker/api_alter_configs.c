@@ -85,7 +85,7 @@ static bool alter_logger(struct change *change, struct err *err)
                            "Removing the log level of the root logger is not allowed");
         if (op->op != SETTING_SET || str_is_null(op->value))
             return err_set(err, ERR_INVALID_REQUEST, "the level of a logger can only be set");
-        while (at < COUNT_OF(levels) && !str_eq_nocase(op->value, str_from(levels[at].word)))
+        while (at < COUNT_OF(levels) && !str_eq_cstr(op->value, levels[at].word))
             at++;
         if (at == COUNT_OF(levels))
             return err_set(err, ERR_INVALID_CONFIG,
@@ -116,6 +116,9 @@ static bool alter(struct change *change, struct err *err)
     case RESOURCE_GROUP:
         return alter_resource(change, err);
     case RESOURCE_LOGGER:
+        if (change->replace)
+            return err_set(err, ERR_INVALID_REQUEST,
+                           "AlterConfigs does not change loggers; IncrementalAlterConfigs does");
         return check_node(change, false, err) && settings_are_distinct(change->ops, change->op_count, err) &&
                alter_logger(change, err);
     case RESOURCE_CLIENT_METRICS:

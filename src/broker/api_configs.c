@@ -37,8 +37,11 @@ config_row *config_row_add(struct request *req, const asked_resource *asked, res
     return config;
 }
 
+/* A default that is none is no synonym. */
 static void add_synonym(config_row *config, struct str name, struct config_value value)
 {
+    if (str_is_null(value.value) && value.source == SOURCE_DEFAULT)
+        return;
     config->Synonyms.at[config->Synonyms.len++] =
         (struct DescribeConfigsResponse_DescribeConfigsSynonym){name, value.value, value.source};
 }
@@ -68,6 +71,30 @@ void config_rows_alloc(struct request *req, result_row *row, size_t count_max)
 
 /* --- topics --- */
 
+bool topic_config_has_option(int config)
+{
+    return config != TOPIC_FOLLOWER_THROTTLED && config != TOPIC_LEADER_THROTTLED &&
+           config != TOPIC_REMOTE_COPY_DISABLE && config != TOPIC_REMOTE_DELETE_ON_DISABLE &&
+           config != TOPIC_REMOTE_STORAGE_ENABLE;
+}
+
+bool config_default_is_null(struct str option)
+{
+    static const char *const names[] = {"log.flush.interval.ms", "log.retention.ms", "log.roll.ms",
+                                        "log.roll.jitter.ms"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (str_eq_cstr(option, names[i]))
+            return true;
+    return false;
+}
+
+void config_chain_hide_default(struct config_value chain[CONFIG_CHAIN_MAX])
+{
+    for (int i = 0; i < CONFIG_CHAIN_MAX; i++)
+        if (chain[i].source == SOURCE_DEFAULT)
+            chain[i].value = STR_NULL;
+}
+
 static void describe_topic_config(struct request *req, const asked_resource *asked, result_row *row,
                                   const struct topic *topic, int i)
 {
@@ -75,6 +102,8 @@ static void describe_topic_config(struct request *req, const asked_resource *ask
     struct config_value chain[CONFIG_CHAIN_MAX], value;
     value.value = topic_config_value(req->broker->storage, topic, i, &value.source, &req->arena);
     config_chain(req->broker->storage, str_from(def->synonym), str_from(def->init), chain, &req->arena);
+    if (!topic_config_has_option(i) || config_default_is_null(str_from(def->synonym)))
+        config_chain_hide_default(chain);
     config_row *config = config_row_add(req, asked, row, def->name, (int)def->type, value, def->doc);
     config_row_synonyms(req, config, str_from(def->synonym), chain);
 }
@@ -115,9 +144,8 @@ static void describe_logger(struct request *req, const asked_resource *asked, re
         level++;
     chain[0].value = str_from(words[level]);
     config_rows_alloc(req, row, 1);
-    config_row *config = config_row_add(req, asked, row, "root", TYPE_STRING, chain[0],
-                                        "Log lines below this level are dropped.");
-    config_row_synonyms(req, config, STR("root"), chain);
+    config_row_add(req, asked, row, "root", TYPE_UNKNOWN, chain[0],
+                   "Log lines below this level are dropped.");
 }
 
 /* False, and the error: a name is needed. */

@@ -24,7 +24,7 @@ static struct str logs_dir(const struct broker *broker, struct arena *arena)
 bool broker_fact_is(struct str name)
 {
     static const char *const names[] = {
-#define F(name, type, value) name,
+#define F(name, type, value, init) name,
 #include "broker/facts.def"
 #undef F
     };
@@ -53,9 +53,9 @@ static void describe_facts(struct request *req, const asked_resource *asked, res
     const struct {
         const char *name;
         int type;
-        struct str value;
+        struct str value, init;
     } facts[] = {
-#define F(name, type, value) {name, TYPE_##type, value},
+#define F(name, type, value, init) {name, TYPE_##type, value, init},
 #include "broker/facts.def"
 #undef F
     };
@@ -63,7 +63,10 @@ static void describe_facts(struct request *req, const asked_resource *asked, res
                       COUNT_OF(facts) + broker_conf_table.count + auth_conf_table.count +
                           net_tls_conf_table.count + count_listener_options(broker) + TOPIC_CONFIG_COUNT);
     for (size_t i = 0; i < COUNT_OF(facts); i++) {
-        struct config_value chain[CONFIG_CHAIN_MAX] = {{facts[i].value, SOURCE_STATIC}};
+        struct config_value chain[CONFIG_CHAIN_MAX] = {{facts[i].value, SOURCE_STATIC},
+                                                       {facts[i].init, SOURCE_DEFAULT}};
+        if (str_is_null(facts[i].value) || str_eq(facts[i].value, facts[i].init))
+            memmove(&chain[0], &chain[1], (CONFIG_CHAIN_MAX - 1) * sizeof *chain);
         config_row *config = config_row_add(req, asked, row, facts[i].name, facts[i].type, chain[0],
                                             "A fact of this node, or of how it was started.");
         if (config != NULL)
@@ -98,6 +101,8 @@ static void describe_option(struct request *req, const asked_resource *asked, re
     struct config_value chain[CONFIG_CHAIN_MAX];
     struct str name = str_from(option->name);
     config_chain(req->broker->storage, name, STR_NULL, chain, &req->arena);
+    if (config_default_is_null(name))
+        config_chain_hide_default(chain);
     config_row *config =
         config_row_add(req, asked, row, option->name, type_of_option(option), chain[0], option->doc);
     if (config != NULL) {
@@ -119,6 +124,9 @@ static void fixed_chain(const struct fixed_options *fixed, const struct conf_opt
     struct str init = conf_option_text(option, fixed->defaults, arena);
     struct str value = conf_option_text(option, fixed->given, arena);
     memset(chain, 0, CONFIG_CHAIN_MAX * sizeof *chain);
+    if (value.len == 0 && option->type != CONF_LIST &&
+        !str_eq_cstr(STR("authorizer.class.name"), option->name))
+        value = init = STR_NULL; /* nothing is set, for which Kafka has null, but for this one */
     chain[0] = (struct config_value){value, str_eq(value, init) ? SOURCE_DEFAULT : SOURCE_STATIC};
 }
 
@@ -219,9 +227,11 @@ static void describe_default(struct request *req, const asked_resource *asked, r
 {
     struct config_value chain[CONFIG_CHAIN_MAX];
     struct str name = str_from(def->synonym);
-    if (broker_option_find(name) != NULL)
+    if (broker_option_find(name) != NULL || !topic_config_has_option((int)(def - topic_config_defs)))
         return;
     config_chain(req->broker->storage, name, str_from(def->init), chain, &req->arena);
+    if (config_default_is_null(name))
+        config_chain_hide_default(chain);
     config_row *config = config_row_add(req, asked, row, def->synonym, (int)def->type, chain[0], def->doc);
     config_row_synonyms(req, config, name, chain);
 }

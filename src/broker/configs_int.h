@@ -7,9 +7,11 @@
 /* Kafka's codes: an error, and the types of values. */
 enum { INVALID_REQUEST = 42 };
 enum {
+    TYPE_UNKNOWN = 0,
     TYPE_BOOL = 1,
     TYPE_STRING = 2,
     TYPE_INT = 3,
+    TYPE_SHORT = 4,
     TYPE_LONG = 5,
     TYPE_DOUBLE = 6,
     TYPE_LIST = 7,
@@ -31,6 +33,13 @@ config_row *config_row_add(struct request *req, const asked_resource *asked, res
  * allowed. */
 void config_row_synonyms(struct request *req, config_row *config, struct str name,
                          const struct config_value chain[CONFIG_CHAIN_MAX]);
+
+/* Does the default of the topic config have a name among the broker's? */
+bool topic_config_has_option(int config);
+
+/* Is the option one that Kafka shows as null while nothing is set? It counts in another unit then (log.retention.hours, ...). */
+bool config_default_is_null(struct str option);
+void config_chain_hide_default(struct config_value chain[CONFIG_CHAIN_MAX]);
 
 /* api_configs_broker.c: this node, or (an empty name) the defaults of the cluster. */
 void describe_broker(struct request *req, const asked_resource *asked, result_row *row);

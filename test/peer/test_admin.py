@@ -75,7 +75,7 @@ def check_topic_configs(broker):
         assert alter(client, TOPIC, "v7", ("segment.bytes", SET, "5000"), version=0) == 0
         assert value(client, TOPIC, "v7", "retention.ms") == "5000"  # nothing of the refused ones, and not the validated one
         row = describe(client, TOPIC, "v7")[1]["retention.ms"]
-        assert chain(row) == [("retention.ms", "5000", 1), ("log.retention.ms", "604800000", 5)], chain(row)
+        assert chain(row) == [("retention.ms", "5000", 1)], chain(row)  # log.retention.ms has no default
         for operation, words, wanted in ((APPEND, "compact", "delete,compact"), (APPEND, "compact", "delete,compact"),
                                          (SUBTRACT, "delete", "compact")):
             assert alter(client, TOPIC, "v7", ("cleanup.policy", operation, words)) == 0
@@ -167,7 +167,9 @@ def check_broker_configs(broker):
 def other_value(row):
     """Another number, truth or word for a config, that a broker might take."""
     words = {"log.cleanup.policy": "compact", "compression.type": "zstd", "log.message.timestamp.type": "LogAppendTime",
-             "compression.gzip.level": "5"}
+             "compression.gzip.level": "5",
+             # null by default
+             "log.flush.interval.ms": "1000", "log.retention.ms": "1234567", "log.roll.jitter.ms": "5", "log.roll.ms": "1234567"}
     now = row["Value"]
     if row["Name"] in words:
         return words[row["Name"]]
@@ -204,7 +206,7 @@ def check_other_resources(broker):
     with Connection(broker.port) as client:
         assert alter(client, LOGGER, "1", ("root", SET, "DEBUG")) == 0
         assert value(client, LOGGER, "1", "root") == "DEBUG"
-        assert alter(client, LOGGER, "1", ("root", SET, "info")) == 0
+        assert alter(client, LOGGER, "1", ("root", SET, "info")) == 40 and alter(client, LOGGER, "1", ("root", SET, "INFO")) == 0
         cases = [("1", "root", SET, "loud", 40), ("1", "kafka", SET, "INFO", 40), ("1", "root", APPEND, "INFO", 42),
                  ("1", "root", DELETE, None, 42), ("2", "root", SET, "INFO", 42)]
         for node, name, operation, text, wanted in cases:

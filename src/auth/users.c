@@ -110,6 +110,7 @@ static alter_result *result_of(struct AlterUserScramCredentialsResponse *res, st
             return &res->Results.at[i];
     alter_result *result = &res->Results.at[res->Results.len++];
     result->User = name;
+    result->ErrorMessage = STR_NULL;
     return result;
 }
 

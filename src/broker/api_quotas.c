@@ -50,15 +50,19 @@ static bool read_entity(const alter_asked *asked, struct quota_entity *out, stru
 static bool check_op(const struct quota_entity *entity, const struct AlterClientQuotasRequest_OpData *op,
                      struct err *err)
 {
+    const double LONG_TOO_LARGE = 9223372036854775808.0;
     int kind = 0;
+    if (op->Remove) /* also what never was */
+        return true;
     while (kind < QUOTA_KINDS && !str_eq_cstr(op->Key, quota_defs[kind].key))
         kind++;
     if (kind == QUOTA_KINDS || quota_defs[kind].of_ip != entity->parts[QUOTA_IP].present)
         return err_set(err, ERR_INVALID_REQUEST, "Invalid configuration key %.*s", STR_ARG(op->Key));
-    if (op->Remove)
-        return true;
     if (!(op->Value > 0) || isinf(op->Value))
         return err_set(err, ERR_INVALID_REQUEST, "Quota %s must be greater than 0", quota_defs[kind].key);
+    if (quota_defs[kind].whole && op->Value >= LONG_TOO_LARGE)
+        return err_set(err, ERR_INVALID_REQUEST, "Proposed value for %s is too large for a LONG.",
+                       quota_defs[kind].key);
     if (quota_defs[kind].whole && op->Value != floor(op->Value))
         return err_set(err, ERR_INVALID_REQUEST, "%s cannot be a fractional value.", quota_defs[kind].key);
     return true;
@@ -101,6 +105,15 @@ struct quota_change {
     struct err err;
 };
 
+/* A double of an entry before it: answered there. */
+static bool is_double(const struct quota_change *changes, int32_t i)
+{
+    for (int32_t j = 0; j < i; j++)
+        if (changes[j].alter.name.len != 0 && str_eq(changes[j].alter.name, changes[i].alter.name))
+            return true;
+    return false;
+}
+
 static void run_change(struct request *req, struct quota_change *changes, int32_t count, int32_t i)
 {
     struct quota_change *change = &changes[i];
@@ -118,13 +131,16 @@ static void alter_quotas(struct request *req)
     int32_t count = MAX(body->Entries.len, 0);
     struct quota_change *changes = arena_array(&req->arena, struct quota_change, (size_t)count);
     WIRE_ALLOC(&req->arena, res->Entries, AlterClientQuotasResponse_EntryData, count);
+    res->Entries.len = 0;
     for (int32_t i = 0; i < count; i++) {
         changes[i].alter.check_only = body->ValidateOnly;
         changes[i].good = read_entry(&body->Entries.at[i], &changes[i].alter, &req->arena, &changes[i].err);
     }
     for (int32_t i = 0; i < count; i++) {
         const alter_asked *asked = &body->Entries.at[i];
-        struct AlterClientQuotasResponse_EntryData *row = &res->Entries.at[i];
+        if (is_double(changes, i))
+            continue;
+        struct AlterClientQuotasResponse_EntryData *row = &res->Entries.at[res->Entries.len++];
         run_change(req, changes, count, i);
         row->ErrorCode = changes[i].good ? 0 : error_code_of(&changes[i].err);
         row->ErrorMessage = changes[i].good ? STR_NULL : str_from(changes[i].err.text);
@@ -267,7 +283,7 @@ void api_describe_client_quotas(struct request *req)
     if (res->ErrorCode != 0) {
         res->Entries.len = -1;
     } else {
-        res->ErrorMessage = STR_NULL;
+        res->ErrorMessage = STR("");
         fill_entries(req, filters);
     }
     request_reply(req);

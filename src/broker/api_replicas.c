@@ -217,7 +217,7 @@ void api_alter_partition_reassignments(struct request *req)
     const struct AlterPartitionReassignmentsRequest *body = req->body;
     struct AlterPartitionReassignmentsResponse *res = req->res;
     res->AllowReplicationFactorChange = body->AllowReplicationFactorChange;
-    res->ErrorMessage = STR_NULL;
+    res->ErrorMessage = body->Topics.len <= 0 ? STR("") : STR_NULL; /* as Kafka has it */
     res->ErrorCode = request_denied_cluster(req, ACL_ALTER);
     if (res->ErrorCode != 0) {
         request_reply(req);

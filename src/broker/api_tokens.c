@@ -100,12 +100,34 @@ static int16_t create_fault(struct request *req, struct str owner)
     return code == 0 && !auth_tokens_are_on(req->broker->auth) ? AUTH_DISABLED : code;
 }
 
+/* "User:ann" as type and name. */
+static void split_principal(struct str principal, struct str *type, struct str *name)
+{
+    ptrdiff_t at = MAX(str_find_char(principal, ':'), 0);
+    *type = str_sub(principal, 0, (size_t)at);
+    *name = str_sub(principal, (size_t)at + 1, SIZE_MAX);
+}
+
+/* A refusal names who would own the token, and who asked. */
+static void name_principals(const struct request *req, struct CreateDelegationTokenResponse *res)
+{
+    const struct CreateDelegationTokenRequest *body = req->body;
+    split_principal(req->who.principal, &res->TokenRequesterPrincipalType, &res->TokenRequesterPrincipalName);
+    res->PrincipalType = res->TokenRequesterPrincipalType;
+    res->PrincipalName = res->TokenRequesterPrincipalName;
+    if (body->OwnerPrincipalName.len != 0) {
+        res->PrincipalType = body->OwnerPrincipalType;
+        res->PrincipalName = body->OwnerPrincipalName;
+    }
+}
+
 void api_create_delegation_token(struct request *req)
 {
     struct CreateDelegationTokenResponse *res = req->res;
     struct auth_call *call = make_call(req);
     res->ErrorCode = create_fault(req, auth_token_owner(req->body, req->who.principal, &req->arena));
     if (res->ErrorCode != 0) {
+        name_principals(req, res);
         res->IssueTimestampMs = res->ExpiryTimestampMs = res->MaxTimestampMs = -1;
         request_reply(req);
         return;

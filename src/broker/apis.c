@@ -241,10 +241,11 @@ struct broker_feature {
 };
 
 static const struct broker_feature features[] = {
-    {"metadata.version", 7, 30, 30},  /* 4.3: what tools take the cluster for */
-    {"group.version", 0, 1, 1},       /* KIP-848: consumer groups of the new protocol */
-    {"share.version", 0, 1, 1},       /* KIP-932: share groups */
-    {"streams.version", 0, 1, 1},     /* KIP-1071: streams groups */
+    {"eligible.leader.replicas.version", 0, 1, 1}, /* KIP-966: the only replica is one */
+    {"metadata.version", 7, 30, 30},               /* 4.3: what tools take the cluster for */
+    {"group.version", 0, 1, 1},                    /* KIP-848: consumer groups of the new protocol */
+    {"share.version", 0, 1, 1},                    /* KIP-932: share groups */
+    {"streams.version", 0, 1, 1},                  /* KIP-1071: streams groups */
     {"transaction.version", 0, 2, 2}, /* KIP-890: partitions join by themselves, each end bumps the epoch */
 };
 
@@ -272,7 +273,9 @@ static void fill_features(struct ApiVersionsResponse *res, int16_t version, stru
 static const char *level_fault(struct request *req, const struct broker_feature *feature,
                                const struct UpdateFeaturesRequest_FeatureUpdateKey *update)
 {
-    enum { UPGRADE = 1 };
+    enum { UPGRADE = 1, SAFE_DOWNGRADE = 2, UNSAFE_DOWNGRADE = 3 };
+    if (update->UpgradeType < UPGRADE || update->UpgradeType > UNSAFE_DOWNGRADE)
+        return "The controller does not support the given upgrade type.";
     if (update->MaxVersionLevel == feature->level)
         return NULL;
     if (update->MaxVersionLevel < feature->min || update->MaxVersionLevel > feature->max)
@@ -324,7 +327,7 @@ void api_update_features(struct request *req)
                    MAX(body->FeatureUpdates.len, 0));
         for (int32_t i = 0; i < body->FeatureUpdates.len; i++) {
             res->Results.at[i].Feature = body->FeatureUpdates.at[i].Feature;
-            res->Results.at[i].ErrorMessage = STR_NULL;
+            res->Results.at[i].ErrorMessage = STR("NONE"); /* Kafka's name of no error */
         }
     }
     request_reply(req);

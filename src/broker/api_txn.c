@@ -410,6 +410,21 @@ static void name_denied(struct request *req)
     }
 }
 
+/* What is not there is told so before anything about the transaction, but after rights. */
+static void name_unknown(struct request *req, int16_t error)
+{
+    enum { NO_GROUP = 30, NO_TRANSACTIONAL_ID = 53 };
+    struct TxnOffsetCommitResponse *res = req->res;
+    if (error == NO_GROUP || error == NO_TRANSACTIONAL_ID || error == INVALID_GROUP)
+        return;
+    for (int32_t i = 0; i < res->Topics.len; i++)
+        for (int32_t j = 0; j < res->Topics.at[i].Partitions.len; j++)
+            if (!partition_exists(req->broker, res->Topics.at[i].Name,
+                                  res->Topics.at[i].Partitions.at[j].PartitionIndex))
+                res->Topics.at[i].Partitions.at[j].ErrorCode = UNKNOWN_TOPIC;
+    name_denied(req);
+}
+
 void api_txn_offset_commit(struct request *req)
 {
     const struct TxnOffsetCommitRequest *body = req->body;
@@ -434,6 +449,7 @@ void api_txn_offset_commit(struct request *req)
     pthread_rwlock_unlock(appends);
     if (error != 0) {
         group_txn_commit_answer(body, req->res, error, &req->arena);
+        name_unknown(req, error);
         request_reply(req);
     } else {
         name_denied(req);

@@ -184,7 +184,7 @@ static int16_t delete_one(const struct groups *groups, struct str name, int64_t 
     void *entry;
     if (group == NULL)
         return GROUP_NOT_FOUND;
-    if (group->state != GROUP_EMPTY || group->pending.len != 0 ||
+    if (group->state != GROUP_EMPTY || /* whoever has a member id but has not joined gets a new one */
         (group->consumer != NULL && group->consumer->member_count != 0))
         return GROUP_NOT_EMPTY;
     for (size_t i = 0; map_next(&group->offsets, &i, NULL, &entry);)

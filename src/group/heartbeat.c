@@ -29,13 +29,13 @@ static const char *what_is_wrong(const heartbeat_request *req, int16_t version)
 {
     if (str_trim(req->GroupId).len == 0)
         return "GroupId can't be empty.";
-    if (!str_is_null(req->InstanceId) && req->InstanceId.len == 0)
+    if (!str_is_null(req->InstanceId) && str_trim(req->InstanceId).len == 0)
         return "InstanceId can't be empty.";
-    if (!str_is_null(req->RackId) && req->RackId.len == 0)
+    if (!str_is_null(req->RackId) && str_trim(req->RackId).len == 0)
         return "RackId can't be empty.";
     if (req->MemberEpoch < EPOCH_LEAVE_STATIC)
         return "MemberEpoch is invalid.";
-    if (req->MemberId.len == 0 && (version >= 1 || req->MemberEpoch != 0))
+    if (str_trim(req->MemberId).len == 0 && (version >= 1 || req->MemberEpoch != 0))
         return "MemberId can't be empty.";
     if (req->MemberEpoch == EPOCH_LEAVE_STATIC && str_is_null(req->InstanceId))
         return "InstanceId can't be null.";

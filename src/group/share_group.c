@@ -34,7 +34,7 @@ static const char *what_is_wrong(const heartbeat_request *req)
         return "MemberId can't be longer than 36 characters.";
     if (str_trim(req->GroupId).len == 0)
         return "GroupId can't be empty.";
-    if (!str_is_null(req->RackId) && req->RackId.len == 0)
+    if (!str_is_null(req->RackId) && str_trim(req->RackId).len == 0)
         return "RackId can't be empty.";
     if (req->MemberEpoch < EPOCH_LEAVE)
         return "MemberEpoch is invalid.";

@@ -19,8 +19,8 @@ from differential.session import Pairs, Session, differences
 
 BROKEN = "the case itself"
 OPTIONS = ("auto.create.topics.enable=true",)
-# Of the Apache Kafka: new assignments are made at once, not once a second.
-AT_ONCE = ("group.consumer.assignment.interval.ms=0", "group.share.assignment.interval.ms=0")
+# Of the Apache Kafka: new assignments are made at once, not once a second; one partition for each coordinator.
+LIKE_OURS = ("group.consumer.assignment.interval.ms=0", "group.share.assignment.interval.ms=0", "share.coordinator.state.topic.num.partitions=1")
 
 
 def run(case, port, *more):
@@ -71,7 +71,7 @@ def short(value, most=300):
 def main():
     picked = [name for name in CASES if not sys.argv[1:] or any(name.startswith(word) for word in ["coordinators", *sys.argv[1:]])]
     steps, found = 0, 0
-    with Broker(*OPTIONS, *AT_ONCE, program=KAFKA) as kafka, Broker(*OPTIONS) as broker:
+    with Broker(*OPTIONS, *LIKE_OURS, program=KAFKA) as kafka, Broker(*OPTIONS) as broker:
         for name in picked:
             begin = time.monotonic()
             ours = run(CASES[name], broker.port)

@@ -130,6 +130,10 @@ def check_groups(connection):
     assert call(connection, "SyncGroup", 4, sync)["ErrorCode"] == 25
     join = dict(GroupId="g", SessionTimeoutMs=30000, MemberId="nobody", ProtocolType="consumer", Protocols=[dict(Name="range", Metadata=b"")])
     assert [call(connection, "JoinGroup", version, join)["ProtocolName"] for version in (6, 7)] == ["", None]
+    given = call(connection, "JoinGroup", 9, dict(join, GroupId="given", MemberId=""))
+    assert given["ErrorCode"] == 79 and given["MemberId"], given
+    assert call(connection, "DeleteGroups", 2, GroupsNames=["given"])["Results"][0]["ErrorCode"] == 0, "nobody has joined it"
+    assert call(connection, "JoinGroup", 9, dict(join, GroupId="given", MemberId=given["MemberId"]))["ErrorCode"] == 25
     for group in ("made", "made2"):
         call(connection, "OffsetCommit", 7, GroupId=group, Topics=[dict(Name="fet", Partitions=[dict(PartitionIndex=0, CommittedOffset=1, CommittedMetadata="")])])
     assert [row["ErrorCode"] for row in call(connection, "DeleteGroups", 2, GroupsNames=["made", "made"])["Results"]] == [0]
@@ -142,7 +146,8 @@ def check_groups(connection):
 def check_members(connection):
     fields = dict(MemberEpoch=0, SubscribedTopicNames=["fet"])
     consumer = dict(fields, GroupId="con", MemberId=ONE, RebalanceTimeoutMs=1000, TopicPartitions=[])
-    assert call(connection, "ConsumerGroupHeartbeat", 1, dict(consumer, GroupId=" "))["ErrorCode"] == 42
+    for field in ("GroupId", "MemberId", "InstanceId", "RackId"):
+        assert call(connection, "ConsumerGroupHeartbeat", 1, dict(consumer, **{field: " "}))["ErrorCode"] == 42, field
     wait_for(connection, lambda got: got["ErrorCode"] == 0, "ConsumerGroupHeartbeat", 1, **consumer)
     member = call(connection, "ConsumerGroupDescribe", 1, GroupIds=["con"])["Groups"][0]["Members"][0]
     assert member["SubscribedTopicRegex"] == "", member
@@ -163,6 +168,9 @@ def check_transactions(connection):
     one = dict(TransactionalId="txn", ProducerId=made["ProducerId"], ProducerEpoch=made["ProducerEpoch"], VerifyOnly=True, Topics=[dict(Name="fet", Partitions=[0, 9])])
     rows = call(connection, "AddPartitionsToTxn", 5, Transactions=[one])["ResultsByTransaction"][0]["TopicResults"][0]["ResultsByPartition"]
     assert {row["PartitionIndex"]: row["PartitionErrorCode"] for row in rows} == {0: 55, 9: 3}, rows
+    parts = [dict(PartitionIndex=part, CommittedOffset=1, CommittedMetadata="") for part in (0, 9)]
+    rows = call(connection, "TxnOffsetCommit", 5, TransactionalId="no-txn", GroupId="g", ProducerId=7, ProducerEpoch=0, Topics=[dict(Name="fet", Partitions=parts)])["Topics"]
+    assert {row["PartitionIndex"]: row["ErrorCode"] for topic in rows for row in topic["Partitions"]} == {0: 49, 9: 3}, rows
     unknown = call(connection, "ListTransactions", 0, StateFilters=["Dead", "PrepareEpochFence", "Nonsense"])["UnknownStateFilters"]
     assert unknown == ["Nonsense"], unknown
     parts = [dict(Name=name, PartitionIndexes=[0]) for name in ("no-topic", "")]

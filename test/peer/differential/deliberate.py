@@ -101,6 +101,16 @@ MEANT = [
     ("transactions_markers", "WriteTxnMarkers .*", r".*ErrorCode", "0|42|47", "-1", "a marker of no producer is an invalid request; an Apache Kafka fails on it"),
     ("transactions_markers", "WriteTxnMarkers .*", r"\.Markers\[.*", r".*'Topics': \[\].*", "None", "a marker for no partition is answered"),
     ("transactions_markers", "(ListOffsets|Fetch) .*", ANY, ANY, ANY, "follows from the above"),
+    # --- bounds of fields ---
+    ("limits_.*", r"\w+ v\d+ (Topics|TopicData|Partitions|PartitionData|PartitionIndexes) (double|empty)", r".*", ANY, "None|42|0",
+     "a partition that is asked for twice is answered twice, and a topic without partitions as it came"),
+    ("limits_.*", r"(Create|Delete)(Topics|Partitions) .*|ElectLeaders .*|AlterPartitionReassignments .*", r".*ErrorCode", "0|3", "7", "a request is carried out however short its time"),
+    ("limits_.*", r"Create(Topics|Partitions) .*", r".*ErrorCode", "37", "44|-1", "the bound is one of a topic"),
+    ("limits_.*", r"ElectLeaders .*", r"\.ReplicaElectionResults\[.*", "None", ANY, "topics of which there is nothing to say are left out"),
+    ("limits_.*", r"(Metadata|DescribeTopicPartitions|DescribeLogDirs) .*", r".*", ANY, ANY, "an empty name, and topics of the server"),
+    ("limits_.*", r"DescribeShareGroupOffsets .*", r".*ErrorCode", "0", "-1", "nothing is no error; an Apache Kafka fails on it"),
+    ("limits_.*", r"AddPartitionsToTxn .*", "", ANY, "'no answer'", "no transactions are answered"),
+    ("limits_.*", r"AlterClientQuotas .*", r".*ErrorCode", "42", "0", "an entity has one name of a type"),
     # --- the rest ---
     ("admin_odd", ANY, ANY, ANY, ANY, "two users in one entity are refused, and an entity that comes twice; a user may get keys for two mechanisms at once, but none that no client can prove"),
     ("admin_acls", "DescribeAcls .*", "", ANY, "'closed'", "an unknown kind of resource is answered like the others, where an Apache Kafka closes the connection"),

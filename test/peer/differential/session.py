@@ -17,10 +17,10 @@ from harness import patient
 from rawkafka import Connection
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?<![\w-])[\w-]{22}(?![\w-])")
-TEXTS = {"ErrorMessage", "BatchIndexErrorMessage", "AcknowledgeErrorMessage"}
+TEXTS = {"ErrorMessage", "Documentation", "BatchIndexErrorMessage", "AcknowledgeErrorMessage"}
 # Fields whose values are one broker's own
-OWN = {"ThrottleTimeMs": 0, "FinalizedFeaturesEpoch": "epoch", "ClusterId": "cluster", "Port": "port", "Host": "host", "LogDir": "dir", "Documentation": None, "ClientHost": "host",
-       "TotalBytes": "bytes", "UsableBytes": "bytes"}
+OWN = {"ThrottleTimeMs": 0, "FinalizedFeaturesEpoch": "epoch", "ClusterId": "cluster", "Port": "port", "Host": "host", "LogDir": "dir", "ClientHost": "host",
+       "TotalBytes": "bytes", "UsableBytes": "bytes", "PartitionSize": "bytes"}
 IDS = {"ProducerId", "SessionId", "ProducerIds"}
 READS = {"Metadata", "DescribeConfigs", "DescribeTopicPartitions", "ListOffsets", "DescribeGroups", "ConsumerGroupDescribe", "OffsetFetch",
          "ListGroups", "DescribeCluster", "DescribeAcls", "DescribeClientQuotas", "DescribeUserScramCredentials", "ListConfigResources",

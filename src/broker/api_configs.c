@@ -32,8 +32,7 @@ config_row *config_row_add(struct request *req, const asked_resource *asked, res
     config->Value = value.value;
     config->ConfigSource = value.source;
     config->ConfigType = (int8_t)type;
-    if (body->IncludeDocumentation && doc != NULL)
-        config->Documentation = str_from(doc);
+    config->Documentation = !body->IncludeDocumentation ? STR_NULL : doc != NULL ? str_from(doc) : STR("");
     return config;
 }
 

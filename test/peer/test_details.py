@@ -186,6 +186,7 @@ def alter(connection, kind, name, *configs, only=False):
 def described(connection, kind, name, *keys):
     asked = [dict(ResourceType=kind, ResourceName=name, ConfigurationKeys=list(keys))]
     rows = call(connection, "DescribeConfigs", 4, Resources=asked, IncludeSynonyms=True)["Results"][0]["Configs"]
+    assert all(row["Documentation"] is None for row in rows), "nobody asked for it"
     return {row["Name"]: (row["Value"], row["ConfigType"], row["ConfigSource"], [one["Name"] for one in row["Synonyms"]]) for row in rows}
 
 

@@ -17,13 +17,13 @@ def case_topic(s):
 
 def case_group(s):
     for synonyms in (False, True):
-        s.call("DescribeConfigs", 4, Resources=[resource(GROUP, "cfg-group")], IncludeSynonyms=synonyms)
+        s.call("DescribeConfigs", 4, Resources=[resource(GROUP, "cfg-group")], IncludeSynonyms=synonyms, IncludeDocumentation=synonyms)
 
 
 def case_broker(s):
     for name in ("1", ""):
         for synonyms in (False, True):
-            s.call("DescribeConfigs", 4, Resources=[resource(BROKER, name)], IncludeSynonyms=synonyms)
+            s.call("DescribeConfigs", 4, Resources=[resource(BROKER, name)], IncludeSynonyms=synonyms, IncludeDocumentation=synonyms)
 
 
 BAD = [

@@ -111,6 +111,7 @@ MEANT = [
     ("limits_.*", r"DescribeShareGroupOffsets .*", r".*ErrorCode", "0", "-1", "nothing is no error; an Apache Kafka fails on it"),
     ("limits_.*", r"AddPartitionsToTxn .*", "", ANY, "'no answer'", "no transactions are answered"),
     ("limits_.*", r"AlterClientQuotas .*", r".*ErrorCode", "42", "0", "an entity has one name of a type"),
+    ("lives_deleted", "Fetch v13", r".*ErrorCode", "100", "3|103", "the id of a topic that is no more is an unknown one, in sessions too"),
     # --- the rest ---
     ("admin_odd", ANY, ANY, ANY, ANY, "two users in one entity are refused, and an entity that comes twice; a user may get keys for two mechanisms at once, but none that no client can prove"),
     ("admin_acls", "DescribeAcls .*", "", ANY, "'closed'", "an unknown kind of resource is answered like the others, where an Apache Kafka closes the connection"),

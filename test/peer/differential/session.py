@@ -109,6 +109,13 @@ class Session:
         assert ok(answer), (name, values, answer)
         return answer
 
+    def settle(self):
+        """A change of configs is shown a moment before the log has it; nothing tells when, so one more change is waited for."""
+        name = f"settled-{len(self.seen)}"
+        self.quiet("CreateTopics", 7, Topics=[dict(Name=name, NumPartitions=1, ReplicationFactor=1)], timeoutMs=10000)
+        asked = [dict(Name=name, Partitions=[dict(PartitionIndex=0, Timestamp=-1)])]
+        self.until(lambda got: got["Topics"][0]["Partitions"][0]["ErrorCode"] == 0, "ListOffsets", 7, ReplicaId=-1, Topics=asked)
+
     def raw(self, label, key, version, body, flexible):
         """Bytes as they are; noted: that there was an answer, or that the connection was closed."""
         try:

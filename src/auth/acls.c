@@ -359,6 +359,7 @@ void auth_describe_acls(const struct auth *auth, struct auth_call *call)
         res->ErrorMessage = fault;
         return;
     }
+    res->ErrorMessage = STR(""); /* as Kafka has it; DeleteAcls says null */
     WIRE_ALLOC(call->arena, res->Resources, DescribeAclsResponse_DescribeAclsResource, auth->sets.len);
     res->Resources.len = 0;
     for (size_t i = 0; map_next(&auth->sets, &i, NULL, &set);)
@@ -427,6 +428,7 @@ bool auth_decide_delete_acls(void *state, void *request, struct replay_records *
             result->ErrorMessage = fault;
             continue;
         }
+        result->ErrorMessage = STR_NULL;
         size_t count = count_matches(auth, &filter);
         WIRE_ALLOC(call->arena, result->MatchingAcls, DeleteAclsResponse_DeleteAclsMatchingAcl, count);
         result->MatchingAcls.len = 0;

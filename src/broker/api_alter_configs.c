@@ -143,7 +143,7 @@ static int16_t run(struct change *changes, int32_t count, int32_t i, struct str 
     struct err err;
     bool good = true;
     int16_t denied = check_right(&changes[i]);
-    *text = STR_NULL;
+    *text = request_denied_text(denied);
     if (denied != 0)
         return denied;
     for (int32_t j = 0; j < count && good; j++)

@@ -231,6 +231,8 @@ void api_describe_configs(struct request *req)
         row->ErrorCode = check_right(req, asked);
         if (row->ErrorCode == 0)
             describe(req, asked, row);
+        else
+            row->ErrorMessage = request_denied_text(row->ErrorCode);
     }
     request_reply(req);
 }

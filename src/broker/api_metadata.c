@@ -84,12 +84,12 @@ static void show_topic(struct request *req, const struct topic_entry *entry, top
         row->TopicAuthorizedOperations = request_operations(req, ACL_TOPIC, row->Name);
 }
 
-/* A topic that may not be seen: whether it exists is not told. */
+/* A topic that may not be seen: whether it exists is not told by its name. An id is no secret, as in Kafka. */
 static void hide_topic(const asked_topic *asked, topic_row *row, int16_t denied)
 {
     row->Name = by_id(asked) ? STR_NULL : asked->Name;
     row->TopicId = asked->TopicId;
-    row->ErrorCode = by_id(asked) ? UNKNOWN_TOPIC_ID : denied;
+    row->ErrorCode = denied;
 }
 
 /* A named topic that is not there and may not be created either. */

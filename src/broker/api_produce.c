@@ -152,14 +152,10 @@ static void name_bad_records(struct request *req, partition_response *row, struc
     vec_fini(&rows);
 }
 
-/* 0, or the error of a request that may not write to the topic, or not in its transaction. */
+/* 0, or the error of a request that may not write to the topic. */
 static int16_t check_rights(struct request *req, struct str topic)
 {
-    const struct ProduceRequest *body = req->body;
-    int16_t code = str_is_null(body->TransactionalId)
-                       ? 0
-                       : request_denied(req, ACL_TRANSACTIONAL_ID, ACL_WRITE, body->TransactionalId);
-    return code != 0 || str_is_null(topic) ? code : request_denied(req, ACL_TOPIC, ACL_WRITE, topic);
+    return str_is_null(topic) ? 0 : request_denied(req, ACL_TOPIC, ACL_WRITE, topic);
 }
 
 /* Appends one partition's batch; *appended is what a durable answer waits for, end_offset -1 when it was refused; *flush:
@@ -307,6 +303,14 @@ static bool any_transactional(const struct ProduceRequest *body)
     return false;
 }
 
+/* Asked of batches of a transaction only, as Kafka does: an id alone writes nothing. */
+static bool may_write_transaction(struct request *req)
+{
+    const struct ProduceRequest *body = req->body;
+    return !str_is_null(body->TransactionalId) &&
+           request_denied(req, ACL_TRANSACTIONAL_ID, ACL_WRITE, body->TransactionalId) == 0;
+}
+
 void api_produce(struct request *req)
 {
     const struct ProduceRequest *body = req->body;
@@ -318,7 +322,7 @@ void api_produce(struct request *req)
         refuse_all(req, body, INVALID_ACKS);
         return;
     }
-    if (str_is_null(body->TransactionalId) && any_transactional(body)) {
+    if (any_transactional(body) && !may_write_transaction(req)) {
         refuse_all(req, body, TRANSACTION_UNAUTHORIZED);
         return;
     }

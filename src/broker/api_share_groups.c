@@ -147,8 +147,11 @@ static void tell_topic(struct request *req, struct str group, struct str name, c
         told_partition *row = &out->Partitions.at[i];
         if (error == 0)
             tell_partition(req, group, out, id, row);
+        else
+            row->StartOffset = -1;
         row->PartitionIndex = id;
         row->ErrorCode = error;
+        row->ErrorMessage = request_denied_text(error);
     }
 }
 
@@ -246,6 +249,7 @@ static int16_t check_idle(struct request *req, struct str group, enum acl_operat
 {
     size_t members;
     int16_t denied = request_denied(req, ACL_GROUP, operation, group);
+    *text = request_denied_text(denied);
     if (denied != 0)
         return denied;
     if (group.len == 0) {

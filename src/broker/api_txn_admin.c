@@ -13,6 +13,7 @@ static void describe_partition(struct request *req, struct str topic, int32_t pa
     struct err err;
     row->PartitionIndex = partition;
     row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_READ, topic);
+    row->ErrorMessage = request_denied_text(row->ErrorCode);
     if (row->ErrorCode != 0)
         return;
     if (!topic_name_check(topic, &err)) {

@@ -84,7 +84,7 @@ enum { NO_TOPIC = 29, NO_GROUP = 30, NO_CLUSTER = 31, NO_TRANSACTIONAL_ID = 53, 
 
 const struct broker_right broker_rights[] = {
     {0, ACL_TOPIC, ACL_WRITE, NO_TOPIC, ""},
-    {0, ACL_TRANSACTIONAL_ID, ACL_WRITE, NO_TRANSACTIONAL_ID, "with a transactional id"},
+    {0, ACL_TRANSACTIONAL_ID, ACL_WRITE, NO_TRANSACTIONAL_ID, "of batches of a transaction"},
     {1, ACL_TOPIC, ACL_READ, NO_TOPIC, ""},
     {2, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, ""},
     {3, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC, "a list of all leaves the others out"},
@@ -110,7 +110,8 @@ const struct broker_right broker_rights[] = {
     {19, ACL_TOPIC, ACL_DESCRIBE_CONFIGS, NO_TOPIC, "to be told the configs of what was created"},
     {20, ACL_TOPIC, ACL_DESCRIBE, NO_TOPIC,
      "before it is told whether the topic exists, or its name for its id"},
-    {20, ACL_TOPIC, ACL_DELETE, NO_TOPIC, ""},
+    {20, ACL_TOPIC, ACL_DELETE, NO_TOPIC, "or Delete on the cluster, with which nothing else is asked for"},
+    {20, ACL_CLUSTER, ACL_DELETE, NO_TOPIC, "or Delete on the topic"},
     {21, ACL_TOPIC, ACL_DELETE, NO_TOPIC, ""},
     {22, ACL_TRANSACTIONAL_ID, ACL_WRITE, NO_TRANSACTIONAL_ID, "with a transactional id"},
     {22, ACL_CLUSTER, ACL_IDEMPOTENT_WRITE, NO_CLUSTER, "without one; or Write on any topic"},

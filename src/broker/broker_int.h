@@ -336,6 +336,8 @@ static inline bool request_may_cluster(struct request *req, enum acl_operation o
 {
     return request_may(req, ACL_CLUSTER, operation, STR(ACL_CLUSTER_NAME));
 }
+/* What a denial says; null for no denial. */
+struct str request_denied_text(int16_t code);
 static inline int16_t request_denied_cluster(struct request *req, enum acl_operation operation)
 {
     return request_denied(req, ACL_CLUSTER, operation, STR(ACL_CLUSTER_NAME));

@@ -215,6 +215,15 @@ int16_t request_denied(struct request *req, enum acl_resource resource, enum acl
     return right != NULL ? right->error : 0;
 }
 
+struct str request_denied_text(int16_t code)
+{
+    enum { NO_TOPIC = 29, NO_GROUP = 30, NO_CLUSTER = 31 };
+    return code == NO_TOPIC     ? STR("Topic authorization failed.")
+           : code == NO_GROUP   ? STR("Group authorization failed.")
+           : code == NO_CLUSTER ? STR("Cluster authorization failed.")
+                                : STR_NULL;
+}
+
 bool request_may(struct request *req, enum acl_resource resource, enum acl_operation operation,
                  struct str name)
 {
@@ -280,7 +289,7 @@ static int16_t acls_fault(struct request *req, enum acl_operation operation, str
         return SECURITY_DISABLED;
     }
     int16_t code = request_denied_cluster(req, operation);
-    *text = code != 0 ? STR("Cluster authorization failed.") : STR_NULL;
+    *text = request_denied_text(code);
     return code;
 }
 

@@ -112,6 +112,12 @@ MEANT = [
     ("limits_.*", r"AddPartitionsToTxn .*", "", ANY, "'no answer'", "no transactions are answered"),
     ("limits_.*", r"AlterClientQuotas .*", r".*ErrorCode", "42", "0", "an entity has one name of a type"),
     ("lives_deleted", "Fetch v13", r".*ErrorCode", "100", "3|103", "the id of a topic that is no more is an unknown one, in sessions too"),
+    # --- rules ---
+    ("rules_rules", "CreateAcls .*", ".*", ".*42.*", "'closed'|-1", "what no rule can have is an invalid request, where an Apache Kafka closes the connection or fails"),
+    ("rules_rules", "(Describe|Delete)Acls .*", "", ANY, "'closed'", "an unknown kind of resource is answered like the others, where an Apache Kafka closes the connection"),
+    ("rules_odd", "CreateAcls .*", ANY, "42", "0", "a rule for nobody, or from no address, is refused: it would never hold"),
+    ("rules_.*", "AddPartitionsToTxn v5", r".*PartitionErrorCode", "29|53", "49", "versions that only brokers send ask for a client's rights as well"),
+    ("rules_.*", "Fetch .*", r".*\.Records", ANY, ANY, "answers hold whole batches only"),
     # --- the rest ---
     ("admin_odd", ANY, ANY, ANY, ANY, "two users in one entity are refused, and an entity that comes twice; a user may get keys for two mechanisms at once, but none that no client can prove"),
     ("admin_acls", "DescribeAcls .*", "", ANY, "'closed'", "an unknown kind of resource is answered like the others, where an Apache Kafka closes the connection"),

@@ -32,7 +32,7 @@ PLAIN = {
     ("Heartbeat", 4): dict(GroupId="lim-g", GenerationId=1, MemberId="nobody", GroupInstanceId="i"),
     ("LeaveGroup", 5): dict(GroupId="lim-g", Members=[dict(MemberId="nobody", GroupInstanceId="i", Reason="r")]),
     ("DescribeGroups", 6): dict(Groups=["lim-g"]),
-    ("ListGroups", 5): dict(StatesFilter=["Nonsense"], TypesFilter=["classic"]),
+    ("ListGroups", 5): dict(StatesFilter=["Nonsense"], TypesFilter=["nonsense"]),
     ("DeleteGroups", 2): dict(GroupsNames=["lim-g"]),
     ("OffsetCommit", 9): dict(GroupId="lim-o", Topics=[dict(Name="lim-a", Partitions=[dict(PartitionIndex=0, CommittedOffset=1, CommittedMetadata="m")])]),
     ("OffsetCommit", 7): dict(GroupId="lim-o", Topics=[dict(Name="lim-a", Partitions=[dict(PartitionIndex=0, CommittedOffset=1, CommittedMetadata="m")])]),

@@ -141,9 +141,9 @@ static void test_stray_directory(void **state)
     ops_below = io->ops;
     struct io_ops ops = *ops_below;
     ops.rename = fail_some_renames;
-    stop(w->storage);
+    world_stop(w->server);
     io->ops = &ops; /* while no thread runs */
-    w->storage = start(io, STORAGE_FSYNC);
+    w->server = start(io, STORAGE_FSYNC);
     renames_that_fail = 1;
     assert_true(storage_topic_create(w->server, STR("t"), 1, NULL, 0, &err));
     struct partition *part = open_partition(w->server, "t", 0);
@@ -158,9 +158,9 @@ static void test_stray_directory(void **state)
     part = open_partition(w->server, "t", 0);
     assert_int_equal(partition_end(part), 0);
     partition_unref(part);
-    stop(w->storage);
+    world_stop(w->server);
     io->ops = ops_below;
-    w->storage = start(io, STORAGE_FSYNC);
+    w->server = start(io, STORAGE_FSYNC);
 }
 
 /* --- durability and watching --- */

@@ -49,6 +49,7 @@ struct log *log_new(const char *dir, const char *name, const struct log_config *
     list_init(&log->txns);
     pthread_mutex_init(&log->compact_lock, NULL);
     pthread_mutex_init(&log->sync_lock, NULL);
+    pthread_mutex_init(&log->flush_lock, NULL);
     pthread_mutex_init(&log->append_lock, NULL);
     pthread_mutex_init(&log->checkpoint_lock, NULL);
     pthread_mutex_init(&log->abort_lock, NULL);
@@ -68,6 +69,7 @@ void log_free(struct log *log)
     vec_fini(&log->doomed);
     pthread_mutex_destroy(&log->compact_lock);
     pthread_mutex_destroy(&log->sync_lock);
+    pthread_mutex_destroy(&log->flush_lock);
     pthread_mutex_destroy(&log->append_lock);
     pthread_mutex_destroy(&log->checkpoint_lock);
     pthread_mutex_destroy(&log->abort_lock);

@@ -10,7 +10,9 @@
  *   compact_lock  one compaction at a time; held for its whole length, the others only for moments of it
  *   sync_lock     one sync, checkpoint, retention or reload at a time: the only writers of indexes and
  *                 checkpoint, and the only ones that remove segments from the front
+ *   flush_lock    one fdatasync of .log files at a time, and none after one that has failed
  *   append_lock   one append or roll at a time: the only writer of .log files, the only one to add segments
+ *   checkpoint_lock  who replaces the checkpoint file
  *   abort_lock    one thread makes abort indexes anew at a time
  *   load_lock     one thread reads index files from disk at a time
  *   lock          a few instructions: everything in the structs that several threads see. It is held to
@@ -125,7 +127,8 @@ struct producer {
 struct log {
     struct io *io;
     char *dir, *name;
-    pthread_mutex_t compact_lock, sync_lock, append_lock, checkpoint_lock, abort_lock, load_lock, lock;
+    pthread_mutex_t compact_lock, sync_lock, flush_lock, append_lock, checkpoint_lock, abort_lock, load_lock,
+        lock;
     struct log_config config;
     struct {
         struct log_segment **at;
@@ -319,7 +322,7 @@ bool log_append_placed(struct log *log, struct str bytes, struct err *err);
 bool log_sync_all(struct log *log, bool checkpoint, int64_t start_offset,
                   struct err *err); /* holder of sync_lock */
 bool log_sync_files(struct log *log,
-                    struct err *err); /* files and directory only; a failure has no consequence here */
+                    struct err *err); /* files and directory only; a failure takes the log offline */
 bool log_set_offline(struct log *log, struct err *err); /* keeps *err as reason; returns false */
 bool log_check_online(struct log *log, struct err *err);
 void log_set_hw(struct log *log); /* under lock: end or durable moved */

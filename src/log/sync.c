@@ -129,11 +129,12 @@ static bool sync_names(struct log *log, bool inside, bool own, struct err *err)
     return rc >= 0 || err_set_errno(err, -rc, "log %s: sync of the directory failed", log->name);
 }
 
-bool log_sync_files(struct log *log, struct err *err)
+/* Makes the files hold all below the log end, or (not `whole`) below the durable end. Holder of flush_lock. */
+static bool sync_up_to(struct log *log, bool whole, struct err *err)
 {
     size_t count;
     pthread_mutex_lock(&log->lock);
-    struct log_point target = log->end;
+    struct log_point target = whole ? log->end : log->durable;
     struct log_segment **dirty = dirty_segments(log, &count);
     bool dir_dirty = log->dir_dirty, dir_new = log->dir_new;
     log->dir_dirty = log->dir_new = false; /* a name that comes from now on is for the next sync */
@@ -146,15 +147,32 @@ bool log_sync_files(struct log *log, struct err *err)
     free(dirty);
     ok = ok && sync_names(log, dir_dirty, dir_new, err);
     pthread_mutex_lock(&log->lock);
-    if (ok) {
+    if (ok && target.offset >= log->synced.offset) {
         log_set_synced(log, target);
         log_set_hw(log);
-    } else {
+    } else if (!ok) {
         log->dir_dirty |= dir_dirty;
         log->dir_new |= dir_new;
     }
     pthread_mutex_unlock(&log->lock);
     return ok;
+}
+
+/* One at a time, and none after one that failed (Y2): the kernel tells of a failure once. */
+static bool sync_files(struct log *log, bool whole, struct err *err)
+{
+    struct err why = {0};
+    pthread_mutex_lock(&log->flush_lock);
+    bool ok = log_check_online(log, &why) && (sync_up_to(log, whole, &why) || log_set_offline(log, &why));
+    pthread_mutex_unlock(&log->flush_lock);
+    if (!ok && err != NULL)
+        *err = why;
+    return ok;
+}
+
+bool log_sync_files(struct log *log, struct err *err)
+{
+    return sync_files(log, true, err);
 }
 
 static bool index_is_unsaved(const struct log_segment *seg)
@@ -213,27 +231,39 @@ static bool write_checkpoint(struct log *log, int64_t start_offset, struct err *
     return ok;
 }
 
+/* Under `lock`. */
+static bool checkpoint_is_due(const struct log *log)
+{
+    return log->checkpoint_due || log->bytes_since_checkpoint >= log->config.checkpoint_bytes;
+}
+
+/* After a failed sync, which has taken the log offline. Holder of sync_lock. */
+static bool give_up(struct log *log, const struct err *why, struct err *err)
+{
+    if (log_get_config(log).durability == LOG_FSYNC)
+        cut_to_durable(log);
+    if (err != NULL)
+        *err = *why;
+    return false;
+}
+
 bool log_sync_all(struct log *log, bool checkpoint, int64_t start_offset, struct err *err)
 {
     if (!log_check_online(log, err))
         return false;
     struct err why = {0};
-    if (!log_sync_files(log, &why)) {
-        log_set_offline(log, &why);
-        if (log_get_config(log).durability == LOG_FSYNC)
-            cut_to_durable(log);
-        if (err != NULL)
-            *err = why;
-        return false;
-    }
+    if (!log_sync_files(log, &why))
+        return give_up(log, &why, err);
     pthread_mutex_lock(&log->lock);
     bool forced = checkpoint && (log->checkpoint_dirty || start_offset != log_start_offset(log));
-    bool due = log->checkpoint_due || log->bytes_since_checkpoint >= log->config.checkpoint_bytes;
+    bool due = checkpoint_is_due(log);
     pthread_mutex_unlock(&log->lock);
     if (!forced && !due)
         return true;
     if (write_checkpoint(log, start_offset, &why))
         return true;
+    if (atomic_load(&log->offline))
+        return give_up(log, &why, err);
     log_warn("log", "checkpoint_failed", "log=%s cause=%s", log->name, why.text);
     if (forced && err != NULL)
         *err = why;
@@ -253,10 +283,22 @@ bool log_sync(struct log *log, struct err *err)
     return ok;
 }
 
+/* Mostly without sync_lock: what is appended meanwhile goes on becoming durable elsewhere. */
 bool log_flush(struct log *log, int64_t offset, struct err *err)
 {
+    struct err why = {0};
+    if (log_synced_offset(log) >= offset)
+        return true;
+    if (!log_check_online(log, err))
+        return false;
+    bool ok = sync_files(log, false, &why);
+    pthread_mutex_lock(&log->lock);
+    bool done = ok && log->synced.offset >= offset && !checkpoint_is_due(log);
+    pthread_mutex_unlock(&log->lock);
+    if (done)
+        return true;
     pthread_mutex_lock(&log->sync_lock);
-    bool ok = log_synced_offset(log) >= offset || log_sync_all(log, false, log_start_offset(log), err);
+    ok = ok ? log_sync_all(log, false, log_start_offset(log), err) : give_up(log, &why, err);
     pthread_mutex_unlock(&log->sync_lock);
     return ok;
 }

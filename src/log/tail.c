@@ -71,16 +71,28 @@ bool log_refuse(struct log *log, struct err *why)
     return log_set_offline(log, why);
 }
 
-/* Is this very batch in the log? */
-static bool holds(struct log *log, const struct batch *batch)
+/* Is what the log has at its offset this very batch? What cannot be compared, because it was deleted or is damaged, is taken for
+ * it. False: it cannot be read. */
+static bool compare(struct log *log, const struct batch *batch, bool *same, struct err *err)
 {
     struct log_slice slice = {0};
     char header[BATCH_HEADER_BYTES];
-    bool found = log_read(log, batch->base_offset, 1, LOG_APPENDED, &slice, NULL) &&
-                 slice.len >= sizeof header && slice.base_offset == batch->base_offset &&
-                 io_read_all(log->io, slice.fd, header, sizeof header, slice.pos, log->name, NULL);
+    struct err why = {0};
+    *same = true;
+    if (!log_read(log, batch->base_offset, 1, LOG_APPENDED, &slice, &why)) {
+        log_slice_release(&slice);
+        if (why.code != ERR_IO && why.code != ERR_STORAGE)
+            return true;
+        if (err != NULL)
+            *err = why;
+        return false;
+    }
+    bool good = slice.len < sizeof header ||
+                io_read_all(log->io, slice.fd, header, sizeof header, slice.pos, log->name, err);
+    *same = slice.len >= sizeof header && slice.base_offset == batch->base_offset && good &&
+            memcmp(header, batch->bytes.ptr, sizeof header) == 0;
     log_slice_release(&slice);
-    return found && memcmp(header, batch->bytes.ptr, sizeof header) == 0;
+    return good;
 }
 
 /* Are these whole batches? *end is where the last one ends. */
@@ -113,12 +125,10 @@ static bool redo(struct log *log, struct str bytes, struct err *err)
             return err_set(err, ERR_CORRUPT,
                            "log %s: records %lld to %lld are neither in its files nor elsewhere", log->name,
                            (long long)end, (long long)batch.base_offset - 1);
-        if (batch.base_offset < end)
-            same = holds(log, &batch);
-        else if (!log_append_placed(log, batch.bytes, err))
+        bool there = batch.base_offset < end;
+        if (!(there ? compare(log, &batch, &same, err) : log_append_placed(log, batch.bytes, err)))
             return log_refuse(log, err); /* what it lacks was acknowledged: it is not served without it */
-        else
-            log->unsettled = true;
+        log->unsettled |= !there;
     }
     return true;
 }

@@ -159,7 +159,7 @@ void facts_acked(struct mark mark, int64_t offset, bool safe);
 void facts_seen(uint16_t topic, int32_t partition, int64_t offset, struct mark mark);
 
 /* The server is ready and nothing was lost since it began to start: what was there is safe. */
-void facts_settled(void);
+void facts_settled(int64_t ready_us);
 
 /* A power cut with durability=os: high watermarks may go back. */
 void facts_cut(void);

@@ -140,6 +140,7 @@ static struct known *tell(uint16_t topic, int32_t partition, int64_t offset, str
     uint64_t survived = safe ? UINT64_MAX : scenario.told_losses;
     if (known->mark.n == 0) {
         known->since = scenario_losses();
+        known->told_us = sim_now_us();
         known->survived = scenario.told_losses;
     }
     known->mark = mark;
@@ -177,13 +178,14 @@ void facts_seen(uint16_t topic, int32_t partition, int64_t offset, struct mark m
     facts.seen++;
 }
 
-void facts_settled(void)
+void facts_settled(int64_t ready_us)
 {
     for (size_t i = 0; i < COUNT_OF(scenario.topics); i++)
         for (size_t j = 0; j < PARTITIONS_MAX; j++) {
             struct fact_part *part = &facts.parts[i][j];
             for (size_t k = 0; k < part->at.len; k++)
-                if (part->at.at[k].mark.n != 0 && known_is_safe(&part->at.at[k]))
+                if (part->at.at[k].mark.n != 0 && part->at.at[k].told_us < ready_us &&
+                    known_is_safe(&part->at.at[k]))
                     part->at.at[k].survived = UINT64_MAX;
         }
 }

@@ -11,6 +11,7 @@ struct known {
     struct mark mark;
     bool is_acked, found;
     uint64_t since;    /* losses when it was first told: it was there by then */
+    int64_t told_us;   /* when that was */
     uint64_t survived; /* losses; UINT64_MAX: it survives all */
 };
 

@@ -29,6 +29,7 @@ struct server {
     int machine;
     bool starting, running, stop_asked, stopped, failed;
     uint64_t struck_before;
+    int64_t ready_us;
     struct broker *broker;
     struct err err;
 };
@@ -77,6 +78,7 @@ static void server_main(void *arg)
     config.coord.share_lock_ms = config.coord.share_lock_ms_min = world.share_lock_ms;
     config.coord.share_locks_max = config.coord.share_locks_max_min = world.share_locks;
     config.coord.share_deliveries_max_max = MAX(world.share_limit, config.coord.share_deliveries_max_min);
+    server->ready_us = sim_now_us(); /* what was told before was there at the start */
     bool good = broker_start(&server->broker, &config, sim_disk_io(world.disk), NULL, &err);
     server->starting = false;
     if (!good) {
@@ -154,7 +156,7 @@ static bool await_start(void)
     if (world.server.failed && sim_disk_struck(world.disk) == world.server.struck_before)
         sim_fail("the server refuses to start: %s", world.server.err.text);
     if (world.server.running && sim_disk_struck(world.disk) == world.server.struck_before) /* W4 */
-        facts_settled();
+        facts_settled(world.server.ready_us);
     return world.server.running;
 }
 

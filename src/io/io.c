@@ -32,8 +32,8 @@ bool io_write_all(struct io *io, int fd, struct iovec *parts, int part_count, ui
     while (part_count > 0) {
         ssize_t done = io_pwritev(io, fd, parts, part_count, pos);
         if (done <= 0)
-            return err_set_errno(err, done == 0 ? EIO : (int)-done, "%s: write at %llu failed", path,
-                                 (unsigned long long)pos);
+            return err_set_errno(err, done == 0 ? EIO : (int)-done, "%s%swrite at %llu failed",
+                                 path != NULL ? path : "", path != NULL ? ": " : "", (unsigned long long)pos);
         pos += (uint64_t)done;
         parts_advance(&parts, &part_count, (size_t)done);
     }

@@ -214,7 +214,7 @@ struct io *io_real(void);
 /* Helpers. Errors: ERR_DISK_FULL for ENOSPC and EDQUOT, else ERR_IO; the text names the file. */
 
 /* Writes all parts at `pos`, continuing after short writes; `parts` is used up. On failure some bytes may
- * be there. */
+ * be there. `path` NULL: the caller names the file in the error. */
 bool io_write_all(struct io *io, int fd, struct iovec *parts, int part_count, uint64_t pos, const char *path,
                   struct err *err);
 

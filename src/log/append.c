@@ -313,9 +313,7 @@ static void unnumber_batches(const struct append *app)
 /* Writes behind the published end; on failure nothing is left there, or the log is offline. */
 static bool write_batches(struct log *log, struct log_segment *seg, const struct append *app, struct err *err)
 {
-    char path[LOG_PATH_BYTES];
     int fd;
-    log_path(log, seg->base_offset, "log", path);
     pthread_mutex_lock(&log->lock);
     bool ok = segment_open(log, seg, false, &fd, err);
     pthread_mutex_unlock(&log->lock);
@@ -323,8 +321,11 @@ static bool write_batches(struct log *log, struct log_segment *seg, const struct
         return false;
     struct iovec part = {(void *)app->bytes.ptr, app->bytes.len};
     struct err why = {0};
-    if (io_write_all(log->io, fd, &part, 1, app->pos, path, &why))
+    if (io_write_all(log->io, fd, &part, 1, app->pos, NULL, &why))
         return true;
+    char path[LOG_PATH_BYTES];
+    log_path(log, seg->base_offset, "log", path);
+    err_context(&why, "%s", path);
     int rc = io_truncate(log->io, fd, app->pos);
     if (rc < 0) {
         err_context(&why,

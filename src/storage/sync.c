@@ -17,7 +17,7 @@
  */
 #include "storage/storage_int.h"
 
-enum { TAIL_BYTES_MAX = 64 << 10, FRAME_TAILS_MAX = 1024, FILE_COUNT = 8 };
+enum { TAIL_BYTES_MAX = 32 << 10, FRAME_TAILS_MAX = 1024, FILE_COUNT = 8 };
 static const uint64_t file_bytes_max = 32 << 20;
 static const uint64_t file_bytes_min = 16 << 10;
 

@@ -179,10 +179,12 @@ static void upkeep(void *arg)
     struct storage *storage = arg;
     struct err err = {0};
     int64_t now_us = io_monotonic_us(storage->io);
-    if (now_us >= storage->wal_retry_us && !wal_make_spare(storage->wal, &err)) {
-        log_warn("broker", "wal_file_not_made", "cause=\"%s\" then=partitions_are_synced_one_by_one",
-                 err.text);
-        storage->wal_retry_us = now_us + RETRY_US;
+    if (now_us >= storage->wal_retry_us) {
+        bool made = wal_make_spare(storage->wal, &err);
+        if (!made && storage->wal_retry_us == 0) /* said once, until one could be made */
+            log_warn("broker", "wal_file_not_made", "cause=\"%s\" then=partitions_are_synced_one_by_one",
+                     err.text);
+        storage->wal_retry_us = made ? 0 : now_us + RETRY_US;
     }
     wal_reclaim(storage->wal, settle_entry, storage);
     metric_set(storage->wal_meters.files, wal_stats(storage->wal).files);

@@ -13,12 +13,13 @@
  * (W4) A file is used again only when all its entries are durable elsewhere, in whatever order files come to that: what belongs
  *      to a partition whose own file cannot be written keeps its files here, and only those.
  * (W5) What can be removed is kept up to SPARES_MAX files, which saves writing new ones.
+ * (W6) A file is made only where FREE_FILES times its size is free: it never takes the room that records would have found.
  */
 #include "wal/wal_int.h"
 
 #include <stdio.h>
 
-enum { SPARES_MAX = 2, FILL_BYTES = 1 << 20 };
+enum { SPARES_MAX = 2, FREE_FILES = 4, FILL_BYTES = 1 << 20 };
 
 /* --- open --- */
 
@@ -296,6 +297,17 @@ static bool fill(struct wal *wal, struct wal_file *file, struct err *err)
     return good && (rc >= 0 || err_set_errno(err, -rc, "%s: sync failed", file->path));
 }
 
+/* W6 */
+static bool has_room(struct wal *wal, struct err *err)
+{
+    struct io_space space;
+    uint64_t wanted = FREE_FILES * wal->file_bytes;
+    if (io_space(wal->io, wal->dir, &space) < 0 || space.usable_bytes >= wanted)
+        return true;
+    return err_set(err, ERR_DISK_FULL, "%s: a new file is made where %llu bytes are free, there are %llu",
+                   wal->dir, (unsigned long long)wanted, (unsigned long long)space.usable_bytes);
+}
+
 bool wal_make_spare(struct wal *wal, struct err *err)
 {
     atomic_store(&wal->work, false); /* who finds more to do from now on says so again */
@@ -305,7 +317,7 @@ bool wal_make_spare(struct wal *wal, struct err *err)
     pthread_mutex_unlock(&wal->lock);
     if (!wanted)
         return true;
-    if (!io_make_dirs(wal->io, wal->dir, err))
+    if (!io_make_dirs(wal->io, wal->dir, err) || !has_room(wal, err))
         return false;
     struct wal_file *file = file_new(wal, wal->name + 1);
     file->state = WAL_SPARE;

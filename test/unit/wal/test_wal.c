@@ -466,6 +466,35 @@ static void test_a_file_that_cannot_be_made(void **state)
     commit(w);
 }
 
+static uint64_t room;
+
+static int room_is(struct io *io, const char *path, struct io_space *out)
+{
+    *out = (struct io_space){.total_bytes = 1 << 30, .usable_bytes = room};
+    return 0;
+}
+
+/* It leaves room for the records. */
+static void test_a_file_is_made_where_there_is_much_room(void **state)
+{
+    struct world *w = *state;
+    struct err err = {0};
+    const struct io_ops *below = w->io->ops;
+    struct io_ops ops = *below;
+    ops.space = room_is;
+    w->io->ops = &ops;
+    assert_false(add(w, 1, 0, 1, STR("x")));
+    room = 4 * FILE_BYTES - 1;
+    assert_false(wal_make_spare(w->wal, &err));
+    assert_int_equal(err.code, ERR_DISK_FULL);
+    assert_int_equal(wal_stats(w->wal).files, 0);
+    room++;
+    assert_true(wal_make_spare(w->wal, &err));
+    assert_true(add(w, 1, 0, 1, STR("x")));
+    commit(w);
+    w->io->ops = below;
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -485,6 +514,7 @@ int main(void)
         T(test_the_format),
         T(test_limits),
         T(test_a_file_that_cannot_be_made),
+        T(test_a_file_is_made_where_there_is_much_room),
     };
     log_level_set(LOG_OFF);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,8 @@
  * (L2) Redone is what fits: batches below the end are there; the one at the end is appended; a run of batches of which one
  *      below the end differs from what is there belongs to another life of these offsets, was never acknowledged, and is left
  *      out.
+ * (L3) A new segment is first synced in the ordinary way, with all before it and a checkpoint: what is closed is so for retention
+ *      and compaction too.
  */
 #include "log/log_int.h"
 
@@ -32,9 +34,10 @@ bool log_tail_begin(struct log *log, size_t bytes_max, struct log_tail *tail)
     struct log_segment *seg = segs_active(log);
     uint64_t pos;
     int fd;
-    bool fits = log->config.durability == LOG_FSYNC && log->end.offset > log->durable.offset &&
-                log->end.seg_base == seg->base_offset && tail_begins(log, seg, &pos) && log->end.pos > pos &&
-                log->end.pos - pos <= bytes_max && segment_open(log, seg, false, &fd, NULL);
+    bool fits = log->config.durability == LOG_FSYNC && !log->checkpoint_due &&
+                log->end.offset > log->durable.offset && log->end.seg_base == seg->base_offset &&
+                tail_begins(log, seg, &pos) && log->end.pos > pos && log->end.pos - pos <= bytes_max &&
+                segment_open(log, seg, false, &fd, NULL);
     if (fits)
         *tail = (struct log_tail){.base_offset = log->durable.offset,
                                   .end_offset = log->end.offset,

@@ -278,30 +278,46 @@ static void test_a_deleted_topic_does_not_come_back(void **state)
     expect(w, 0, "new");
 }
 
-/* The power goes after a new segment was begun: of the older one, of which nothing was synced yet, only the name is there. */
-static void test_a_new_segment_hides_nothing(void **state)
+/* The power goes when a new segment was begun, or is being begun: of the older one, of which nothing was synced yet, only the
+ * name is there. */
+static bool begin_segment_and_crash(uint64_t at)
 {
-    struct world *w = *state;
+    struct world *w = world_new(at);
     struct partition *part = open_partition(w->storage, "t", 0), *other = open_partition(w->storage, "t", 1);
     warm_up(w, other);
     struct log_config config = log_get_config(partition_log(part));
     config.segment_bytes = 100;
     log_set_config(partition_log(part), &config);
-    assert_true(send(w, part, "a b") && send(w, part, "c") && send(w, part, "d"));
+    assert_true(send(w, part, "a b"));
     assert_int_equal(log_synced_offset(partition_log(part)), 0);
+    io_faulty_script(w->faulty, IO_FAULT_DEAD, at, 1);
+    bool third = send(w, part, "c");
+    bool synced = log_synced_offset(partition_log(part)) > 0;
     partition_unref(part);
     partition_unref(other);
     io_faulty_script(w->faulty, IO_FAULT_DEAD, 1, 1);
     stop(w);
     io_memory_cut(w->mem, IO_CUT_KEEP);
     io_faulty_script(w->faulty, IO_FAULT_EIO, 1, 0);
-    struct io_stat st;
-    assert_int_equal(io_stat(w->io, "/data/log/t-0/00000000000000000003.log", &st), 0);
-    int fd = io_open(w->io, log_file, IO_WRITE);
-    assert_true(fd >= 0 && io_truncate(w->io, fd, 0) == 0);
-    io_close(w->io, fd);
+    int fd = synced ? -1 : io_open(w->io, log_file, IO_WRITE);
+    assert_true(synced || (fd >= 0 && io_truncate(w->io, fd, 0) == 0));
+    if (fd >= 0)
+        io_close(w->io, fd);
     start(w);
-    expect(w, 0, "a b c d");
+    part = open_partition(w->storage, "t", 0);
+    struct str got = read_all(part, LOG_UP_TO_HW, &w->arena);
+    assert_true(str_eq(got, STR("a b c")) || (!third && str_eq(got, STR("a b"))));
+    partition_unref(part);
+    world_free(w);
+    return third;
+}
+
+static void test_a_new_segment_hides_nothing(void **state)
+{
+    uint64_t at = 1;
+    while (!begin_segment_and_crash(at))
+        at++;
+    assert_true(at > 6); /* a checkpoint, the new file, a write, syncs */
 }
 
 /* What is too long for the write-ahead log goes into the file at once, with what came before. */
@@ -333,7 +349,7 @@ int main(void)
         T(test_an_offline_partition_keeps_its_entries),
         T(test_an_unreadable_log_keeps_its_entries),
         T(test_a_deleted_topic_does_not_come_back),
-        T(test_a_new_segment_hides_nothing),
+        cmocka_unit_test(test_a_new_segment_hides_nothing),
         T(test_long_tails),
     };
     log_level_set(LOG_OFF);

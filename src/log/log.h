@@ -181,7 +181,8 @@ struct log_tail {
 };
 
 /* Takes the tail, and keeps syncs of this log away until log_tail_end, by the same thread. False: there is nothing, it is
- * longer than bytes_max or not in one segment, somebody syncs, the log is offline or LOG_OS: then log_sync. Does not wait. */
+ * longer than bytes_max or not in one segment, a checkpoint is due, somebody syncs, the log is offline or LOG_OS: then log_sync.
+ * Does not wait. */
 bool log_tail_begin(struct log *log, size_t bytes_max, struct log_tail *tail);
 bool log_tail_read(struct log *log, const struct log_tail *tail, char *bytes, struct err *err);
 /* `durable`: the bytes are safe where they will be found at the next start: they count as durable from now on, are published to

@@ -28,7 +28,7 @@ MEANT = [
     ("configs_broker", "DescribeConfigs .*", r".*Configs\['[^']*'\]", ANY, "None", "options of rialto's own"),
     ("configs_.*", "DescribeConfigs .*", r".*Configs\['[^']*'\]\.ReadOnly", ANY, ANY, "other options can change while the broker runs; files of certificates are read again when they change"),
     ("configs_.*", "DescribeConfigs .*",
-     r".*Configs\['(advertised\.listeners|controller\.listener\.names|group(\.consumer)?\.max\.size|group\.coordinator\.rebalance\.protocols"
+     r".*Configs\['(advertised\.listeners|controller\.listener\.names|group(\.(consumer|streams))?\.max\.size|group\.coordinator\.rebalance\.protocols"
      r"|group\.initial\.rebalance\.delay\.ms|listener\.security\.protocol\.map|listeners|log\.cleaner\.io\.max\.bytes\.per\.second|log\.dirs?|max\.connections|num\.network\.threads"
      r"|sasl\.enabled\.mechanisms|ssl\.(key|trust)store\.type|auto\.create\.topics\.enable|listener\.name\.plaintext\.max\.connections"
      r"|transactional\.id\.expiration\.ms|group\.consumer\.assignors)'\].*", ANY, ANY,

@@ -45,10 +45,7 @@ static void describe_one(const struct groups *groups, struct str name, struct gr
         out->GroupState = STR("Dead");
         if (call->version >= NOT_FOUND_VERSION) {
             out->ErrorCode = GROUP_NOT_FOUND;
-            out->ErrorMessage =
-                str_printf(call->arena,
-                           group == NULL ? "Group %.*s not found." : "Group %.*s is not a classic group.",
-                           STR_ARG(name));
+            out->ErrorMessage = group_is_none(group, "classic", name, call->arena);
         }
         return;
     }
@@ -121,9 +118,7 @@ static void describe_consumer(const struct groups *groups, struct str name, stru
     }
     if (!group_is(group, KIND_CONSUMER)) {
         out->ErrorCode = GROUP_NOT_FOUND;
-        out->ErrorMessage =
-            str_printf(arena, group == NULL ? "Group %.*s not found." : "Group %.*s is not a consumer group.",
-                       STR_ARG(name));
+        out->ErrorMessage = group_is_none(group, "consumer", name, arena);
         return;
     }
     const struct consumer_group *consumer = group->consumer;

@@ -137,6 +137,12 @@ bool group_is_share(const struct group *group)
     return group_is(group, KIND_SHARE);
 }
 
+struct str group_is_none(const struct group *group, const char *kind, struct str name, struct arena *arena)
+{
+    return group == NULL ? str_printf(arena, "Group %.*s not found.", STR_ARG(name))
+                         : str_printf(arena, "Group %.*s is not a %s group.", STR_ARG(name), kind);
+}
+
 void group_become_consumer(struct group *group)
 {
     ASSERT(group->consumer == NULL);

@@ -135,6 +135,9 @@ void group_end_consumer(struct group *group, int64_t now_ms);
 /* A share group: calls about consumers and their offsets do not find it. NULL: no. */
 bool group_is_share(const struct group *group);
 
+/* Why there is no group of this kind ("share", ...) under the name: there is none at all, or it is of another. */
+struct str group_is_none(const struct group *group, const char *kind, struct str name, struct arena *arena);
+
 /* consumer.c */
 int64_t consumer_setting(const struct groups *groups, struct str group, enum group_setting setting);
 void consumer_free(struct consumer_group *consumer);

@@ -75,11 +75,7 @@ static bool check_group(struct groups *groups, const struct group_call *call)
     if (group_is(group, KIND_CONSUMER))
         return true;
     if (req->MemberEpoch != 0)
-        return refuse(call, GROUP_NOT_FOUND,
-                      str_printf(call->arena,
-                                 group == NULL ? "Group %.*s not found."
-                                               : "Group %.*s is not a consumer group.",
-                                 STR_ARG(req->GroupId)));
+        return refuse(call, GROUP_NOT_FOUND, group_is_none(group, "consumer", req->GroupId, call->arena));
     if (group == NULL || (group->consumer == NULL && group->state == GROUP_EMPTY))
         return true;
     return refuse(call, GROUP_NOT_FOUND,

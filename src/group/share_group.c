@@ -259,9 +259,7 @@ static void describe(const struct groups *groups, struct str name, struct arena 
     }
     if (!group_is_share(group)) {
         out->ErrorCode = GROUP_NOT_FOUND;
-        out->ErrorMessage =
-            str_printf(arena, group == NULL ? "Group %.*s not found." : "Group %.*s is not a share group.",
-                       STR_ARG(name));
+        out->ErrorMessage = group_is_none(group, "share", name, arena);
         return;
     }
     const struct consumer_group *consumer = group->consumer;

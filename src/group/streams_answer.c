@@ -291,9 +291,7 @@ static void describe(const struct groups *groups, struct str name, struct arena 
     }
     if (!group_is(group, KIND_STREAMS)) {
         out->ErrorCode = GROUP_NOT_FOUND;
-        out->ErrorMessage =
-            str_printf(arena, group == NULL ? "Group %.*s not found." : "Group %.*s is not a streams group.",
-                       STR_ARG(name));
+        out->ErrorMessage = group_is_none(group, "streams", name, arena);
         return;
     }
     const struct consumer_group *consumer = group->consumer;

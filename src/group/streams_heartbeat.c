@@ -318,10 +318,7 @@ static void leave(struct group *group, const struct group_call *call, struct rep
     struct consumer_member *member =
         group_is(group, KIND_STREAMS) ? consumer_find(group->consumer, req->MemberId) : NULL;
     if (!group_is(group, KIND_STREAMS)) {
-        refuse(call, GROUP_NOT_FOUND,
-               str_printf(call->arena,
-                          group == NULL ? "Group %.*s not found." : "Group %.*s is not a streams group.",
-                          STR_ARG(req->GroupId)));
+        refuse(call, GROUP_NOT_FOUND, group_is_none(group, "streams", req->GroupId, call->arena));
         return;
     }
     if (member == NULL) {

@@ -158,6 +158,7 @@ struct storage {
     pthread_mutex_t sync_lock;         /* the two below */
     struct list sync_queue;            /* partitions that ask for a sync */
     bool sync_running;                 /* a job works on them */
+    struct round *round;               /* that job's */
     struct wal *wal;                   /* NULL before sync_open */
     struct wal_meters wal_meters;
     atomic_bool wal_upkeep;  /* a job is queued or running */

@@ -113,9 +113,7 @@ static void upkeep_wake(struct storage *storage);
 static void run_rounds(void *arg)
 {
     struct storage *storage = arg;
-    struct round *round = mem_alloc(sizeof *round);
-    round->storage = storage;
-    round->count = 0;
+    struct round *round = storage->round;
     pthread_mutex_lock(&storage->sync_lock);
     while (!list_empty(&storage->sync_queue)) {
         struct list taken;
@@ -134,7 +132,6 @@ static void run_rounds(void *arg)
     }
     storage->sync_running = false;
     pthread_mutex_unlock(&storage->sync_lock);
-    free(round);
 }
 
 void sync_ask_all(struct storage *storage, struct list *parts)
@@ -204,6 +201,8 @@ void sync_init(struct storage *storage)
     struct wal_meters *meters = &storage->wal_meters;
     pthread_mutex_init(&storage->sync_lock, NULL);
     list_init(&storage->sync_queue);
+    storage->round = mem_new(struct round);
+    storage->round->storage = storage;
     meters->frames = metric_counter(storage->metrics, "rialto_wal_frames_total", NO_LABELS);
     meters->bytes = metric_counter(storage->metrics, "rialto_wal_bytes_total", NO_LABELS);
     meters->files = metric_gauge(storage->metrics, "rialto_wal_files", NO_LABELS);
@@ -294,5 +293,6 @@ void sync_stop(struct storage *storage)
 void sync_fini(struct storage *storage)
 {
     wal_close(storage->wal);
+    free(storage->round);
     pthread_mutex_destroy(&storage->sync_lock);
 }

@@ -49,8 +49,7 @@ static const struct conf_option options[] = {
         "Threads that sync partitions: so many disk syncs run at a time."),
     OPT("wal.bytes.max", CONF_SIZE, "256MiB", 0, INT64_MAX, storage.wal_bytes_max,
         "Disk for the write-ahead log, in which what many partitions were given is synced together with "
-        "durability=fsync; 0: each "
-        "partition is synced by itself."),
+        "durability=fsync; less than 128 KiB: none, each partition is synced by itself."),
     LIVE_OPT("num.partitions", CONF_INT, "1", 1, TOPIC_PARTITIONS_MAX, storage.num_partitions,
              "Partitions of topics that are created without a count."),
     LIVE_OPT("auto.create.topics.enable", CONF_BOOL, "true", 0, 0, auto_create_topics,

@@ -18,7 +18,8 @@ static inline void compacted_init(struct world *w, uint64_t seed)
 }
 
 /* One batch of "key=value" words; "key" alone is a tombstone. Gives the base offset. */
-static inline int64_t put_as(struct world *w, const struct batch_spec *spec, int64_t timestamp_ms, const char *words)
+static inline int64_t put_as(struct world *w, const struct batch_spec *spec, int64_t timestamp_ms,
+                             const char *words)
 {
     struct str rest = str_from(words), word, bytes;
     struct log_append_result result;

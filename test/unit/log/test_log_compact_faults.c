@@ -468,12 +468,9 @@ int main(void)
 {
     log_level_set(LOG_OFF);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model),
-        cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_power_cut),
-        cmocka_unit_test(test_cut_restarts),
-        cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_model),       cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_power_cut),   cmocka_unit_test(test_cut_restarts),
+        cmocka_unit_test(test_full_disk),   cmocka_unit_test(test_stop),
         cmocka_unit_test(test_small_syncs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ COLUMNS = {
     "sql": [("k records/s", "k_records_per_s", 0, False), ("engine CPU s per M", "cpu_s_per_m", 2, True),
             ("with broker, CPU s per M", "all_cpu_s_per_m", 2, True), ("peak RSS, MB", "peak_mb", 0, True)],
 }
-BARE = "bare work"
+BARE, BARE_DISK = "bare work", "the disk alone"
 TITLES = {"start": "Start", "broker": "Throughput", "raw": "Prepared batches", "latency": "Latency", "crowd": "Crowd", "sql": "SQL"}
 
 
@@ -31,7 +31,7 @@ def derived(row):
 
 
 def is_peer(system):
-    return not system.startswith("rialto") and system != BARE
+    return not system.startswith("rialto") and system not in (BARE, BARE_DISK)
 
 
 def spread(values, digits):

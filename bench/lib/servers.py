@@ -36,15 +36,25 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+class Disk:
+    """Where a data directory lies, if not on the disk that all are measured on: memory, where a sync takes what it is told to take."""
+
+    def __init__(self, work, sync_us=0):
+        self.name = f"a disk of {sync_us / 1000:g} ms a sync" if sync_us else "in memory"
+        self.directory = "/dev/shm/rialto-bench"
+        self.environment = {"LD_PRELOAD": str(Path(work) / "sync_delay.so"), "SYNC_DELAY_US": str(sync_us)} if sync_us else {}
+
+
 class Rialto(Server):
     """`rialto server`, all faces on."""
 
-    def __init__(self, program, work, durability, options=()):
-        self.name = f"rialto-{durability}"
-        self.program, self.directory = program, Path(work) / "run" / self.name
+    def __init__(self, program, work, durability, disk=None):
+        self.name = f"rialto-{durability}" + (f", {disk.name}" if disk else "")
+        self.program, self.directory = program, Path(disk.directory if disk else work) / "run" / f"rialto-{durability}"
+        self.environment = {**os.environ, **(disk.environment if disk else {})}
         self.port, self.http_ports = free_port(), [free_port() for _ in range(4)]
         self.options = [f"kafka.listen=127.0.0.1:{self.port}", "log.retention.ms=-1", f"durability={durability}", "log.level=warn",
-                        "http.listen=" + ",".join(f"127.0.0.1:{port}" for port in self.http_ports), *options]
+                        "http.listen=" + ",".join(f"127.0.0.1:{port}" for port in self.http_ports)]
         self.kafka = f"127.0.0.1:{self.port}"
         self.topic_configs = []
 
@@ -65,7 +75,7 @@ class Rialto(Server):
             command += ["--set", option]
         with open(self.directory / "log", "wb") as log:
             begin = time.monotonic()
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment)
         self.pid = self.process.pid
         faces = [lambda: metadata_answers(self.port)]
         faces += [lambda port=port: http_answers(port, "/healthz") for port in self.http_ports]

@@ -10,7 +10,8 @@ import subprocess
 import time
 
 from machine import busy_s, cpu_s, fail, memory_mb, note, reset_peak, run_measured
-from servers import Bare, Kafka, Rialto, engine_command
+from report import BARE, BARE_DISK
+from servers import Bare, Disk, Kafka, Rialto, engine_command
 
 SETTLE_S = 5
 WINDOW = "WINDOW TUMBLING (SIZE 3 SECONDS, GRACE PERIOD 2 SECONDS)"
@@ -35,8 +36,8 @@ class Bench:
     def __init__(self, work, program, sizes, out):
         self.work, self.program, self.sizes, self.out = work, program, sizes, out
 
-    def rialto(self, durability):
-        return Rialto(self.program, self.work, durability)
+    def rialto(self, durability, disk=None):
+        return Rialto(self.program, self.work, durability, disk)
 
     def add(self, suite, system, case, number, values):
         row = {"suite": suite, "system": system, "case": case, "round": number, **values}
@@ -44,13 +45,21 @@ class Bench:
         self.out.flush()
 
     def load(self, server, mode, topic, *words, pid=True, may_fail=False):
-        command = [str(self.work / "load"), mode, "-b", server.kafka, "-t", topic, *map(str, words)]
-        command += ["-P", str(server.pid)] if pid else []
+        words = ["-b", server.kafka, *words, *(["-P", server.pid] if pid else [])]
+        return self.tool(mode, topic, *words, may_fail=may_fail)
+
+    def tool(self, mode, topic, *words, may_fail=False):
+        command = [str(self.work / "load"), mode, "-t", str(topic), *map(str, words)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
         if not lines or (result.returncode != 0 and not may_fail):
             fail(f"{' '.join(command)}: {result.stdout}{result.stderr[-1000:]}")
         return json.loads(lines[-1])
+
+    def disk(self, mode, *words):
+        """A row of the disk alone, whose work is the tool's own."""
+        row = self.tool(mode, self.work / "run" / "disk", *words)
+        return {key: value for key, value in row.items() if not key.startswith("server_")} | {"server_cpu_s_per_m": row["client_cpu_s_per_m"]}
 
     def create(self, server, topic, partitions):
         configs = [word for config in ["retention.ms=-1", *server.topic_configs] for word in ("-c", config)]
@@ -110,10 +119,26 @@ def latency_row(bench, server, rate, number):
     bench.load(server, "delete", topic, pid=False)
 
 
+def latency_servers(bench):
+    """Those of every suite; and rialto where a sync costs nothing or a known time, which tells its own part from the disk's."""
+    yield from (Kafka(bench.work), bench.rialto("os"), Kafka(bench.work, fsync=True), bench.rialto("fsync"))
+    yield from (bench.rialto(durability, Disk(bench.work)) for durability in ("os", "fsync"))
+    yield bench.rialto("fsync", Disk(bench.work, sync_us=300))
+
+
+def disk_row(bench, rate, number):
+    """The disk alone: a write and a sync at the same rate."""
+    shape = ["-r", rate, "-d", bench.sizes["latency_s"], "-w", bench.sizes["latency_warm_s"]]
+    bench.add("latency", BARE_DISK, f"{rate:,}/s", number, bench.disk("sync", *shape))
+
+
 def latency_suite(bench):
     """From due to delivered, 100 B, one partition, acks=all, no linger."""
     for number in range(1, bench.sizes["rounds"] + 1):
-        for server in (Kafka(bench.work), bench.rialto("os"), Kafka(bench.work, fsync=True), bench.rialto("fsync")):
+        for rate in bench.sizes["rates"]:
+            note(f"latency, round {number}: the disk")
+            disk_row(bench, rate, number)
+        for server in latency_servers(bench):
             note(f"latency, round {number}: {server.name}")
             with server:
                 warm_up(bench, server)
@@ -179,7 +204,7 @@ def bare_row(bench, number):
     out = subprocess.run([str(bench.work / "bare"), str(bench.sizes["transactions"]), "3"], capture_output=True, text=True, check=True).stdout
     for line in out.splitlines():
         row = json.loads(line)
-        bench.add("sql", "bare work", row["case"], number, {"cpu_s_per_m": row["cpu_s_per_m"], "all_cpu_s_per_m": row["cpu_s_per_m"],
+        bench.add("sql", BARE, row["case"], number, {"cpu_s_per_m": row["cpu_s_per_m"], "all_cpu_s_per_m": row["cpu_s_per_m"],
                                                             "records": row["records"]})
 
 
@@ -205,16 +230,24 @@ def sql_suite(bench):
 # Prepared batches: name, records in a batch, codec.
 PREPARED = [("100 B x 100", 100, "none"), ("100 B x 100, lz4", 100, "lz4"), ("100 B x 1", 1, "none")]
 RAW_PARTITIONS = 6
+RAW_CONNECTIONS = [6, 24]  # a producer a partition, and four
+
+
+def raw_cases(bench):
+    """Name, topic, records, connections, and the load tool's words for it."""
+    for connections in RAW_CONNECTIONS:
+        for name, batch, codec in PREPARED:
+            count = bench.sizes["records"] // (1 if batch > 1 else 25)
+            shape = ["-p", RAW_PARTITIONS, "-T", connections, "-s", 100, "-R", batch, "-z", codec, "-n", count]
+            yield f"{name}, {connections} connections", f"r{batch}-{codec}-{connections}", count, connections, shape
 
 
 def raw_round(bench, server, number):
-    for name, batch, codec in PREPARED:
-        count = bench.sizes["records"] // (1 if batch > 1 else 25)
-        topic = f"r{batch}-{codec}"
+    for name, topic, count, connections, shape in raw_cases(bench):
         bench.create(server, topic, RAW_PARTITIONS)
-        shape = ["-p", RAW_PARTITIONS, "-T", RAW_PARTITIONS, "-s", 100, "-R", batch, "-z", codec, "-n", count]
         bench.add("raw", server.name, f"produce {name}", number, bench.load(server, "replay", topic, *shape))
-        bench.add("raw", server.name, f"fetch {name}", number, bench.load(server, "drain", topic, "-p", RAW_PARTITIONS, "-T", RAW_PARTITIONS, "-n", count))
+        if connections == RAW_PARTITIONS:
+            bench.add("raw", server.name, f"fetch {name}", number, bench.load(server, "drain", topic, "-p", RAW_PARTITIONS, "-T", RAW_PARTITIONS, "-n", count))
         bench.load(server, "delete", topic, pid=False)
 
 
@@ -228,10 +261,13 @@ def raw_suite(bench):
                 raw_round(bench, server, number)
         note(f"raw, round {number}: the bare work")
         with Bare(bench.work) as server:
-            for name, batch, codec in PREPARED:
-                count = bench.sizes["records"] // (1 if batch > 1 else 25)
-                shape = ["-p", RAW_PARTITIONS, "-T", RAW_PARTITIONS, "-s", 100, "-R", batch, "-z", codec, "-n", count]
-                bench.add("raw", "bare work", f"produce {name}", number, bench.load(server, "replay", "bare", *shape))
+            for name, _, _, _, shape in raw_cases(bench):
+                bench.add("raw", BARE, f"produce {name}", number, bench.load(server, "replay", "bare", *shape))
+        note(f"raw, round {number}: the disk")
+        for name, _, _, connections, shape in raw_cases(bench):
+            depth = 5 * connections // RAW_PARTITIONS  # what is under way in a partition shares a sync
+            words = [*shape, "-T", RAW_PARTITIONS, "-D", depth]
+            bench.add("raw", BARE_DISK, f"produce {name}", number, bench.disk("grow", *words))
 
 
 CROWD = {"topics": 20, "partitions": 500, "groups": 5000, "idle": 20_000, "talking": 1000, "rate": 2000}

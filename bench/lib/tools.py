@@ -19,15 +19,18 @@ def newer(target, sources):
 
 
 def build_tools(work):
-    """work/load and work/bare."""
+    """work/load, work/bare and work/sync_delay.so."""
     sources = sorted((BENCH / "tool").glob("*"))
     c_files = [path for path in sources if path.suffix == ".c"]
     load, bare, dataset = work / "load", work / "bare", work / "dataset.o"
+    delay, delay_source = work / "sync_delay.so", BENCH / "preload" / "sync_delay.c"
     if not newer(load, sources):
         run(["cc", "-std=gnu11", "-D_GNU_SOURCE", *C_FLAGS, "-o", load, *c_files, "-lrdkafka", "-llz4", "-lpthread"], "building the load tool")
     if not newer(bare, sources):
         run(["cc", "-std=gnu11", "-D_GNU_SOURCE", *C_FLAGS, "-c", "-o", dataset, BENCH / "tool" / "dataset.c"], "building the bare work")
         run(["c++", "-std=c++17", "-O3", "-march=native", "-o", bare, BENCH / "tool" / "bare.cc", dataset, "-lsimdjson", "-lz"], "building the bare work")
+    if not newer(delay, [delay_source]):
+        run(["cc", "-std=gnu11", "-D_GNU_SOURCE", *C_FLAGS, "-shared", "-fPIC", "-o", delay, delay_source], "building the slow disk")
 
 
 def fetch_peer(work, name):

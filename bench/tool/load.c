@@ -14,6 +14,8 @@
  *   crowd     -C idle connections beside -T that share -r produces a second for -d seconds
  *   groups    -n groups of one member; -r heartbeats a second over -T connections for -d seconds
  *   bare      serves replay with the least work that the bytes ask for; TOPIC is the file that takes them
+ *   sync      how long a write of 4 KiB and its sync take, -r a second for -d seconds; TOPIC is a file
+ *   grow      -n records in batches of -R into -T files TOPIC-N, a sync every -D batches: what replay asks of a disk, alone
  *   check     reads TOPIC as the result of query -q over -n transactions and compares it with what must be there
  *
  * -P PID adds the CPU time and memory of that process. -X name=value passes any librdkafka setting.
@@ -33,7 +35,7 @@ static const struct mode {
     {"create", mode_create},   {"delete", mode_delete},   {"settle", mode_settle}, {"produce", mode_produce},
     {"consume", mode_consume}, {"latency", mode_latency}, {"data", mode_data},     {"check", mode_check},
     {"replay", mode_replay},   {"drain", mode_drain},     {"crowd", mode_crowd},   {"groups", mode_groups},
-    {"bare", mode_bare},
+    {"bare", mode_bare},       {"sync", mode_sync},       {"grow", mode_grow},
 };
 
 static void add_setting(struct setting *list, int *count, char *text)

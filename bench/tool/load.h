@@ -80,5 +80,7 @@ int mode_drain(const struct options *o);
 int mode_crowd(const struct options *o); /* crowd.c */
 int mode_groups(const struct options *o);
 int mode_bare(const struct options *o); /* bare_broker.c */
+int mode_sync(const struct options *o); /* disk.c */
+int mode_grow(const struct options *o);
 
 #endif

@@ -1,12 +1,12 @@
 /* disk.c - the disk by itself: what a promise of "it is on the disk" costs before any server has done anything.
  *
- *   sync   4 KiB at a time into the file TOPIC, written from end to end before, past the page cache, and a sync; -r times a second
- *          for -d seconds after -w seconds: how long each takes
- *   grow   -T threads, a file TOPIC-N each that grows by -D batches of -R records, then a sync, and again, until -n records are on
- *          the disk: how many a second
+ *   sync   4 KiB at a time into the file TOPIC, written from end to end before, past the page cache, and a sync; -r times a
+ *          second for -d seconds after -w seconds: how long each takes
+ *   grow   -T threads, a file TOPIC-N each that grows by -D batches of -R records, then a sync, and again, until -n records are
+ *          on the disk: how many a second
  *
- * The first is the shortest way to a durable append, with the pauses of a server that waits for requests (a disk is faster without
- * them); the second the writes and syncs that replay brings about, without a server.
+ * The first is the shortest way to a durable append, with the pauses of a server that waits for requests (a disk is faster
+ * without them); the second the writes and syncs that replay brings about, without a server.
  */
 #include "load.h"
 #include "raw.h"

@@ -8,7 +8,7 @@
  *
  *   heartbeat.c      a call: who is it, what changed          subscription.c  which topics; epoch of the group
  *   target.c         who shall have what (assign_*.c)         reconcile.c     one member's next step towards it
- *   consumer_record.c  all of it as Kafka's records 3 to 8 and 16, and back
+ *   kind_record.c    all of it as Kafka's records, and back; what is a kind's own in them: consumer_record.c and its siblings
  *
  * (U1) Everything here but timers, and what the call at hand has heard, changes in apply only.
  * (U2) A partition has at most one owner; a member gets one only when nobody owns it. So no two members work on a
@@ -91,24 +91,49 @@ struct consumer_group {
     uint64_t topics_seen; /* groups->topics_version when the topics were last looked at; not stored */
 };
 
-/* How a kind of group writes what changes (consumer_record.c, share_record.c, streams_record.c). The topology is that of a
- * streams group, of which tasks are; else NULL. */
-struct consumer_records {
+/* What every kind of group keeps as records (kind_record.c). */
+enum kind_record {
+    RECORD_EPOCH,
+    RECORD_MEMBER,
+    RECORD_TARGET_EPOCH,
+    RECORD_TARGET,
+    RECORD_CURRENT,
+    RECORD_COUNT
+};
+
+/* Of any of them; without a member where the record is the group's. As the structs of the messages are laid out. */
+struct kind_record_key {
+    struct str group, member;
+};
+
+struct applying;
+
+/* The records of a kind of group: in consumer_record.c, share_record.c, streams_record.c. The topology is that of a streams
+ * group, of which tasks are; else NULL. */
+struct kind_records {
+    enum group_kind kind;
+    struct {
+        uint16_t type; /* Kafka's */
+        const struct wire_message *key, *value;
+        bool (*apply)(struct applying *a); /* one with a value; of RECORD_TARGET_EPOCH not needed */
+    } of[RECORD_COUNT];
+    struct {
+        uint16_t type;                     /* 0: none */
+        bool (*apply)(struct applying *a); /* also one without a value; NULL: it is not used any more */
+    } others[2];
+    /* What is written. `epoch` NULL: streams_record_epoch does that. */
     void (*epoch)(struct str group, int32_t epoch, int64_t hash, int64_t now_ms, struct replay_records *out);
     void (*member)(struct str group, const struct consumer_member *member, int64_t now_ms,
                    struct replay_records *out);
-    void (*target_epoch)(struct str group, int32_t epoch, int64_t now_ms, struct replay_records *out);
     void (*target)(struct str group, struct str member, const struct part_set *parts,
                    const streams_topology *topology, int64_t now_ms, struct replay_records *out);
     void (*current)(struct str group, const struct consumer_member *member, const streams_topology *topology,
                     int64_t now_ms, struct replay_records *out);
-    void (*member_gone)(struct str group, struct str member, int64_t now_ms, struct replay_records *out);
-    void (*gone)(struct str group, int64_t now_ms, struct replay_records *out); /* without members */
 };
 
-extern const struct consumer_records consumer_records, share_records, streams_records;
+extern const struct kind_records consumer_records, share_records, streams_records;
 
-const struct consumer_records *records_of(const struct consumer_group *consumer);
+const struct kind_records *records_of(const struct consumer_group *consumer);
 
 /* Is it there, and of this kind? NULL: no. */
 static inline bool group_is(const struct group *group, enum group_kind kind)
@@ -157,7 +182,7 @@ struct consumer_turn {
     const struct group_call *call;
     int64_t now_ms;
     struct arena *arena;
-    const struct consumer_records *records;
+    const struct kind_records *records;
     const streams_topology *topology; /* of a streams group, as it will be; else NULL */
     struct replay_records *out;
 };
@@ -261,8 +286,15 @@ void assign_range(struct assign_member *members, size_t count, struct arena *are
 /* Of share groups: a partition may go to several. */
 void assign_simple(struct assign_member *members, size_t count, struct arena *arena);
 
-/* --- records (consumer_record.c) --- */
+/* --- records (kind_record.c; patterns: consumer_record.c) --- */
 
+/* Adds a record; value NULL: its end. `member` is null where the record is the group's. */
+void kind_record_add(const struct kind_records *records, enum kind_record what, struct str group,
+                     struct str member, const void *value, int64_t now_ms, struct replay_records *out);
+void record_target_epoch(const struct kind_records *records, struct str group, int32_t epoch, int64_t now_ms,
+                         struct replay_records *out);
+void record_member_gone(const struct kind_records *records, struct str group, struct str member,
+                        int64_t now_ms, struct replay_records *out);
 void record_regex(struct str group, struct str pattern, const struct consumer_regex *regex, int64_t now_ms,
                   struct replay_records *out);
 void record_regex_gone(struct str group, struct str pattern, int64_t now_ms, struct replay_records *out);
@@ -273,35 +305,30 @@ void record_epoch_of(const struct group *group, int32_t epoch, int64_t hash, int
 void record_consumer(const struct group *group, int64_t now_ms, struct replay_records *out);
 void record_consumer_gone(const struct group *group, int64_t now_ms, struct replay_records *out);
 
-/* A record being applied, and what both kinds of groups do with one. */
+/* A record being applied. */
 struct applying {
     struct groups *groups;
     const struct replay_record *rec;
     struct arena *arena;
     struct err *err;
+    struct kind_record_key key; /* of what every kind keeps */
 };
 
+/* The messages' structs; of a value nothing when the record has none. */
 bool applying_key(struct applying *a, const struct wire_message *msg, void *key);
-/* The message's struct, or nothing when the record is a tombstone. */
 bool applying_value(struct applying *a, const struct wire_message *msg, void *value);
 static inline bool applying_end(const struct applying *a)
 {
     return str_is_null(a->rec->value);
 }
 
-/* The group, or a member, of a record with a value: made when it is not there, also from a group that only has offsets. NULL
- * with an error: the group is of the other kind. */
+/* The group, or the member of a->key: made when it is not there, also from a group that only has offsets. NULL with an error:
+ * the group is of another kind. */
 struct group *applying_group(struct applying *a, struct str name, enum group_kind kind);
-struct consumer_member *applying_new_member(struct applying *a, struct str group_name, struct str id,
-                                            enum group_kind kind);
-/* The member, if it and its group are there. */
-struct consumer_member *applying_member(struct applying *a, struct str group, struct str id);
+struct consumer_member *applying_member(struct applying *a, enum group_kind kind);
 
-/* What is alike in the records of both: the group's end, its epoch, that of its target, and a member's target. */
-void apply_gone(struct applying *a, struct str group);
-bool apply_group_epoch(struct applying *a, struct str name, enum group_kind kind, int32_t epoch,
-                       int64_t hash);
-void apply_member_gone(struct applying *a, struct str group, struct str id);
+/* Parts that kinds have in common. */
+bool apply_group_epoch(struct applying *a, enum group_kind kind, int32_t epoch, int64_t hash);
 void apply_member_target(struct consumer_member *member, const struct part_set *target);
 void apply_str(struct str *slot, struct str value);
 
@@ -309,11 +336,6 @@ void apply_str(struct str *slot, struct str value);
 void apply_member_current(struct applying *a, struct consumer_member *member, int32_t epoch,
                           int32_t previous_epoch, enum consumer_member_state state,
                           const struct part_set *assigned, const struct part_set *revoking);
-
-/* Applies one of types 10 to 14 (share_record.c), or one of 17 to 23 (streams_record.c). */
-bool share_group_apply(struct applying *a, uint16_t type);
-bool streams_group_applies(uint16_t type);
-bool streams_group_apply(struct applying *a, uint16_t type);
 
 bool consumer_apply(struct groups *groups, const struct replay_record *rec, struct arena *arena,
                     struct err *err);

@@ -194,7 +194,7 @@ void consumer_replace(struct consumer_turn *turn, const struct consumer_member *
     turn->live = NULL;
     turn->before = before;
     turn->member = *before;
-    turn->records->member_gone(turn->name, replaced->id, turn->now_ms, turn->out);
+    record_member_gone(turn->records, turn->name, replaced->id, turn->now_ms, turn->out);
     turn->records->member(turn->name, before, turn->now_ms, turn->out);
     turn->records->target(turn->name, new_id, &before->target, NULL, turn->now_ms, turn->out);
     turn->records->current(turn->name, before, NULL, turn->now_ms, turn->out);
@@ -401,7 +401,7 @@ void consumer_fence(struct group *group, struct consumer_member *const *members,
     if (count == 0 || (group_is(group, KIND_CONSUMER) && migrate_down(group, members, count, now_ms, out)))
         return;
     for (size_t i = 0; i < count; i++)
-        records_of(group->consumer)->member_gone(group->name, members[i]->id, now_ms, out);
+        record_member_gone(records_of(group->consumer), group->name, members[i]->id, now_ms, out);
     if (group_is(group, KIND_STREAMS)) { /* what it needs of topics does not depend on its members */
         record_epoch_of(group, group->consumer->epoch + 1, group->consumer->metadata_hash, now_ms, out);
         return;

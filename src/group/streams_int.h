@@ -6,7 +6,7 @@
  * and not a member's, in place of subscriptions:
  *
  *   streams_heartbeat.c  a call: who is it, may it, leave         streams_step.c    topology and plan; epoch; target
- *   streams_answer.c     what a member is told; describing        streams_record.c  Kafka's records 17 to 23, and back
+ *   streams_answer.c     what a member is told; describing        streams_record.c  its records, and back
  *   streams_group.c      memory; tasks and sets of them
  *
  * (Y1) A task is kept as a partition is (part_set.h): in place of the topic's id stands the role and the place of the subtopology

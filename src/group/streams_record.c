@@ -1,30 +1,11 @@
-/* streams_record.c - streams groups as Kafka's own records in __consumer_offsets, and back. As consumer_record.c, with other
- * types:
+/* streams_record.c - what the records of kind_record.c are for streams groups; and their topology:
  *
- *   type  key            value                                                     null value
- *     17  group          group epoch, hash of the topics, epoch of the topology    the group is gone
- *                        that was found valid, configs of the assignor
- *     18  group          (older Kafka: the topics' metadata)                       read and ignored
- *     19  group, member  who and where it is                                       the member is gone
- *     20  group          target epoch and when it was made                         no target
- *     21  group, member  its target: active, standby, warm-up tasks                no target
- *     22  group, member  epoch, state, tasks it has, tasks to be revoked           it has none
- *     23  group          the topology                                              none
+ *     23  group    the topology    null: none
  *
  * (B1) Tasks name subtopologies of the group's topology, whose record is older than theirs; of one that is not there a task is
  *      nobody's.
  */
 #include "group/streams_int.h"
-
-enum {
-    TYPE_EPOCH = 17,
-    TYPE_TOPICS_OLD = 18,
-    TYPE_MEMBER = 19,
-    TYPE_TARGET_EPOCH = 20,
-    TYPE_TARGET = 21,
-    TYPE_CURRENT = 22,
-    TYPE_TOPOLOGY = 23,
-};
 
 /* States as stored begin at 1. */
 enum { STATE_FIRST = 1 };
@@ -35,14 +16,6 @@ static const struct str standby_config = STR_INIT("num.standby.replicas");
 typedef struct StreamsGroupCurrentMemberAssignmentValue_TaskIds current_tasks;
 
 /* --- to records --- */
-
-static void add_epoch(struct str group, const struct StreamsGroupMetadataValue *value, int64_t now_ms,
-                      struct replay_records *out)
-{
-    struct StreamsGroupMetadataKey key = {.GroupId = group};
-    replay_add_typed(out, &StreamsGroupMetadataKey_message, &key, &StreamsGroupMetadataValue_message, 0,
-                     value, now_ms);
-}
 
 void streams_record_epoch(struct str group, int32_t epoch, int64_t hash, int32_t validated_epoch,
                           int32_t standby_count, int64_t now_ms, struct replay_records *out)
@@ -57,7 +30,7 @@ void streams_record_epoch(struct str group, int32_t epoch, int64_t hash, int32_t
         .ValidatedTopologyEpoch = validated_epoch,
         .LastAssignmentConfigs = {&config, standby_count < 0 ? -1 : 1},
     };
-    add_epoch(group, &value, now_ms, out);
+    kind_record_add(&streams_records, RECORD_EPOCH, group, STR_NULL, &value, now_ms, out);
     arena_fini(&arena);
 }
 
@@ -74,7 +47,6 @@ static void record_member(struct str group, const struct consumer_member *member
 {
     struct arena arena = {0};
     const struct streams_member *streams = member->streams;
-    struct StreamsGroupMemberMetadataKey key = {.GroupId = group, .MemberId = member->id};
     struct StreamsGroupMemberMetadataValue_Endpoint endpoint = {.Host = streams->host, .Port = streams->port};
     struct StreamsGroupMemberMetadataValue value = {
         .InstanceId = STR_NULL,
@@ -91,33 +63,8 @@ static void record_member(struct str group, const struct consumer_member *member
         value.ClientTags.at[i].Key = streams->tags[i].key;
         value.ClientTags.at[i].Value = streams->tags[i].value;
     }
-    replay_add_typed(out, &StreamsGroupMemberMetadataKey_message, &key,
-                     &StreamsGroupMemberMetadataValue_message, 0, &value, now_ms);
+    kind_record_add(&streams_records, RECORD_MEMBER, group, member->id, &value, now_ms, out);
     arena_fini(&arena);
-}
-
-static void add_target_epoch(struct str group, const struct StreamsGroupTargetAssignmentMetadataValue *value,
-                             int64_t now_ms, struct replay_records *out)
-{
-    struct StreamsGroupTargetAssignmentMetadataKey key = {.GroupId = group};
-    replay_add_typed(out, &StreamsGroupTargetAssignmentMetadataKey_message, &key,
-                     &StreamsGroupTargetAssignmentMetadataValue_message, 0, value, now_ms);
-}
-
-static void record_target_epoch(struct str group, int32_t epoch, int64_t now_ms, struct replay_records *out)
-{
-    struct StreamsGroupTargetAssignmentMetadataValue value = {.AssignmentEpoch = epoch,
-                                                              .AssignmentTimestamp = now_ms};
-    add_target_epoch(group, &value, now_ms, out);
-}
-
-static void add_target(struct str group, struct str member,
-                       const struct StreamsGroupTargetAssignmentMemberValue *value, int64_t now_ms,
-                       struct replay_records *out)
-{
-    struct StreamsGroupTargetAssignmentMemberKey key = {.GroupId = group, .MemberId = member};
-    replay_add_typed(out, &StreamsGroupTargetAssignmentMemberKey_message, &key,
-                     &StreamsGroupTargetAssignmentMemberValue_message, 0, value, now_ms);
 }
 
 static void record_target(struct str group, struct str member, const struct part_set *tasks,
@@ -131,17 +78,8 @@ static void record_target(struct str group, struct str member, const struct part
                 StreamsGroupTargetAssignmentMemberValue_TaskIds, &arena);
     TASKS_WRITE(tasks, ROLE_WARMUP, topology, value.WarmupTasks,
                 StreamsGroupTargetAssignmentMemberValue_TaskIds, &arena);
-    add_target(group, member, &value, now_ms, out);
+    kind_record_add(&streams_records, RECORD_TARGET, group, member, &value, now_ms, out);
     arena_fini(&arena);
-}
-
-static void add_current(struct str group, struct str member,
-                        const struct StreamsGroupCurrentMemberAssignmentValue *value, int64_t now_ms,
-                        struct replay_records *out)
-{
-    struct StreamsGroupCurrentMemberAssignmentKey key = {.GroupId = group, .MemberId = member};
-    replay_add_typed(out, &StreamsGroupCurrentMemberAssignmentKey_message, &key,
-                     &StreamsGroupCurrentMemberAssignmentValue_message, 0, value, now_ms);
 }
 
 /* Active tasks carry the epoch at which the member got them. */
@@ -180,34 +118,9 @@ static void record_current(struct str group, const struct consumer_member *membe
                 StreamsGroupCurrentMemberAssignmentValue_TaskIds, &arena);
     TASKS_WRITE(&member->revoking, ROLE_WARMUP, topology, value.WarmupTasksPendingRevocation,
                 StreamsGroupCurrentMemberAssignmentValue_TaskIds, &arena);
-    add_current(group, member->id, &value, now_ms, out);
+    kind_record_add(&streams_records, RECORD_CURRENT, group, member->id, &value, now_ms, out);
     arena_fini(&arena);
 }
-
-static void record_member_gone(struct str group, struct str member, int64_t now_ms,
-                               struct replay_records *out)
-{
-    struct StreamsGroupMemberMetadataKey key = {.GroupId = group, .MemberId = member};
-    add_current(group, member, NULL, now_ms, out);
-    add_target(group, member, NULL, now_ms, out);
-    replay_add_typed(out, &StreamsGroupMemberMetadataKey_message, &key, NULL, 0, NULL, now_ms);
-}
-
-static void record_gone(struct str group, int64_t now_ms, struct replay_records *out)
-{
-    add_target_epoch(group, NULL, now_ms, out);
-    add_epoch(group, NULL, now_ms, out);
-    streams_record_topology(group, NULL, now_ms, out);
-}
-
-const struct consumer_records streams_records = {
-    .member = record_member,
-    .target_epoch = record_target_epoch,
-    .target = record_target,
-    .current = record_current,
-    .member_gone = record_member_gone,
-    .gone = record_gone,
-};
 
 /* --- from records --- */
 
@@ -223,18 +136,11 @@ static int32_t read_standby_count(const struct StreamsGroupMetadataValue *value)
 
 static bool apply_epoch(struct applying *a)
 {
-    struct StreamsGroupMetadataKey key;
     struct StreamsGroupMetadataValue value;
-    if (!applying_key(a, &StreamsGroupMetadataKey_message, &key) ||
-        !applying_value(a, &StreamsGroupMetadataValue_message, &value))
+    if (!applying_value(a, &StreamsGroupMetadataValue_message, &value) ||
+        !apply_group_epoch(a, KIND_STREAMS, value.Epoch, value.MetadataHash))
         return false;
-    if (applying_end(a)) {
-        apply_gone(a, key.GroupId);
-        return true;
-    }
-    if (!apply_group_epoch(a, key.GroupId, KIND_STREAMS, value.Epoch, value.MetadataHash))
-        return false;
-    struct streams_group *streams = group_find(a->groups, key.GroupId)->consumer->streams;
+    struct streams_group *streams = group_find(a->groups, a->key.group)->consumer->streams;
     streams->validated_epoch = value.ValidatedTopologyEpoch;
     streams->standby_count = read_standby_count(&value);
     return true;
@@ -286,59 +192,21 @@ static void begin_delay(struct applying *a, struct group *group)
 
 static bool apply_member(struct applying *a)
 {
-    struct StreamsGroupMemberMetadataKey key;
     struct StreamsGroupMemberMetadataValue value;
-    if (!applying_key(a, &StreamsGroupMemberMetadataKey_message, &key) ||
-        !applying_value(a, &StreamsGroupMemberMetadataValue_message, &value))
+    if (!applying_value(a, &StreamsGroupMemberMetadataValue_message, &value))
         return false;
-    if (applying_end(a)) {
-        struct group *group = group_find(a->groups, key.GroupId);
-        apply_member_gone(a, key.GroupId, key.MemberId);
-        if (group_is(group, KIND_STREAMS) && group->consumer->member_count == 0)
-            str_disown(&group->consumer->streams->shutdown_by);
-        return true;
-    }
-    struct group *group = applying_group(a, key.GroupId, KIND_STREAMS);
+    struct group *group = applying_group(a, a->key.group, KIND_STREAMS);
     if (group == NULL)
         return false;
     bool first = group->consumer->member_count == 0;
-    struct consumer_member *member = streams_member_of(group, key.MemberId);
+    struct consumer_member *member = streams_member_of(group, a->key.member);
     take_member(member, &value, a->arena);
     if (!a->groups->loaded)
         return true;
-    consumer_touch(member, a->rec->timestamp_ms);
+    consumer_touch(member, a->rec->timestamp_ms); /* D2 */
     if (first)
         begin_delay(a, group);
     return true;
-}
-
-static bool apply_target_epoch(struct applying *a)
-{
-    struct StreamsGroupTargetAssignmentMetadataKey key;
-    struct StreamsGroupTargetAssignmentMetadataValue value;
-    if (!applying_key(a, &StreamsGroupTargetAssignmentMetadataKey_message, &key) ||
-        !applying_value(a, &StreamsGroupTargetAssignmentMetadataValue_message, &value))
-        return false;
-    struct group *group =
-        applying_end(a) ? group_find(a->groups, key.GroupId) : applying_group(a, key.GroupId, KIND_STREAMS);
-    if (!group_is(group, KIND_STREAMS))
-        return applying_end(a);
-    group->consumer->target_epoch = applying_end(a) ? 0 : value.AssignmentEpoch;
-    group->consumer->target_ms = applying_end(a) ? 0 : value.AssignmentTimestamp;
-    return true;
-}
-
-/* The member of a record: made when it is not there yet, unless the record is its end. NULL without *err: it is not there. */
-static struct consumer_member *member_of(struct applying *a, struct str name, struct str id, bool *good)
-{
-    *good = true;
-    if (applying_end(a)) {
-        struct consumer_member *member = applying_member(a, name, id);
-        return member == NULL || member->streams == NULL ? NULL : member;
-    }
-    struct group *group = applying_group(a, name, KIND_STREAMS);
-    *good = group != NULL;
-    return group == NULL ? NULL : streams_member_of(group, id);
 }
 
 static struct task_reader reader_for(const struct applying *a, const struct consumer_member *member)
@@ -348,21 +216,16 @@ static struct task_reader reader_for(const struct applying *a, const struct cons
 
 static bool apply_target(struct applying *a)
 {
-    struct StreamsGroupTargetAssignmentMemberKey key;
     struct StreamsGroupTargetAssignmentMemberValue value;
-    bool good;
-    if (!applying_key(a, &StreamsGroupTargetAssignmentMemberKey_message, &key) ||
-        !applying_value(a, &StreamsGroupTargetAssignmentMemberValue_message, &value))
+    if (!applying_value(a, &StreamsGroupTargetAssignmentMemberValue_message, &value))
         return false;
-    struct consumer_member *member = member_of(a, key.GroupId, key.MemberId, &good);
+    struct consumer_member *member = applying_member(a, KIND_STREAMS);
     if (member == NULL)
-        return good;
+        return false;
     struct task_reader reader = reader_for(a, member);
-    if (!applying_end(a)) {
-        TASKS_READ(&reader, ROLE_ACTIVE, value.ActiveTasks);
-        TASKS_READ(&reader, ROLE_STANDBY, value.StandbyTasks);
-        TASKS_READ(&reader, ROLE_WARMUP, value.WarmupTasks);
-    }
+    TASKS_READ(&reader, ROLE_ACTIVE, value.ActiveTasks);
+    TASKS_READ(&reader, ROLE_STANDBY, value.StandbyTasks);
+    TASKS_READ(&reader, ROLE_WARMUP, value.WarmupTasks);
     task_reader_end(&reader);
     apply_member_target(member, &reader.set);
     return true;
@@ -387,23 +250,15 @@ static void read_active(struct task_reader *reader, const current_tasks *rows, i
 
 static bool apply_current(struct applying *a)
 {
-    struct StreamsGroupCurrentMemberAssignmentKey key;
     struct StreamsGroupCurrentMemberAssignmentValue value;
-    static const struct part_set none = {0};
-    bool good;
-    if (!applying_key(a, &StreamsGroupCurrentMemberAssignmentKey_message, &key) ||
-        !applying_value(a, &StreamsGroupCurrentMemberAssignmentValue_message, &value))
+    if (!applying_value(a, &StreamsGroupCurrentMemberAssignmentValue_message, &value))
         return false;
-    int state = applying_end(a) ? MEMBER_STABLE : value.State - STATE_FIRST;
+    int state = value.State - STATE_FIRST;
     if (state < MEMBER_STABLE || state > MEMBER_UNRELEASED)
         return err_set(a->err, ERR_CORRUPT, "state %d of a streams group's member is not known", value.State);
-    struct consumer_member *member = member_of(a, key.GroupId, key.MemberId, &good);
+    struct consumer_member *member = applying_member(a, KIND_STREAMS);
     if (member == NULL)
-        return good;
-    if (applying_end(a)) {
-        consumer_member_set_parts(member->group->consumer, member, &none, &none);
-        return true;
-    }
+        return false;
     struct task_reader has = reader_for(a, member), revoking = has;
     read_active(&has, value.ActiveTasks.at, value.ActiveTasks.len, value.MemberEpoch);
     TASKS_READ(&has, ROLE_STANDBY, value.StandbyTasks);
@@ -419,22 +274,20 @@ static bool apply_current(struct applying *a)
     return true;
 }
 
-static bool ignore_topics(struct applying *a)
-{
-    return true;
-}
-
-static bool (*const appliers[])(struct applying *a) = {
-    apply_epoch, ignore_topics, apply_member, apply_target_epoch, apply_target, apply_current, apply_topology,
+const struct kind_records streams_records = {
+    .kind = KIND_STREAMS,
+    .of = {[RECORD_EPOCH] = {17, &StreamsGroupMetadataKey_message, &StreamsGroupMetadataValue_message,
+                             apply_epoch},
+           [RECORD_MEMBER] = {19, &StreamsGroupMemberMetadataKey_message,
+                              &StreamsGroupMemberMetadataValue_message, apply_member},
+           [RECORD_TARGET_EPOCH] = {20, &StreamsGroupTargetAssignmentMetadataKey_message,
+                                    &StreamsGroupTargetAssignmentMetadataValue_message},
+           [RECORD_TARGET] = {21, &StreamsGroupTargetAssignmentMemberKey_message,
+                              &StreamsGroupTargetAssignmentMemberValue_message, apply_target},
+           [RECORD_CURRENT] = {22, &StreamsGroupCurrentMemberAssignmentKey_message,
+                               &StreamsGroupCurrentMemberAssignmentValue_message, apply_current}},
+    .others = {{23, apply_topology}, {18} /* the topics' metadata, of older Kafka */},
+    .member = record_member,
+    .target = record_target,
+    .current = record_current,
 };
-
-bool streams_group_applies(uint16_t type)
-{
-    return type >= TYPE_EPOCH && type <= TYPE_TOPOLOGY;
-}
-
-bool streams_group_apply(struct applying *a, uint16_t type)
-{
-    ASSERT(streams_group_applies(type));
-    return appliers[type - TYPE_EPOCH](a);
-}

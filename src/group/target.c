@@ -123,7 +123,7 @@ void consumer_store_targets(struct consumer_turn *turn, const struct assign_memb
             turn->member.target = target;
     }
     turn->target_epoch = turn->epoch;
-    turn->records->target_epoch(turn->name, turn->target_epoch, turn->now_ms, turn->out);
+    record_target_epoch(turn->records, turn->name, turn->target_epoch, turn->now_ms, turn->out);
 }
 
 void consumer_step_target(struct consumer_turn *turn)

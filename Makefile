@@ -78,7 +78,7 @@ install: all ## install build/rialto under PREFIX (/usr/local)
 	@cmake --install $(BUILD) --prefix $(or $(PREFIX),/usr/local)
 
 fmt: ## apply .clang-format
-	@git ls-files '*.c' '*.h' '*.cc' | xargs clang-format -i
+	@git ls-files --cached --others --exclude-standard '*.c' '*.h' '*.cc' | xargs clang-format -i
 
 clean: ## remove all build directories
 	@rm -rf build build-san build-tsan build-fuzz

@@ -107,7 +107,7 @@ def main():
     cycle = find_cycle(allowed)
     if cycle:
         breaches.append("src/layers.txt: cycle: " + " -> ".join(cycle))
-    tracked = subprocess.run(["git", "ls-files", "src"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tracked = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "src"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     for name in tracked:
         if name.endswith((".c", ".h", ".cc")) and (ROOT / name).exists():
             breaches += check_file(ROOT / name, allowed, owned)

@@ -18,8 +18,8 @@ UNFINISHED = re.compile(r"^\s*(/\*|\*|//).*\b(TODO|FIXME|XXX|HACK)\b")
 DROPPED = re.compile(r"\(void\)\s*[a-z_]+\w*\(")
 
 
-def tracked(*patterns):
-    out = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def tree_files(*patterns):
+    out = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [ROOT / name for name in out.split("\n") if name and (ROOT / name).exists()]
 
 
@@ -45,10 +45,10 @@ def check_source(path):
 
 def main():
     findings = []
-    sources = tracked("src/*.c", "src/*.h", "src/*.cc", "test/*.c", "test/*.h", "bench/*.c")
+    sources = tree_files("src/*.c", "src/*.h", "src/*.cc", "test/*.c", "test/*.h", "bench/*.c")
     for path in sources:
         findings += check_source(path)
-    for module in sorted({path.relative_to(ROOT / "src").parts[0] for path in tracked("src/*.c")}):
+    for module in sorted({path.relative_to(ROOT / "src").parts[0] for path in tree_files("src/*.c")}):
         if not (ROOT / "src" / module / "README.md").exists():
             findings.append(f"src/{module}: no README.md; say purpose, picture, file map, invariants")
     formatter = shutil.which("clang-format")

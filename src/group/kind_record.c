@@ -17,17 +17,17 @@
  */
 #include "group/streams_int.h"
 
-#define KEY_IS_ALIKE(type, field)                                                                            \
-    _Static_assert(offsetof(struct type##Key, GroupId) == offsetof(struct kind_record_key, group) &&         \
-                       offsetof(struct type##Key, field) == offsetof(struct kind_record_key, member),        \
+#define KEY_IS_ALIKE(type, field)                                                                     \
+    _Static_assert(offsetof(struct type##Key, GroupId) == offsetof(struct kind_record_key, group) &&  \
+                       offsetof(struct type##Key, field) == offsetof(struct kind_record_key, member), \
                    "keys of every kind are laid out alike")
-#define EPOCHS_ARE_ALIKE(kind)                                                                               \
-    _Static_assert(sizeof(struct kind##GroupTargetAssignmentMetadataValue) == sizeof(target_epoch_value) &&  \
-                       offsetof(struct kind##GroupTargetAssignmentMetadataValue, AssignmentTimestamp) ==     \
-                           offsetof(target_epoch_value, AssignmentTimestamp),                                \
-                   "target epochs of every kind are laid out alike");                                        \
-    KEY_IS_ALIKE(kind##GroupMemberMetadata, MemberId);                                                       \
-    KEY_IS_ALIKE(kind##GroupTargetAssignmentMember, MemberId);                                               \
+#define EPOCHS_ARE_ALIKE(kind)                                                                              \
+    _Static_assert(sizeof(struct kind##GroupTargetAssignmentMetadataValue) == sizeof(target_epoch_value) && \
+                       offsetof(struct kind##GroupTargetAssignmentMetadataValue, AssignmentTimestamp) ==    \
+                           offsetof(target_epoch_value, AssignmentTimestamp),                               \
+                   "target epochs of every kind are laid out alike");                                       \
+    KEY_IS_ALIKE(kind##GroupMemberMetadata, MemberId);                                                      \
+    KEY_IS_ALIKE(kind##GroupTargetAssignmentMember, MemberId);                                              \
     KEY_IS_ALIKE(kind##GroupCurrentMemberAssignment, MemberId)
 
 typedef struct ConsumerGroupTargetAssignmentMetadataValue target_epoch_value;
@@ -46,8 +46,8 @@ const struct kind_records *records_of(const struct consumer_group *consumer)
 
 /* --- to records --- */
 
-void kind_record_add(const struct kind_records *records, enum kind_record what, struct str group, struct str member,
-                     const void *value, int64_t now_ms, struct replay_records *out)
+void kind_record_add(const struct kind_records *records, enum kind_record what, struct str group,
+                     struct str member, const void *value, int64_t now_ms, struct replay_records *out)
 {
     const struct kind_record_key key = {group, member};
     replay_add_typed(out, records->of[what].key, &key, records->of[what].value, 0, value, now_ms);
@@ -60,8 +60,8 @@ void record_target_epoch(const struct kind_records *records, struct str group, i
     kind_record_add(records, RECORD_TARGET_EPOCH, group, STR_NULL, &value, now_ms, out);
 }
 
-void record_member_gone(const struct kind_records *records, struct str group, struct str member, int64_t now_ms,
-                        struct replay_records *out)
+void record_member_gone(const struct kind_records *records, struct str group, struct str member,
+                        int64_t now_ms, struct replay_records *out)
 {
     static const enum kind_record of_member[] = {RECORD_CURRENT, RECORD_TARGET, RECORD_MEMBER};
     for (size_t i = 0; i < COUNT_OF(of_member); i++)

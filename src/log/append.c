@@ -232,8 +232,11 @@ bool log_secure_dir(struct log *log, struct err *err)
     int rc = io_mkdir(log->io, log->dir);
     if (rc < 0 && rc != -EEXIST && !io_make_dirs(log->io, log->dir, err))
         return false;
+    uint64_t name_round = names_join(log->names);
     pthread_mutex_lock(&log->lock);
-    log->dir_made = log->dir_sure = log->dir_dirty = log->dir_new = true;
+    if (!log->dir_made) /* else it joined when recovery found it */
+        log->name_round = name_round;
+    log->dir_made = log->dir_sure = log->dir_dirty = true;
     pthread_mutex_unlock(&log->lock);
     return true;
 }
@@ -440,9 +443,11 @@ bool log_heal(struct log *log, struct err *err)
     pthread_mutex_lock(&log->sync_lock);
     pthread_mutex_lock(&log->append_lock);
     if (atomic_load(&log->offline) && log->offline_code == ERR_DISK_FULL) {
-        struct log *fresh = log_new(log->dir, log->name, &log->config, log->io);
-        fresh->config.settle_later =
+        struct log_config config = log->config;
+        config.names = log->names;
+        config.settle_later =
             false; /* it may never have been opened since the start, which settles no more */
+        struct log *fresh = log_new(log->dir, log->name, &config, log->io);
         ok = log_recover(fresh, err) && log_redo_all(fresh, err);
         if (ok) {
             log_swap(log, fresh);

@@ -38,6 +38,17 @@ struct log_config log_config_default(void)
     };
 }
 
+/* The directory that holds the log's. */
+static void parent_of(const char *dir, char out[LOG_PATH_BYTES])
+{
+    snprintf(out, LOG_PATH_BYTES, "%s", dir);
+    char *slash = strrchr(out, '/');
+    if (slash == NULL)
+        snprintf(out, LOG_PATH_BYTES, ".");
+    else
+        slash[slash == out] = '\0';
+}
+
 struct log *log_new(const char *dir, const char *name, const struct log_config *config, struct io *io)
 {
     struct log *log = mem_new(struct log);
@@ -45,6 +56,10 @@ struct log *log_new(const char *dir, const char *name, const struct log_config *
     log->dir = mem_dup(dir, strlen(dir) + 1);
     log->name = mem_dup(name, strlen(name) + 1);
     log->config = *config;
+    char parent[LOG_PATH_BYTES];
+    parent_of(dir, parent);
+    log->names_own = config->names == NULL ? log_names_new(parent, io) : NULL;
+    log->names = config->names == NULL ? log->names_own : config->names;
     log->checkpoint_base = INT64_MAX;
     list_init(&log->txns);
     pthread_mutex_init(&log->compact_lock, NULL);
@@ -75,6 +90,7 @@ void log_free(struct log *log)
     pthread_mutex_destroy(&log->abort_lock);
     pthread_mutex_destroy(&log->load_lock);
     pthread_mutex_destroy(&log->lock);
+    log_names_free(log->names_own);
     free(log->offline_reason);
     free(log->dir);
     free(log->name);
@@ -103,8 +119,8 @@ void log_swap(struct log *log, struct log *fresh)
     SWAP(log->synced, fresh->synced);
     SWAP(log->dir_made, fresh->dir_made);
     SWAP(log->dir_dirty, fresh->dir_dirty);
-    SWAP(log->dir_new, fresh->dir_new);
     SWAP(log->dir_sure, fresh->dir_sure);
+    SWAP(log->name_round, fresh->name_round); /* both have the same `names` */
     atomic_store_explicit(&log->unread, false, memory_order_release);
     SWAP(log->checkpoint_base, fresh->checkpoint_base);
     log->has_cuts |= fresh->has_cuts;
@@ -179,30 +195,19 @@ void log_close(struct log *log)
     log_free(log);
 }
 
-void log_parent(const struct log *log, char out[LOG_PATH_BYTES])
-{
-    snprintf(out, LOG_PATH_BYTES, "%s", log->dir);
-    char *slash = strrchr(out, '/');
-    if (slash == NULL)
-        snprintf(out, LOG_PATH_BYTES, ".");
-    else
-        slash[slash == out] = '\0';
-}
-
 bool log_delete(struct log *log, struct err *err)
 {
-    char doomed[LOG_PATH_BYTES], parent[LOG_PATH_BYTES];
+    char doomed[LOG_PATH_BYTES];
     uint32_t random;
     io_random(log->io, &random, sizeof random);
     int len = snprintf(doomed, sizeof doomed, "%s.%08x-delete", log->dir, random);
     ASSERT(len > 0 && (size_t)len < sizeof doomed);
-    log_parent(log, parent);
     int rc = io_rename(log->io, log->dir, doomed);
     bool ok = rc >= 0 || rc == -ENOENT; /* nothing was ever written */
     if (!ok)
         err_set_errno(err, -rc, "log %s: directory cannot be renamed for deletion", log->name);
-    else if (rc == 0 && (rc = io_sync_dir(log->io, parent)) < 0)
-        ok = err_set_errno(err, -rc, "log %s: sync of the parent directory failed", log->name);
+    else if (rc == 0 && !(ok = log_names_sync(log->names, err)))
+        err_context(err, "log %s", log->name);
     struct err why;
     if (ok && !io_remove_tree(log->io, doomed, &why))
         log_warn("log", "files_kept", "log=%s cause=%s", log->name, why.text); /* log_purge tries again */

@@ -26,6 +26,7 @@
 #include "record/record.h"
 
 struct log;
+struct log_names;
 struct log_segment;
 struct metric;
 
@@ -78,9 +79,18 @@ struct log_config {
     struct metric *damaged;   /* optional counter: places where bytes were found damaged or unreadable */
     atomic_int
         *open_files; /* optional: counts the files held open by all logs that share it; outlives them */
+    struct log_names *names; /* optional: of the directory that this log lies in with others; outlives them */
 };
 
 struct log_config log_config_default(void);
+
+/* The names in a directory of logs: a sync of it, by any of the logs that share this, makes all names durable that were there
+ * when it began. One that fails, fails all that were not durable yet. Any thread. `io` outlives it; NULL can be freed. */
+struct log_names *log_names_new(const char *dir, struct io *io);
+void log_names_free(struct log_names *names);
+
+/* Makes durable what has come and gone in the directory. Blocking. */
+bool log_names_sync(struct log_names *names, struct err *err);
 
 /* Opens the partition in directory `dir` (made when missing), recovers what lies after its last checkpoint.
  * `name`, usually topic-partition, is for log lines and errors. `io` must outlive the log. NULL: *err says

@@ -140,9 +140,12 @@ struct log {
         synced; /* what the log's own files hold for certain; up to `durable` the rest lies elsewhere (tail.c) */
     struct map producers; /* 8 bytes of pid -> struct producer */
     struct list txns;
-    bool dir_made, dir_dirty;  /* the directory exists; names in it are not synced yet */
-    bool dir_new;              /* nor is its own name */
-    bool dir_sure;             /* dir_dirty and dir_new are true: not after a recovery */
+    struct log_names *names; /* that hold its own: those of the config, or ... */
+    struct log_names *names_own;
+    bool dir_made, dir_dirty; /* the directory exists; names in it are not synced yet */
+    bool dir_sure;            /* dir_dirty is true: not after a recovery */
+    uint64_t
+        name_round; /* of `names`, which makes the directory's own name durable; 0: it is, or there is none */
     vec(struct doomed) doomed; /* segments whose files wait to be removed; holder of sync_lock */
     bool has_cuts;  /* what recovery has cut off lies beside the segments; holder of sync_lock, or recovery */
     bool unsettled; /* recovery found records that nobody has synced yet */
@@ -312,8 +315,8 @@ void producers_clear(struct log *log);
 void log_publish(struct log *log, struct log_segment *seg, uint64_t pos, const struct batch *batch);
 /* Starts a new active segment at the log end. Holder of append_lock. */
 bool log_roll(struct log *log, struct err *err);
-/* Makes the directory, or makes sure of the one that recovery found: a crash may have left names in it, and its own, that
- * nobody has synced; the next sync does. Holder of append_lock. */
+/* Makes the directory, or makes sure of the one that recovery found: a crash may have left names in it that nobody has synced;
+ * the next sync does. Holder of append_lock. */
 bool log_secure_dir(struct log *log, struct err *err);
 /* Writes and publishes a batch that has its place already, which is the log end. Holder of append_lock. */
 bool log_append_placed(struct log *log, struct str bytes, struct err *err);
@@ -367,6 +370,12 @@ bool log_redo_all(struct log *log, struct err *err);
 /* Fills a new log from its files. No other thread knows it yet. */
 bool log_recover(struct log *log, struct err *err);
 
+/* names.c */
+/* The round of a name that has come or gone: its sync makes that durable. */
+uint64_t names_join(struct log_names *names);
+/* Makes the names of a round durable, or waits for who does; false: its sync has failed. Blocking. */
+bool names_sync(struct log_names *names, uint64_t round, struct err *err);
+
 /* rescue.c */
 #define RESCUE_SUFFIX ".cut"
 /* An open file and what error texts need. */
@@ -391,8 +400,6 @@ void rescue_expire(struct log *log, int64_t now_ms);
 /* log.c */
 struct log *log_new(const char *dir, const char *name, const struct log_config *config, struct io *io);
 void log_free(struct log *log);
-/* The directory that holds the log's. */
-void log_parent(const struct log *log, char out[LOG_PATH_BYTES]);
 /* Gives `log` the contents of `fresh`, and the other way round. Holder of sync_lock and append_lock. */
 void log_swap(struct log *log, struct log *fresh);
 

@@ -103,6 +103,7 @@ static bool list_files(struct log *log, struct found *found, struct err *err)
 {
     int rc = io_list(log->io, log->dir, found_add, found);
     log->dir_made = rc == 0;
+    log->name_round = rc == 0 ? names_join(log->names) : 0; /* a crash may have left it unsynced */
     if (rc < 0 && rc != -ENOENT)
         return err_set_errno(err, -rc, "%s: directory cannot be listed", log->dir);
     vec_reserve(&found->bases, 1);

@@ -2,7 +2,8 @@
  *
  *   log_sync (any thread)       sync_lock: who waited finds its records durable, or is the next round
  *     target = published end
- *     fdatasync of each segment from the durable end to the target, of the directory when files are new
+ *     fdatasync of each segment from the durable end to the target, of the directory when files are new, of the one that it
+ *       lies in when it is new itself (one sync for all logs that are: names.c)
  *     durable = target, high watermark moves
  *     checkpoint, when enough was written since the last: indexes, then the checkpoint file
  *
@@ -119,14 +120,15 @@ static bool sync_segment(struct log *log, struct log_segment *seg, struct err *e
     return ok;
 }
 
-static bool sync_names(struct log *log, bool inside, bool own, struct err *err)
+static bool sync_names(struct log *log, bool inside, uint64_t own_round, struct err *err)
 {
-    char parent[LOG_PATH_BYTES];
-    log_parent(log, parent);
     int rc = inside ? io_sync_dir(log->io, log->dir) : 0;
-    if (rc >= 0 && own)
-        rc = io_sync_dir(log->io, parent);
-    return rc >= 0 || err_set_errno(err, -rc, "log %s: sync of the directory failed", log->name);
+    if (rc < 0)
+        return err_set_errno(err, -rc, "log %s: sync of the directory failed", log->name);
+    if (own_round == 0 || names_sync(log->names, own_round, err))
+        return true;
+    err_context(err, "log %s", log->name);
+    return false;
 }
 
 /* Makes the files hold all below the log end, or (not `whole`) below the durable end. Holder of flush_lock. */
@@ -136,8 +138,9 @@ static bool sync_up_to(struct log *log, bool whole, struct err *err)
     pthread_mutex_lock(&log->lock);
     struct log_point target = whole ? log->end : log->durable;
     struct log_segment **dirty = dirty_segments(log, &count);
-    bool dir_dirty = log->dir_dirty, dir_new = log->dir_new;
-    log->dir_dirty = log->dir_new = false; /* a name that comes from now on is for the next sync */
+    bool dir_dirty = log->dir_dirty;
+    uint64_t name_round = log->name_round;
+    log->dir_dirty = false; /* a name that comes from now on is for the next sync */
     pthread_mutex_unlock(&log->lock);
     bool ok = true;
     for (size_t i = 0; i < count; i++) {
@@ -145,14 +148,14 @@ static bool sync_up_to(struct log *log, bool whole, struct err *err)
         segment_unref(dirty[i]);
     }
     free(dirty);
-    ok = ok && sync_names(log, dir_dirty, dir_new, err);
+    ok = ok && sync_names(log, dir_dirty, name_round, err);
     pthread_mutex_lock(&log->lock);
+    log->dir_dirty |= dir_dirty && !ok;
+    if (ok && log->name_round == name_round)
+        log->name_round = 0;
     if (ok && target.offset >= log->synced.offset) {
         log_set_synced(log, target);
         log_set_hw(log);
-    } else if (!ok) {
-        log->dir_dirty |= dir_dirty;
-        log->dir_new |= dir_new;
     }
     pthread_mutex_unlock(&log->lock);
     return ok;

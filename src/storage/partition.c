@@ -27,6 +27,7 @@ static struct log_config own_config(struct partition *part, const struct log_con
     own.redo = sync_redo_one;
     own.redo_arg = part;
     own.open_files = &storage->open_files;
+    own.names = storage->names;
     own.doomed_files = &storage->doomed_files;
     own.cut_keep_ms = LIVE(storage, cut_keep_ms);
     own.damaged = storage->scrub_meters.damaged;

@@ -192,6 +192,7 @@ struct storage {
     struct loop_call reap_call;
     atomic_bool reaping;       /* a job that removes them is queued or running */
     atomic_bool retaining;     /* a housekeeping job is queued or running */
+    struct log_names *names;   /* of the logs' directories: they become durable together */
     atomic_int open_files;     /* segment files, of all partitions */
     atomic_bool closing_files; /* a job that closes some is queued or running */
 };

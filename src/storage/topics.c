@@ -254,8 +254,7 @@ static bool remove_strays(struct storage *storage, struct err *err)
         log_info("broker", "stray_log_removed", "path=%s", path.ptr);
         good = io_remove_tree(storage->io, path.ptr, err);
     }
-    if (good && (rc = io_sync_dir(storage->io, dir.ptr)) < 0)
-        good = err_set_errno(err, -rc, "%s: sync of the directory failed", dir.ptr);
+    good = good && log_names_sync(storage->names, err);
     vec_fini(&search.names);
     arena_fini(&search.arena);
     return good;
@@ -506,6 +505,7 @@ bool topics_open(struct storage *storage, struct err *err)
 {
     struct arena arena = {0};
     struct str dir = str_printf(&arena, "%.*s/log", STR_ARG(storage->config->data_dir));
+    storage->names = log_names_new(dir.ptr, storage->io);
     bool good = io_make_dirs(storage->io, dir.ptr, err) && log_purge(dir.ptr, storage->io, err) &&
                 state_log_open(&storage->topics_log, storage, STR(METADATA_TOPIC), err);
     storage->topics = topics_new();
@@ -529,6 +529,7 @@ void topics_close(struct storage *storage)
     replay_close(storage->topics_replay);
     topics_free(storage->topics);
     state_log_close(&storage->topics_log);
+    log_names_free(storage->names);
 }
 
 static void configure_one(struct storage *storage, struct str name)

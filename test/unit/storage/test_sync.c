@@ -1,4 +1,5 @@
 /* storage: what is durable in the write-ahead log alone survives crashes, full and failing disks, and only where it belongs. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -87,10 +88,32 @@ static int warm_up(struct world *w, struct partition *part)
     return 0;
 }
 
+/* The disk in memory, whose syncs of the logs' directory are counted. */
+static const struct io_ops *memory_ops;
+static struct io_ops counting_ops;
+static atomic_int log_dir_syncs;
+
+static int counted_sync_dir(struct io *io, const char *path)
+{
+    atomic_fetch_add(&log_dir_syncs, strcmp(path, "/data/log") == 0);
+    return memory_ops->sync_dir(io, path);
+}
+
+static struct io_memory *disk_new(uint64_t seed)
+{
+    struct io_memory *mem = io_memory_new(seed);
+    struct io *io = io_memory_io(mem);
+    memory_ops = io->ops;
+    counting_ops = *io->ops;
+    counting_ops.sync_dir = counted_sync_dir;
+    io->ops = &counting_ops;
+    return mem;
+}
+
 static struct world *world_new(uint64_t seed)
 {
     struct world *w = mem_new(struct world);
-    w->mem = io_memory_new(seed);
+    w->mem = disk_new(seed);
     w->faulty = io_faulty_new(io_memory_io(w->mem));
     w->io = io_faulty_io(w->faulty);
     start(w);
@@ -320,6 +343,29 @@ static void test_a_new_segment_hides_nothing(void **state)
     assert_true(at > 6); /* a checkpoint, the new file, a write, syncs */
 }
 
+/* The files of many new partitions are synced when the write-ahead log is done with them: their names cost one sync together. */
+static void test_new_names_share_a_sync(void **state)
+{
+    enum { MANY = 30 };
+    struct world *w = *state;
+    struct partition *parts[MANY], *first = open_partition(w->storage, "t", 0);
+    warm_up(w, first);
+    partition_unref(first);
+    assert_true(storage_topic_create(w->storage, STR("many"), MANY, NULL, 0, NULL));
+    atomic_store(&log_dir_syncs, 0);
+    for (int32_t i = 0; i < MANY; i++) {
+        parts[i] = open_partition(w->storage, "many", i);
+        assert_true(send(w, parts[i], "a"));
+        assert_int_equal(log_synced_offset(partition_log(parts[i])), 0);
+    }
+    assert_int_equal(atomic_load(&log_dir_syncs), 0);
+    for (int32_t i = 0; i < MANY; i++) {
+        assert_true(log_flush(partition_log(parts[i]), 1, NULL));
+        partition_unref(parts[i]);
+    }
+    assert_int_equal(atomic_load(&log_dir_syncs), 1);
+}
+
 /* What is too long for the write-ahead log goes into the file at once, with what came before. */
 static void test_long_tails(void **state)
 {
@@ -350,6 +396,7 @@ int main(void)
         T(test_an_unreadable_log_keeps_its_entries),
         T(test_a_deleted_topic_does_not_come_back),
         cmocka_unit_test(test_a_new_segment_hides_nothing),
+        T(test_new_names_share_a_sync),
         T(test_long_tails),
     };
     log_level_set(LOG_OFF);

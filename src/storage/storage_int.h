@@ -162,7 +162,7 @@ struct storage {
     struct wal *wal;                   /* NULL before sync_open */
     struct wal_meters wal_meters;
     atomic_bool wal_upkeep;  /* a job is queued or running */
-    int64_t wal_retry_us;    /* its own: when it may try again to make a file */
+    bool wal_fails;          /* its own: no file could be made, which was said */
     struct pool *admin_pool; /* one thread: topic changes in order */
 
     pthread_mutex_t admin_lock;

@@ -172,17 +172,13 @@ static bool settle_entry(void *arg, const struct wal_key *key, int64_t end_offse
 
 static void upkeep(void *arg)
 {
-    enum { RETRY_US = 10 * 1000 * 1000 };
     struct storage *storage = arg;
     struct err err = {0};
-    int64_t now_us = io_monotonic_us(storage->io);
-    if (now_us >= storage->wal_retry_us) {
-        bool made = wal_make_spare(storage->wal, &err);
-        if (!made && storage->wal_retry_us == 0) /* said once, until one could be made */
-            log_warn("broker", "wal_file_not_made", "cause=\"%s\" then=partitions_are_synced_one_by_one",
-                     err.text);
-        storage->wal_retry_us = made ? 0 : now_us + RETRY_US;
-    }
+    bool made = wal_make_spare(storage->wal, &err);
+    if (!made && !storage->wal_fails) /* said once, until one could be made */
+        log_warn("broker", "wal_file_not_made", "cause=\"%s\" then=partitions_are_synced_one_by_one",
+                 err.text);
+    storage->wal_fails = !made;
     wal_reclaim(storage->wal, settle_entry, storage);
     metric_set(storage->wal_meters.files, wal_stats(storage->wal).files);
     atomic_store(&storage->wal_upkeep, false);

@@ -14,12 +14,14 @@
  *      to a partition whose own file cannot be written keeps its files here, and only those.
  * (W5) What can be removed is kept up to SPARES_MAX files, which saves writing new ones.
  * (W6) A file is made only where FREE_FILES times its size is free: it never takes the room that records would have found.
+ * (W7) Where an upkeep has ended with no file to go on with, because there is no room or what the files hold cannot be settled,
+ *      there is no work before RETRY_US are over, however often the writer asks.
  */
 #include "wal/wal_int.h"
 
 #include <stdio.h>
 
-enum { SPARES_MAX = 2, FREE_FILES = 4, FILL_BYTES = 1 << 20 };
+enum { SPARES_MAX = 2, FREE_FILES = 4, FILL_BYTES = 1 << 20, RETRY_US = 10 * 1000 * 1000 };
 
 /* --- open --- */
 
@@ -120,6 +122,7 @@ struct wal *wal_open(const struct wal_config *config, struct io *io, struct err 
     wal->dir = mem_dup(config->dir, strlen(config->dir) + 1);
     wal->file_bytes = config->file_bytes;
     wal->file_max = config->file_max;
+    wal->off = config->file_max == 0;
     pthread_mutex_init(&wal->lock, NULL);
     int rc = io_list(io, wal->dir, found_add, &found);
     bool good = rc >= 0 || rc == -ENOENT || err_set_errno(err, -rc, "%s: cannot be listed", wal->dir);
@@ -277,7 +280,8 @@ static size_t count_state(const struct wal *wal, enum wal_file_state state)
 
 bool wal_has_work(struct wal *wal)
 {
-    return atomic_load_explicit(&wal->work, memory_order_relaxed);
+    return atomic_load_explicit(&wal->work, memory_order_relaxed) &&
+           io_monotonic_us(wal->io) >= atomic_load_explicit(&wal->retry_us, memory_order_relaxed);
 }
 
 /* Writes a file from end to end, so that all its blocks are there, and its name. */
@@ -312,8 +316,8 @@ bool wal_make_spare(struct wal *wal, struct err *err)
 {
     atomic_store(&wal->work, false); /* who finds more to do from now on says so again */
     pthread_mutex_lock(&wal->lock);
-    bool wanted = atomic_load(&wal->asked) && count_state(wal, WAL_SPARE) == 0 &&
-                  wal->files.len < (size_t)wal->file_max;
+    wal->lacking = atomic_load(&wal->asked) && count_state(wal, WAL_SPARE) == 0;
+    bool wanted = wal->lacking && wal->files.len < (size_t)wal->file_max;
     pthread_mutex_unlock(&wal->lock);
     if (!wanted)
         return true;
@@ -328,6 +332,7 @@ bool wal_make_spare(struct wal *wal, struct err *err)
         file_free(wal, file);
         return false;
     }
+    wal->lacking = false;
     pthread_mutex_lock(&wal->lock);
     vec_push(&wal->files, file);
     pthread_mutex_unlock(&wal->lock);
@@ -376,6 +381,14 @@ static void retire(struct wal *wal, struct wal_file *file)
     file_free(wal, file);
 }
 
+/* W7. Under the lock, under which no file was found that is full and was not tried. */
+static void end_upkeep(struct wal *wal)
+{
+    bool stuck = wal->lacking && count_state(wal, WAL_SPARE) == 0 && count_state(wal, WAL_CURRENT) == 0;
+    atomic_store(&wal->retry_us, stuck ? io_monotonic_us(wal->io) + RETRY_US : 0);
+}
+
+/* The next one to be tried; NULL: that was all. */
 static struct wal_file *full_after(struct wal *wal, uint64_t generation)
 {
     struct wal_file *next = NULL;
@@ -386,6 +399,8 @@ static struct wal_file *full_after(struct wal *wal, uint64_t generation)
             (next == NULL || file->generation < next->generation))
             next = file;
     }
+    if (next == NULL)
+        end_upkeep(wal);
     pthread_mutex_unlock(&wal->lock);
     return next;
 }

@@ -69,7 +69,8 @@ void wal_take_back(struct wal *wal);
  * start: what the disk holds is not known before that. Blocking. */
 bool wal_commit(struct wal *wal, struct err *err);
 
-/* Is there something to do for wal_make_spare or wal_reclaim? Any thread; cheap. */
+/* Is there something to do: wal_make_spare, then wal_reclaim? Where they end with no file to go on with, not at once again. Any
+ * thread; cheap. */
 bool wal_has_work(struct wal *wal);
 
 /* Makes sure that there is a file to go on with when the current one is full, if one is allowed; false: it could not be made.

@@ -53,9 +53,11 @@ struct wal {
         struct wal_file **at;
         size_t len, cap;
     } files;
-    uint64_t generation, name; /* the last ones given */
-    atomic_bool asked;         /* an entry has come: before that no file is made */
-    atomic_bool work;          /* a file is full, or a spare one is missing */
+    uint64_t generation, name;    /* the last ones given */
+    atomic_bool asked;            /* an entry has come: before that no file is made */
+    atomic_bool work;             /* a file is full, or a spare one is missing */
+    atomic_int_fast64_t retry_us; /* but nothing can be done about it before this time */
+    bool lacking;                 /* of upkeep: wal_make_spare was asked for a file, and has made none */
     atomic_uint_fast64_t frames, bytes;
     /* The writer's: */
     struct wal_file *current;
@@ -63,7 +65,7 @@ struct wal {
     size_t frame_len, frame_before; /* with the last entry, without it */
     uint32_t entry_count;
     vec(struct wal_pending) pending;
-    bool off; /* a write has failed */
+    bool off; /* nothing is taken: a write has failed, or none is wanted */
 };
 
 /* A frame's header as it was read. */

@@ -143,6 +143,7 @@ static void test_no_file_before_the_first_entry(void **state)
     struct world *w = *state;
     struct io_stat st;
     assert_true(wal_make_spare(w->wal, NULL));
+    wal_reclaim(w->wal, settle, w);
     assert_int_equal(wal_stats(w->wal).files, 0);
     assert_int_equal(io_stat(w->io, "d/wal", &st), -ENOENT);
     make_first(w);
@@ -495,6 +496,90 @@ static void test_a_file_is_made_where_there_is_much_room(void **state)
     w->io->ops = below;
 }
 
+/* Asks as a round of storage does. */
+static bool asks_for_upkeep(struct world *w)
+{
+    assert_false(add(w, 9, 0, 1, STR("x")));
+    return wal_has_work(w->wal);
+}
+
+/* Upkeep found no file to go on with: it is left alone for ten seconds. */
+static void expect_pause(struct world *w)
+{
+    assert_false(asks_for_upkeep(w));
+    io_memory_advance_ms(w->mem, 9999);
+    assert_false(asks_for_upkeep(w));
+    io_memory_advance_ms(w->mem, 1);
+    assert_true(asks_for_upkeep(w));
+}
+
+static void test_upkeep_that_can_do_nothing_pauses(void **state)
+{
+    struct world *w = *state;
+    const struct io_ops *below = w->io->ops;
+    struct io_ops ops = *below;
+    ops.space = room_is;
+    w->io->ops = &ops;
+    room = 0;
+    assert_true(asks_for_upkeep(w));
+    assert_true(asks_for_upkeep(w)); /* upkeep may be at work already, but nobody knows how it ends */
+    assert_false(wal_make_spare(w->wal, NULL));
+    assert_true(asks_for_upkeep(w)); /* reclaiming may bring a file yet */
+    wal_reclaim(w->wal, settle, w);
+    expect_pause(w);
+    room = 4 * FILE_BYTES;
+    assert_true(wal_make_spare(w->wal, NULL));
+    wal_reclaim(w->wal, settle, w);
+    room = 0;
+    fill_file(w, 1, 0);
+    assert_false(wal_make_spare(w->wal, NULL)); /* the current one is in use */
+    wal_reclaim(w->wal, settle, w);
+    assert_true(asks_for_upkeep(w)); /* now it is full, which is something to do at once */
+    assert_false(wal_make_spare(w->wal, NULL));
+    wal_reclaim(w->wal, settle, w); /* so there is a file again */
+    fill_file(w, 1, 1);
+    assert_true(asks_for_upkeep(w));
+    w->refused = 1;
+    assert_false(wal_make_spare(w->wal, NULL));
+    wal_reclaim(w->wal, settle, w);
+    expect_pause(w);
+    w->refused = -1;
+    assert_false(wal_make_spare(w->wal, NULL));
+    wal_reclaim(w->wal, settle, w);
+    assert_true(add(w, 1, 2, 3, STR("x")));
+    commit(w);
+    w->io->ops = below;
+}
+
+/* As many files as are allowed are there, and none can be settled: no room is missing, and nothing can be done all the same. */
+static void test_upkeep_pauses_when_nothing_is_settled(void **state)
+{
+    struct world *w = *state;
+    w->refused = 1;
+    assert_true(asks_for_upkeep(w));
+    for (int i = 0; i < 3; i++) {
+        assert_true(wal_make_spare(w->wal, NULL));
+        wal_reclaim(w->wal, settle, w);
+        fill_file(w, 1, i);
+        assert_true(asks_for_upkeep(w));
+    }
+    assert_true(wal_make_spare(w->wal, NULL));
+    wal_reclaim(w->wal, settle, w);
+    expect_pause(w);
+}
+
+static void test_who_wants_no_file_asks_for_none(void **state)
+{
+    struct world *w = *state;
+    wal_close(w->wal);
+    w->config.file_max = 0;
+    open_wal(w);
+    replay(w);
+    assert_true(wal_make_spare(w->wal, NULL)); /* once: what earlier lives have left is looked after */
+    wal_reclaim(w->wal, settle, w);
+    assert_false(asks_for_upkeep(w));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -515,6 +600,9 @@ int main(void)
         T(test_limits),
         T(test_a_file_that_cannot_be_made),
         T(test_a_file_is_made_where_there_is_much_room),
+        T(test_upkeep_that_can_do_nothing_pauses),
+        T(test_upkeep_pauses_when_nothing_is_settled),
+        T(test_who_wants_no_file_asks_for_none),
     };
     log_level_set(LOG_OFF);
     return cmocka_run_group_tests(tests, NULL, NULL);

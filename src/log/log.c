@@ -92,6 +92,7 @@ void log_free(struct log *log)
     pthread_mutex_destroy(&log->lock);
     log_names_free(log->names_own);
     free(log->offline_reason);
+    free(log->last_cut.path);
     free(log->dir);
     free(log->name);
     free(log);

@@ -147,8 +147,13 @@ struct log {
     uint64_t
         name_round; /* of `names`, which makes the directory's own name durable; 0: it is, or there is none */
     vec(struct doomed) doomed; /* segments whose files wait to be removed; holder of sync_lock */
-    bool has_cuts;  /* what recovery has cut off lies beside the segments; holder of sync_lock, or recovery */
-    bool unsettled; /* recovery found records that nobody has synced yet */
+    bool has_cuts; /* what recovery has cut off lies beside the segments; holder of sync_lock, or recovery */
+    struct {
+        char *path; /* NULL: none */
+        int64_t seg_base;
+        uint64_t pos, size;
+    } last_cut;             /* what this recovery has kept of the last segment that it cut (rescue.c, U4) */
+    bool unsettled;         /* recovery found records that nobody has synced yet */
     bool append_fails;      /* the last write failed, and that was said */
     int64_t cleaned_offset; /* below it compaction has been: one record a key there */
     bool
@@ -392,6 +397,9 @@ bool rescue_tail(struct log *log, const struct log_file *file, int64_t base_offs
                  struct err *err);
 /* The same of a whole segment, by its name: its .log file is gone then. */
 bool rescue_segment(struct log *log, const struct log_segment *seg, struct err *err);
+/* After log_redo, once what it has appended is durable: removes what was put aside last, if nobody can miss it any more. Recovery
+ * only. */
+void rescue_take_back(struct log *log);
 /* Is this the name of such a file? *cut_ms: since when. */
 bool rescue_name(struct str name, int64_t *cut_ms);
 /* Removes those that are old. Holder of sync_lock. */

@@ -399,8 +399,10 @@ static bool settle(struct log *log, bool synced, struct err *err)
 bool log_settle(struct log *log, bool synced, struct err *err)
 {
     struct err why = {0};
-    if (settle(log, synced, &why))
+    if (settle(log, synced, &why)) {
+        rescue_take_back(log);
         return true;
+    }
     if (err != NULL)
         *err = why;
     return log_refuse(log, &why); /* how much of what was found had been durable, and told, is not known */

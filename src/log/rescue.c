@@ -11,6 +11,9 @@
  *      of a write that was never acknowledged is not: zeros, or the beginning of a batch with nothing good behind it.
  * (U2) What is to be kept and cannot be written ends the opening: nothing is cut then.
  * (U3) Kept files go by log.recovery.keep.ms, with log_retain. They take the room that the log has lost.
+ * (U4) A power cut tears what was acknowledged too, where it was durable elsewhere (tail.c). What log_redo puts back makes
+ *      such a file needless: when each of its bytes is zero, which is what a write leaves that did not arrive, or the one
+ *      that the segment has in that place again, and durably. Anything else in it was something else, and stays.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -145,6 +148,11 @@ bool rescue_tail(struct log *log, const struct log_file *file, int64_t base_offs
         return false;
     }
     log->has_cuts = true;
+    free(log->last_cut.path);
+    log->last_cut.path = mem_dup(path, strlen(path) + 1);
+    log->last_cut.seg_base = base_offset;
+    log->last_cut.pos = pos;
+    log->last_cut.size = file->size - pos;
     log_warn("log", "cut_kept", "log=%s file=%s bytes=%llu", log->name, path,
              (unsigned long long)(file->size - pos));
     return true;
@@ -165,7 +173,48 @@ bool rescue_segment(struct log *log, const struct log_segment *seg, struct err *
     return sync_names(log, err);
 }
 
-/* --- until it is old --- */
+/* --- until it is needless, or old --- */
+
+/* Are the bytes of the cut from `at` on zeros, or those of the segment? What is behind its end counts as zeros. */
+static bool piece_is_back(struct log *log, int cut, int seg, uint64_t seg_end, uint64_t at, size_t size)
+{
+    char *bytes = mem_alloc(2 * PIECE_BYTES), *now = bytes + PIECE_BYTES;
+    uint64_t pos = log->last_cut.pos + at;
+    size_t there = (size_t)MIN((uint64_t)size, seg_end > pos ? seg_end - pos : 0);
+    memset(now, 0, size);
+    bool same = io_read_all(log->io, cut, bytes, size, at, log->last_cut.path, NULL) &&
+                io_read_all(log->io, seg, now, there, pos, log->name, NULL);
+    for (size_t i = 0; same && i < size; i++)
+        same = bytes[i] == 0 || bytes[i] == now[i];
+    free(bytes);
+    return same;
+}
+
+/* U4 */
+static bool cut_is_back(struct log *log)
+{
+    struct log_segment *seg = segs_active(log);
+    int fd, cut = -1;
+    bool same = seg->base_offset == log->last_cut.seg_base && segment_open(log, seg, false, &fd, NULL) &&
+                (cut = io_open(log->io, log->last_cut.path, IO_READ)) >= 0;
+    for (uint64_t at = 0; same && at < log->last_cut.size; at += PIECE_BYTES)
+        same = piece_is_back(log, cut, fd, seg->end_pos, at,
+                             (size_t)MIN(log->last_cut.size - at, (uint64_t)PIECE_BYTES));
+    if (cut >= 0)
+        io_close(log->io, cut);
+    return same;
+}
+
+void rescue_take_back(struct log *log)
+{
+    if (log->last_cut.path == NULL)
+        return;
+    if (cut_is_back(log) && io_unlink(log->io, log->last_cut.path) >= 0)
+        log_info("log", "cut_removed", "log=%s file=%s cause=records_are_back", log->name,
+                 log->last_cut.path);
+    free(log->last_cut.path);
+    log->last_cut.path = NULL;
+}
 
 bool rescue_name(struct str name, int64_t *cut_ms)
 {

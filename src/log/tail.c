@@ -158,5 +158,8 @@ bool log_redo_all(struct log *log, struct err *err)
 {
     if (log->config.redo == NULL)
         return true;
-    return log->config.redo(log->config.redo_arg, log, err) && log_sync_files(log, err);
+    if (!log->config.redo(log->config.redo_arg, log, err) || !log_sync_files(log, err))
+        return false;
+    rescue_take_back(log);
+    return true;
 }

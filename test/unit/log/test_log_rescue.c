@@ -193,6 +193,79 @@ static void test_goes_when_old(void **state)
     world_fini(&c.w);
 }
 
+/* What log_redo puts back is not missed: expected by hand from U4 (rescue.c). All batches were durable elsewhere, as they are in
+ * the file before it is torn; `redone` of them come back. */
+static void test_what_is_back_is_not_kept(void **state)
+{
+    static const struct {
+        const char *what;
+        int zeros_from, zeros_to; /* bytes that did not arrive, from where the second batch begins */
+        int flip;                 /* a byte behind that place that is another one; -1: none */
+        int redone;
+        bool garbage; /* behind the last batch */
+        int cuts;
+    } cases[] = {
+        {"the records of a batch did not arrive, others behind it did", 61, 70, -1, BATCHES, false, 0},
+        {"nor did the last one's", 61, 10000, -1, BATCHES, false, 0},
+        {"a byte is neither zero nor what was there", 61, 70, 62, BATCHES, false, 1},
+        {"the last batch was not durable elsewhere", 61, 70, -1, BATCHES - 1, false, 1},
+        {"only the torn one was", 61, 70, -1, 2, false, 1},
+        {"nothing was", 61, 70, -1, 0, false, 1},
+        {"something else lies behind", 61, 70, -1, BATCHES, true, 1},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct cut c;
+        struct buf whole = {0}, torn = {0};
+        cut_init(&c);
+        read_file(&c.w, SEGMENT, &whole);
+        buf_append_str(&torn, buf_str(&whole));
+        for (uint64_t at = c.pos[1] + (uint64_t)cases[i].zeros_from;
+             at < MIN(c.pos[1] + (uint64_t)cases[i].zeros_to, c.pos[BATCHES]); at++)
+            torn.ptr[at] = 0;
+        if (cases[i].flip >= 0)
+            torn.ptr[c.pos[1] + (uint64_t)cases[i].flip] = 0x55;
+        if (cases[i].garbage)
+            buf_append_cstr(&torn, "else");
+        write_file(&c.w, SEGMENT, buf_str(&torn));
+        c.w.config.settle_later = true;
+        world_open(&c.w);
+        assert_int_equal(log_end_offset(c.w.log), 1);
+        assert_int_equal(count_cuts(&c), 1);
+        if (cases[i].redone != 0)
+            assert_true(log_redo(c.w.log, str_of(whole.ptr, c.pos[cases[i].redone]), NULL));
+        assert_int_equal(count_cuts(&c), 1); /* not before they are durable */
+        assert_true(log_settle(c.w.log, false, NULL));
+        if (count_cuts(&c) != cases[i].cuts)
+            fail_msg("%s: %d files are kept", cases[i].what, c.count);
+        assert_int_equal(log_end_offset(c.w.log), MAX(cases[i].redone, 1));
+        buf_fini(&whole);
+        buf_fini(&torn);
+        world_fini(&c.w);
+    }
+}
+
+/* Until they are durable they could be lost again. */
+static void test_what_cannot_be_settled_is_kept(void **state)
+{
+    struct cut c;
+    struct buf whole = {0}, torn = {0};
+    cut_init(&c);
+    read_file(&c.w, SEGMENT, &whole);
+    buf_append_str(&torn, buf_str(&whole));
+    memset(torn.ptr + c.pos[1] + 61, 0, 9);
+    write_file(&c.w, SEGMENT, buf_str(&torn));
+    c.w.config.settle_later = true;
+    world_open(&c.w);
+    assert_true(log_redo(c.w.log, buf_str(&whole), NULL));
+    io_faulty_script(c.w.faulty, IO_FAULT_ENOSPC, 1, 1);
+    assert_false(log_settle(c.w.log, false, NULL));
+    io_faulty_script(c.w.faulty, IO_FAULT_EIO, 1, 0);
+    assert_int_equal(count_cuts(&c), 1);
+    buf_fini(&whole);
+    buf_fini(&torn);
+    world_fini(&c.w);
+}
+
 /* Whatever operation of the start fails, and whenever it dies: what was damaged is there, in the segment or beside it. */
 static void test_faults(void **state)
 {
@@ -231,6 +304,8 @@ int main(void)
         cmocka_unit_test(test_what_is_kept),
         cmocka_unit_test(test_segments_behind),
         cmocka_unit_test(test_goes_when_old),
+        cmocka_unit_test(test_what_is_back_is_not_kept),
+        cmocka_unit_test(test_what_cannot_be_settled_is_kept),
         cmocka_unit_test(test_faults),
     };
     log_level_set(LOG_OFF);

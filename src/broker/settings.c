@@ -131,6 +131,7 @@ bool settings_alter(struct broker *broker, struct resource_alter *req, struct er
     bool of_broker = req->type == RESOURCE_BROKER, of_group = req->type == RESOURCE_GROUP;
     ASSERT(of_broker || of_group || req->type == RESOURCE_QUOTA); /* quotas are checked by api_quotas.c */
     req->check = of_broker ? check_broker_setting : of_group ? coord_group_setting_check : NULL;
+    req->agree = of_group ? coord_group_settings_agree : NULL;
     req->check_arg = of_group ? (void *)broker->coord : broker;
     return storage_resource_alter(broker->storage, req,
                                   of_broker  ? take_broker

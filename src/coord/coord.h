@@ -27,9 +27,11 @@ struct coord_config {
     int64_t group_session_timeout_ms_min;     /* group.min.session.timeout.ms */
     int64_t group_session_timeout_ms_max;     /* group.max.session.timeout.ms */
     int64_t group_members_max;                /* group.max.size */
-    int64_t consumer_session_timeout_ms;      /* group.consumer.session.timeout.ms */
-    int64_t consumer_heartbeat_interval_ms;   /* group.consumer.heartbeat.interval.ms */
-    int64_t consumer_members_max;             /* group.consumer.max.size */
+    /* group.consumer.session.timeout.ms and group.consumer.heartbeat.interval.ms, and what bounds those of a group */
+    int64_t consumer_session_timeout_ms, consumer_session_timeout_ms_min, consumer_session_timeout_ms_max;
+    int64_t consumer_heartbeat_interval_ms, consumer_heartbeat_interval_ms_min,
+        consumer_heartbeat_interval_ms_max;
+    int64_t consumer_members_max;  /* group.consumer.max.size */
     struct str consumer_assignors; /* group.consumer.assignors, "uniform,range"; the first is the default */
     int consumer_migration;        /* group.consumer.migration.policy: enum group_migration */
     /* group.share.*: what may be set for a group, with its bounds; members and sessions. */

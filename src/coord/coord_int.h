@@ -42,7 +42,9 @@ void shares_topics_gone(struct coord *coord);
 
 /* The number that a setting is kept as; false: it is none. */
 bool group_config_parse(enum group_setting setting, struct str value, int64_t *out);
-/* Do the options keep to their own bounds? */
+/* `number` within the bounds of the setting as they are now: they may have been wider when it was set. */
+int64_t group_config_clamp(const struct coord_config *config, enum group_setting setting, int64_t number);
+/* Do the options keep to their own bounds, and do those that belong together agree? */
 bool group_options_check(const struct coord_config *config, struct err *err);
 
 void group_settings_init(struct coord *coord);

@@ -2,7 +2,8 @@
  *
  *   a group's setting (text, in __cluster_metadata) --parse--> a number at hand for the states (group_settings.c)
  *
- * A setting without an option of the broker behind it has its default here. Bounds are options: a change is held against them.
+ * A setting without an option of the broker behind it has its default here. Bounds are options: a change is held against them,
+ * and so is the option itself; what was set when they were wider is taken for the bound itself. All as Apache Kafka has it.
  */
 #include "coord/coord_int.h"
 
@@ -93,7 +94,7 @@ static bool parse_reset(struct str value, int64_t *out)
 
 /* --- the table --- */
 
-/* A number of share or streams groups with its option and the options that bound it. */
+/* A number with its option and the options that bound it. */
 #define BOUNDED(kind, text, field, how)                                                              \
     {                                                                                                \
         .name = kind "." text, .synonym = "group." kind "." text, .low = "group." kind ".min." text, \
@@ -108,8 +109,10 @@ static bool parse_reset(struct str value, int64_t *out)
     }
 
 const struct group_config_def group_config_defs[GROUP_SETTINGS] = {
-    [GROUP_SESSION_TIMEOUT_MS] = PLAIN("consumer", "session.timeout.ms", parse_number),
-    [GROUP_HEARTBEAT_INTERVAL_MS] = PLAIN("consumer", "heartbeat.interval.ms", parse_number),
+    [GROUP_SESSION_TIMEOUT_MS] =
+        BOUNDED("consumer", "session.timeout.ms", consumer_session_timeout_ms, parse_number),
+    [GROUP_HEARTBEAT_INTERVAL_MS] =
+        BOUNDED("consumer", "heartbeat.interval.ms", consumer_heartbeat_interval_ms, parse_number),
     [GROUP_SHARE_SESSION_TIMEOUT_MS] = SHARE("session.timeout.ms", share_session_timeout_ms),
     [GROUP_SHARE_HEARTBEAT_INTERVAL_MS] = SHARE("heartbeat.interval.ms", share_heartbeat_interval_ms),
     [GROUP_STREAMS_SESSION_TIMEOUT_MS] =
@@ -191,12 +194,64 @@ bool coord_group_setting_check(void *arg, struct str name, struct str value, str
     return check_bounds(coord->config, def, def->name, number, err);
 }
 
+int64_t group_config_clamp(const struct coord_config *config, enum group_setting setting, int64_t number)
+{
+    const struct group_config_def *def = &group_config_defs[setting];
+    if (def->low != NULL && number < option_at(config, def->low_at))
+        return option_at(config, def->low_at);
+    return def->high != NULL ? MIN(number, option_at(config, def->high_at)) : number;
+}
+
+/* Which settings are a session's length, and which the time between the heartbeats that keep it. */
+static const struct {
+    enum group_setting session, heartbeat;
+} sessions[] = {
+    {GROUP_SESSION_TIMEOUT_MS, GROUP_HEARTBEAT_INTERVAL_MS},
+    {GROUP_SHARE_SESSION_TIMEOUT_MS, GROUP_SHARE_HEARTBEAT_INTERVAL_MS},
+    {GROUP_STREAMS_SESSION_TIMEOUT_MS, GROUP_STREAMS_HEARTBEAT_INTERVAL_MS},
+};
+
+/* The group's own, else the option. */
+static int64_t set_or_option(const struct coord_config *config, enum group_setting setting,
+                             const struct topic_setting *settings, size_t count)
+{
+    const struct group_config_def *def = &group_config_defs[setting];
+    int64_t number;
+    for (size_t i = 0; i < count; i++)
+        if (str_eq_cstr(settings[i].name, def->name) && def->parse(settings[i].value, &number))
+            return number;
+    return option_at(config, def->at);
+}
+
+bool coord_group_settings_agree(void *arg, const struct topic_setting *settings, size_t count,
+                                struct err *err)
+{
+    const struct coord_config *config = ((const struct coord *)arg)->config;
+    for (size_t i = 0; i < COUNT_OF(sessions); i++)
+        if (set_or_option(config, sessions[i].session, settings, count) <=
+            set_or_option(config, sessions[i].heartbeat, settings, count))
+            return err_set(err, ERR_INVALID_CONFIG, "%s must be greater than %s",
+                           group_config_defs[sessions[i].session].name,
+                           group_config_defs[sessions[i].heartbeat].name);
+    return true;
+}
+
 bool group_options_check(const struct coord_config *config, struct err *err)
 {
     for (int i = 0; i < GROUP_SETTINGS; i++) {
         const struct group_config_def *def = &group_config_defs[i];
+        if (def->low != NULL && option_at(config, def->high_at) < option_at(config, def->low_at))
+            return err_set(err, ERR_INVALID_CONFIG, "%s must be greater than or equal to %s", def->high,
+                           def->low);
         if (def->high != NULL && !check_bounds(config, def, def->synonym, option_at(config, def->at), err))
             return false;
+    }
+    for (size_t i = 0; i < COUNT_OF(sessions); i++) {
+        const struct group_config_def *session = &group_config_defs[sessions[i].session],
+                                      *heartbeat = &group_config_defs[sessions[i].heartbeat];
+        if (option_at(config, heartbeat->at) >= option_at(config, session->at))
+            return err_set(err, ERR_INVALID_CONFIG, "%s must be less than %s", heartbeat->synonym,
+                           session->synonym);
     }
     return true;
 }

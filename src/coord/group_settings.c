@@ -33,6 +33,24 @@ static void group_numbers_clear(struct map *map)
     *map = (struct map){0};
 }
 
+/* What a group has as numbers, each within the bounds of now. The caller owns the result. */
+static struct group_numbers *numbers_of(const struct coord *coord, const struct resource *res)
+{
+    struct group_numbers *numbers = mem_new(struct group_numbers);
+    for (enum group_setting i = 0; i < GROUP_SETTINGS; i++) {
+        const char *name = group_config_defs[i].name;
+        int64_t number;
+        numbers->at[i] = -1;
+        if (!group_config_parse(i, resource_setting(res, str_from(name)), &number))
+            continue;
+        numbers->at[i] = group_config_clamp(coord->config, i, number);
+        if (numbers->at[i] != number)
+            log_warn("broker", "group_config_capped", "group=\"%.*s\" config=%s set=%lld bound=%lld",
+                     STR_ARG(res->name), name, (long long)number, (long long)numbers->at[i]);
+    }
+    return numbers;
+}
+
 void coord_group_settings_take(struct coord *coord)
 {
     struct map all = {0}, before;
@@ -42,13 +60,7 @@ void coord_group_settings_take(struct coord *coord)
          (res = topics_next_resource(storage_topics(coord->storage), &pos)) != NULL;) {
         if (res->type != RESOURCE_GROUP)
             continue;
-        struct group_numbers *numbers = mem_new(struct group_numbers);
-        for (int i = 0; i < GROUP_SETTINGS; i++)
-            if (!group_config_parse((enum group_setting)i,
-                                    resource_setting(res, str_from(group_config_defs[i].name)),
-                                    &numbers->at[i]))
-                numbers->at[i] = -1;
-        map_put(&all, res->name, numbers);
+        map_put(&all, res->name, numbers_of(coord, res));
     }
     storage_topics_unlock(coord->storage);
     pthread_mutex_lock(&coord->group_settings_lock);

@@ -82,6 +82,10 @@ extern const struct group_config_def group_config_defs[GROUP_SETTINGS];
 
 /* The check of a change of a group's configs; arg is the struct coord. ERR_INVALID_CONFIG. */
 bool coord_group_setting_check(void *arg, struct str name, struct str value, struct err *err);
+/* The check of all that would be set on a group then, after each value's: a session is longer than the time between its
+ * heartbeats. */
+bool coord_group_settings_agree(void *arg, const struct topic_setting *settings, size_t count,
+                                struct err *err);
 
 /* Brings what is set on groups into force. After storage_open, and after changes. Any thread but under the storage's topics
  * lock. */

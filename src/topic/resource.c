@@ -227,6 +227,7 @@ bool resources_decide_alter(void *state, void *request, struct replay_records *o
         good = change(settings, &count, &req->ops[i], &arena, err);
     for (size_t i = 0; good && req->check != NULL && i < count; i++)
         good = req->check(req->check_arg, settings[i].name, settings[i].value, err);
+    good = good && (req->agree == NULL || req->agree(req->check_arg, settings, count, err));
     if (good && !req->check_only && (present != NULL || count != 0))
         add_record(req->type, req->name, settings, count, req->now_ms, out);
     arena_fini(&arena);

@@ -187,7 +187,9 @@ struct resource_alter {
     size_t op_count;
     /* Checks a value as it would be kept; NULL: the caller has checked the operations. */
     bool (*check)(void *arg, struct str name, struct str value, struct err *err);
-    void *check_arg;
+    /* After it, all that would be set then; NULL: nothing more. */
+    bool (*agree)(void *arg, const struct topic_setting *settings, size_t count, struct err *err);
+    void *check_arg; /* of both */
     bool replace, check_only;
     int64_t now_ms;
 };

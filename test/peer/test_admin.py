@@ -213,12 +213,13 @@ def check_other_resources(broker):
             assert alter(client, LOGGER, node, (name, operation, text)) == wanted, (name, text)
         assert describe(client, GROUP, "g")[1]["consumer.session.timeout.ms"]["Value"] == "45000"
         key = "consumer.session.timeout.ms"
-        for text, wanted in (("0", 40), ("x", 40), ("47000", 0)):
+        for text, wanted in (("0", 40), ("x", 40), ("44999", 40), ("60001", 40), ("47000", 0)):
             assert alter(client, GROUP, "g", (key, SET, text)) == wanted
         row = describe(client, GROUP, "g")[1][key]
         assert row["ConfigSource"] == 8 and chain(row) == [(key, "47000", 8), ("group." + key, "45000", 5)], row
-        assert alter(client, GROUP, "beating", ("consumer.heartbeat.interval.ms", SET, "1234")) == 0
-        for group, wanted in (("beating", 1234), ("other", 5000)):  # told to the members at once
+        for text, wanted in (("4999", 40), ("15001", 40), ("6789", 0)):
+            assert alter(client, GROUP, "beating", ("consumer.heartbeat.interval.ms", SET, text)) == wanted
+        for group, wanted in (("beating", 6789), ("other", 5000)):  # told to the members at once
             answer = call(client, "ConsumerGroupHeartbeat", 1, GroupId=group, MemberId="m", MemberEpoch=0,
                           RebalanceTimeoutMs=1000, SubscribedTopicNames=["force"], TopicPartitions=[])
             assert answer["ErrorCode"] == 0 and answer["HeartbeatIntervalMs"] == wanted, answer

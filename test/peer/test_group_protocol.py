@@ -467,7 +467,8 @@ def check_unfinished_rebalance(broker):
 def main():
     if "KAFKA_PORT" in os.environ:
         sys.exit(run(int(os.environ["KAFKA_PORT"])))
-    with Broker("group.consumer.session.timeout.ms=2000") as broker:
+    with Broker("group.consumer.min.heartbeat.interval.ms=1000", "group.consumer.heartbeat.interval.ms=1000",
+                "group.consumer.min.session.timeout.ms=2000", "group.consumer.session.timeout.ms=2000") as broker:
         check_silent_member(broker)
     with Broker() as broker:
         check_unfinished_rebalance(broker)

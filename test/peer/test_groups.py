@@ -204,7 +204,8 @@ def check_regex(broker, admin):
 
 
 def main():
-    options = ("group.consumer.heartbeat.interval.ms=300", "group.consumer.session.timeout.ms=30000")
+    options = ("group.consumer.min.heartbeat.interval.ms=300", "group.consumer.heartbeat.interval.ms=300",
+               "group.consumer.min.session.timeout.ms=30000", "group.consumer.session.timeout.ms=30000")
     with Broker(*options) as broker:
         admin = AdminClient({"bootstrap.servers": broker.address})
         topics = [NewTopic(name, PARTITIONS, 1) for name in (TOPIC, "killed", "moved")]

@@ -15,7 +15,9 @@ def main():
     wanted = {"kind": "Consumer", "members": "3", "back": "true", "sharedTwice": "0", "pattern": "[pattern-a, pattern-b]",
               "moved-consumer": "Consumer", "moved-classic": "Classic", "movedTwice": "0", "killedLost": "0", "altered": "3",
               "deleted": "null", "left": "[moved]"}
-    with Broker("group.consumer.heartbeat.interval.ms=300", "group.consumer.session.timeout.ms=30000") as broker:
+    options = ("group.consumer.min.heartbeat.interval.ms=300", "group.consumer.heartbeat.interval.ms=300",
+               "group.consumer.min.session.timeout.ms=30000", "group.consumer.session.timeout.ms=30000")
+    with Broker(*options) as broker:
         command = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", os.path.join(libs, "*"), SOURCE]
         _, facts = converse(broker, command)
         if facts != wanted:

@@ -169,6 +169,15 @@ CHANGES = [
     [change(GROUP, "cfg-g", ("share.heartbeat.interval.ms", SET, "6000"))],
     [change(GROUP, "cfg-g", ("share.session.timeout.ms", SET, "50000"))],
     [change(GROUP, "cfg-g", ("streams.num.standby.replicas", SET, "1"))],
+    [change(GROUP, "cfg-g", ("streams.num.standby.replicas", SET, "3"))],
+    [change(GROUP, "cfg-g", ("share.delivery.count.limit", SET, "1"))],
+    [change(GROUP, "cfg-g", ("share.delivery.count.limit", SET, "11"))],
+    [change(GROUP, "cfg-g", ("share.partition.max.record.locks", SET, "99"))],
+    [change(GROUP, "cfg-g", ("share.partition.max.record.locks", SET, "4001"))],
+    [change(GROUP, "cfg-g", ("streams.assignment.interval.ms", SET, "15001"))],
+    *[[change(GROUP, "cfg-g", (f"{kind}.{name}", SET, str(value)))] for kind in ("consumer", "share", "streams")
+      for name, values in (("session.timeout.ms", (44999, 45000, 60000, 60001, 0)), ("heartbeat.interval.ms", (4999, 5000, 15000, 15001, 0)))
+      for value in values],
     [change(GROUP, "", ("consumer.session.timeout.ms", SET, "50000"))],
     [change(0, "x", ("a", SET, "1"))],
     [change(1, "x", ("a", SET, "1"))],

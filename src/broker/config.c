@@ -222,7 +222,8 @@ static const struct conf_option options[] = {
         coord.streams_initial_delay_ms,
         "How long an empty streams group waits for more members before its first assignment. Groups: "
         "streams.initial.rebalance.delay.ms."),
-    OPT("group.streams.assignment.interval.ms", CONF_DURATION_MS, "1s", 0, I32_MAX,
+    LIVE_OPT(
+        "group.streams.assignment.interval.ms", CONF_DURATION_MS, "1s", 0, I32_MAX,
         coord.streams_assignment_interval_ms,
         "Time from one assignment of a streams group to the next. Groups: streams.assignment.interval.ms."),
     OPT("group.streams.min.assignment.interval.ms", CONF_DURATION_MS, "0s", 0, I32_MAX,

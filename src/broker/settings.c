@@ -93,6 +93,7 @@ static bool check_option(const struct conf_option *option, struct str value, str
 /* A value that a broker config would have: G1. */
 static bool check_broker_setting(void *arg, struct str name, struct str value, struct err *err)
 {
+    const struct broker *broker = arg;
     const struct conf_option *option = str_starts_with(name, STR(LISTENER_OPTION))
                                            ? listener_option_find(arg, name)
                                            : broker_option_find(name);
@@ -103,7 +104,8 @@ static bool check_broker_setting(void *arg, struct str name, struct str value, s
         return refuse_fixed(name, option, err);
     if (option == NULL && config < 0)
         return err_set(err, ERR_INVALID_CONFIG, "Unknown broker config name: %.*s", STR_ARG(name));
-    return (option == NULL || check_option(option, value, err)) &&
+    return (option == NULL ||
+            (check_option(option, value, err) && coord_option_check(broker->coord, name, value, err))) &&
            (config < 0 || topic_config_check(config, value, err));
 }
 

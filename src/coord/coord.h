@@ -21,7 +21,8 @@ struct coord_txn;
 
 /* --- life --- */
 
-/* The options of groups and transactions; none of them is live. Strings are borrowed as long as the coordinators live. */
+/* The options of groups and transactions; none of them is live but streams_assignment_interval_ms. Strings are borrowed as long
+ * as the coordinators live. */
 struct coord_config {
     int64_t group_initial_rebalance_delay_ms; /* group.initial.rebalance.delay.ms */
     int64_t group_session_timeout_ms_min;     /* group.min.session.timeout.ms */

@@ -44,6 +44,9 @@ void shares_topics_gone(struct coord *coord);
 bool group_config_parse(enum group_setting setting, struct str value, int64_t *out);
 /* `number` within the bounds of the setting as they are now: they may have been wider when it was set. */
 int64_t group_config_clamp(const struct coord_config *config, enum group_setting setting, int64_t number);
+/* The value of an option that may change while the server runs and that groups may have of their own; -1: it is none of them. Any
+ * thread. */
+int64_t group_config_live(const struct coord_config *config, enum group_setting setting);
 /* Do the options keep to their own bounds, and do those that belong together agree? */
 bool group_options_check(const struct coord_config *config, struct err *err);
 

@@ -202,6 +202,29 @@ int64_t group_config_clamp(const struct coord_config *config, enum group_setting
     return def->high != NULL ? MIN(number, option_at(config, def->high_at)) : number;
 }
 
+int64_t group_config_live(const struct coord_config *config, enum group_setting setting)
+{
+    if (setting != GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS)
+        return -1;
+    return group_config_clamp(config, setting,
+                              __atomic_load_n(&config->streams_assignment_interval_ms, __ATOMIC_RELAXED));
+}
+
+bool coord_option_check(const struct coord *coord, struct str name, struct str value, struct err *err)
+{
+    int64_t number;
+    for (int i = 0; i < GROUP_SETTINGS; i++) {
+        const struct group_config_def *def = &group_config_defs[i];
+        if (def->synonym == NULL || !str_eq_cstr(name, def->synonym) || !def->parse(value, &number) ||
+            check_bounds(coord->config, def, def->synonym, number, err))
+            continue;
+        if (err != NULL)
+            err->code = ERR_INVALID_REQUEST; /* as of any option that cannot be so */
+        return false;
+    }
+    return true;
+}
+
 /* Which settings are a session's length, and which the time between the heartbeats that keep it. */
 static const struct {
     enum group_setting session, heartbeat;

@@ -1,6 +1,7 @@
 /* group_settings.c - configs of groups: kept with the topics, numbers at hand for the groups' state.
  *
  *   __cluster_metadata: resource of a group --coord_group_settings_take--> group_numbers --group_setting_get--> decide
+ *                                                              an option that is live --'
  *
  * (N1) Changes are taken one at a time (storage runs them so); readers see all of one or nothing.
  */
@@ -15,13 +16,14 @@ struct group_numbers {
 static int64_t group_setting_get(void *arg, struct str group, enum group_setting setting)
 {
     struct coord *coord = arg;
-    if (!atomic_load_explicit(&coord->any_group_settings, memory_order_acquire))
-        return -1;
-    pthread_mutex_lock(&coord->group_settings_lock);
-    const struct group_numbers *numbers = map_get(&coord->group_numbers, group);
-    int64_t value = numbers == NULL ? -1 : numbers->at[setting];
-    pthread_mutex_unlock(&coord->group_settings_lock);
-    return value;
+    int64_t value = -1;
+    if (atomic_load_explicit(&coord->any_group_settings, memory_order_acquire)) {
+        pthread_mutex_lock(&coord->group_settings_lock);
+        const struct group_numbers *numbers = map_get(&coord->group_numbers, group);
+        value = numbers == NULL ? -1 : numbers->at[setting];
+        pthread_mutex_unlock(&coord->group_settings_lock);
+    }
+    return value >= 0 ? value : group_config_live(coord->config, setting);
 }
 
 static void group_numbers_clear(struct map *map)

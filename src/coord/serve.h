@@ -87,6 +87,9 @@ bool coord_group_setting_check(void *arg, struct str name, struct str value, str
 bool coord_group_settings_agree(void *arg, const struct topic_setting *settings, size_t count,
                                 struct err *err);
 
+/* The check of a change of an option, a number: within the options that bound it, if there are some. ERR_INVALID_REQUEST. */
+bool coord_option_check(const struct coord *coord, struct str name, struct str value, struct err *err);
+
 /* Brings what is set on groups into force. After storage_open, and after changes. Any thread but under the storage's topics
  * lock. */
 void coord_group_settings_take(struct coord *coord);

@@ -65,8 +65,8 @@ enum group_setting {
     GROUP_SETTINGS
 };
 
-/* Where such settings come from: -1: it is not set for this group. Called inside decide functions: quick, without a lock above
- * those of the state. */
+/* Where such settings come from; -1: it is not set for this group, which has what group_options say. Called inside decide
+ * functions: quick, without a lock above those of the state. */
 struct group_settings {
     void *arg;
     int64_t (*get)(void *arg, struct str group, enum group_setting setting);

@@ -144,6 +144,27 @@ def delays(port):
     check(group.told("m2", 0, app), (2, [], [], [DELAYED]))
 
 
+def interval_of_the_server(port):
+    """The time between assignments of groups that have none of their own may change while members wait for it."""
+    group = Group(port, "live", {"streams.initial.rebalance.delay.ms": "0"})
+    app = sub(0, [group.topic("live-in", 2)])
+
+    def change(operation, value=None):
+        row = {"Name": "group.streams.assignment.interval.ms", "ConfigOperation": operation, "Value": value}
+        return group.call("IncrementalAlterConfigs", 1, Resources=[{"ResourceType": 4, "ResourceName": "", "Configs": [row]}],
+                          ValidateOnly=False)["Responses"][0]["ErrorCode"]
+
+    check([change(0, value) for value in ("-1", "15001", "x", "15000")], [42, 42, 42, 0])
+    check(group.told("m1", 0, app), (2, ["0_0", "0_1"], [], []))
+    check(group.told("m2", 0, app), (2, [], [], [DELAYED]))
+    check(change(0, "0"), 0)
+    end = time.monotonic() + 30
+    while (got := group.told("m2", 2))[3] == [DELAYED]:
+        assert time.monotonic() < end, got
+    check(got, (3, None, None, []))
+    check(change(1), 0)
+
+
 def topics(port):
     group = Group(port, "topics")
     app = [sub(0, [f"one-{RUN}", f"two-{RUN}"])]
@@ -362,7 +383,7 @@ def command_line(broker):
         assert f"StreamsGroup{name}" in kept, f"no StreamsGroup{name} in the dump"
 
 
-CASES = [tasks_move, delays, topics, internal_topics, copartitioning, standbys_and_endpoints, refusals, old_topology, sessions, offsets_and_others]
+CASES = [tasks_move, delays, interval_of_the_server, topics, internal_topics, copartitioning, standbys_and_endpoints, refusals, old_topology, sessions, offsets_and_others]
 
 
 def main():

@@ -91,7 +91,8 @@ static int type_of_option(const struct conf_option *option)
     case CONF_PASSWORD:
         return TYPE_PASSWORD;
     default:
-        return TYPE_STRING;
+        return option->kafka_type != NULL && strcmp(option->kafka_type, "LIST") == 0 ? TYPE_LIST
+                                                                                     : TYPE_STRING;
     }
 }
 

@@ -6,7 +6,7 @@
 #include "broker/broker_int.h"
 #include "broker/once.h"
 
-enum { NOT_AVAILABLE = 15, UNKNOWN_TOPIC_ID = 100 };
+enum { NOT_AVAILABLE = 15, UNSUPPORTED_VERSION = 35, UNKNOWN_TOPIC_ID = 100 };
 enum { COMMIT_ID_VERSION = 10, FETCH_ID_VERSION = 10 };
 
 /* Everything that a call of the group state needs, in the request's arena. */
@@ -144,6 +144,11 @@ static bool refuse_heartbeat(struct request *req)
 {
     const struct ConsumerGroupHeartbeatRequest *body = req->body;
     struct ConsumerGroupHeartbeatResponse *res = req->res;
+    if (group_protocol_is_off(req->broker, STR("consumer"))) {
+        res->ErrorCode = UNSUPPORTED_VERSION;
+        request_reply(req);
+        return true;
+    }
     if (refuse_group(req, &res->ErrorCode, ACL_READ, body->GroupId))
         return true;
     for (int32_t i = 0; i < body->SubscribedTopicNames.len && res->ErrorCode == 0; i++)
@@ -351,8 +356,25 @@ void api_describe_groups(struct request *req)
     read_and_reply(req, group_describe, hide_described_groups);
 }
 
+static void refuse_described(struct request *req)
+{
+    const struct ConsumerGroupDescribeRequest *body = req->body;
+    struct ConsumerGroupDescribeResponse *res = req->res;
+    WIRE_ALLOC(&req->arena, res->Groups, ConsumerGroupDescribeResponse_DescribedGroup,
+               MAX(body->GroupIds.len, 0));
+    for (int32_t i = 0; i < body->GroupIds.len; i++) {
+        res->Groups.at[i].GroupId = body->GroupIds.at[i];
+        res->Groups.at[i].ErrorCode = UNSUPPORTED_VERSION;
+    }
+    request_reply(req);
+}
+
 void api_consumer_group_describe(struct request *req)
 {
+    if (group_protocol_is_off(req->broker, STR("consumer"))) {
+        refuse_described(req);
+        return;
+    }
     read_and_reply(req, group_describe_consumer, hide_consumer_groups);
 }
 

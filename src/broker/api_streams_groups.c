@@ -6,7 +6,7 @@
  */
 #include "broker/broker_int.h"
 
-enum { NOT_AVAILABLE = 15, TOPIC_EXISTS = 36, INVALID_TOPOLOGY = 130 };
+enum { NOT_AVAILABLE = 15, UNSUPPORTED_VERSION = 35, TOPIC_EXISTS = 36, INVALID_TOPOLOGY = 130 };
 
 enum { STATUS_MISSING_INTERNAL = 3 };
 
@@ -186,7 +186,9 @@ void api_streams_group_heartbeat(struct request *req)
     struct err err;
     int64_t before = replay_end(coord_groups_replay(broker->coord)), end_offset = before;
     res->Status.len = 0;
-    res->ErrorCode = request_denied(req, ACL_GROUP, ACL_READ, body->GroupId);
+    res->ErrorCode = group_protocol_is_off(broker, STR("streams"))
+                         ? UNSUPPORTED_VERSION
+                         : request_denied(req, ACL_GROUP, ACL_READ, body->GroupId);
     if (res->ErrorCode != 0 || !check_topology(req, body->Topology, res)) {
         request_reply(req);
         return;
@@ -198,8 +200,25 @@ void api_streams_group_heartbeat(struct request *req)
     coord_groups_rearm(broker->coord);
 }
 
+static void refuse_described(struct request *req)
+{
+    const struct StreamsGroupDescribeRequest *body = req->body;
+    struct StreamsGroupDescribeResponse *res = req->res;
+    WIRE_ALLOC(&req->arena, res->Groups, StreamsGroupDescribeResponse_DescribedGroup,
+               MAX(body->GroupIds.len, 0));
+    for (int32_t i = 0; i < body->GroupIds.len; i++) {
+        res->Groups.at[i].GroupId = body->GroupIds.at[i];
+        res->Groups.at[i].ErrorCode = UNSUPPORTED_VERSION;
+    }
+    request_reply(req);
+}
+
 void api_streams_group_describe(struct request *req)
 {
+    if (group_protocol_is_off(req->broker, STR("streams"))) {
+        refuse_described(req);
+        return;
+    }
     struct replay *replay = coord_groups_replay(req->broker->coord);
     struct group_call *call = request_group_call(req);
     replay_lock(replay);

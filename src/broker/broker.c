@@ -77,6 +77,7 @@ static void copy_config(struct broker *broker, const struct broker_config *confi
     broker->config.kafka_advertise = str_dup(config->kafka_advertise, &broker->arena);
     broker->config.coord.consumer_assignors = str_dup(config->coord.consumer_assignors, &broker->arena);
     broker->config.listener_protocols = str_dup(config->listener_protocols, &broker->arena);
+    broker->config.group_protocols = str_dup(config->group_protocols, &broker->arena);
     struct conf_pairs *own = &broker->config.listener_options;
     own->at = arena_dup(&broker->arena, own->at, own->len * sizeof *own->at);
     for (size_t i = 0; i < own->len; i++)

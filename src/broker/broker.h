@@ -33,6 +33,7 @@ struct broker_config {
         kafka_listen; /* kafka.listen, "127.0.0.1:9092,SASL_SSL://:9093"; port 0 takes a free one; empty: none */
     struct str kafka_advertise; /* kafka.advertise, the same form, told to clients; empty: where we listen */
     struct str listener_protocols; /* listener.security.protocol.map, "INSIDE:PLAINTEXT,OUTSIDE:SASL_SSL" */
+    struct str group_protocols;    /* group.coordinator.rebalance.protocols, "classic,consumer,streams" */
     struct conf_pairs listener_options; /* listener.name.*: "external.ssl.client.auth" and its value */
     const struct auth_config *auth;     /* users and rights; NULL: the defaults. Not in the option table */
     struct net_tls

@@ -357,6 +357,11 @@ void hide_streams_groups(struct request *req);
 /* For the authorized-operations fields. */
 int32_t request_operations(struct request *req, enum acl_resource resource, struct str name);
 
+/* The check of group.coordinator.rebalance.protocols (group_protocols.c). */
+bool group_protocols_check(const struct conf_option *option, struct str text, struct err *err);
+/* True for "consumer" or "streams" when that option does not name it: who asks is answered UNSUPPORTED_VERSION. */
+bool group_protocol_is_off(const struct broker *broker, struct str protocol);
+
 /* A call of the group state, with the host of the client, in the request's arena (api_share_groups.c). */
 struct group_call *request_group_call(struct request *req);
 

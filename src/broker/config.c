@@ -124,6 +124,12 @@ static const struct conf_option options[] = {
              "Length of a window of client quotas."),
     OPT("connections.max.idle.ms", CONF_DURATION_MS, "10m", 1000, INT64_MAX, connections_idle_ms_max,
         "Time after which an idle connection is closed."),
+    {"group.coordinator.rebalance.protocols", CONF_STRING, "classic,consumer,streams", .kafka_type = "LIST",
+     .check = group_protocols_check,
+     .doc =
+         "Protocols of groups, separated by commas. Without consumer or streams, members of groups of that "
+         "protocol are refused; classic and share switch nothing.",
+     CONF_AT(struct broker_config, group_protocols)},
     OPT("group.initial.rebalance.delay.ms", CONF_DURATION_MS, "0", 0, 3600000,
         coord.group_initial_rebalance_delay_ms,
         "How long a new group waits for more members before its first assignment."),
@@ -149,8 +155,9 @@ static const struct conf_option options[] = {
         coord.consumer_heartbeat_interval_ms_max, "Largest consumer.heartbeat.interval.ms of a group."),
     OPT("group.consumer.max.size", CONF_INT, "10000", 1, 1000000, coord.consumer_members_max,
         "Members of such a group."),
-    OPT("group.consumer.assignors", CONF_STRING, "uniform,range", 0, 0, coord.consumer_assignors,
-        "Assignors that members may ask for: uniform, range; the first is used when nobody asks."),
+    {"group.consumer.assignors", CONF_STRING, "uniform,range", .kafka_type = "LIST",
+     .doc = "Assignors that members may ask for: uniform, range; the first is used when nobody asks.",
+     CONF_AT(struct broker_config, coord.consumer_assignors)},
     {"group.consumer.migration.policy", CONF_ENUM, "bidirectional", .words = migration_words,
      .doc =
          "Whether a group with members may go over to the other protocol: upgrade, when a member of the new "
@@ -259,6 +266,7 @@ void broker_config_init(struct broker_config *config)
     config->kafka_listen = STR("127.0.0.1:9092");
     config->kafka_advertise = STR("");
     config->coord.consumer_assignors = STR("uniform,range");
+    config->group_protocols = STR("classic,consumer,streams");
     config->listener_protocols = STR("");
     config->listener_options = (struct conf_pairs){0};
 }

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from kafkaspec import call, receive, send  # noqa: E402
 from rawkafka import Connection  # noqa: E402
 
+PROTOCOLS = "group.coordinator.rebalance.protocols"
 RUN = uuid.uuid4().hex[:8]  # names of this run: a Kafka may be used more than once
 
 
@@ -464,17 +465,49 @@ def check_unfinished_rebalance(broker):
     expect(world.beat("m2", old + 1), (old + 1, [1 - kept[0]]))
 
 
+UNSUPPORTED_VERSION, NOBODY = 35, {"MemberEpoch": 0, "HeartbeatIntervalMs": 0}
+
+
+def check_protocols_off(port):
+    """A server for classic groups only: members of the other kinds are refused, whoever they are, but for share groups."""
+    world = World(port, "off")
+    beat = dict(GroupId=world.group, MemberId="m", MemberEpoch=0, RebalanceTimeoutMs=1000)
+    refused = [world.call("ConsumerGroupHeartbeat", version, SubscribedTopicNames=[world.topic], TopicPartitions=[], **{**beat, **more})
+               for version in (0, 1) for more in ({}, {"GroupId": ""}, {"MemberEpoch": 7})]
+    refused.append(world.call("StreamsGroupHeartbeat", 0, ProcessId="p", ClientTags=[], ActiveTasks=[], StandbyTasks=[], WarmupTasks=[],
+                              Topology={"Epoch": 0, "Subtopologies": []}, **beat))
+    for answer in refused:
+        assert answer["ErrorCode"] == UNSUPPORTED_VERSION and answer["ErrorMessage"] is None and NOBODY.items() <= answer.items(), answer
+    for name in ("ConsumerGroupDescribe", "StreamsGroupDescribe"):
+        groups = world.call(name, 0, GroupIds=[world.group, ""])["Groups"]
+        expect([(row["GroupId"], row["ErrorCode"], row["ErrorMessage"]) for row in groups],
+               [(world.group, UNSUPPORTED_VERSION, None), ("", UNSUPPORTED_VERSION, None)])
+    told = world.call("ApiVersions", 4, ClientSoftwareName="a", ClientSoftwareVersion="b")
+    assert {68, 69, 76, 77, 88, 89} <= {row["ApiKey"] for row in told["ApiKeys"]}
+    assert {"group.version", "streams.version"} <= {row["Name"] for row in told["FinalizedFeatures"]}
+    row = world.call("DescribeConfigs", 4, Resources=[{"ResourceType": 4, "ResourceName": "1", "ConfigurationKeys": [PROTOCOLS]}],
+                     IncludeSynonyms=True)["Results"][0]["Configs"][0]
+    expect((row["Value"], row["ConfigType"], [chain["Value"] for chain in row["Synonyms"]]), ("classic", 7, ["classic", "classic,consumer,streams"]))
+    world.wait("ShareGroupHeartbeat", 1, lambda res: res["ErrorCode"] == 0, GroupId=f"share-{RUN}", MemberId="AAAAAAAAQACAAAAAAAAAAQ",
+               MemberEpoch=0, SubscribedTopicNames=[world.topic])
+    joined = world.call("JoinGroup", 9, GroupId=world.group, SessionTimeoutMs=10000, RebalanceTimeoutMs=10000, MemberId="",
+                        ProtocolType="consumer", Protocols=[{"Name": "range", "Metadata": b""}])
+    expect(joined["ErrorCode"], 79)  # the member has an id now, and may come
+
+
 def main():
     if "KAFKA_PORT" in os.environ:
         sys.exit(run(int(os.environ["KAFKA_PORT"])))
     with Broker("group.consumer.min.heartbeat.interval.ms=1000", "group.consumer.heartbeat.interval.ms=1000",
                 "group.consumer.min.session.timeout.ms=2000", "group.consumer.session.timeout.ms=2000") as broker:
         check_silent_member(broker)
+    with Broker(f"{PROTOCOLS}=classic") as broker:
+        check_protocols_off(broker.port)
     with Broker() as broker:
         check_unfinished_rebalance(broker)
         if run(broker.port):
             broker.fail("answers differ")
-    passed("group protocol", f"{len(CHECKS)} conversations, a silent member, a rebalance over kills")
+    passed("group protocol", f"{len(CHECKS)} conversations, a silent member, a rebalance over kills, protocols that are off")
 
 
 main()

@@ -28,10 +28,10 @@ MEANT = [
     ("configs_broker", "DescribeConfigs .*", r".*Configs\['[^']*'\]", ANY, "None", "options of rialto's own"),
     ("configs_.*", "DescribeConfigs .*", r".*Configs\['[^']*'\]\.ReadOnly", ANY, ANY, "other options can change while the broker runs; files of certificates are read again when they change"),
     ("configs_.*", "DescribeConfigs .*",
-     r".*Configs\['(advertised\.listeners|controller\.listener\.names|group(\.(consumer|streams))?\.max\.size|group\.coordinator\.rebalance\.protocols"
+     r".*Configs\['(advertised\.listeners|controller\.listener\.names|group(\.(consumer|streams))?\.max\.size"
      r"|group\.initial\.rebalance\.delay\.ms|listener\.security\.protocol\.map|listeners|log\.cleaner\.io\.max\.bytes\.per\.second|log\.dirs?|max\.connections|num\.network\.threads"
      r"|sasl\.enabled\.mechanisms|ssl\.(key|trust)store\.type|auto\.create\.topics\.enable|listener\.name\.plaintext\.max\.connections"
-     r"|transactional\.id\.expiration\.ms|group\.consumer\.assignors)'\].*", ANY, ANY,
+     r"|transactional\.id\.expiration\.ms)'\].*", ANY, ANY,
      "other defaults, other values of this start, or other bounds; a value that is the default counts as not set"),
     ("configs_(group|bad)", "DescribeConfigs .*", r".*Configs\['(consumer|share)\.assignment\.interval\.ms'\]", "None", ANY, "assignments are made at once"),
     ("configs_bad", "DescribeConfigs .*", r"\.Results\['some'\].*", ANY, ANY, "metrics of clients are not collected"),

@@ -56,6 +56,7 @@ struct consumer_group *consumer_of(struct group *group)
 {
     if (group->consumer == NULL) {
         group->consumer = mem_new(struct consumer_group);
+        group->consumer->epoch = group->consumer->target_epoch = EPOCH_FIRST;
         list_init(&group->consumer->members);
     }
     return group->consumer;

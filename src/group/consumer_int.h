@@ -27,6 +27,9 @@
 
 enum { EPOCH_LEAVE = -1, EPOCH_LEAVE_STATIC = -2 };
 
+/* What a new group has, and its target: the first change makes it 2. A member of epoch 0 is one that joins. */
+enum { EPOCH_FIRST = 1 };
+
 /* Kafka's numbers, as stored. */
 enum consumer_member_state {
     MEMBER_STABLE = 0,

@@ -64,13 +64,11 @@ void task_reader_end(struct task_reader *reader)
 
 void streams_group_init(struct group *group)
 {
-    enum { FIRST_EPOCH = 1 };
     struct streams_group *streams = mem_new(struct streams_group);
     streams->group = group;
     streams->validated_epoch = streams->standby_count = -1;
     streams->initial.fire = streams_initial_end;
     group->consumer->kind = KIND_STREAMS;
-    group->consumer->epoch = group->consumer->target_epoch = FIRST_EPOCH;
     group->consumer->streams = streams;
 }
 

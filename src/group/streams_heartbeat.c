@@ -287,15 +287,12 @@ static void go_on(struct streams_turn *turn, struct group *group)
 static void alive(struct groups *groups, struct group *group, struct group_call *call,
                   struct replay_records *out)
 {
-    enum { FIRST_EPOCH = 1 };
     const heartbeat_request *req = call->req;
     struct consumer_group *consumer = group != NULL ? group->consumer : NULL;
     struct streams_turn turn = {.streams = consumer != NULL ? consumer->streams : NULL};
     struct task_reader owned = {.arena = call->arena};
     consumer_turn_init(&turn.base, groups, req->GroupId, consumer, call, out);
     turn.base.records = &streams_records;
-    if (consumer == NULL)
-        turn.base.epoch = turn.base.target_epoch = FIRST_EPOCH;
     if (find_topology(&turn)) {
         owned.topology = turn.base.topology;
         TASKS_READ(&owned, ROLE_ACTIVE, req->ActiveTasks);

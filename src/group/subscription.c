@@ -22,6 +22,7 @@ void consumer_turn_init(struct consumer_turn *turn, struct groups *groups, struc
 {
     struct consumer_group *empty = arena_new(call->arena, struct consumer_group);
     list_init(&empty->members);
+    empty->epoch = empty->target_epoch = EPOCH_FIRST;
     *turn = (struct consumer_turn){
         .groups = groups,
         .name = name,
@@ -256,18 +257,23 @@ static void drop_old_regex(struct consumer_turn *turn, struct str old)
         record_regex_gone(turn->name, old, turn->now_ms, turn->out);
 }
 
+/* A pattern that is new to the group and matches nothing changes nothing: the epoch stays, as with Apache Kafka, which has not
+ * looked for its topics yet. */
 static void step_regex(struct consumer_turn *turn)
 {
     struct str old = turn->before != NULL ? turn->before->regex : STR_NULL, now = turn->member.regex;
     if (str_is_set(old) == str_is_set(now) && str_eq(old, now))
         return;
+    const struct consumer_regex *before = str_is_set(old) ? resolved_of(turn, old) : NULL;
+    bool is_empty = false;
     if (str_is_set(now) && resolved_of(turn, now) == NULL) {
         const struct consumer_regex *resolved = resolve(turn, now);
         ASSERT(resolved != NULL); /* the request was refused otherwise */
         record_regex(turn->name, now, resolved, turn->now_ms, turn->out);
+        is_empty = resolved->topics->len == 0 && (before == NULL || before->topics->len == 0);
     }
     drop_old_regex(turn, old);
-    turn->subscription_changed = true;
+    turn->subscription_changed |= !is_empty;
 }
 
 void consumer_step_subscription(struct consumer_turn *turn)
@@ -281,11 +287,10 @@ void consumer_step_subscription(struct consumer_turn *turn)
         turn->records->member(turn->name, &turn->member, turn->now_ms, turn->out);
     if (topics_moved)
         resolve_again(turn);
-    bool bump = turn->epoch == 0 || turn->subscription_changed;
-    if (!bump && !topics_moved)
+    if (!turn->subscription_changed && !topics_moved)
         return; /* Z1 */
     int64_t hash = consumer_metadata_hash(turn, NULL, 0);
-    if (bump || hash != turn->consumer->metadata_hash) {
+    if (turn->subscription_changed || hash != turn->consumer->metadata_hash) {
         turn->epoch++;
         turn->records->epoch(turn->name, turn->epoch, hash, turn->now_ms, turn->out);
     }

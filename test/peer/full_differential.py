@@ -81,7 +81,7 @@ def run_all(picked, options):
             begin = time.monotonic()
             ours = run(CASES[name], broker.port)
             between = time.monotonic()
-            theirs = run(CASES[name], kafka.port, ours, 2)
+            theirs = run(CASES[name], kafka.port, ours)
             count, differ = compare(name, ours, theirs)
             steps, found = steps + count, found + differ
             print(f"-- {name}: {count} answers, {differ} differences, {between - begin:.1f} + {time.monotonic() - between:.1f} s", flush=True)

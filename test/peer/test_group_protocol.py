@@ -53,7 +53,7 @@ class World:
     # --- the new protocol ---
 
     def first(self, member, **values):
-        """The epoch with which the first member gets both partitions. Apache Kafka begins with 2 and may take its time."""
+        """The epoch with which the first member gets both partitions, for which Apache Kafka may take its time."""
         found = self.beat(member, 0, **values)
         while found[1] != [0, 1]:
             time.sleep(0.2)

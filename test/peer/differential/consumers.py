@@ -41,7 +41,7 @@ def case_life(s):
             s.call("ConsumerGroupDescribe", describe, GroupIds=[group, group], IncludeAuthorizedOperations=True)
         owned = [dict(TopicId=uuid, Partitions=[0, 1])]
         epoch = first["MemberEpoch"]
-        for fields in (beat(group, ONE, epoch), beat(group, ONE, epoch, TopicPartitions=owned), beat(group, ONE, epoch + 1), beat(group, ONE, epoch - 1), beat(group, TWO, s.epoch(1)), beat(group, ONE, epoch, TopicPartitions=[]),
+        for fields in (beat(group, ONE, epoch), beat(group, ONE, epoch, TopicPartitions=owned), beat(group, ONE, epoch + 1), beat(group, ONE, epoch - 1), beat(group, TWO, 2), beat(group, ONE, epoch, TopicPartitions=[]),
                        beat(group, ONE, epoch, TopicPartitions=[dict(TopicId=MISSING, Partitions=[0])]), beat(group, ONE, epoch, RebalanceTimeoutMs=10000), full(group, ONE, epoch), full(group),
                        beat(group, ONE, epoch, InstanceId="later"), beat(group, ONE, epoch, RackId="r"), beat(group, ONE, epoch, ServerAssignor="range"), beat(group, ONE, epoch, ServerAssignor="uniform"),
                        beat(group, ONE, epoch, SubscribedTopicNames=["con-none"]), beat(group, ONE, epoch)):
@@ -90,11 +90,23 @@ def case_two(s):
     s.call("ListGroups", 5)
 
 
+def case_epochs(s):
+    """From which number a group's epochs count, with and without something to assign."""
+    s.topic("con-t", 2)
+    nothing = dict(SubscribedTopicNames=[])
+    for fields in (full("con-ep", **nothing), beat("con-ep", ONE, 1), full("con-ep", **nothing), full("con-ep", ONE, 1, SubscribedTopicNames=["con-t"]), beat("con-ep", ONE, -1),
+                   full("con-ep", TWO), beat("con-ep", TWO, 4), full("con-eq", **nothing), beat("con-eq", ONE, -1), full("con-eq", TWO, **nothing),
+                   full("con-er", SubscribedTopicNames=["con-none"]), full("con-er", TWO, **nothing),
+                   full("con-es", SubscribedTopicNames=None, SubscribedTopicRegex="nothing-like-it"), beat("con-es", ONE, 1), beat("con-es", ONE, 2)):
+        s.call("ConsumerGroupHeartbeat", 1, fields)
+        s.call("ConsumerGroupDescribe", 1, GroupIds=[fields["GroupId"]])
+
+
 def case_static(s):
     s.topic("con-t", 2)
-    for fields in (full("con-st", InstanceId="i"), full("con-st", TWO, InstanceId="i"), beat("con-st", ONE, s.epoch(1), InstanceId="i"), beat("con-st", ONE, s.epoch(1), InstanceId="j"), beat("con-st", ONE, -2, InstanceId="i"),
-                   beat("con-st", ONE, -2, InstanceId="i"), full("con-st", TWO, InstanceId="i"), beat("con-st", ONE, s.epoch(1), InstanceId="i"), beat("con-st", TWO, s.epoch(1)), beat("con-st", TWO, s.epoch(1), InstanceId="i"),
-                   beat("con-st", TWO, -1, InstanceId="i"), beat("con-st", TWO, s.epoch(1), InstanceId="i")):
+    for fields in (full("con-st", InstanceId="i"), full("con-st", TWO, InstanceId="i"), beat("con-st", ONE, 2, InstanceId="i"), beat("con-st", ONE, 2, InstanceId="j"), beat("con-st", ONE, -2, InstanceId="i"),
+                   beat("con-st", ONE, -2, InstanceId="i"), full("con-st", TWO, InstanceId="i"), beat("con-st", ONE, 2, InstanceId="i"), beat("con-st", TWO, 2), beat("con-st", TWO, 2, InstanceId="i"),
+                   beat("con-st", TWO, -1, InstanceId="i"), beat("con-st", TWO, 2, InstanceId="i")):
         s.call("ConsumerGroupHeartbeat", 1, fields)
         s.call("ConsumerGroupDescribe", 1, GroupIds=["con-st"])
 

@@ -114,7 +114,7 @@ def case_moved(s):
     s.call("DescribeGroups", 6, Groups=["liv-o"])
     s.call("ConsumerGroupDescribe", 1, GroupIds=["liv-o"])
     s.call("ConsumerGroupHeartbeat", 1, full("liv-o", ONE, SubscribedTopicNames=["grp-t"]))
-    s.call("OffsetFetch", 9, Groups=[dict(GroupId="liv-o", MemberId=ONE, MemberEpoch=s.epoch(1), Topics=None)])
+    s.call("OffsetFetch", 9, Groups=[dict(GroupId="liv-o", MemberId=ONE, MemberEpoch=2, Topics=None)])
     s.call("ConsumerGroupHeartbeat", 1, beat("liv-o", ONE, -1))
     s.call("ShareGroupHeartbeat", 1, GroupId="liv-o", MemberId=OLD, MemberEpoch=0, SubscribedTopicNames=["grp-t"])
     s.call("JoinGroup", 3, join("liv-o"))

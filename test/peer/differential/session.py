@@ -27,16 +27,13 @@ READS = {"Metadata", "DescribeConfigs", "DescribeTopicPartitions", "ListOffsets"
          "DescribeProducers", "DescribeTransactions", "ListTransactions", "DescribeLogDirs", "ApiVersions", "DescribeQuorum",
          "ListPartitionReassignments", "ShareGroupDescribe", "DescribeShareGroupOffsets", "OffsetForLeaderEpoch", "FindCoordinator",
          "DescribeDelegationToken"}
-EPOCHS = {"MemberEpoch", "GroupEpoch", "AssignmentEpoch"}
 KEYS = ("Name", "ApiKey", "TopicName", "Topic", "ResourceName", "GroupId", "MemberId", "TransactionalId", "PartitionIndex", "Partition", "EntityType", "User", "NodeId", "TopicId")
 GZIP, HOUR_AFTER_1970, CLOSED, NO_ANSWER = 1, 3600000, "closed", "no answer"
 
 
 class Session:
-    """`first`: the epoch that the first member of a group gets, which is 2 in an Apache Kafka 4.3; epochs are noted as if it were 1."""
-
-    def __init__(self, port, expected=None, first=1):
-        self.port, self.expected, self.first = port, expected, first
+    def __init__(self, port, expected=None):
+        self.port, self.expected = port, expected
         self.seen, self.pairs, self.connection, self.more = [], Pairs(), None, []
 
     def close(self):
@@ -79,21 +76,14 @@ class Session:
         self.note(f"{name} v{version}" + (f" {what}" if what else ""), values, answer)
         return answer
 
-    def epoch(self, number):
-        """A group's epoch, counted from 1."""
-        return number + self.first - 1
-
-    def plain(self, answer):
-        return ordered(counted(normal(answer), self.first - 1))
-
     def as_expected(self, answer):
         at = len(self.seen)
-        return at < len(self.expected) and not any(differences(self.expected[at][2], self.plain(answer), Pairs(self.pairs)))
+        return at < len(self.expected) and not any(differences(self.expected[at][2], ordered(normal(answer)), Pairs(self.pairs)))
 
     def note(self, label, values, answer):
         if self.expected is not None and len(self.seen) < len(self.expected):
-            list(differences(self.expected[len(self.seen)][2], self.plain(answer), self.pairs))
-        self.seen.append((label, values, self.plain(answer), answer))
+            list(differences(self.expected[len(self.seen)][2], ordered(normal(answer)), self.pairs))
+        self.seen.append((label, values, ordered(normal(answer)), answer))
 
     def quiet(self, name, version, values=(), **more):
         """Asks without noting, for what a case prepares."""
@@ -218,15 +208,6 @@ def normal_records(data):
                    f"epoch {epoch} seq {seq} count {count} {content!r}", producer])
         data = data[size:]
     return out + ([f"{len(data)} bytes"] if data else [])
-
-
-def counted(value, less, name=""):
-    """A group's epochs from 1 on."""
-    if isinstance(value, dict):
-        return {key: counted(one, less, key) for key, one in value.items()}
-    if isinstance(value, list):
-        return [counted(one, less, name) for one in value]
-    return value - less if name in EPOCHS and value > 0 else value
 
 
 def ordered(value):

@@ -13,9 +13,9 @@ def beat(s, group, member=ONE, epoch=0, **more):
 def case_heartbeats(s):
     s.topic("sha-t", 2)
     subscribed = dict(SubscribedTopicNames=["sha-t"])
-    for group, member, epoch, more in (("sha-a", ONE, 0, {}), ("", ONE, 0, subscribed), ("sha-a", "", 0, subscribed), ("sha-a", ONE, s.epoch(1), {}), ("sha-a", ONE, -1, {}), ("sha-a", ONE, -2, {}),
+    for group, member, epoch, more in (("sha-a", ONE, 0, {}), ("", ONE, 0, subscribed), ("sha-a", "", 0, subscribed), ("sha-a", ONE, 2, {}), ("sha-a", ONE, -1, {}), ("sha-a", ONE, -2, {}),
                                        ("sha-a", ONE, 0, dict(SubscribedTopicNames=[])), ("sha-a", ONE, 0, dict(subscribed, RackId="")), ("sha-a", ONE, 0, subscribed), ("sha-a", ONE, 0, subscribed),
-                                       ("sha-a", ONE, s.epoch(1), {}), ("sha-a", ONE, s.epoch(2), {}), ("sha-a", ONE, s.epoch(3), {}), ("sha-a", ONE, s.epoch(7), {}), ("sha-a", TWO, s.epoch(1), {}), ("sha-a", TWO, 0, subscribed), ("sha-a", ONE, -2, {}),
+                                       ("sha-a", ONE, 2, {}), ("sha-a", ONE, 3, {}), ("sha-a", ONE, 4, {}), ("sha-a", ONE, 8, {}), ("sha-a", TWO, 2, {}), ("sha-a", TWO, 0, subscribed), ("sha-a", ONE, -2, {}),
                                        ("sha-a", TWO, -1, {}), ("sha-a", TWO, -1, {}), ("sha-b", "not a uuid", 0, subscribed), ("sha-b", "x" * 100, 0, subscribed)):
         beat(s, group, member, epoch, **more)
     for operations in (False, True):

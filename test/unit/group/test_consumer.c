@@ -172,7 +172,7 @@ static void test_requests(void **state)
     } cases[] = {
         {{.group = "", .member = "m", .topics = "a"}, "error 42"},
         {{.member = "", .topics = "a"}, "error 42"}, /* version 1: the client makes the id */
-        {{.member = "", .topics = "a", .epoch = 1, .version = -1}, "error 42"},
+        {{.member = "", .topics = "a", .epoch = 2, .version = -1}, "error 42"},
         {{.member = "m", .instance = "", .topics = "a"}, "error 42"},
         {{.member = "m", .topics = "a", .rebalance_ms = -1},
          "error 42"},                                                /* a join says how long it may take */
@@ -183,16 +183,16 @@ static void test_requests(void **state)
         {{.member = "m", .topics = "a", .assignor = "round"}, "error 112"},
         {{.member = "m", .regex = "a("}, "error 128"},
         {{.member = "m", .regex = "(?=a)"}, "error 128"}, /* RE2 has no look-ahead */
-        {{.member = "m", .epoch = 1}, "error 69"},
+        {{.member = "m", .epoch = 2}, "error 69"},
         {{.member = "m", .epoch = -1}, "error 69"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         assert_string_equal(beat(w, cases[i].beat), cases[i].wanted);
     assert_int_equal(w->log.len, 0);
-    assert_beat(w, "epoch 1: a0 a1", .member = "m", .topics = "a");
-    assert_beat(w, "error 25", .member = "other", .epoch = 1);
+    assert_beat(w, "epoch 2: a0 a1", .member = "m", .topics = "a");
+    assert_beat(w, "error 25", .member = "other", .epoch = 2);
     assert_beat(w, "error 25", .member = "other", .epoch = -1);
-    assert_beat(w, "epoch 1", .member = "m", .epoch = 1);
+    assert_beat(w, "epoch 2", .member = "m", .epoch = 2);
 }
 
 /* Version 0 leaves the id to the server. */
@@ -212,7 +212,7 @@ static void test_version_0(void **state)
     run(w, group_decide_consumer_heartbeat, &call);
     assert_int_equal(res.ErrorCode, 0);
     assert_int_equal(res.MemberId.len, 22);
-    assert_int_equal(res.MemberEpoch, 1);
+    assert_int_equal(res.MemberEpoch, 2);
     assert_int_equal(res.HeartbeatIntervalMs, 5000);
 }
 
@@ -221,81 +221,112 @@ static void test_reconciliation(void **state)
 {
     struct world *w = *state;
     set_topic(w, "a", 4);
-    assert_beat(w, "epoch 1: a0 a1 a2 a3", .member = "m1", .topics = "a");
-    assert_described(w, "Stable 1/1 uniform | m1 1: a0 a1 a2 a3 -> a0 a1 a2 a3");
-    assert_beat(w, "epoch 2:", .member = "m2", .topics = "a");
-    assert_described(w, "Reconciling 2/2 uniform | m1 1: a0 a1 a2 a3 -> a0 a1 | m2 2: -> a2 a3");
+    assert_beat(w, "epoch 2: a0 a1 a2 a3", .member = "m1", .topics = "a");
+    assert_described(w, "Stable 2/2 uniform | m1 2: a0 a1 a2 a3 -> a0 a1 a2 a3");
+    assert_beat(w, "epoch 3:", .member = "m2", .topics = "a");
+    assert_described(w, "Reconciling 3/3 uniform | m1 2: a0 a1 a2 a3 -> a0 a1 | m2 3: -> a2 a3");
     check_replay(w);
-    assert_beat(w, "epoch 1: a0 a1", .member = "m1", .epoch = 1);
-    assert_beat(w, "epoch 2", .member = "m2", .epoch = 2);                         /* they are not free yet */
-    assert_beat(w, "epoch 1", .member = "m1", .epoch = 1, .owned = "a0 a1 a2 a3"); /* it still has them */
+    assert_beat(w, "epoch 2: a0 a1", .member = "m1", .epoch = 2);
+    assert_beat(w, "epoch 3", .member = "m2", .epoch = 3);                         /* they are not free yet */
+    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2, .owned = "a0 a1 a2 a3"); /* it still has them */
     check_replay(w);
-    assert_beat(w, "epoch 2", .member = "m1", .epoch = 1, .owned = "a0 a1");
-    assert_beat(w, "epoch 2: a2 a3", .member = "m2", .epoch = 2);
-    assert_described(w, "Stable 2/2 uniform | m1 2: a0 a1 -> a0 a1 | m2 2: a2 a3 -> a2 a3");
+    assert_beat(w, "epoch 3", .member = "m1", .epoch = 2, .owned = "a0 a1");
+    assert_beat(w, "epoch 3: a2 a3", .member = "m2", .epoch = 3);
+    assert_described(w, "Stable 3/3 uniform | m1 3: a0 a1 -> a0 a1 | m2 3: a2 a3 -> a2 a3");
     size_t records = w->log.len;
     for (int i = 0; i < 3; i++) { /* quiet heartbeats store nothing */
-        assert_beat(w, "epoch 2", .member = "m1", .epoch = 2);
-        assert_beat(w, "epoch 2", .member = "m2", .epoch = 2, .owned = "a2 a3");
+        assert_beat(w, "epoch 3", .member = "m1", .epoch = 3);
+        assert_beat(w, "epoch 3", .member = "m2", .epoch = 3, .owned = "a2 a3");
     }
     assert_int_equal(w->log.len, records);
-    assert_beat(w, "epoch 2: a2 a3", .member = "m2", .epoch = 2, .owned = "a2 a3", .topics = "a",
+    assert_beat(w, "epoch 3: a2 a3", .member = "m2", .epoch = 3, .owned = "a2 a3", .topics = "a",
                 .rebalance_ms = 60000); /* a full request is answered in full */
     check_replay(w);
     reload(w);
-    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2);
-    assert_described(w, "Stable 2/2 uniform | m1 2: a0 a1 -> a0 a1 | m2 2: a2 a3 -> a2 a3");
+    assert_beat(w, "epoch 3", .member = "m1", .epoch = 3);
+    assert_described(w, "Stable 3/3 uniform | m1 3: a0 a1 -> a0 a1 | m2 3: a2 a3 -> a2 a3");
 }
 
 static void test_epochs(void **state)
 {
     struct world *w = *state;
     set_topic(w, "a", 2);
-    assert_beat(w, "epoch 1: a0 a1", .member = "m1", .topics = "a");
-    assert_beat(w, "error 110", .member = "m1", .epoch = 2);
-    assert_beat(w, "epoch 2:", .member = "m2", .topics = "a");
-    assert_beat(w, "epoch 1: a0", .member = "m1", .epoch = 1);
-    assert_beat(w, "epoch 2", .member = "m1", .epoch = 1, .owned = "a0");
+    assert_beat(w, "epoch 2: a0 a1", .member = "m1", .topics = "a");
+    assert_beat(w, "error 110", .member = "m1", .epoch = 3);
+    assert_beat(w, "epoch 3:", .member = "m2", .topics = "a");
+    assert_beat(w, "epoch 2: a0", .member = "m1", .epoch = 2);
+    assert_beat(w, "epoch 3", .member = "m1", .epoch = 2, .owned = "a0");
     /* the answer was lost: it comes again with the epoch before */
-    assert_beat(w, "epoch 2", .member = "m1", .epoch = 1, .owned = "a0");
-    assert_beat(w, "error 110", .member = "m1", .epoch = 1); /* not without saying what it has */
-    assert_beat(w, "error 110", .member = "m1", .epoch = 1,
+    assert_beat(w, "epoch 3", .member = "m1", .epoch = 2, .owned = "a0");
+    assert_beat(w, "error 110", .member = "m1", .epoch = 2); /* not without saying what it has */
+    assert_beat(w, "error 110", .member = "m1", .epoch = 2,
                 .owned = "a0 a1"); /* or with what it may not have */
     /* fenced: it drops all and begins anew, and what it had is its own still */
-    assert_beat(w, "epoch 2: a0", .member = "m1", .topics = "a");
+    assert_beat(w, "epoch 3: a0", .member = "m1", .topics = "a");
+}
+
+/* A group begins with epoch 1. Who wants nothing, or what is not there by its pattern, does not change it. (As Apache Kafka 4.3.1
+ * answers.) */
+static void test_first_epoch(void **state)
+{
+    struct world *w = *state;
+    set_topic(w, "a", 2);
+    assert_beat(w, "epoch 1:", .member = "m1", .topics = "");
+    assert_described(w, "Stable 1/1 uniform | m1 1: ->");
+    check_replay(w);
+    assert_beat(w, "epoch 1", .member = "m1", .epoch = 1, .regex = "z.*");
+    assert_beat(w, "epoch 2:", .member = "m2", .regex = "z.*"); /* it is known now */
+    assert_beat(w, "epoch 3: a0 a1", .member = "m1", .epoch = 1, .regex = "a.*");
+    assert_beat(w, "epoch 3", .member = "m2", .epoch = 2);
+    assert_beat(w, "epoch 3:", .member = "m1", .epoch = 3, .regex = "y.*");
+    assert_beat(w, "epoch 4", .member = "m1", .epoch = 3, .owned = "");
+    reload(w);
+    assert_described(w, "Reconciling 4/4 uniform | m1 4: -> | m2 3: ->");
+}
+
+/* Before the first change too, the group goes on where it was. */
+static void test_first_epoch_left(void **state)
+{
+    struct world *w = *state;
+    assert_beat(w, "epoch 1:", .member = "m1", .topics = "");
+    assert_beat(w, "epoch -1", .member = "m1", .epoch = -1);
+    assert_described(w, "Empty 2/1 uniform");
+    check_replay(w);
+    assert_beat(w, "epoch 2:", .member = "m2", .topics = "");
+    assert_described(w, "Stable 2/2 uniform | m2 2: ->");
 }
 
 static void test_leave(void **state)
 {
     struct world *w = *state;
     set_topic(w, "a", 2);
-    assert_beat(w, "epoch 1: a0 a1", .member = "m1", .topics = "a");
-    assert_beat(w, "epoch 2:", .member = "m2", .topics = "a");
+    assert_beat(w, "epoch 2: a0 a1", .member = "m1", .topics = "a");
+    assert_beat(w, "epoch 3:", .member = "m2", .topics = "a");
     assert_beat(w, "epoch -1", .member = "m1", .epoch = -1);
-    assert_described(w, "Assigning 3/2 uniform | m2 2: -> a1");
-    assert_beat(w, "epoch 3: a0 a1", .member = "m2", .epoch = 2);
+    assert_described(w, "Assigning 4/3 uniform | m2 3: -> a1");
+    assert_beat(w, "epoch 4: a0 a1", .member = "m2", .epoch = 3);
     assert_beat(w, "epoch -1", .member = "m2", .epoch = -1);
-    assert_described(w, "Empty 4/3 uniform");
+    assert_described(w, "Empty 5/4 uniform");
     check_replay(w);
-    assert_beat(w, "epoch 5: a0 a1", .member = "m3", .topics = "a"); /* epochs go on */
+    assert_beat(w, "epoch 6: a0 a1", .member = "m3", .topics = "a"); /* epochs go on */
 }
 
 static void test_session(void **state)
 {
     struct world *w = *state;
     set_topic(w, "a", 2);
-    assert_beat(w, "epoch 1: a0 a1", .member = "m1", .topics = "a");
-    assert_beat(w, "epoch 2:", .member = "m2", .topics = "a");
+    assert_beat(w, "epoch 2: a0 a1", .member = "m1", .topics = "a");
+    assert_beat(w, "epoch 3:", .member = "m2", .topics = "a");
     assert_int_equal(groups_next_ms(w->groups), w->now_ms + 45000);
     tick(w, 44999);
-    assert_beat(w, "epoch 2", .member = "m2", .epoch = 2);
+    assert_beat(w, "epoch 3", .member = "m2", .epoch = 3);
     tick(w, 1);
-    assert_beat(w, "error 25", .member = "m1", .epoch = 1);
-    assert_beat(w, "epoch 3: a0 a1", .member = "m2", .epoch = 2);
+    assert_beat(w, "error 25", .member = "m1", .epoch = 2);
+    assert_beat(w, "epoch 4: a0 a1", .member = "m2", .epoch = 3);
     reload(w); /* a full session to show up again */
     assert_int_equal(groups_next_ms(w->groups), w->now_ms + 45000);
     tick(w, 45000);
-    assert_described(w, "Empty 4/3 uniform");
+    assert_described(w, "Empty 5/4 uniform");
     assert_int_equal(groups_next_ms(w->groups), INT64_MAX);
 }
 
@@ -308,7 +339,7 @@ static void test_sessions_together(void **state)
     beat(w, (struct beat){.member = "m2", .topics = "a"});
     beat(w, (struct beat){.member = "m3", .topics = "a"});
     tick(w, 45000);
-    assert_described(w, "Empty 4/3 uniform");
+    assert_described(w, "Empty 5/4 uniform");
     check_replay(w);
 }
 
@@ -317,46 +348,46 @@ static void test_revocation_timeout(void **state)
 {
     struct world *w = *state;
     set_topic(w, "a", 2);
-    assert_beat(w, "epoch 1: a0 a1", .member = "m1", .topics = "a", .rebalance_ms = 10000);
-    assert_beat(w, "epoch 2:", .member = "m2", .topics = "a");
-    assert_beat(w, "epoch 1: a0", .member = "m1", .epoch = 1, .owned = "a0 a1");
+    assert_beat(w, "epoch 2: a0 a1", .member = "m1", .topics = "a", .rebalance_ms = 10000);
+    assert_beat(w, "epoch 3:", .member = "m2", .topics = "a");
+    assert_beat(w, "epoch 2: a0", .member = "m1", .epoch = 2, .owned = "a0 a1");
     tick(w, 5000);
-    assert_beat(w, "epoch 1", .member = "m1", .epoch = 1, .owned = "a0 a1");
+    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2, .owned = "a0 a1");
     tick(w, 4999);
-    assert_beat(w, "epoch 1", .member = "m1", .epoch = 1, .owned = "a0 a1");
+    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2, .owned = "a0 a1");
     tick(w, 1);
-    assert_beat(w, "error 25", .member = "m1", .epoch = 1, .owned = "a0 a1");
-    assert_beat(w, "epoch 3: a0 a1", .member = "m2", .epoch = 2);
+    assert_beat(w, "error 25", .member = "m1", .epoch = 2, .owned = "a0 a1");
+    assert_beat(w, "epoch 4: a0 a1", .member = "m2", .epoch = 3);
 }
 
 static void test_static_members(void **state)
 {
     struct world *w = *state;
     set_topic(w, "a", 2);
-    assert_beat(w, "epoch 1: a0 a1", .member = "m1", .instance = "i", .topics = "a");
+    assert_beat(w, "epoch 2: a0 a1", .member = "m1", .instance = "i", .topics = "a");
     assert_beat(w, "error 111", .member = "m2", .instance = "i", .topics = "a"); /* it is in use */
-    assert_beat(w, "error 25", .member = "m1", .instance = "j", .epoch = 1);
-    assert_beat(w, "error 82", .member = "m2", .instance = "i", .epoch = 1);
+    assert_beat(w, "error 25", .member = "m1", .instance = "j", .epoch = 2);
+    assert_beat(w, "error 82", .member = "m2", .instance = "i", .epoch = 2);
     assert_beat(w, "error 82", .member = "m2", .instance = "i", .epoch = -2);
     assert_beat(w, "epoch -2", .member = "m1", .instance = "i", .epoch = -2);
     check_replay(w);
     reload(w);
-    assert_beat(w, "epoch 2:", .member = "other", .topics = "a");
+    assert_beat(w, "epoch 3:", .member = "other", .topics = "a");
     assert_beat(w, "error 42", .member = "other", .instance = "i", .topics = "a"); /* one id, two places */
     assert_beat(w, "epoch -1", .member = "other", .epoch = -1);
     size_t before = w->log.len;
     /* it comes back as another process: no new assignment, its partitions at once */
-    assert_beat(w, "epoch 3: a0 a1", .member = "m2", .instance = "i", .topics = "a");
+    assert_beat(w, "epoch 4: a0 a1", .member = "m2", .instance = "i", .topics = "a");
     assert_true(w->log.len > before);
-    assert_described(w, "Stable 3/3 uniform | m2 3: a0 a1 -> a0 a1");
-    assert_beat(w, "error 82", .member = "m1", .instance = "i", .epoch = 1);
+    assert_described(w, "Stable 4/4 uniform | m2 4: a0 a1 -> a0 a1");
+    assert_beat(w, "error 82", .member = "m1", .instance = "i", .epoch = 2);
     check_replay(w);
     assert_beat(w, "epoch -2", .member = "m2", .instance = "i", .epoch = -2);
     tick(w, 45000); /* it did not come back */
-    assert_described(w, "Empty 4/3 uniform");
-    assert_beat(w, "epoch 5: a0 a1", .member = "m3", .instance = "i", .topics = "a");
+    assert_described(w, "Empty 5/4 uniform");
+    assert_beat(w, "epoch 6: a0 a1", .member = "m3", .instance = "i", .topics = "a");
     assert_beat(w, "epoch -1", .member = "m3", .instance = "i", .epoch = -1);
-    assert_described(w, "Empty 6/5 uniform");
+    assert_described(w, "Empty 7/6 uniform");
 }
 
 static void test_full(void **state)
@@ -367,7 +398,7 @@ static void test_full(void **state)
     beat(w, (struct beat){.member = "m2", .topics = "a"});
     beat(w, (struct beat){.member = "m3", .topics = "a"});
     assert_beat(w, "error 81", .member = "m4", .topics = "a");
-    assert_beat(w, "epoch 3: a0", .member = "m1", .topics = "a"); /* a member may always come back */
+    assert_beat(w, "epoch 4: a0", .member = "m1", .topics = "a"); /* a member may always come back */
 }
 
 static void test_subscription_changes(void **state)
@@ -375,12 +406,12 @@ static void test_subscription_changes(void **state)
     struct world *w = *state;
     set_topic(w, "a", 2);
     set_topic(w, "b", 1);
-    assert_beat(w, "epoch 1: a0 a1", .member = "m1", .topics = "a");
-    assert_beat(w, "epoch 2: a0 a1 b0", .member = "m1", .epoch = 1, .topics = "a b");
-    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2, .topics = "b a"); /* the same set */
-    assert_beat(w, "epoch 2: b0", .member = "m1", .epoch = 2, .topics = "b");
-    assert_beat(w, "epoch 3", .member = "m1", .epoch = 2, .owned = "b0");
-    assert_beat(w, "epoch 4", .member = "m1", .epoch = 3, .topics = "b c"); /* c does not exist yet */
+    assert_beat(w, "epoch 2: a0 a1", .member = "m1", .topics = "a");
+    assert_beat(w, "epoch 3: a0 a1 b0", .member = "m1", .epoch = 2, .topics = "a b");
+    assert_beat(w, "epoch 3", .member = "m1", .epoch = 3, .topics = "b a"); /* the same set */
+    assert_beat(w, "epoch 3: b0", .member = "m1", .epoch = 3, .topics = "b");
+    assert_beat(w, "epoch 4", .member = "m1", .epoch = 3, .owned = "b0");
+    assert_beat(w, "epoch 5", .member = "m1", .epoch = 4, .topics = "b c"); /* c does not exist yet */
     check_replay(w);
 }
 
@@ -388,21 +419,21 @@ static void test_subscription_changes(void **state)
 static void test_topics_change(void **state)
 {
     struct world *w = *state;
-    assert_beat(w, "epoch 1:", .member = "m1", .topics = "a");
-    assert_beat(w, "epoch 1", .member = "m1", .epoch = 1);
+    assert_beat(w, "epoch 2:", .member = "m1", .topics = "a");
+    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2);
     set_topic(w, "b", 7);
     size_t before = w->log.len;
-    assert_beat(w, "epoch 1", .member = "m1", .epoch = 1); /* not ours */
+    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2); /* not ours */
     assert_int_equal(w->log.len, before);
     set_topic(w, "a", 1);
-    assert_beat(w, "epoch 2: a0", .member = "m1", .epoch = 1);
+    assert_beat(w, "epoch 3: a0", .member = "m1", .epoch = 2);
     set_topic(w, "a", 3);
     reload(w); /* also when the server was started anew in between */
-    assert_beat(w, "epoch 3: a0 a1 a2", .member = "m1", .epoch = 2);
+    assert_beat(w, "epoch 4: a0 a1 a2", .member = "m1", .epoch = 3);
     w->topic_count = 0; /* all are deleted */
     groups_topics_changed(w->groups);
-    assert_beat(w, "epoch 3:", .member = "m1", .epoch = 3);
-    assert_beat(w, "epoch 4", .member = "m1", .epoch = 3, .owned = "");
+    assert_beat(w, "epoch 4:", .member = "m1", .epoch = 4);
+    assert_beat(w, "epoch 5", .member = "m1", .epoch = 4, .owned = "");
 }
 
 static void test_regex(void **state)
@@ -410,19 +441,19 @@ static void test_regex(void **state)
     struct world *w = *state;
     set_topic(w, "apple", 1);
     set_topic(w, "banana", 1);
-    assert_beat(w, "epoch 1: a0", .member = "m1", .regex = "a.*");
-    assert_beat(w, "epoch 2: b0", .member = "m2", .topics = "banana", .regex = "a.*");
+    assert_beat(w, "epoch 2: a0", .member = "m1", .regex = "a.*");
+    assert_beat(w, "epoch 3: b0", .member = "m2", .topics = "banana", .regex = "a.*");
     set_topic(w, "avocado", 1); /* the id of all topics with "a" is one here: give it another */
     w->topics[2].id = topic_id('v');
     groups_topics_changed(w->groups);
-    assert_beat(w, "epoch 3: a0 v0", .member = "m1", .epoch = 1, .owned = "a0");
+    assert_beat(w, "epoch 4: a0 v0", .member = "m1", .epoch = 2, .owned = "a0");
     check_replay(w);
     reload(w);
-    assert_beat(w, "epoch 3", .member = "m1", .epoch = 3);
-    assert_beat(w, "error 128", .member = "m1", .epoch = 3, .regex = "a(");
-    assert_beat(w, "epoch 3:", .member = "m1", .epoch = 3, .regex = ""); /* no pattern any more */
-    assert_beat(w, "epoch 4", .member = "m1", .epoch = 3, .owned = "");
-    assert_beat(w, "epoch 4: a0 b0 v0", .member = "m2", .epoch = 2,
+    assert_beat(w, "epoch 4", .member = "m1", .epoch = 4);
+    assert_beat(w, "error 128", .member = "m1", .epoch = 4, .regex = "a(");
+    assert_beat(w, "epoch 4:", .member = "m1", .epoch = 4, .regex = ""); /* no pattern any more */
+    assert_beat(w, "epoch 5", .member = "m1", .epoch = 4, .owned = "");
+    assert_beat(w, "epoch 5: a0 b0 v0", .member = "m2", .epoch = 3,
                 .owned = "b0"); /* all for the other one */
 }
 
@@ -433,12 +464,12 @@ static void test_regex_and_rights(void **state)
     set_topic(w, "a", 1);
     set_topic(w, "b", 1);
     hidden = "b";
-    assert_beat(w, "epoch 1: a0", .member = "m1", .regex = ".*");
-    assert_beat(w, "epoch 1", .member = "m1", .epoch = 1);
+    assert_beat(w, "epoch 2: a0", .member = "m1", .regex = ".*");
+    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2);
     hidden = NULL;
-    assert_beat(w, "epoch 1", .member = "m1", .epoch = 1);
+    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2);
     groups_topics_changed(w->groups); /* looked at anew */
-    assert_beat(w, "epoch 2: a0 b0", .member = "m1", .epoch = 1);
+    assert_beat(w, "epoch 3: a0 b0", .member = "m1", .epoch = 2);
 }
 
 static void test_range(void **state)
@@ -446,9 +477,9 @@ static void test_range(void **state)
     struct world *w = *state;
     set_topic(w, "a", 3);
     set_topic(w, "b", 3);
-    assert_beat(w, "epoch 1: a0 a1 a2 b0 b1 b2", .member = "m1", .topics = "a b", .assignor = "range");
-    assert_beat(w, "epoch 2:", .member = "m2", .topics = "a b");
-    assert_described(w, "Reconciling 2/2 range | m1 1: a0 a1 a2 b0 b1 b2 -> a0 a1 b0 b1 | m2 2: -> a2 b2");
+    assert_beat(w, "epoch 2: a0 a1 a2 b0 b1 b2", .member = "m1", .topics = "a b", .assignor = "range");
+    assert_beat(w, "epoch 3:", .member = "m2", .topics = "a b");
+    assert_described(w, "Reconciling 3/3 range | m1 2: a0 a1 a2 b0 b1 b2 -> a0 a1 b0 b1 | m2 3: -> a2 b2");
 }
 
 /* --- offsets --- */
@@ -533,36 +564,36 @@ static void test_offsets(void **state)
     struct world *w = *state;
     int64_t offset = 0;
     set_topic(w, "a", 2);
-    assert_beat(w, "epoch 1: a0 a1", .member = "m1", .topics = "a");
-    assert_beat(w, "epoch 2:", .member = "m2", .topics = "a");
-    assert_beat(w, "epoch 1: a0", .member = "m1", .epoch = 1, .owned = "a0 a1");
-    assert_beat(w, "epoch 2", .member = "m1", .epoch = 1, .owned = "a0");
+    assert_beat(w, "epoch 2: a0 a1", .member = "m1", .topics = "a");
+    assert_beat(w, "epoch 3:", .member = "m2", .topics = "a");
+    assert_beat(w, "epoch 2: a0", .member = "m1", .epoch = 2, .owned = "a0 a1");
+    assert_beat(w, "epoch 3", .member = "m1", .epoch = 2, .owned = "a0");
     static const struct {
         const char *member;
         int32_t epoch, partition;
         int16_t version, wanted;
     } cases[] = {
-        {"m1", 2, 0, 9, 0},      {"m1", 2, 0, 8, 35},
-        {"m1", 3, 0, 9, 113},    {"m1", 1, 0, 9, 0}, /* it had a0 at epoch 1 already */
-        {"m1", 1, 1, 9, 113},                        /* a1 is not its own any more */
-        {"m1", 1, BOTH, 9, 113},                     /* and spoils the whole request */
-        {"m1", 2, BOTH, 9, 0},   {"m1", 0, 0, 9, 113},
-        {"m9", 2, 0, 9, 25},     {"", -1, 0, 9, 25},
+        {"m1", 3, 0, 9, 0},      {"m1", 3, 0, 8, 35},
+        {"m1", 4, 0, 9, 113},    {"m1", 2, 0, 9, 0}, /* it had a0 at epoch 1 already */
+        {"m1", 2, 1, 9, 113},                        /* a1 is not its own any more */
+        {"m1", 2, BOTH, 9, 113},                     /* and spoils the whole request */
+        {"m1", 3, BOTH, 9, 0},   {"m1", 0, 0, 9, 113},
+        {"m9", 3, 0, 9, 25},     {"", -1, 0, 9, 25},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         assert_int_equal(commit(w, cases[i].member, cases[i].epoch, cases[i].partition, cases[i].version),
                          cases[i].wanted);
+    assert_int_equal(txn_commit(w, "m1", 3, 0), 0);
     assert_int_equal(txn_commit(w, "m1", 2, 0), 0);
-    assert_int_equal(txn_commit(w, "m1", 1, 0), 0);
-    assert_int_equal(txn_commit(w, "m1", 1, 1), 22); /* it knows no stale epochs */
-    assert_int_equal(txn_commit(w, "m1", 1, BOTH), 22);
-    assert_int_equal(txn_commit(w, "m1", 2, BOTH), 0);
-    assert_int_equal(txn_commit(w, "m1", 3, 0), 22);
-    assert_int_equal(txn_commit(w, "m9", 2, 0), 25);
-    assert_int_equal(fetch(w, "m1", 2, &offset), 0);
+    assert_int_equal(txn_commit(w, "m1", 2, 1), 22); /* it knows no stale epochs */
+    assert_int_equal(txn_commit(w, "m1", 2, BOTH), 22);
+    assert_int_equal(txn_commit(w, "m1", 3, BOTH), 0);
+    assert_int_equal(txn_commit(w, "m1", 4, 0), 22);
+    assert_int_equal(txn_commit(w, "m9", 3, 0), 25);
+    assert_int_equal(fetch(w, "m1", 3, &offset), 0);
     assert_int_equal(offset, 7);
-    assert_int_equal(fetch(w, "m1", 1, &offset), 113);
-    assert_int_equal(fetch(w, "m9", 2, &offset), 25);
+    assert_int_equal(fetch(w, "m1", 2, &offset), 113);
+    assert_int_equal(fetch(w, "m9", 3, &offset), 25);
     assert_int_equal(fetch(w, NULL, -1, &offset), 0); /* administrators */
     beat(w, (struct beat){.member = "m1", .epoch = -1});
     beat(w, (struct beat){.member = "m2", .epoch = -1});
@@ -578,7 +609,7 @@ static void test_empty_groups_change_kind(void **state)
     struct group_info info;
     set_topic(w, "a", 1);
     assert_int_equal(commit(w, "", -1, 0, 8), 0); /* a group that only has offsets */
-    assert_beat(w, "epoch 1: a0", .member = "m1", .topics = "a");
+    assert_beat(w, "epoch 2: a0", .member = "m1", .topics = "a");
     assert_true(group_info_of(w->groups, STR("g"), &info));
     assert_true(str_eq(info.type, STR("consumer")));
     assert_true(str_eq(info.state, STR("Stable")));
@@ -637,7 +668,7 @@ static void test_pending_offsets_stay(void **state)
     set_topic(w, "a", 1);
     empty_classic(w);
     assert_int_equal(txn_commit(w, "", -1, 0), 0);
-    assert_beat(w, "epoch 1: a0", .member = "m1", .topics = "a");
+    assert_beat(w, "epoch 2: a0", .member = "m1", .topics = "a");
     wire_init(&WIRE_OffsetFetchRequest, &fetch_req);
     wire_init(&WIRE_OffsetFetchResponse, &fetch_res);
     group.Topics.at = &asked;
@@ -655,11 +686,11 @@ static void test_rewrite(void **state)
     struct world *w = *state;
     struct err err;
     set_topic(w, "a", 4);
-    assert_beat(w, "epoch 1: a0 a1 a2 a3", .member = "m1", .regex = "a.*");
-    assert_beat(w, "epoch 2:", .member = "m2", .instance = "i", .topics = "a");
+    assert_beat(w, "epoch 2: a0 a1 a2 a3", .member = "m1", .regex = "a.*");
+    assert_beat(w, "epoch 3:", .member = "m2", .instance = "i", .topics = "a");
     for (int i = 0; i < 60; i++) /* history */
-        assert_int_equal(commit(w, "m1", 1, 0, 9), 0);
-    assert_beat(w, "epoch 1: a0 a1", .member = "m1", .epoch = 1, .owned = "a0 a1 a2 a3");
+        assert_int_equal(commit(w, "m1", 2, 0, 9), 0);
+    assert_beat(w, "epoch 2: a0 a1", .member = "m1", .epoch = 2, .owned = "a0 a1 a2 a3");
     char wanted[2048];
     snprintf(wanted, sizeof wanted, "%s", describe(w, w->groups));
     size_t before = w->log.len;
@@ -669,8 +700,8 @@ static void test_rewrite(void **state)
     memmove(w->log.at, w->log.at + before, w->log.len * sizeof *w->log.at);
     reload(w);
     assert_described(w, wanted);
-    assert_beat(w, "epoch 2", .member = "m1", .epoch = 1, .owned = "a0 a1");
-    assert_beat(w, "epoch 2: a2 a3", .member = "m2", .instance = "i", .epoch = 2);
+    assert_beat(w, "epoch 3", .member = "m1", .epoch = 2, .owned = "a0 a1");
+    assert_beat(w, "epoch 3: a2 a3", .member = "m2", .instance = "i", .epoch = 3);
 }
 
 int main(void)
@@ -681,6 +712,8 @@ int main(void)
         TEST(test_version_0),
         TEST(test_reconciliation),
         TEST(test_epochs),
+        TEST(test_first_epoch),
+        TEST(test_first_epoch_left),
         TEST(test_leave),
         TEST(test_session),
         TEST(test_sessions_together),

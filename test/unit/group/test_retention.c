@@ -184,8 +184,8 @@ static void test_consumer_group(void **state)
     struct world *w = *state;
     set_topic(w, "a", 1);
     beat(w, 0);
-    commit(w, "m", 1, "a");
-    commit(w, "m", 1, "b");
+    commit(w, "m", 2, "a");
+    commit(w, "m", 2, "b");
     expire(w, 1001);
     assert_string_equal(left(w), "a");
     beat(w, -1);
@@ -236,8 +236,8 @@ static void test_delete(void **state)
     leave(w, m);
     beat(w, 0);
     reload(w);
-    commit(w, "m", 1, "a");
-    commit(w, "m", 1, "b");
+    commit(w, "m", 2, "a");
+    commit(w, "m", 2, "b");
     assert_int_equal(delete (w, "g", "a"), 86);
     assert_int_equal(delete (w, "g", "b"), 0);
     assert_string_equal(left(w), "a");

@@ -59,19 +59,19 @@ static void test_members_share(void **state)
 {
     struct world *w = *state;
     set_topic(w, "a", 2);
-    assert_string_equal(beat(w, "g", "m1", 0, "a"), "1: a0 a1");
-    assert_string_equal(beat(w, "g", "m1", 1, NULL), "1"); /* no news */
-    assert_string_equal(beat(w, "g", "m2", 0, "a"), "2: a1");
-    assert_string_equal(beat(w, "g", "m1", 1, NULL), "2: a0"); /* at once: nobody waits for anybody */
-    assert_string_equal(beat(w, "g", "m1", 1, NULL),
-                        "2"); /* the answer was lost: the epoch of before will do */
-    assert_string_equal(beat(w, "g", "m3", 0, "a"), "3: a0"); /* more members than partitions */
+    assert_string_equal(beat(w, "g", "m1", 0, "a"), "2: a0 a1");
+    assert_string_equal(beat(w, "g", "m1", 2, NULL), "2"); /* no news */
+    assert_string_equal(beat(w, "g", "m2", 0, "a"), "3: a1");
+    assert_string_equal(beat(w, "g", "m1", 2, NULL), "3: a0"); /* at once: nobody waits for anybody */
+    assert_string_equal(beat(w, "g", "m1", 2, NULL),
+                        "3"); /* the answer was lost: the epoch of before will do */
+    assert_string_equal(beat(w, "g", "m3", 0, "a"), "4: a0"); /* more members than partitions */
     assert_true(str_eq(info(w, "g").type, STR("share")));
     assert_true(str_eq(info(w, "g").protocol_type, STR("share")));
     assert_true(str_eq(info(w, "g").state, STR("Stable")));
     assert_string_equal(beat(w, "g", "m4", 0, "a"), "error 81");
     size_t records = w->log.len;
-    assert_string_equal(beat(w, "g", "m3", 3, NULL), "3");
+    assert_string_equal(beat(w, "g", "m3", 4, NULL), "4");
     assert_int_equal(w->log.len, records); /* H1 */
 }
 
@@ -86,8 +86,8 @@ static void test_refused(void **state)
     assert_string_equal(beat(w, "g", "m", -2, "a"), "error 42");
     assert_string_equal(beat(w, "g", "m", 1, "a"), "error 69");
     assert_int_equal(w->log.len, 0);
-    assert_string_equal(beat(w, "g", "m", 0, "a"), "1: a0");
-    assert_string_equal(beat(w, "g", "m", 7, NULL), "error 110");
+    assert_string_equal(beat(w, "g", "m", 0, "a"), "2: a0");
+    assert_string_equal(beat(w, "g", "m", 8, NULL), "error 110");
     assert_string_equal(beat(w, "g", "n", 1, NULL), "error 25");
     assert_string_equal(beat(w, "g", "n", -1, NULL), "error 25");
 }
@@ -96,15 +96,15 @@ static void test_topics_and_leaving(void **state)
 {
     struct world *w = *state;
     set_topic(w, "a", 1);
-    assert_string_equal(beat(w, "g", "m1", 0, "ab"), "1: a0");
+    assert_string_equal(beat(w, "g", "m1", 0, "ab"), "2: a0");
     set_topic(w, "b", 2);
     groups_topics_changed(w->groups);
-    assert_string_equal(beat(w, "g", "m1", 1, NULL), "2: a0 b0 b1");
-    assert_string_equal(beat(w, "g", "m1", 2, "b"), "3: b0 b1");
-    assert_string_equal(beat(w, "g", "m2", 0, "b"), "4: b1");
-    assert_string_equal(beat(w, "g", "m1", 3, NULL), "4: b0");
+    assert_string_equal(beat(w, "g", "m1", 2, NULL), "3: a0 b0 b1");
+    assert_string_equal(beat(w, "g", "m1", 3, "b"), "4: b0 b1");
+    assert_string_equal(beat(w, "g", "m2", 0, "b"), "5: b1");
+    assert_string_equal(beat(w, "g", "m1", 4, NULL), "5: b0");
     assert_string_equal(beat(w, "g", "m2", -1, NULL), "-1");
-    assert_string_equal(beat(w, "g", "m1", 4, NULL), "5: b0 b1");
+    assert_string_equal(beat(w, "g", "m1", 5, NULL), "6: b0 b1");
     assert_string_equal(beat(w, "g", "m1", -1, NULL), "-1");
     assert_true(str_eq(info(w, "g").state, STR("Empty")));
 }
@@ -117,21 +117,21 @@ static void test_sessions_and_restart(void **state)
     set_topic(w, "a", 2);
     beat(w, "g", "m1", 0, "a");
     beat(w, "g", "m2", 0, "a");
-    beat(w, "g", "m1", 1, NULL);
+    beat(w, "g", "m1", 2, NULL);
     for (int i = 0; i < 2; i++) {
         reload(w);
-        assert_string_equal(beat(w, "g", "m1", 2, NULL), "2");
-        assert_string_equal(beat(w, "g", "m2", 2, "a"), "2: a1");
+        assert_string_equal(beat(w, "g", "m1", 3, NULL), "3");
+        assert_string_equal(beat(w, "g", "m2", 3, "a"), "3: a1");
         assert_true(replay_rewrite(w->replay, 0, &err));
     }
     w->now_ms += 44000;
-    beat(w, "g", "m1", 2, NULL);
+    beat(w, "g", "m1", 3, NULL);
     w->now_ms += 1000;
     assert_int_equal(groups_next_ms(w->groups), w->now_ms);
     struct group_call call = call_of(w, 0, NULL, NULL);
     run(w, group_decide_tick, &call);
-    assert_string_equal(beat(w, "g", "m2", 2, NULL), "error 25");
-    assert_string_equal(beat(w, "g", "m1", 2, NULL), "3: a0 a1");
+    assert_string_equal(beat(w, "g", "m2", 3, NULL), "error 25");
+    assert_string_equal(beat(w, "g", "m1", 3, NULL), "4: a0 a1");
 }
 
 static int16_t delete_group(struct world *w, const char *name)
@@ -250,8 +250,8 @@ static void test_describe(void **state)
     assert_int_equal(group->ErrorCode, 0);
     assert_true(str_eq(group->GroupState, STR("Stable")));
     assert_true(str_eq(group->AssignorName, STR("simple")));
-    assert_int_equal(group->GroupEpoch, 1);
-    assert_int_equal(group->AssignmentEpoch, 1);
+    assert_int_equal(group->GroupEpoch, 2);
+    assert_int_equal(group->AssignmentEpoch, 2);
     assert_int_equal(group->Members.len, 1);
     assert_true(str_eq(group->Members.at[0].MemberId, STR("m")));
     assert_true(str_eq(group->Members.at[0].ClientHost, STR("/127.0.0.1")));

@@ -33,7 +33,9 @@ public class PeerClient {
 
     static void produce() throws Exception {
         Map<String, Object> props = common();
-        props.putAll(Map.of("acks", "all", "compression.type", "zstd", "linger.ms", 2, "delivery.timeout.ms", 60000));
+        // Idempotence is the default since 3.0 only (KIP-679); without it a retry over a kill writes a record again.
+        props.putAll(Map.of("acks", "all", "enable.idempotence", true, "compression.type", "zstd", "linger.ms", 2,
+                            "delivery.timeout.ms", 60000));
         List<Future<RecordMetadata>> sent = new ArrayList<>();
         try (var producer = new KafkaProducer<>(props, new StringSerializer(), new StringSerializer())) {
             for (int i = 0; i < count; i++) {

@@ -185,10 +185,7 @@ void api_consumer_group_heartbeat(struct request *req)
     if (good && res->ErrorCode == 0)
         good = coord_groups_run(broker->coord, group_decide_consumer_heartbeat, call, &end_offset, &err);
     if (!good) {
-        log_warn("broker", "heartbeat_failed", "cause=\"%s\"", err.text);
-        replay_lock(coord_groups_replay(broker->coord));
-        group_heartbeat_failed(coord_groups(broker->coord));
-        replay_unlock(coord_groups_replay(broker->coord));
+        coord_heartbeat_failed(broker->coord, &err);
         wire_init(&WIRE_ConsumerGroupHeartbeatResponse, res);
         res->ErrorCode = NOT_AVAILABLE;
     }

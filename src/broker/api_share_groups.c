@@ -54,10 +54,7 @@ void api_share_group_heartbeat(struct request *req)
     }
     bool good = coord_groups_run(broker->coord, group_decide_share_heartbeat, call, &end_offset, &err);
     if (!good) {
-        log_warn("broker", "heartbeat_failed", "cause=\"%s\"", err.text);
-        replay_lock(coord_groups_replay(broker->coord));
-        group_heartbeat_failed(coord_groups(broker->coord));
-        replay_unlock(coord_groups_replay(broker->coord));
+        coord_heartbeat_failed(broker->coord, &err);
         wire_init(&WIRE_ShareGroupHeartbeatResponse, res);
         res->ErrorCode = NOT_AVAILABLE;
     }

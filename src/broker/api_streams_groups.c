@@ -153,10 +153,7 @@ static void make_and_answer(struct request *req)
 static void fail(struct request *req, const struct err *err)
 {
     struct StreamsGroupHeartbeatResponse *res = req->res;
-    log_warn("broker", "heartbeat_failed", "cause=\"%s\"", err->text);
-    replay_lock(coord_groups_replay(req->broker->coord));
-    group_heartbeat_failed(coord_groups(req->broker->coord));
-    replay_unlock(coord_groups_replay(req->broker->coord));
+    coord_heartbeat_failed(req->broker->coord, err);
     wire_init(&WIRE_StreamsGroupHeartbeatResponse, res);
     res->ErrorCode = NOT_AVAILABLE;
 }

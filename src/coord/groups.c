@@ -61,6 +61,14 @@ bool coord_groups_run(struct coord *coord, replay_decide_fn decide, struct group
     return good;
 }
 
+void coord_heartbeat_failed(struct coord *coord, const struct err *err)
+{
+    log_warn("broker", "heartbeat_failed", "cause=\"%s\"", err->text);
+    replay_lock(coord->groups_replay);
+    group_heartbeat_failed(coord->groups);
+    replay_unlock(coord->groups_replay);
+}
+
 /* --- the clock --- */
 
 static int64_t next_tick_ms(struct coord *coord)

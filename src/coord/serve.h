@@ -30,6 +30,9 @@ bool coord_groups_run(struct coord *coord, replay_decide_fn decide, struct group
 /* Delivers effects that came without a run: at once, or when the log is durable up to end_offset (>= 0). */
 void coord_groups_deliver(struct coord *coord, struct group_effects *effects, int64_t end_offset);
 
+/* A heartbeat's records could not be stored: it is logged, and the group tells its members again. Any thread. */
+void coord_heartbeat_failed(struct coord *coord, const struct err *err);
+
 /* The time of the next tick may have changed. Any thread. */
 void coord_groups_rearm(struct coord *coord);
 

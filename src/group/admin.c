@@ -110,18 +110,11 @@ static void describe_consumer_member(const struct groups *groups, const struct c
 static void describe_consumer(const struct groups *groups, struct str name, struct arena *arena,
                               described_consumer *out)
 {
-    const struct group *group = group_find(groups, name);
+    const struct consumer_group *consumer =
+        group_to_describe(groups, name, KIND_CONSUMER, arena, &out->ErrorCode, &out->ErrorMessage);
     out->GroupId = name;
-    if (name.len == 0) {
-        out->ErrorCode = GROUP_INVALID_ID;
+    if (consumer == NULL)
         return;
-    }
-    if (!group_is(group, KIND_CONSUMER)) {
-        out->ErrorCode = GROUP_NOT_FOUND;
-        out->ErrorMessage = group_is_none(group, "consumer", name, arena);
-        return;
-    }
-    const struct consumer_group *consumer = group->consumer;
     out->GroupState = str_from(consumer_state_name(consumer));
     out->GroupEpoch = consumer->epoch;
     out->AssignmentEpoch = consumer->target_epoch;

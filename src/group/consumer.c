@@ -52,6 +52,41 @@ bool name_list_eq(const struct name_list *a, const struct name_list *b)
 
 /* --- the group --- */
 
+const char *group_kind_name(enum group_kind kind)
+{
+    static const char *const names[] = {"consumer", "share", "streams"};
+    return names[kind];
+}
+
+const struct consumer_group *group_to_describe(const struct groups *groups, struct str name,
+                                               enum group_kind kind, struct arena *arena, int16_t *code,
+                                               struct str *message)
+{
+    const struct group *group = group_find(groups, name);
+    if (name.len != 0 && group_is(group, kind))
+        return group->consumer;
+    *code = name.len == 0 ? GROUP_INVALID_ID : GROUP_NOT_FOUND;
+    if (name.len != 0)
+        *message = group_is_none(group, group_kind_name(kind), name, arena);
+    return NULL;
+}
+
+struct str fenced_text(enum group_kind kind, int32_t epoch, const struct consumer_member *member,
+                       struct arena *arena)
+{
+    return str_printf(
+        arena,
+        "The %s group member has a %s member epoch (%d) than the one known by the group coordinator (%d). "
+        "The member must abandon all its partitions and rejoin.",
+        group_kind_name(kind), epoch > member->epoch ? "greater" : "smaller", epoch, member->epoch);
+}
+
+struct str full_text(enum group_kind kind, int64_t most, struct arena *arena)
+{
+    return str_printf(arena, "The %s group has reached its maximum capacity of %lld members.",
+                      group_kind_name(kind), (long long)most);
+}
+
 struct consumer_group *consumer_of(struct group *group)
 {
     if (group->consumer == NULL) {

@@ -103,10 +103,7 @@ static bool check_size(const struct consumer_turn *turn, const struct group_call
     int64_t most = turn->groups->options.consumer_members_max;
     if ((int64_t)turn->consumer->member_count < most || consumer_find(turn->consumer, req->MemberId) != NULL)
         return true;
-    return refuse(call, GROUP_FULL,
-                  str_printf(call->arena,
-                             "The consumer group has reached its maximum capacity of %lld members.",
-                             (long long)most));
+    return refuse(call, GROUP_FULL, full_text(KIND_CONSUMER, most, call->arena));
 }
 
 /* --- the member --- */
@@ -122,11 +119,7 @@ static bool check_epoch(const struct consumer_turn *turn, const struct group_cal
     if (epoch < member->epoch && epoch == member->previous_epoch && turn->owned != NULL &&
         part_set_within(turn->owned, &member->assigned))
         return true;
-    return refuse(call, GROUP_FENCED_EPOCH,
-                  str_printf(call->arena,
-                             "The consumer group member has a %s member epoch (%d) than the one known by the "
-                             "group coordinator (%d). The member must abandon all its partitions and rejoin.",
-                             epoch > member->epoch ? "greater" : "smaller", epoch, member->epoch));
+    return refuse(call, GROUP_FENCED_EPOCH, fenced_text(KIND_CONSUMER, epoch, member, call->arena));
 }
 
 static bool refuse_unknown(const struct group_call *call, struct str id)

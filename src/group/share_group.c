@@ -50,10 +50,9 @@ static bool check_group(const struct group *group, const struct group_call *call
     if (group_is_share(group) || (group == NULL && req->MemberEpoch == 0))
         return true;
     return refuse(call, GROUP_NOT_FOUND,
-                  str_printf(call->arena,
-                             group == NULL ? "Share group %.*s not found."
-                                           : "Group %.*s is not a share group.",
-                             STR_ARG(req->GroupId)));
+                  group == NULL
+                      ? str_printf(call->arena, "Share group %.*s not found.", STR_ARG(req->GroupId))
+                      : group_is_none(group, "share", req->GroupId, call->arena));
 }
 
 static bool refuse_unknown(const struct group_call *call)
@@ -70,11 +69,7 @@ static bool check_epoch(const struct group_call *call, const struct consumer_mem
     int32_t epoch = ((const heartbeat_request *)call->req)->MemberEpoch;
     if (epoch == 0 || epoch == member->epoch || (epoch < member->epoch && epoch == member->previous_epoch))
         return true;
-    return refuse(call, GROUP_FENCED_EPOCH,
-                  str_printf(call->arena,
-                             "The share group member has a %s member epoch (%d) than the one known by the "
-                             "group coordinator (%d). The member must abandon all its partitions and rejoin.",
-                             epoch > member->epoch ? "greater" : "smaller", epoch, member->epoch));
+    return refuse(call, GROUP_FENCED_EPOCH, fenced_text(KIND_SHARE, epoch, member, call->arena));
 }
 
 static bool find_member(struct consumer_turn *turn)
@@ -88,9 +83,7 @@ static bool find_member(struct consumer_turn *turn)
     if (req->MemberEpoch != 0)
         return refuse_unknown(call);
     return (int64_t)turn->consumer->member_count < most ||
-           refuse(call, GROUP_FULL,
-                  str_printf(call->arena, "The share group has reached its maximum capacity of %lld members.",
-                             (long long)most));
+           refuse(call, GROUP_FULL, full_text(KIND_SHARE, most, call->arena));
 }
 
 /* --- alive --- */
@@ -251,18 +244,11 @@ static void describe_member(const struct groups *groups, const struct consumer_m
 
 static void describe(const struct groups *groups, struct str name, struct arena *arena, described_group *out)
 {
-    const struct group *group = group_find(groups, name);
+    const struct consumer_group *consumer =
+        group_to_describe(groups, name, KIND_SHARE, arena, &out->ErrorCode, &out->ErrorMessage);
     out->GroupId = name;
-    if (name.len == 0) {
-        out->ErrorCode = GROUP_INVALID_ID;
+    if (consumer == NULL)
         return;
-    }
-    if (!group_is_share(group)) {
-        out->ErrorCode = GROUP_NOT_FOUND;
-        out->ErrorMessage = group_is_none(group, "share", name, arena);
-        return;
-    }
-    const struct consumer_group *consumer = group->consumer;
     out->GroupState = str_from(consumer_state_name(consumer));
     out->GroupEpoch = consumer->epoch;
     out->AssignmentEpoch = consumer->target_epoch;

@@ -283,23 +283,16 @@ static struct StreamsGroupDescribeResponse_Topology *describe_topology(const str
 
 static void describe(const struct groups *groups, struct str name, struct arena *arena, described_group *out)
 {
-    const struct group *group = group_find(groups, name);
+    const struct consumer_group *consumer =
+        group_to_describe(groups, name, KIND_STREAMS, arena, &out->ErrorCode, &out->ErrorMessage);
     out->GroupId = name;
-    if (name.len == 0) {
-        out->ErrorCode = GROUP_INVALID_ID;
+    if (consumer == NULL)
         return;
-    }
-    if (!group_is(group, KIND_STREAMS)) {
-        out->ErrorCode = GROUP_NOT_FOUND;
-        out->ErrorMessage = group_is_none(group, "streams", name, arena);
-        return;
-    }
-    const struct consumer_group *consumer = group->consumer;
     out->GroupState = str_from(consumer_state_name(consumer));
     out->GroupEpoch = consumer->epoch;
     out->AssignmentEpoch = consumer->target_epoch;
     if (consumer->streams->topology != NULL)
-        out->Topology = describe_topology(group, arena);
+        out->Topology = describe_topology(consumer->streams->group, arena);
     WIRE_ALLOC(arena, out->Members, StreamsGroupDescribeResponse_Member, consumer->member_count);
     described_member *row = out->Members.at;
     list_each (struct consumer_member, member, &consumer->members, link)

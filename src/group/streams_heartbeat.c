@@ -82,10 +82,9 @@ static bool check_group(const struct group *group, const struct group_call *call
     if (group_is(group, KIND_STREAMS) || (room && req->MemberEpoch == 0))
         return true;
     return refuse(call, GROUP_NOT_FOUND,
-                  str_printf(call->arena,
-                             group == NULL ? "Streams group %.*s not found."
-                                           : "Group %.*s is not a streams group.",
-                             STR_ARG(req->GroupId)));
+                  group == NULL
+                      ? str_printf(call->arena, "Streams group %.*s not found.", STR_ARG(req->GroupId))
+                      : group_is_none(group, "streams", req->GroupId, call->arena));
 }
 
 static bool refuse_unknown(const struct group_call *call)
@@ -107,11 +106,7 @@ static bool check_epoch(const struct streams_turn *turn, const struct task_reade
     if (epoch < member->epoch && epoch == member->previous_epoch && turn->base.owned != NULL &&
         str_is_null(owned->unknown) && part_set_within(turn->base.owned, &member->assigned))
         return true;
-    return refuse(call, GROUP_FENCED_EPOCH,
-                  str_printf(call->arena,
-                             "The streams group member has a %s member epoch (%d) than the one known by the "
-                             "group coordinator (%d). The member must abandon all its partitions and rejoin.",
-                             epoch > member->epoch ? "greater" : "smaller", epoch, member->epoch));
+    return refuse(call, GROUP_FENCED_EPOCH, fenced_text(KIND_STREAMS, epoch, member, call->arena));
 }
 
 static bool find_member(struct streams_turn *turn, const struct task_reader *owned)
@@ -125,10 +120,7 @@ static bool find_member(struct streams_turn *turn, const struct task_reader *own
     if (req->MemberEpoch != 0)
         return refuse_unknown(base->call);
     return (int64_t)base->consumer->member_count < most ||
-           refuse(base->call, GROUP_FULL,
-                  str_printf(base->arena,
-                             "The streams group has reached its maximum capacity of %lld members.",
-                             (long long)most));
+           refuse(base->call, GROUP_FULL, full_text(KIND_STREAMS, most, base->arena));
 }
 
 /* --- topology and topics --- */

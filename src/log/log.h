@@ -190,6 +190,9 @@ struct log_tail {
     struct log_segment *seg; /* reference */
 };
 
+/* What lies behind the durable end; SIZE_MAX: in more than one segment. */
+size_t log_tail_bytes(struct log *log);
+
 /* Takes the tail, and keeps syncs of this log away until log_tail_end, by the same thread. False: there is nothing, it is
  * longer than bytes_max or not in one segment, a checkpoint is due, somebody syncs, the log is offline or LOG_OS: then log_sync.
  * Does not wait. */

@@ -26,6 +26,17 @@ static bool tail_begins(const struct log *log, const struct log_segment *seg, ui
     return here || whole;
 }
 
+size_t log_tail_bytes(struct log *log)
+{
+    uint64_t pos;
+    pthread_mutex_lock(&log->lock);
+    struct log_segment *seg = segs_active(log);
+    bool here = log->end.seg_base == seg->base_offset && tail_begins(log, seg, &pos);
+    size_t bytes = here ? (size_t)(log->end.pos - pos) : SIZE_MAX;
+    pthread_mutex_unlock(&log->lock);
+    return bytes;
+}
+
 bool log_tail_begin(struct log *log, size_t bytes_max, struct log_tail *tail)
 {
     if (atomic_load(&log->offline) || pthread_mutex_trylock(&log->sync_lock) != 0)

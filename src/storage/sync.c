@@ -1,10 +1,10 @@
 /* sync.c - how what was appended becomes durable: rounds over all partitions that ask for it.
  *
- *   partition_append ---> queue --round--+--> short tails of synced partitions: copied into frames of the write-ahead log (wal),
- *                           ^            |      one write and one sync for all of them; then all who wait are told
- *                           |            `--> the others (long tails, durability=os, no file of the wal ready): a job each,
- *                           |                   fdatasync of the partition's own file, several at a time
- *                           `-- came meanwhile: the next round
+ *   partition_append --+--> short tails of synced partitions: a queue --round--> copied into frames of the write-ahead log
+ *                      |      (wal), one write and one sync for all of them; then all who wait are told. What came meanwhile is
+ *                      |      the next round
+ *                      `--> the others (long tails, durability=os), and those that found no room in a frame: a job each,
+ *                             fdatasync of the partition's own file, several at a time
  *
  *   upkeep (thread wal-0)   makes the next file of the wal; a full one is used again when all partitions in it were synced
  *   start                   what the partitions' files lack is appended again from the wal, before they are settled
@@ -83,7 +83,7 @@ static bool take_tail(struct round *round, struct partition *part)
 {
     struct wal *wal = round->storage->wal;
     struct log_tail tail;
-    if (wal == NULL || !part->in_wal || !log_tail_begin(part->log, TAIL_BYTES_MAX, &tail))
+    if (!log_tail_begin(part->log, TAIL_BYTES_MAX, &tail))
         return false;
     struct wal_entry entry = {.key = part->key,
                               .base_offset = tail.base_offset,
@@ -126,7 +126,7 @@ static void run_rounds(void *arg)
                 go_alone(storage, part);
         }
         commit_frame(round);
-        if (storage->wal != NULL && wal_has_work(storage->wal))
+        if (wal_has_work(storage->wal))
             upkeep_wake(storage);
         pthread_mutex_lock(&storage->sync_lock);
     }
@@ -134,8 +134,20 @@ static void run_rounds(void *arg)
     pthread_mutex_unlock(&storage->sync_lock);
 }
 
+/* Is it worth a round, which costs a hand-over between threads? */
+static bool is_for_frame(const struct storage *storage, const struct partition *part)
+{
+    return storage->wal != NULL && part->in_wal && log_tail_bytes(part->log) <= TAIL_BYTES_MAX;
+}
+
 void sync_ask_all(struct storage *storage, struct list *parts)
 {
+    list_each_safe (struct partition, part, parts, sync_link) {
+        if (is_for_frame(storage, part))
+            continue;
+        list_remove(&part->sync_link);
+        go_alone(storage, part);
+    }
     if (list_empty(parts))
         return;
     pthread_mutex_lock(&storage->sync_lock);

@@ -17,6 +17,7 @@
  * (F5) A slice below COPY_BYTES is copied into the response: one write is cheaper than a write and a sendfile.
  */
 #include "broker/fetch_int.h"
+#include "broker/parts_once.h"
 
 enum {
     OFFSET_OUT_OF_RANGE = 1,
@@ -450,12 +451,17 @@ static size_t count_partitions(const struct FetchRequest *body)
     return count;
 }
 
-/* Looks up what was asked, of a fetch without session. */
+/* Looks up what was asked, each partition once, of a fetch without session. */
 static void resolve(struct fetch *fetch)
 {
+#define SHAPE(key, by_id) \
+    PARTS_SHAPE(FetchRequest_FetchTopic, key, by_id, Partitions, FetchRequest_FetchPartition, Partition)
+    static const struct parts_shape of_names = SHAPE(Topic, false), of_ids = SHAPE(TopicId, true);
+#undef SHAPE
     struct request *req = fetch->req;
     const struct FetchRequest *body = req->body;
     bool by_id = req->version >= TOPIC_ID_VERSION;
+    parts_once(by_id ? &of_ids : &of_names, &body->Topics, NULL, &req->arena);
     fetch->lone = arena_array(&req->arena, struct lone_part, count_partitions(body));
     for (int32_t i = 0; i < body->Topics.len; i++) {
         const struct FetchRequest_FetchTopic *asked = &body->Topics.at[i];

@@ -5,6 +5,7 @@
  */
 #include "broker/broker_int.h"
 #include "broker/once.h"
+#include "broker/parts_once.h"
 
 enum { NOT_AVAILABLE = 15, UNSUPPORTED_VERSION = 35, UNKNOWN_TOPIC_ID = 100 };
 enum { COMMIT_ID_VERSION = 10, FETCH_ID_VERSION = 10 };
@@ -272,6 +273,10 @@ void api_offset_commit(struct request *req)
         refuse_commit(req, denied);
         return;
     }
+    static const struct parts_shape shape =
+        PARTS_SHAPE(OffsetCommitRequest_OffsetCommitRequestTopic, Name, false, Partitions,
+                    OffsetCommitRequest_OffsetCommitRequestPartition, PartitionIndex);
+    parts_drop_empty(&shape, &((const struct OffsetCommitRequest *)req->body)->Topics);
     name_commit_topics(req);
     call->partition_exists = partition_exists;
     call->exists_arg = req;

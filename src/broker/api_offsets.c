@@ -1,9 +1,11 @@
-/* api_offsets.c - ListOffsets, OffsetForLeaderEpoch: questions to partitions. */
+/* api_offsets.c - ListOffsets, OffsetForLeaderEpoch: questions to partitions. ListOffsets refuses one that is asked for twice. */
 #include "broker/broker_int.h"
+#include "broker/parts_once.h"
 
 enum {
     UNKNOWN_TOPIC = 3,
     UNSUPPORTED_VERSION = 35,
+    INVALID_REQUEST = 42,
     FENCED_EPOCH = 74,
     UNKNOWN_EPOCH = 75,
 };
@@ -76,16 +78,17 @@ static void list_one(struct partition *part, const list_asked *asked, enum log_i
     row->LeaderEpoch = hit.offset >= 0 ? hit.leader_epoch : -1;
 }
 
-static void list_partition(struct request *req, struct str topic, const list_asked *asked, list_row *row)
+static void list_partition(struct request *req, struct str topic, const list_asked *asked, bool came_again,
+                           list_row *row)
 {
     const struct ListOffsetsRequest *body = req->body;
     enum log_isolation isolation = body->IsolationLevel == 1 ? LOG_READ_COMMITTED : LOG_UP_TO_HW;
     row->PartitionIndex = asked->PartitionIndex;
-    if (req->version < first_version_of(asked->Timestamp)) {
-        row->ErrorCode = UNSUPPORTED_VERSION;
-        return;
-    }
     row->ErrorCode = request_denied(req, ACL_TOPIC, ACL_DESCRIBE, topic);
+    if (row->ErrorCode == 0 && came_again)
+        row->ErrorCode = INVALID_REQUEST;
+    if (row->ErrorCode == 0 && req->version < first_version_of(asked->Timestamp))
+        row->ErrorCode = UNSUPPORTED_VERSION;
     if (row->ErrorCode != 0)
         return;
     struct partition *part = storage_partition(req->broker->storage, topic, asked->PartitionIndex);
@@ -97,8 +100,13 @@ static void list_partition(struct request *req, struct str topic, const list_ask
 
 void api_list_offsets(struct request *req)
 {
+    static const struct parts_shape shape =
+        PARTS_SHAPE(ListOffsetsRequest_ListOffsetsTopic, Name, false, Partitions,
+                    ListOffsetsRequest_ListOffsetsPartition, PartitionIndex);
     const struct ListOffsetsRequest *body = req->body;
     struct ListOffsetsResponse *res = req->res;
+    struct map again = {0};
+    parts_once(&shape, &body->Topics, &again, &req->arena);
     WIRE_ALLOC(&req->arena, res->Topics, ListOffsetsResponse_ListOffsetsTopicResponse,
                MAX(body->Topics.len, 0));
     for (int32_t i = 0; i < body->Topics.len; i++) {
@@ -108,8 +116,11 @@ void api_list_offsets(struct request *req)
         WIRE_ALLOC(&req->arena, row->Partitions, ListOffsetsResponse_ListOffsetsPartitionResponse,
                    MAX(asked->Partitions.len, 0));
         for (int32_t j = 0; j < asked->Partitions.len; j++)
-            list_partition(req, asked->Name, &asked->Partitions.at[j], &row->Partitions.at[j]);
+            list_partition(req, asked->Name, &asked->Partitions.at[j],
+                           parts_came_again(&again, asked->Name, asked->Partitions.at[j].PartitionIndex),
+                           &row->Partitions.at[j]);
     }
+    map_fini(&again);
     request_reply(req);
 }
 

@@ -9,6 +9,7 @@
  * answer needs later (topic names) is copied into the request's arena.
  */
 #include "broker/broker_int.h"
+#include "broker/parts_once.h"
 
 enum {
     CORRUPT = 2,
@@ -311,11 +312,24 @@ static bool may_write_transaction(struct request *req)
            request_denied(req, ACL_TRANSACTIONAL_ID, ACL_WRITE, body->TransactionalId) == 0;
 }
 
+/* Of a partition that comes twice the last batch is appended. */
+static void name_once(struct request *req)
+{
+#define SHAPE(key, by_id)                                                   \
+    PARTS_SHAPE(ProduceRequest_TopicProduceData, key, by_id, PartitionData, \
+                ProduceRequest_PartitionProduceData, Index)
+    static const struct parts_shape by_name = SHAPE(Name, false), by_id = SHAPE(TopicId, true);
+#undef SHAPE
+    const struct ProduceRequest *body = req->body;
+    parts_once(req->version >= TOPIC_ID_VERSION ? &by_id : &by_name, &body->TopicData, NULL, &req->arena);
+}
+
 void api_produce(struct request *req)
 {
     const struct ProduceRequest *body = req->body;
     struct ProduceResponse *res = req->res;
     int16_t acks = body->Acks;
+    name_once(req);
     WIRE_ALLOC(&req->arena, res->Responses, ProduceResponse_TopicProduceResponse,
                MAX(body->TopicData.len, 0));
     if (acks < -1 || acks > 1) {

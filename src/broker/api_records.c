@@ -8,6 +8,7 @@
  * Only where cleanup.policy contains delete (POLICY_VIOLATION), and not in the broker's own topics.
  */
 #include "broker/broker_int.h"
+#include "broker/parts_once.h"
 
 enum { OUT_OF_RANGE = 1, UNKNOWN_TOPIC = 3, INVALID_TOPIC = 17, POLICY_VIOLATION = 44, HIGH_WATERMARK = -1 };
 
@@ -54,8 +55,12 @@ static void delete_one(struct request *req, struct str topic, const asked_partit
 
 static void delete_records(struct request *req)
 {
+    static const struct parts_shape shape =
+        PARTS_SHAPE(DeleteRecordsRequest_DeleteRecordsTopic, Name, false, Partitions,
+                    DeleteRecordsRequest_DeleteRecordsPartition, PartitionIndex);
     const struct DeleteRecordsRequest *body = req->body;
     struct DeleteRecordsResponse *res = req->res;
+    parts_once(&shape, &body->Topics, NULL, &req->arena);
     WIRE_ALLOC(&req->arena, res->Topics, DeleteRecordsResponse_DeleteRecordsTopicResult,
                MAX(body->Topics.len, 0));
     for (int32_t i = 0; i < body->Topics.len; i++) {

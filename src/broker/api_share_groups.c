@@ -3,6 +3,7 @@
  *
  * Offsets change while nobody is in the group only: its members would go on with what they have.
  */
+#include "broker/parts_once.h"
 #include "broker/shares_int.h"
 
 enum { NOT_AVAILABLE = 15 };
@@ -207,6 +208,12 @@ static void tell_all(struct request *req, struct str group, told_group *out)
 /* A group that is not there has been nowhere, as a topic that is not there. */
 static void tell_group(struct request *req, const asked_group *asked, told_group *out)
 {
+    typedef struct DescribeShareGroupOffsetsRequest_DescribeShareGroupOffsetsRequestTopic asked_topic;
+    static const struct parts_shape shape = {.topic_bytes = sizeof(asked_topic),
+                                             .key_at = offsetof(asked_topic, TopicName),
+                                             .parts_at = offsetof(asked_topic, Partitions),
+                                             .part_bytes = sizeof(int32_t),
+                                             .keeps_empty = true};
     out->GroupId = asked->GroupId;
     out->ErrorCode = request_denied(req, ACL_GROUP, ACL_DESCRIBE, asked->GroupId);
     if (out->ErrorCode != 0)
@@ -215,6 +222,7 @@ static void tell_group(struct request *req, const asked_group *asked, told_group
         tell_all(req, asked->GroupId, out);
         return;
     }
+    parts_once(&shape, &asked->Topics, NULL, &req->arena);
     WIRE_ALLOC(&req->arena, out->Topics,
                DescribeShareGroupOffsetsResponse_DescribeShareGroupOffsetsResponseTopic, asked->Topics.len);
     for (int32_t i = 0; i < asked->Topics.len; i++)

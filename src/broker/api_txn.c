@@ -7,6 +7,7 @@
  * its log would bring it back (X3).
  */
 #include "broker/broker_int.h"
+#include "broker/parts_once.h"
 
 enum {
     UNKNOWN_TOPIC = 3,
@@ -425,6 +426,14 @@ static void name_unknown(struct request *req, int16_t error)
     name_denied(req);
 }
 
+static void drop_empty(const struct TxnOffsetCommitRequest *body)
+{
+    static const struct parts_shape shape =
+        PARTS_SHAPE(TxnOffsetCommitRequest_TxnOffsetCommitRequestTopic, Name, false, Partitions,
+                    TxnOffsetCommitRequest_TxnOffsetCommitRequestPartition, PartitionIndex);
+    parts_drop_empty(&shape, &body->Topics);
+}
+
 void api_txn_offset_commit(struct request *req)
 {
     const struct TxnOffsetCommitRequest *body = req->body;
@@ -440,6 +449,7 @@ void api_txn_offset_commit(struct request *req)
                               .partition_exists = may_commit,
                               .exists_arg = req};
     int64_t end_offset = 0;
+    drop_empty(body);
     pthread_rwlock_t *appends = txn_append_lock(broker->coord, body->TransactionalId);
     pthread_rwlock_rdlock(appends);
     int16_t error = admit_offsets(req);

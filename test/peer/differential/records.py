@@ -47,7 +47,22 @@ def case_produce(s):
 def case_produce_odd(s):
     s.topic("pro-b")
     produce(s, 9, {"pro-b": [(0, None)]})
-    produce(s, 9, {"pro-b": [(0, batch(timestamp=STAMP)), (0, batch(timestamp=STAMP))]})
+    s.topic("pro-c", 2)
+    produce(s, 9, {"pro-c": [(0, batch(value=b"first", timestamp=STAMP)), (1, batch(timestamp=STAMP)), (0, batch(value=b"second", timestamp=STAMP))]})
+    one = dict(Name="pro-c", PartitionData=[dict(Index=0, Records=batch(value=b"third", timestamp=STAMP))])
+    two = dict(Name="pro-c", PartitionData=[dict(Index=1, Records=batch(value=b"other", timestamp=STAMP)), dict(Index=0, Records=batch(value=b"fourth", timestamp=STAMP))])
+    s.call("Produce", 9, Acks=-1, TimeoutMs=5000, TopicData=[one, two, dict(Name="pro-b", PartitionData=[])])
+    for part in (0, 1):
+        s.call("Fetch", 11, MaxWaitMs=100, MinBytes=1, MaxBytes=1 << 20, SessionEpoch=-1,
+               Topics=[dict(Topic="pro-c", Partitions=[dict(Partition=part, FetchOffset=0, PartitionMaxBytes=1 << 20)])])
+    for offsets in ((1, 0), (0, 1)):
+        parts = [dict(PartitionIndex=0, Offset=offset) for offset in offsets]
+        s.call("DeleteRecords", 2, Topics=[dict(Name="pro-c", Partitions=parts)], TimeoutMs=9000)
+    s.call("ListOffsets", 7, ReplicaId=-1, Topics=[dict(Name=name, Partitions=[dict(PartitionIndex=part, Timestamp=when)])
+                                                   for name, part, when in (("pro-c", 0, -1), ("pro-c", 1, -2), ("pro-none", 0, -1), ("pro-none", 0, -1), ("pro-c", 0, -2), ("pro-c", 1, -9))])
+    for first, second in ((0, 1), (1, 0)):
+        s.call("Fetch", 11, MaxWaitMs=100, MinBytes=1, MaxBytes=1 << 20, SessionEpoch=-1,
+               Topics=[dict(Topic="pro-c", Partitions=[dict(Partition=0, FetchOffset=offset, PartitionMaxBytes=1 << 20)]) for offset in (first, second)])
 
 
 def rebuilt(data, at, form, value):

@@ -183,7 +183,7 @@ static enum producer_verdict judge(const struct log *log, const struct append *a
             result->incarnation = atomic_load(&log->incarnation);
             result->base_offset = earlier.base_offset;
             result->last_offset = earlier.last_offset;
-            result->append_time_ms = app->config.append_time ? earlier.timestamp_ms : -1;
+            result->append_time_ms = earlier.timestamp_ms;
         }
         if (verdict != PRODUCER_APPEND)
             return verdict;

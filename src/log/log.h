@@ -142,7 +142,9 @@ enum log_origin {
 struct log_append_result {
     int64_t base_offset;
     int64_t last_offset;
-    int64_t append_time_ms; /* -1 where timestamps are the producer's */
+    int64_t
+        append_time_ms; /* -1 where timestamps are the producer's; of a duplicate the newest in the batch, as Kafka
+                             * tells it */
     int64_t start_offset;
     bool duplicate; /* appended before: base_offset is the earlier one, nothing was written */
     bool flush;     /* flush.messages is reached: to be answered after a sync, whatever was promised else */

@@ -45,7 +45,7 @@ void partition_count_fetched(struct partition *part, int64_t bytes);
 struct partition_appended {
     int64_t base_offset;  /* of the first record */
     int64_t end_offset;   /* after the last record: what to wait for */
-    int64_t append_ms;    /* LogAppendTime topics, else -1 */
+    int64_t append_ms;    /* as struct log_append_result has it */
     bool duplicate;       /* an idempotent retry: base_offset is that of the first time */
     uint32_t incarnation; /* of the log: a failed sync drops records and their offsets are used again */
 };

@@ -56,7 +56,6 @@ MEANT = [
     ("topics_describe", "DescribeTopicPartitions .*", ANY, ANY, "-1|-2147483648|None", "an empty name is an invalid topic; an Apache Kafka fails on it"),
     # --- records ---
     ("records_produce_odd", "Produce .*", "", ANY, "'no answer'", "no records are refused, where an Apache Kafka does not answer"),
-    ("records_.*|transactions_.*", "Produce .*", r".*\.LogAppendTimeMs", "-1", "'time'", "a repeated batch is answered like the first time"),
     ("records_bad_batches", "Produce .* (more bytes|good and cut) .*", r".*\.(ErrorCode|RecordErrors.*|LogStartOffset|ErrorMessage)", ANY, ANY, "bytes behind the batch are refused, not dropped"),
     ("records_bad_batches", "Produce .* (delete horizon|pid no epoch|record number|key length -2) .*", r".*\.(ErrorCode|RecordErrors.*|LogStartOffset|ErrorMessage)", ANY, ANY,
      "a batch that contradicts itself, or says what only the log may, is refused"),

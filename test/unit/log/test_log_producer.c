@@ -23,6 +23,30 @@ static int64_t send_batch(struct world *w, struct batch_spec spec, int count, bo
     return ok ? result.base_offset : -(int64_t)err.code;
 }
 
+/* A duplicate is told the newest timestamp of the batch as its append time, also where timestamps are the producer's. */
+static void test_duplicate_time(void **state)
+{
+    for (int append_time = 0; append_time < 2; append_time++) {
+        struct world w;
+        struct log_append_result first, again;
+        struct batch_spec spec = seq_spec(5, 0, 0);
+        struct err err;
+        world_init(&w, 1);
+        w.config.append_time = append_time != 0;
+        world_open(&w);
+        io_memory_advance_ms(w.mem, 1234);
+        int64_t now = io_now_ms(w.io);
+        assert_true(world_append_spec(&w, &spec, 1, 3, 1000, &first, &err));
+        assert_int_equal(first.append_time_ms, append_time ? now : -1);
+        io_memory_advance_ms(w.mem, 77);
+        world_reopen(&w);
+        assert_true(world_append_spec(&w, &spec, 1, 3, 1000, &again, &err));
+        assert_true(again.duplicate);
+        assert_int_equal(again.append_time_ms, append_time ? now : 1002);
+        world_fini(&w);
+    }
+}
+
 enum restart { RESTART_NONE, RESTART_CLEAN, RESTART_KILLED, RESTART_COUNT };
 
 static void restart(struct world *w, enum restart how)
@@ -279,10 +303,15 @@ int main(void)
 {
     log_level_set(LOG_OFF);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sequences),     cmocka_unit_test(test_sequence_wraps),
-        cmocka_unit_test(test_transactions),  cmocka_unit_test(test_undecided_after_cut),
-        cmocka_unit_test(test_lost_txnindex), cmocka_unit_test(test_txnindex_first),
-        cmocka_unit_test(test_expiry),        cmocka_unit_test(test_internal),
+        cmocka_unit_test(test_duplicate_time),
+        cmocka_unit_test(test_sequences),
+        cmocka_unit_test(test_sequence_wraps),
+        cmocka_unit_test(test_transactions),
+        cmocka_unit_test(test_undecided_after_cut),
+        cmocka_unit_test(test_lost_txnindex),
+        cmocka_unit_test(test_txnindex_first),
+        cmocka_unit_test(test_expiry),
+        cmocka_unit_test(test_internal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,7 +77,9 @@ def ask_all(s, uuid):
         read(s, version, uuid if version >= 13 else "lim-a")
     for version in (1, 8, 10, 12, 13):
         more = dict(IncludeTopicAuthorizedOperations=True, **(dict(IncludeClusterAuthorizedOperations=True) if version <= 10 else {})) if version >= 8 else {}
-        s.call("Metadata", version, dict(more, Topics=[dict(Name="lim-a"), dict(Name="rul-none")]))
+        shown = s.call("Metadata", version, dict(more, Topics=[dict(Name="lim-a"), dict(Name="rul-none")]))
+    if any(row["Name"] == "rul-none" and row["ErrorCode"] == 0 for row in shown["Topics"]):
+        s.served("rul-none")
     s.call("Metadata", 12, Topics=[dict(Name=None, TopicId=uuid)], AllowAutoTopicCreation=False)
     s.call("DeleteTopics", 6, Topics=[dict(TopicId=bytes(15) + b"\7")], TimeoutMs=5000)
     s.call("OffsetCommit", 10, GroupId="lim-o", Topics=[dict(TopicId=uuid, Partitions=[dict(PartitionIndex=0, CommittedOffset=1, CommittedMetadata="m")])])

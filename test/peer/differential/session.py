@@ -103,8 +103,12 @@ class Session:
         """A change of configs is shown a moment before the log has it; nothing tells when, so one more change is waited for."""
         name = f"settled-{len(self.seen)}"
         self.quiet("CreateTopics", 7, Topics=[dict(Name=name, NumPartitions=1, ReplicationFactor=1)], timeoutMs=10000)
-        asked = [dict(Name=name, Partitions=[dict(PartitionIndex=0, Timestamp=-1)])]
-        self.until(lambda got: got["Topics"][0]["Partitions"][0]["ErrorCode"] == 0, "ListOffsets", 7, ReplicaId=-1, Topics=asked)
+        self.served(name)
+
+    def served(self, name, partitions=1):
+        """Waits until the logs of a topic are there: an Apache Kafka shows it in Metadata a moment before it has them."""
+        asked = [dict(Name=name, Partitions=[dict(PartitionIndex=part, Timestamp=-1) for part in range(partitions)])]
+        self.until(lambda got: all(part["ErrorCode"] == 0 for part in got["Topics"][0]["Partitions"]), "ListOffsets", 7, ReplicaId=-1, Topics=asked)
 
     def raw(self, label, key, version, body, flexible):
         """Bytes as they are; noted: that there was an answer, or that the connection was closed."""
@@ -131,9 +135,7 @@ class Session:
 
         topics = [dict(Name=name)]
         uuid = self.until(there, "Metadata", 12, Topics=topics, AllowAutoTopicCreation=False)["Topics"][0]["TopicId"]
-        parts = [dict(PartitionIndex=part, Timestamp=-1) for part in range(partitions)]
-        self.until(lambda got: all(part["ErrorCode"] == 0 for part in got["Topics"][0]["Partitions"]), "ListOffsets", 7, ReplicaId=-1,
-                   Topics=[dict(Name=name, Partitions=parts)])
+        self.served(name, partitions)
         self.note(f"topic {name}", {}, uuid)
         return uuid
 

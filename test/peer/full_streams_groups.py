@@ -28,10 +28,11 @@ class Groups:
         return text
 
     def is_stable(self, members):
-        """All tasks are where they shall be: active and standby ones of so many members."""
+        """All tasks are where they shall be: active and standby ones of so many members. The state is asked after the members, which may still move then."""
         text = self("--describe", "--group", GROUP, "--members", "--verbose")
         rows = [row for row in text.splitlines() if row.startswith(GROUP)]
-        return len(rows) == members and found(rf"^{GROUP}\s.*\sStable\s", self("--describe", "--group", GROUP, "--state")) and text
+        arrived = all(tasks_of(row, role) == tasks_of(row, f"TARGET-{role}") for row in rows for role in ("ACTIVE", "STANDBY"))
+        return len(rows) == members and arrived and found(rf"^{GROUP}\s.*\sStable\s", self("--describe", "--group", GROUP, "--state")) and text
 
 
 def run_classic(tools, address, application):

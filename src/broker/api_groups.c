@@ -358,25 +358,8 @@ void api_describe_groups(struct request *req)
     read_and_reply(req, group_describe, hide_described_groups);
 }
 
-static void refuse_described(struct request *req)
-{
-    const struct ConsumerGroupDescribeRequest *body = req->body;
-    struct ConsumerGroupDescribeResponse *res = req->res;
-    WIRE_ALLOC(&req->arena, res->Groups, ConsumerGroupDescribeResponse_DescribedGroup,
-               MAX(body->GroupIds.len, 0));
-    for (int32_t i = 0; i < body->GroupIds.len; i++) {
-        res->Groups.at[i].GroupId = body->GroupIds.at[i];
-        res->Groups.at[i].ErrorCode = UNSUPPORTED_VERSION;
-    }
-    request_reply(req);
-}
-
 void api_consumer_group_describe(struct request *req)
 {
-    if (group_protocol_is_off(req->broker, STR("consumer"))) {
-        refuse_described(req);
-        return;
-    }
     read_and_reply(req, group_describe_consumer, hide_consumer_groups);
 }
 

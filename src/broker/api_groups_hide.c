@@ -1,10 +1,12 @@
 /* api_groups_hide.c - what may not be seen of groups is taken out of answers that are made already: OffsetFetch, DescribeGroups,
  * ListGroups, and the describing of consumer, share and streams groups.
  *
- * The group state knows nothing of rights; it answers as to somebody who may all. What was asked for by name shows its error,
- * what is part of a list of all is left out, as in Kafka.
+ * The group state knows nothing of rights, nor of protocols that are off; it answers as to somebody who may all. What was asked
+ * for by name shows its error, what is part of a list of all is left out, as in Kafka.
  */
 #include "broker/broker_int.h"
+
+enum { UNSUPPORTED_VERSION = 35 };
 
 typedef struct OffsetFetchResponse_OffsetFetchResponseTopics fetched_topic;
 typedef struct OffsetFetchResponse_OffsetFetchResponseTopic old_fetched_topic;
@@ -98,10 +100,17 @@ static int16_t denied_topics(struct request *req, const struct str *names, int32
     return denied;
 }
 
+/* Why a group of this protocol may not be described at all. */
+static int16_t denied_group(struct request *req, struct str protocol, struct str name)
+{
+    return group_protocol_is_off(req->broker, protocol) ? UNSUPPORTED_VERSION
+                                                        : request_denied(req, ACL_GROUP, ACL_DESCRIBE, name);
+}
+
 /* A group with a member that has a topic which may not be described is not shown, as in Kafka. */
 static int16_t denied_consumer(struct request *req, const consumer_row *row)
 {
-    int16_t denied = request_denied(req, ACL_GROUP, ACL_DESCRIBE, row->GroupId);
+    int16_t denied = denied_group(req, STR("consumer"), row->GroupId);
     for (int32_t i = 0; denied == 0 && i < row->Members.len; i++)
         denied = denied_topics(req, row->Members.at[i].SubscribedTopicNames.at,
                                row->Members.at[i].SubscribedTopicNames.len);
@@ -189,7 +198,7 @@ void hide_streams_groups(struct request *req)
     struct StreamsGroupDescribeResponse *res = req->res;
     for (int32_t i = 0; i < res->Groups.len; i++) {
         streams_row *row = &res->Groups.at[i], hidden;
-        int16_t group = request_denied(req, ACL_GROUP, ACL_DESCRIBE, row->GroupId);
+        int16_t group = denied_group(req, STR("streams"), row->GroupId);
         int16_t denied = group != 0 ? group : denied_topology(req, row);
         if (denied != 0) {
             wire_init(&WIRE_StreamsGroupDescribeResponse_DescribedGroup, &hidden);

@@ -197,25 +197,8 @@ void api_streams_group_heartbeat(struct request *req)
     coord_groups_rearm(broker->coord);
 }
 
-static void refuse_described(struct request *req)
-{
-    const struct StreamsGroupDescribeRequest *body = req->body;
-    struct StreamsGroupDescribeResponse *res = req->res;
-    WIRE_ALLOC(&req->arena, res->Groups, StreamsGroupDescribeResponse_DescribedGroup,
-               MAX(body->GroupIds.len, 0));
-    for (int32_t i = 0; i < body->GroupIds.len; i++) {
-        res->Groups.at[i].GroupId = body->GroupIds.at[i];
-        res->Groups.at[i].ErrorCode = UNSUPPORTED_VERSION;
-    }
-    request_reply(req);
-}
-
 void api_streams_group_describe(struct request *req)
 {
-    if (group_protocol_is_off(req->broker, STR("streams"))) {
-        refuse_described(req);
-        return;
-    }
     struct replay *replay = coord_groups_replay(req->broker->coord);
     struct group_call *call = request_group_call(req);
     replay_lock(replay);

@@ -13,9 +13,9 @@
  */
 #include "log/log_int.h"
 
-struct failed_round {
-    uint64_t round;
-    struct err why;
+struct failed_rounds {
+    uint64_t first, last; /* without a good one between */
+    struct err why;       /* of the last */
 };
 
 struct log_names {
@@ -25,7 +25,7 @@ struct log_names {
     pthread_cond_t ended; /* a sync has */
     bool syncing;         /* the round before the open one */
     uint64_t open;        /* round that names join; those before it are closed */
-    vec(struct failed_round) failed;
+    vec(struct failed_rounds) failed;
 };
 
 struct log_names *log_names_new(const char *dir, struct io *io)
@@ -59,6 +59,18 @@ uint64_t names_join(struct log_names *names)
     return round;
 }
 
+/* A disk that goes on failing takes no more room. Under the lock. */
+static void note_failed(struct log_names *names, uint64_t round, int errnum)
+{
+    struct failed_rounds *failed = names->failed.len == 0 ? NULL : &names->failed.at[names->failed.len - 1];
+    if (failed == NULL || failed->last + 1 != round) {
+        failed = vec_push_zero(&names->failed);
+        failed->first = round;
+    }
+    failed->last = round;
+    err_set_errno(&failed->why, errnum, "%s: sync of the directory failed", names->dir);
+}
+
 /* Closes the open round and syncs it. Under the lock, which is given back meanwhile. */
 static void sync_round(struct log_names *names)
 {
@@ -68,19 +80,16 @@ static void sync_round(struct log_names *names)
     int rc = io_sync_dir(names->io, names->dir);
     pthread_mutex_lock(&names->lock);
     names->syncing = false;
-    if (rc < 0) {
-        struct failed_round *failed = vec_push_zero(&names->failed);
-        failed->round = round;
-        err_set_errno(&failed->why, -rc, "%s: sync of the directory failed", names->dir);
-    }
+    if (rc < 0)
+        note_failed(names, round, -rc);
     pthread_cond_broadcast(&names->ended);
 }
 
 /* Under the lock; NULL: it is good. */
-static const struct failed_round *find_failed(const struct log_names *names, uint64_t round)
+static const struct failed_rounds *find_failed(const struct log_names *names, uint64_t round)
 {
     for (size_t i = 0; i < names->failed.len; i++)
-        if (names->failed.at[i].round == round)
+        if (names->failed.at[i].first <= round && round <= names->failed.at[i].last)
             return &names->failed.at[i];
     return NULL;
 }
@@ -92,7 +101,7 @@ bool names_sync(struct log_names *names, uint64_t round, struct err *err)
         pthread_cond_wait(&names->ended, &names->lock);
     if (round == names->open)
         sync_round(names);
-    const struct failed_round *failed = find_failed(names, round);
+    const struct failed_rounds *failed = find_failed(names, round);
     if (failed != NULL && err != NULL)
         *err = failed->why;
     pthread_mutex_unlock(&names->lock);

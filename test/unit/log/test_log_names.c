@@ -195,6 +195,32 @@ static void test_a_failed_sync_fails_all_names_in_it(void **state)
     expect_after_cut(s, LOGS - 1, 1);
 }
 
+static void fail_next(struct shared *s, int i)
+{
+    hook.failing_errno = EIO;
+    assert_false(log_sync(s->logs[i], NULL));
+}
+
+/* Rounds that fail one after the other, a good one, and another that fails: whoever asks late is told of his own. */
+static void test_who_asks_late_is_told_of_his_round(void **state)
+{
+    struct shared *s = *state;
+    assert_true(append(s, 0) && append(s, 1)); /* round 1 */
+    fail_next(s, 0);
+    assert_true(append(s, 2) && append(s, 3)); /* round 2 */
+    fail_next(s, 2);
+    assert_true(append(s, 4) && append(s, 5) && log_sync(s->logs[4], NULL)); /* round 3 */
+    assert_true(append(s, 6) && append(s, 7));                               /* round 4 */
+    fail_next(s, 6);
+    assert_true(append(s, 8) && log_sync(s->logs[8], NULL)); /* round 5 */
+    assert_int_equal(hook.syncs, 5);
+    assert_false(log_sync(s->logs[1], NULL));
+    assert_false(log_sync(s->logs[3], NULL));
+    assert_true(log_sync(s->logs[5], NULL));
+    assert_false(log_sync(s->logs[7], NULL));
+    assert_int_equal(hook.syncs, 5);
+}
+
 /* A full disk has room again: each log recovers, and needs its name to be synced once more, together with the others. */
 static void test_names_join_anew_after_a_full_disk(void **state)
 {
@@ -279,6 +305,7 @@ int main(void)
         T(test_one_sync_for_all_that_are_new),        T(test_a_later_name_takes_a_later_sync),
         T(test_a_name_that_comes_during_a_sync),      T(test_one_sync_for_all_that_a_start_finds),
         T(test_a_failed_sync_fails_all_names_in_it),  T(test_names_join_anew_after_a_full_disk),
+        T(test_who_asks_late_is_told_of_his_round),   T(test_names_join_anew_after_a_full_disk),
         T(test_a_deletion_is_synced_with_the_others), T(test_many_threads),
     };
     log_level_set(LOG_OFF);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -247,12 +248,52 @@ int raw_connect(const char *bootstrap)
 
 void raw_send(int fd, const struct raw_bytes *frame)
 {
-    for (size_t sent = 0; sent < frame->len;) {
-        ssize_t n = send(fd, frame->at + sent, frame->len - sent, MSG_NOSIGNAL);
-        if (n <= 0)
+    raw_send_times(fd, frame, 1);
+}
+
+void raw_send_times(int fd, const struct raw_bytes *frame, int count)
+{
+    enum { PARTS_MAX = 64 };
+    for (size_t left = frame->len * (size_t)count; left > 0;) {
+        struct iovec parts[PARTS_MAX];
+        size_t tail = left % frame->len, n = 0; /* of a frame that was sent in part */
+        if (tail != 0)
+            parts[n++] = (struct iovec){frame->at + frame->len - tail, tail};
+        for (size_t whole = left / frame->len; whole > 0 && n < PARTS_MAX; whole--)
+            parts[n++] = (struct iovec){frame->at, frame->len};
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = n};
+        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+        if (sent <= 0)
             die("send: %s", strerror(errno));
-        sent += (size_t)n;
+        left -= (size_t)sent;
     }
+}
+
+void raw_take_some(int fd, struct raw_answers *answers)
+{
+    enum { ROOM = 64 << 10 };
+    struct raw_bytes *bytes = &answers->bytes;
+    reserve(bytes, ROOM);
+    memmove(bytes->at, bytes->at + answers->pos, bytes->len - answers->pos);
+    bytes->len -= answers->pos;
+    answers->pos = 0;
+    ssize_t n = recv(fd, bytes->at + bytes->len, ROOM, 0);
+    if (n < 0)
+        die("receive: %s", strerror(errno));
+    if (n == 0)
+        die("the server closed a connection");
+    bytes->len += (size_t)n;
+}
+
+const char *raw_next(struct raw_answers *answers, size_t *len)
+{
+    const char *at = answers->bytes.at + answers->pos;
+    size_t left = answers->bytes.len - answers->pos;
+    *len = left < 4 ? 0 : (size_t)raw_int(at, 4);
+    if (left < 4 || left - 4 < *len)
+        return NULL;
+    answers->pos += 4 + *len;
+    return at + 4;
 }
 
 static bool receive_all(int fd, char *at, size_t len)

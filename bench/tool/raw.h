@@ -41,12 +41,24 @@ void raw_fetch(struct raw_bytes *out, const char *topic, int partition, int byte
 /* A connected socket; ends the program when nobody answers. */
 int raw_connect(const char *bootstrap);
 void raw_send(int fd, const struct raw_bytes *frame);
+/* The same frame `count` times, by one call where the socket has room. */
+void raw_send_times(int fd, const struct raw_bytes *frame, int count);
 /* Receives one frame, without its size. False: the other side has closed the connection. */
 bool raw_receive(int fd, struct raw_bytes *frame);
 
 /* The same where an answer is owed; raw_ask sends the request first. End the program when the server closes the connection. */
 void raw_take(int fd, struct raw_bytes *answer);
 void raw_ask(int fd, const struct raw_bytes *frame, struct raw_bytes *answer);
+
+/* Answers that come together. raw_take_some waits for bytes (and ends the program when the server closes the connection);
+ * raw_next gives the next whole answer without its size, valid until bytes are taken again, or NULL. */
+struct raw_answers {
+    struct raw_bytes bytes;
+    size_t pos;
+};
+
+void raw_take_some(int fd, struct raw_answers *answers);
+const char *raw_next(struct raw_answers *answers, size_t *len);
 
 /* CRC-32C, bit by bit: for frames that are made once. */
 uint32_t raw_crc32c(const char *at, size_t len);

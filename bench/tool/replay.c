@@ -27,40 +27,58 @@ struct worker {
     int64_t records, bytes, failed;
 };
 
+/* Claims up to `room` batches of what nobody has asked for yet; clears *more when that is all gone. */
+static int claim(struct worker *worker, int room, bool *more)
+{
+    int count = 0;
+    while (*more && count < room) {
+        *more = atomic_fetch_sub(worker->left, worker->o->batch_records) > 0;
+        count += *more;
+    }
+    return count;
+}
+
+/* One answer. A refusal is asked for again: a new topic may need a moment. */
+static void take_answer(struct worker *worker, const char *answer, size_t len, bool *more)
+{
+    const struct options *o = worker->o;
+    if (raw_produce_error(answer, len) == 0) {
+        worker->records += o->batch_records;
+        return;
+    }
+    worker->failed += o->batch_records;
+    atomic_fetch_add(worker->left, o->batch_records);
+    *more = worker->failed < o->record_count;
+    usleep(1000);
+}
+
+/* What may be asked leaves with one call, and all answers that are there come with one: the fewer calls here, the more of the
+ * figure is the server's. */
 static void *replay_run(void *argument)
 {
     struct worker *worker = argument;
     const struct options *o = worker->o;
-    struct raw_bytes batch = {0}, frame = {0}, answer = {0};
+    struct raw_bytes batch = {0}, frame = {0};
+    struct raw_answers answers = {0};
     raw_batch(&batch, o->batch_records, o->record_bytes, o->codec);
     raw_produce(&frame, o->topic, worker->number % o->partition_count, &batch);
     int fd = raw_connect(o->bootstrap), under_way = 0;
-    for (bool more = true; more || under_way > 0;) {
-        while (more && under_way < o->depth) {
-            more = atomic_fetch_sub(worker->left, o->batch_records) > 0;
-            if (more) {
-                raw_send(fd, &frame);
-                under_way++;
-            }
-        }
+    for (bool more = true;;) {
+        int count = claim(worker, o->depth - under_way, &more);
+        raw_send_times(fd, &frame, count);
+        under_way += count;
         if (under_way == 0)
             break;
-        raw_take(fd, &answer);
-        under_way--;
-        if (raw_produce_error(answer.at, answer.len) == 0) {
-            worker->records += o->batch_records;
-        } else { /* asked for again: a new topic may need a moment */
-            worker->failed += o->batch_records;
-            atomic_fetch_add(worker->left, o->batch_records);
-            more = worker->failed < o->record_count;
-            usleep(1000);
-        }
+        raw_take_some(fd, &answers);
+        const char *answer;
+        for (size_t len; (answer = raw_next(&answers, &len)) != NULL; under_way--)
+            take_answer(worker, answer, len, &more);
     }
     worker->bytes = worker->records / o->batch_records * (int64_t)batch.len;
     close(fd);
     raw_free(&batch);
     raw_free(&frame);
-    raw_free(&answer);
+    raw_free(&answers.bytes);
     return NULL;
 }
 

@@ -5,8 +5,12 @@
  *   acks=-1  answered after the syncs that the writes share with all who write to the same partitions
  *   and where a topic's flush.messages is reached, acks=1 as well, and with durability=os too
  *
- * The batch is appended from the connection's buffer, in place: offsets are patched into it, nothing is copied. What the
- * answer needs later (topic names) is copied into the request's arena.
+ *   api_produce    checks; what is to be appended joins the queue of the connection's read
+ *   api_produce    ...
+ *   produce_write  appends the queue: what goes to the same partition by one write; starts the syncs
+ *
+ * A batch is appended from the connection's buffer, in place: offsets are patched into it, nothing is copied. So the queue is
+ * written before the read that brought it ends. What the answer needs later (topic names) is copied into the request's arena.
  */
 #include "broker/broker_int.h"
 #include "broker/parts_once.h"
@@ -159,62 +163,48 @@ static int16_t check_rights(struct request *req, struct str topic)
     return str_is_null(topic) ? 0 : request_denied(req, ACL_TOPIC, ACL_WRITE, topic);
 }
 
-/* Appends one partition's batch; *appended is what a durable answer waits for, end_offset -1 when it was refused; *flush:
- * the topic wants the answer to wait. */
-static struct partition *append_one(struct request *req, struct str topic, const partition_data *data,
-                                    partition_response *row, struct partition_appended *appended, bool *flush)
+/* Joins the queue; with durability asked for or not is known when it is written. */
+static void queue_append(struct request *req, partition_response *row, struct partition *part,
+                         struct str bytes)
+{
+    struct produce_queue *queue = request_produces(req);
+    if (queue->count == COUNT_OF(queue->at))
+        produce_write(queue);
+    struct produce_append *one = &queue->at[queue->count++];
+    one->req = req;
+    one->row = row;
+    one->part = part;
+    one->append = (struct log_append){.bytes = (char *)bytes.ptr, .size = bytes.len, .origin = LOG_CLIENT};
+    atomic_fetch_add_explicit(&req->left, 1, memory_order_relaxed);
+}
+
+/* Refuses one partition's batch, or queues its append. */
+static void take_batch(struct request *req, struct str topic, const partition_data *data,
+                       partition_response *row)
 {
     struct err err;
-    struct log_append_result result;
     struct str bytes = data->Records.bytes;
     row->Index = data->Index;
-    appended->end_offset = -1;
-    *flush = false;
     int16_t denied = check_rights(req, topic);
     if (denied != 0) {
         refuse(req, row, denied, NULL);
-        return NULL;
+        return;
     }
     struct partition *part =
         str_is_null(topic) ? NULL : storage_partition(req->broker->storage, topic, data->Index);
     if (part == NULL) { /* a name comes of a known id, or of an older version */
         refuse(req, row, str_is_null(topic) ? UNKNOWN_TOPIC_ID : UNKNOWN_TOPIC, NULL);
-        return NULL;
+        return;
     }
     int16_t code = check_batch(req, bytes, topic, data->Index, &err);
-    if (code != 0) {
-        refuse(req, row, code, err.text);
-        if (err.code == ERR_INVALID_RECORD) /* numbers that do not fit: what the log would say */
-            row->LogStartOffset = log_start_offset(partition_log(part));
-    } else if (!partition_append_from(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, request_syncs(req),
-                                      &result, &err)) {
-        refuse(req, row, code_of(req, &err), err.text);
-        if (tells_start(row->ErrorCode))
-            row->LogStartOffset = log_start_offset(partition_log(part));
-        if (result.bad_records)
-            name_bad_records(req, row, bytes, &result.rules);
-    } else {
-        row->BaseOffset = result.base_offset;
-        row->LogAppendTimeMs = result.append_time_ms;
-        row->LogStartOffset = result.start_offset;
-        appended->end_offset = result.last_offset + 1;
-        appended->incarnation = result.incarnation;
-        *flush = result.flush;
+    if (code == 0) {
+        queue_append(req, row, part, bytes);
+        return;
     }
-    return part;
-}
-
-static void on_durable(struct partition_wait *wait, const struct err *failure)
-{
-    struct produce_wait *produce = (struct produce_wait *)wait;
-    struct request *req = produce->req;
-    if (failure != NULL) {
-        produce->row->ErrorCode = failure->code == ERR_UNKNOWN_TOPIC ? UNKNOWN_TOPIC : STORAGE;
-        produce->row->BaseOffset = -1;
-        produce->row->LogStartOffset = -1;
-    }
-    if (atomic_fetch_sub_explicit(&req->left, 1, memory_order_acq_rel) == 1)
-        request_reply(req);
+    refuse(req, row, code, err.text);
+    if (err.code == ERR_INVALID_RECORD) /* numbers that do not fit: what the log would say */
+        row->LogStartOffset = log_start_offset(partition_log(part));
+    partition_unref(part);
 }
 
 static bool any_error(const struct ProduceResponse *res)
@@ -226,14 +216,100 @@ static bool any_error(const struct ProduceResponse *res)
     return false;
 }
 
-static void finish_unwaited(struct request *req, int16_t acks)
+/* One of those that req->left counts is done with; the last one ends the request. Any thread. */
+static void leave(struct request *req)
 {
-    if (acks != 0)
+    if (atomic_fetch_sub_explicit(&req->left, 1, memory_order_acq_rel) != 1)
+        return;
+    if (((const struct ProduceRequest *)req->body)->Acks != 0)
         request_reply(req);
     else if (any_error(req->res))
         request_close(req, "produce without acknowledgement failed");
     else
         request_no_reply(req);
+}
+
+static void on_durable(struct partition_wait *wait, const struct err *failure)
+{
+    struct produce_wait *produce = (struct produce_wait *)wait;
+    struct request *req = produce->req;
+    if (failure != NULL) {
+        produce->row->ErrorCode = failure->code == ERR_UNKNOWN_TOPIC ? UNKNOWN_TOPIC : STORAGE;
+        produce->row->BaseOffset = -1;
+        produce->row->LogStartOffset = -1;
+    }
+    leave(req);
+}
+
+/* Must the answer wait for the sync? With acks=0 there is none. */
+static bool waits(const struct partition *part, int16_t acks, bool flush)
+{
+    return (acks == -1 && partition_is_synced(part)) || (acks != 0 && flush);
+}
+
+static void wait_for_sync(struct produce_append *one)
+{
+    const struct log_append_result *result = &one->append.result;
+    struct partition_appended appended = {.end_offset = result->last_offset + 1,
+                                          .incarnation = result->incarnation};
+    struct produce_wait *produce = arena_new(&one->req->arena, struct produce_wait);
+    *produce =
+        (struct produce_wait){.wait.fn = on_durable, .wait.even_os = true, .req = one->req, .row = one->row};
+    partition_when_appended(one->part, &appended, &produce->wait);
+}
+
+/* Tells how the append went, and what its request waits for now. */
+static void end_append(struct produce_append *one)
+{
+    struct request *req = one->req;
+    partition_response *row = one->row;
+    const struct log_append_result *result = &one->append.result;
+    if (!one->append.good) {
+        const struct err *err = one->append.err;
+        refuse(req, row, code_of(req, err), err->text);
+        if (tells_start(row->ErrorCode))
+            row->LogStartOffset = log_start_offset(partition_log(one->part));
+        if (result->bad_records)
+            name_bad_records(req, row, str_of(one->append.bytes, one->append.size), &result->rules);
+        leave(req);
+        return;
+    }
+    row->BaseOffset = result->base_offset;
+    row->LogAppendTimeMs = result->append_time_ms;
+    row->LogStartOffset = result->start_offset;
+    if (waits(one->part, ((const struct ProduceRequest *)req->body)->Acks, result->flush))
+        wait_for_sync(one);
+    else
+        leave(req);
+}
+
+/* Appends what goes to the same partition as the first one that is left. */
+static void write_partition(struct produce_queue *queue, size_t first)
+{
+    struct partition *part = queue->at[first].part;
+    struct log_append *appends[COUNT_OF(queue->at)];
+    struct err errs[COUNT_OF(queue->at)];
+    size_t count = 0;
+    for (size_t i = first; i < queue->count; i++)
+        if (queue->at[i].part == part) {
+            queue->at[i].append.err = &errs[count];
+            appends[count++] = &queue->at[i].append;
+        }
+    partition_append_all(part, appends, count, &queue->syncs);
+    for (size_t i = first; i < queue->count; i++)
+        if (queue->at[i].part == part) {
+            end_append(&queue->at[i]);
+            queue->at[i].part = NULL;
+            partition_unref(part);
+        }
+}
+
+void produce_write(struct produce_queue *queue)
+{
+    for (size_t i = 0; i < queue->count; i++)
+        if (queue->at[i].part != NULL)
+            write_partition(queue, i);
+    queue->count = 0;
 }
 
 static struct str topic_name(struct request *req, const topic_data *topic)
@@ -243,34 +319,16 @@ static struct str topic_name(struct request *req, const topic_data *topic)
     return str_dup(topic->Name, &req->arena);
 }
 
-/* Must the answer wait for the sync? With acks=0 there is none. */
-static bool waits(const struct partition *part, int16_t acks, bool flush)
-{
-    return (acks == -1 && partition_is_synced(part)) || (acks != 0 && flush);
-}
-
-/* Appends all partitions of a topic. Appends that are waited for are counted in req->left. */
-static void append_topic(struct request *req, const topic_data *topic, topic_response *out, int16_t acks)
+/* Queues the appends of all partitions of a topic. */
+static void take_topic(struct request *req, const topic_data *topic, topic_response *out)
 {
     struct str name = topic_name(req, topic);
     out->Name = name;
     out->TopicId = topic->TopicId;
     WIRE_ALLOC(&req->arena, out->PartitionResponses, ProduceResponse_PartitionProduceResponse,
                MAX(topic->PartitionData.len, 0));
-    for (int32_t i = 0; i < topic->PartitionData.len; i++) {
-        partition_response *row = &out->PartitionResponses.at[i];
-        struct partition_appended appended;
-        bool flush;
-        struct partition *part = append_one(req, name, &topic->PartitionData.at[i], row, &appended, &flush);
-        if (appended.end_offset >= 0 && waits(part, acks, flush)) {
-            struct produce_wait *produce = arena_new(&req->arena, struct produce_wait);
-            *produce =
-                (struct produce_wait){.wait.fn = on_durable, .wait.even_os = true, .req = req, .row = row};
-            atomic_fetch_add_explicit(&req->left, 1, memory_order_relaxed);
-            partition_when_appended(part, &appended, &produce->wait);
-        }
-        partition_unref(part);
-    }
+    for (int32_t i = 0; i < topic->PartitionData.len; i++)
+        take_batch(req, name, &topic->PartitionData.at[i], &out->PartitionResponses.at[i]);
 }
 
 static void refuse_all(struct request *req, const struct ProduceRequest *body, int16_t code)
@@ -342,13 +400,14 @@ void api_produce(struct request *req)
     }
     bool transactional = !str_is_null(body->TransactionalId);
     pthread_rwlock_t *appends = txn_append_lock(req->broker->coord, body->TransactionalId);
-    atomic_store_explicit(&req->left, 1, memory_order_relaxed); /* ours, until all are appended */
+    atomic_store_explicit(&req->left, 1, memory_order_relaxed); /* ours, until all are queued */
     if (transactional)
         pthread_rwlock_rdlock(appends);
     for (int32_t i = 0; i < body->TopicData.len; i++)
-        append_topic(req, &body->TopicData.at[i], &res->Responses.at[i], acks);
+        take_topic(req, &body->TopicData.at[i], &res->Responses.at[i]);
+    if (transactional || req->quotas != NULL) /* under the lock; its own time is charged to it */
+        produce_write(request_produces(req));
     if (transactional)
         pthread_rwlock_unlock(appends);
-    if (atomic_fetch_sub_explicit(&req->left, 1, memory_order_acq_rel) == 1)
-        finish_unwaited(req, acks);
+    leave(req);
 }

@@ -281,11 +281,26 @@ void request_on_pool(struct request *req, void (*fn)(struct request *req));
 /* conn.c, for login.c: on the connection's thread, while req->kc is not NULL. */
 struct login *request_login(struct request *req);
 struct conn *request_conn(struct request *req);
-/* For partition_append_from(): the connection starts these syncs when what it has read is all appended. On its thread. */
-struct list *request_syncs(struct request *req);
+/* What the produce requests of the read append that is under way. On the connection's thread, while the request runs. */
+struct produce_queue *request_produces(struct request *req);
 
 /* Share sessions of this connection are to end with it; its number. On the connection's thread. */
 uint64_t request_hold_shares(struct request *req);
+
+/* Appends of the requests that one read brought: all of them are written together. */
+struct produce_queue {
+    struct list syncs; /* they ask for */
+    size_t count;
+    struct produce_append {
+        struct request *req;
+        struct ProduceResponse_PartitionProduceResponse *row;
+        struct partition *part; /* reference; NULL: written */
+        struct log_append append;
+    } at[LOG_APPENDS_MAX];
+};
+
+/* api_produce.c: appends what is queued; answers that wait for nothing else are given. On the connection's thread. */
+void produce_write(struct produce_queue *queue);
 
 /* login.c: a connection has come. False: it is nobody who may come in (by its certificate). */
 bool login_begin(struct login *login, const struct kafka_listener *listener, struct conn *conn);

@@ -10,7 +10,8 @@
  *      no connection.
  * (K3) Reading pauses above PENDING_MAX requests, so a client that pipelines without end is bounded.
  * (K4) A frame that cannot be read is logged and ends its connection, nothing else.
- * (K6) Syncs that the appends of one read ask for start when all its requests have run, so that they share them.
+ * (K6) What the produce requests of one read append is queued, written when all have run or before anything else runs, and the
+ *      syncs it asks for start then: requests share writes and syncs.
  * (K5) A throttled answer leaves at once and tells the time; the connection is not read for as long after it.
  */
 #include "broker/broker_int.h"
@@ -30,13 +31,13 @@ struct kafka_conn {
     size_t free_count;
     struct kafka_listener *listener;
     struct login login;
-    bool muted;                     /* K5 */
-    bool paused, closing, flushing; /* paused: conn_pause was called */
+    bool muted;           /* K5 */
+    bool paused, closing; /* paused: conn_pause was called */
     struct loop_timer mute;
-    struct client_quotas *quotas; /* of the last request's client id; NULL: there are none */
-    struct list syncs;            /* K6 */
-    uint64_t shares_conn;         /* its number, once share sessions are held; 0: none are */
-    int64_t run_us;               /* since when a request runs whose time is not charged yet; 0: none */
+    struct client_quotas *quotas;   /* of the last request's client id; NULL: there are none */
+    struct produce_queue *produces; /* K6; NULL: nothing is being read */
+    uint64_t shares_conn;           /* its number, once share sessions are held; 0: none are */
+    int64_t run_us;                 /* since when a request runs whose time is not charged yet; 0: none */
 };
 
 static void release_slice(void *arg)
@@ -247,10 +248,10 @@ struct conn *request_conn(struct request *req)
     return req->kc->conn;
 }
 
-struct list *request_syncs(struct request *req)
+struct produce_queue *request_produces(struct request *req)
 {
-    ASSERT(loop_is_mine(req->loop) && req->kc != NULL);
-    return &req->kc->syncs;
+    ASSERT(loop_is_mine(req->loop) && req->kc != NULL && req->kc->produces != NULL);
+    return req->kc->produces;
 }
 
 /* Sends what is done at the front (K1). */
@@ -285,7 +286,7 @@ static void on_done(struct request *req)
     if (req->kc == NULL) {
         release_cuts(req);
         request_free(req);
-    } else if (!req->kc->flushing) { /* else: on_bytes flushes once at its end */
+    } else if (req->kc->produces == NULL) { /* else: on_bytes flushes once at its end */
         flush(req->kc);
     }
 }
@@ -418,6 +419,8 @@ static bool start_request(struct kafka_conn *kc, struct request *req, struct str
     req->res = wire_new(head.api->response->body, 1, &req->arena);
     if (kc->broker->request_meters[head.api_key] != NULL)
         metric_add(kc->broker->request_meters[head.api_key], 1);
+    if (!produce)
+        produce_write(kc->produces); /* K6 */
     api->run(req);
     return true;
 }
@@ -507,10 +510,14 @@ static size_t take_frames(struct kafka_conn *kc, struct str unread)
 static size_t on_bytes(struct conn *conn, struct str unread)
 {
     struct kafka_conn *kc = conn_data(conn);
-    kc->flushing = true;
+    struct produce_queue produces;
+    produces.count = 0;
+    list_init(&produces.syncs);
+    kc->produces = &produces;
     size_t used = take_frames(kc, unread);
-    kc->flushing = false;
-    partition_start_syncs(&kc->syncs); /* K6 */
+    produce_write(&produces);
+    partition_start_syncs(&produces.syncs);
+    kc->produces = NULL;
     flush(kc);
     return kc->closing ? unread.len : used;
 }
@@ -525,7 +532,6 @@ static void on_open(struct conn *conn)
     kc->conn = conn;
     list_init(&kc->requests);
     list_init(&kc->free_requests);
-    list_init(&kc->syncs);
     loop_timer_init(&kc->mute, conn_loop(conn), on_mute_over);
     conn_set_data(conn, kc);
     pthread_mutex_lock(&kc->broker->address_lock); /* the first client may be faster than kafka_listen */

@@ -1,12 +1,15 @@
 /* append.c - the write path: check, number, write by one call, publish.
  *
- *   log_append
- *     check (no lock)            sizes, checksum, records, timestamps
- *     append_lock
- *       producer_check           duplicate? out of order? fenced?
- *       log_roll                 when the active segment is full or old
+ *   log_append_all
+ *     append_check (no lock)     append_check.c
+ *     append_lock                for each append, in order:
+ *       run_takes                nothing but the one before decides about it: it goes along
+ *       else run_end, run_begin
+ *         producer_check         duplicate? out of order? fenced?
+ *         log_roll               when the active segment is full or old
  *       batch_set_place          offsets, in the caller's bytes
- *       one pwrite               at the end of the active segment
+ *     run_end
+ *       one pwritev              at the end of the active segment
  *       lock: log_publish        end, index entries, producer state, all at once
  *
  * (A1) Nothing is published before it is written whole: readers, syncs and checkpoints only know published
@@ -15,164 +18,26 @@
  *      offline: what lies behind the end is cut or taken by the next recovery, and was never acknowledged.
  * (A3) No allocation per append, but for a new producer, a new transaction, a growing index, or where the topic asks for
  *      another codec than the producer's: those batches are written anew.
+ * (A4) A run ends the way it would have ended append by append: what is judged by the state of the log, or rolls it, is judged
+ *      when all before it is published. Only a write that fails takes the whole run with it.
  */
-#include "log/log_int.h"
+#include "log/append_int.h"
 
 #include <errno.h>
 
-/* What the checks found out about the bytes to append. */
-struct append {
-    struct str bytes;
-    struct buf rewritten; /* owns `bytes` when the topic has another codec than the producer */
-    enum log_origin origin;
-    struct log_config config;
-    int64_t now_ms;
-    int64_t offset; /* of the next batch */
-    uint64_t pos;   /* in the active segment */
-    int64_t max_timestamp_ms;
-    bool placed; /* the batch has its offset and its times */
+/* Appends that follow one another at the end of the active segment. */
+struct run {
+    struct log_segment *seg;
+    struct append *appends[LOG_APPENDS_MAX];
+    size_t count;
+    struct batch last; /* of the last append that is a client's */
 };
 
-static bool check_message_size(const struct append *app, size_t size, struct err *err)
+/* All that is new is to be appended; what is not sets the result (duplicate) or the error. */
+static enum producer_verdict judge(const struct log *log, const struct append *app)
 {
-    return size <= app->config.message_bytes_max ||
-           err_set(err, ERR_TOO_LARGE, "record batch: %zu bytes, max.message.bytes is %u", size,
-                   app->config.message_bytes_max);
-}
-
-static bool check_client_header(const struct append *app, const struct batch *batch, struct err *err)
-{
-    if (batch->bytes.len != app->bytes.len)
-        return err_set(err, ERR_INVALID_RECORD,
-                       "%zu bytes follow the record batch; exactly one batch is allowed",
-                       app->bytes.len - batch->bytes.len);
-    if (batch->base_offset != 0)
-        return err_set(err, ERR_INVALID_RECORD, "record batch: base offset %lld, a producer must send 0",
-                       (long long)batch->base_offset);
-    if (!check_message_size(app, batch->bytes.len, err))
-        return false;
-    if (!batch_check_crc(batch, err))
-        return false;
-    if (batch->record_count == 0 || batch->record_count != batch->last_offset_delta + 1)
-        return err_set(err, ERR_INVALID_RECORD,
-                       "record batch: %d records do not fit the last offset delta %d", batch->record_count,
-                       batch->last_offset_delta);
-    if (batch->attributes & (BATCH_CONTROL | BATCH_DELETE_HORIZON))
-        return err_set(err, ERR_INVALID_RECORD, "record batch: a producer may not write control batches");
-    if (batch->pid >= 0 && (batch->base_seq < 0 || batch->epoch < 0))
-        return err_set(err, ERR_INVALID_RECORD, "record batch: producer id without sequence number");
-    return true;
-}
-
-static struct batch_rules rules_of(const struct append *app)
-{
-    const struct log_config *config = &app->config;
-    struct batch_rules rules = {config->key_required, INT64_MIN, INT64_MAX};
-    if (config->append_time)
-        return rules;
-    if (config->timestamp_before_max_ms < app->now_ms) /* else any time since 1970 and before is in it */
-        rules.timestamp_min_ms = app->now_ms - config->timestamp_before_max_ms;
-    if (config->timestamp_after_max_ms < INT64_MAX - app->now_ms)
-        rules.timestamp_max_ms = app->now_ms + config->timestamp_after_max_ms;
-    return rules;
-}
-
-static bool check_rules(const struct append *app, const struct batch_facts *facts,
-                        struct log_append_result *result, struct err *err)
-{
-    struct batch_rules rules = rules_of(app);
-    enum batch_fault fault = batch_facts_fault(&rules, facts);
-    if (fault == BATCH_GOOD)
-        return true;
-    result->bad_records = true;
-    result->rules = rules;
-    if (fault == BATCH_NO_KEY)
-        return err_set(err, ERR_INVALID_RECORD, "record without key: a compacted topic needs one");
-    bool future = facts->max_timestamp_ms > rules.timestamp_max_ms;
-    return err_set(err, ERR_INVALID_TIMESTAMP, "record timestamp %lld is too far in the %s",
-                   (long long)(future ? facts->max_timestamp_ms : facts->min_timestamp_ms),
-                   future ? "future" : "past");
-}
-
-static bool check_sizes(const struct append *app, size_t size, struct err *err)
-{
-    if (!check_message_size(app, size, err))
-        return false;
-    if (size > app->config.segment_bytes)
-        return err_set(err, ERR_RECORD_LIST_TOO_LARGE, "record batch: %zu bytes, segment.bytes is %u", size,
-                       app->config.segment_bytes);
-    return true;
-}
-
-/* Gives the batches the codec of the topic (compression.type) where they have another. */
-static bool recompress(struct append *app, struct err *err)
-{
-    struct str rest = app->bytes;
-    struct batch batch;
-    bool other = false, ok = true;
-    while (app->config.recompress && batch_next(&rest, &batch, NULL))
-        other |= !batch_is_control(&batch) && batch_codec(&batch) != app->config.codec;
-    if (!other)
-        return true;
-    struct batch_builder builder = {0};
-    struct batch_rewrite how = {.codec = app->config.codec,
-                                .level = app->config.codec_levels[app->config.codec],
-                                .horizon_ms = -1};
-    rest = app->bytes;
-    while (ok && batch_next(&rest, &batch, NULL)) {
-        struct str bytes = batch.bytes;
-        if (!batch_is_control(&batch) && batch_codec(&batch) != app->config.codec)
-            ok = batch_rewrite(&builder, &batch, &how, codec_scratch(), &bytes, err);
-        if (ok)
-            buf_append_str(&app->rewritten, bytes);
-    }
-    batch_builder_fini(&builder);
-    app->bytes = buf_str(&app->rewritten);
-    return ok && (app->origin != LOG_CLIENT || check_sizes(app, app->bytes.len, err));
-}
-
-/* All checks of a client's batch that need no lock. */
-static bool check_client(struct append *app, struct batch *batch, struct log_append_result *result,
-                         struct err *err)
-{
-    struct batch_facts facts;
-    if (!batch_open(app->bytes, batch, err)) {
-        if (err != NULL)
-            err->code = ERR_INVALID_RECORD;
-        return false;
-    }
-    if (!check_client_header(app, batch, err) || !batch_check_records(batch, &facts, err))
-        return false;
-    app->max_timestamp_ms = facts.max_timestamp_ms;
-    return check_rules(app, &facts, result, err) && check_sizes(app, batch->bytes.len, err) &&
-           recompress(app, err);
-}
-
-/* Batches of this program: only that they are whole, and few enough to be judged together. */
-static bool check_internal(struct append *app, struct err *err)
-{
-    struct str rest = app->bytes;
-    struct batch batch;
-    struct err why = {0};
-    size_t count = 0;
-    bool sequences = false;
-    while (batch_next(&rest, &batch, &why)) {
-        count++;
-        sequences |= batch.base_seq >= 0;
-        app->max_timestamp_ms = MAX(app->max_timestamp_ms, batch.max_timestamp_ms);
-    }
-    if (why.code != ERR_NONE || rest.len != 0 || count == 0)
-        return err_set(err, ERR_INVALID_RECORD, "batches to append are not whole: %s",
-                       why.code != ERR_NONE ? why.text : "bytes are left over");
-    if (sequences && count > 1)
-        return err_set(err, ERR_INVALID_RECORD, "batches with sequence numbers are appended one by one");
-    return recompress(app, err);
-}
-
-/* True when all is new; false with *result set (duplicate) or *err. */
-static enum producer_verdict judge(const struct log *log, const struct append *app,
-                                   struct log_append_result *result, struct err *err)
-{
+    struct log_append_result *result = &app->of->result;
+    struct err *err = app->err;
     struct str rest = app->bytes;
     struct batch batch;
     struct producer_batch earlier;
@@ -201,28 +66,28 @@ static int64_t roll_age(const struct log_segment *seg, const struct log_config *
     return config->compaction_on ? MIN(age_ms, config->compaction_lag_max_ms) : age_ms;
 }
 
-/* As Kafka counts: the time index keeps room for the entry that completes it. */
-static bool indexes_are_full(const struct log_segment *seg, uint32_t bytes_max)
+/* As Kafka counts: the time index keeps room for the entry that completes it. `more` are to come. */
+static bool indexes_are_full(const struct log_segment *seg, uint32_t bytes_max, size_t more)
 {
-    return seg->loaded && (seg->index.len >= bytes_max / LOG_INDEX_ENTRY_BYTES ||
-                           seg->times.len + 1 >= bytes_max / LOG_TIME_ENTRY_BYTES);
+    return seg->loaded && (seg->index.len + more >= bytes_max / LOG_INDEX_ENTRY_BYTES ||
+                           seg->times.len + more + 1 >= bytes_max / LOG_TIME_ENTRY_BYTES);
 }
 
-/* Is the active segment full or too old for these batches? */
-static bool roll_is_due(const struct log *log, const struct log_segment *seg, const struct append *app)
+/* Is the active segment full or too old for what has its place there, behind `before` appends that are not published yet? */
+static bool roll_is_due(const struct log_segment *seg, const struct append *app, size_t before)
 {
-    if (seg->end_pos == 0)
+    if (app->pos == 0)
         return false;
-    if (seg->end_pos + app->bytes.len > MIN(app->config.segment_bytes, INT32_MAX))
+    if (app->pos + app->bytes.len > MIN(app->config->segment_bytes, INT32_MAX))
         return true;
-    if (log->end.offset - seg->base_offset >
+    if (app->offset - seg->base_offset >
         INT32_MAX - (int64_t)app->bytes.len) /* a record takes a byte at least */
         return true;
-    if (indexes_are_full(seg, app->config.index_bytes_max))
+    if (indexes_are_full(seg, app->config->index_bytes_max, before))
         return true;
     int64_t first_ms = seg->first_timestamp_ms;
     int64_t newest_ms = app->max_timestamp_ms >= 0 ? app->max_timestamp_ms : app->now_ms;
-    return first_ms >= 0 && newest_ms - first_ms > roll_age(seg, &app->config);
+    return first_ms >= 0 && newest_ms - first_ms > roll_age(seg, app->config);
 }
 
 bool log_secure_dir(struct log *log, struct err *err)
@@ -288,71 +153,67 @@ void log_publish(struct log *log, struct log_segment *seg, uint64_t pos, const s
     log->checkpoint_dirty = true;
 }
 
-/* Sets offsets and times in the bytes. */
+/* --- numbers --- */
+
+/* Sets offsets and times in the bytes, where they are not there already. */
 static void number_batches(struct append *app)
 {
     struct str rest = app->bytes;
     struct batch batch;
     int64_t offset = app->offset;
+    bool placed = app->of == NULL;
     while (batch_next(&rest, &batch, NULL)) {
         char *at = (char *)batch.bytes.ptr;
-        if (app->config.append_time && !batch_is_control(&batch))
+        if (!placed && app->config->append_time && !batch_is_control(&batch))
             batch_set_time(at, true, app->now_ms);
-        else if (app->origin == LOG_CLIENT)
+        else if (!placed && app->origin == LOG_CLIENT)
             batch_set_time(at, false, app->max_timestamp_ms);
-        batch_set_place(at, offset, 0);
+        if (!placed)
+            batch_set_place(at, offset, 0);
         offset += batch.last_offset_delta + 1;
     }
+    app->end_offset = offset;
 }
 
 static void unnumber_batches(const struct append *app)
 {
     struct str rest = app->bytes;
     struct batch batch;
-    while (batch_next(&rest, &batch, NULL))
+    while (app->of != NULL && batch_next(&rest, &batch, NULL))
         batch_set_place((char *)batch.bytes.ptr, 0, -1);
 }
 
-/* Writes behind the published end; on failure nothing is left there, or the log is offline. */
-static bool write_batches(struct log *log, struct log_segment *seg, const struct append *app, struct err *err)
+/* --- runs --- */
+
+static void place(const struct log *log, const struct run *run, struct append *app)
 {
-    int fd;
-    pthread_mutex_lock(&log->lock);
-    bool ok = segment_open(log, seg, false, &fd, err);
-    pthread_mutex_unlock(&log->lock);
-    if (!ok)
-        return false;
-    struct iovec part = {(void *)app->bytes.ptr, app->bytes.len};
-    struct err why = {0};
-    if (io_write_all(log->io, fd, &part, 1, app->pos, NULL, &why))
-        return true;
-    char path[LOG_PATH_BYTES];
-    log_path(log, seg->base_offset, "log", path);
-    err_context(&why, "%s", path);
-    int rc = io_truncate(log->io, fd, app->pos);
-    if (rc < 0) {
-        err_context(&why,
-                    "the file could not be cut back after a failed write, restart when the disk works again");
-        why.code = ERR_STORAGE;
-        log_set_offline(log, &why);
-    }
-    if (err != NULL)
-        *err = why;
-    return false;
+    const struct append *before = run->count != 0 ? run->appends[run->count - 1] : NULL;
+    app->offset = before != NULL ? before->end_offset : log->end.offset;
+    app->pos = before != NULL ? before->pos + before->bytes.len : run->seg->end_pos;
 }
 
-static void publish_batches(struct log *log, struct log_segment *seg, struct append *app)
+static void run_add(const struct log *log, struct run *run, struct append *app)
 {
-    struct str rest = app->bytes;
+    place(log, run, app);
+    number_batches(app);
+    run->appends[run->count++] = app;
+    ignore(batch_open_header(app->bytes.ptr, &run->last, NULL), "it was checked");
+}
+
+/* Does the append go along (A4)? Not with the first of a segment, of whose time others are judged. */
+static bool run_takes(const struct log *log, struct run *run, struct append *app)
+{
     struct batch batch;
-    uint64_t pos = app->pos;
-    pthread_mutex_lock(&log->lock);
-    while (batch_next(&rest, &batch, NULL)) {
-        log_publish(log, seg, pos, &batch);
-        pos += batch.bytes.len;
-    }
-    log_set_hw(log);
-    pthread_mutex_unlock(&log->lock);
+    if (run->count == 0 || run->seg->end_pos == 0 || app->origin != LOG_CLIENT ||
+        run->appends[0]->origin != LOG_CLIENT)
+        return false;
+    if (!batch_open_header(app->bytes.ptr, &batch, NULL) || !producer_follows(&run->last, &batch))
+        return false;
+    place(log, run, app);
+    if (roll_is_due(run->seg, app, run->count))
+        return false;
+    run_add(log, run, app);
+    return true;
 }
 
 /* Says when writing begins to fail, and when it works again; not each time. Holder of append_lock. */
@@ -361,77 +222,137 @@ static void note_write(struct log *log, bool ok, const struct err *err)
     if (ok && log->append_fails)
         log_info("log", "append_works_again", "log=%s", log->name);
     if (!ok && !log->append_fails && !atomic_load(&log->offline)) /* else it was said when it went offline */
-        log_error("log", "append_fails", "log=%s cause=\"%s\"", log->name, err != NULL ? err->text : "");
+        log_error("log", "append_fails", "log=%s cause=\"%s\"", log->name, err->text);
     log->append_fails = !ok;
 }
 
-/* Makes room and files, numbers the batches and writes them; *seg is where they are. */
-static bool place_batches(struct log *log, struct append *app, struct log_segment **seg, struct err *err)
+/* Makes room and files for the append that a run begins with. */
+static bool open_run(struct log *log, struct run *run, struct append *app, struct err *err)
 {
-    *seg = segs_active_append(log);
-    if (roll_is_due(log, *seg, app)) {
+    run->seg = segs_active_append(log);
+    place(log, run, app);
+    if (roll_is_due(run->seg, app, 0)) {
         if (!log_roll(log, err))
             return false;
-        *seg = segs_active_append(log);
+        run->seg = segs_active_append(log);
     }
-    if (!make_files(log, *seg, err))
+    if (!make_files(log, run->seg, err))
         return false;
-    ignore(!index_load(log, *seg, NULL), "the index stays short until it can be read");
-    app->offset = log->end.offset;
-    app->pos = (*seg)->end_pos;
-    if (!app->placed)
-        number_batches(app);
-    if (write_batches(log, *seg, app, err))
+    ignore(!index_load(log, run->seg, NULL), "the index stays short until it can be read");
+    run_add(log, run, app);
+    return true;
+}
+
+/* Writes behind the published end; on failure nothing is left there, or the log is offline. */
+static bool write_run(struct log *log, const struct run *run, struct err *err)
+{
+    int fd;
+    uint64_t pos = run->appends[0]->pos;
+    struct iovec parts[LOG_APPENDS_MAX];
+    pthread_mutex_lock(&log->lock);
+    bool ok = segment_open(log, run->seg, false, &fd, err);
+    pthread_mutex_unlock(&log->lock);
+    if (!ok)
+        return false;
+    for (size_t i = 0; i < run->count; i++)
+        parts[i] = (struct iovec){(void *)run->appends[i]->bytes.ptr, run->appends[i]->bytes.len};
+    if (io_write_all(log->io, fd, parts, (int)run->count, pos, NULL, err))
         return true;
-    if (!app->placed)
-        unnumber_batches(app);
+    char path[LOG_PATH_BYTES];
+    log_path(log, run->seg->base_offset, "log", path);
+    err_context(err, "%s", path);
+    int rc = io_truncate(log->io, fd, pos);
+    if (rc < 0) {
+        err_context(err,
+                    "the file could not be cut back after a failed write, restart when the disk works again");
+        err->code = ERR_STORAGE;
+        log_set_offline(log, err);
+    }
     return false;
 }
 
-/* Everything that needs append_lock. */
-static bool append_locked(struct log *log, struct append *app, struct log_append_result *result,
-                          struct err *err)
+static void publish_run(struct log *log, const struct run *run)
 {
-    if (!log_check_online(log, err))
-        return false;
-    switch (judge(log, app, result, err)) {
-    case PRODUCER_REFUSE:
-        return false;
-    case PRODUCER_DUPLICATE:
-        return true;
-    case PRODUCER_APPEND:
-        break;
+    struct batch batch;
+    pthread_mutex_lock(&log->lock);
+    for (size_t i = 0; i < run->count; i++) {
+        struct str rest = run->appends[i]->bytes;
+        for (uint64_t pos = run->appends[i]->pos; batch_next(&rest, &batch, NULL); pos += batch.bytes.len)
+            log_publish(log, run->seg, pos, &batch);
     }
-    struct log_segment *seg;
-    bool ok = place_batches(log, app, &seg, err);
-    note_write(log, ok, err);
-    if (!ok)
-        return false;
-    publish_batches(log, seg, app);
+    log_set_hw(log);
+    pthread_mutex_unlock(&log->lock);
+}
+
+static void refuse(struct append *app, const struct err *why)
+{
+    app->good = false;
+    if (app->err != NULL)
+        *app->err = *why;
+}
+
+static void fill_result(const struct log *log, const struct append *app)
+{
+    struct log_append_result *result = &app->of->result;
     result->incarnation = atomic_load(&log->incarnation);
     result->base_offset = app->offset;
-    result->last_offset = log->end.offset - 1;
-    result->append_time_ms = app->config.append_time ? app->now_ms : -1;
-    result->flush = log->end.offset - log_durable_offset(log) >= app->config.flush_messages;
-    return true;
+    result->last_offset = app->end_offset - 1;
+    result->append_time_ms = app->config->append_time ? app->now_ms : -1;
+    result->flush = app->end_offset - log_durable_offset(log) >= app->config->flush_messages;
+}
+
+/* Writes and publishes the run, which is empty then. */
+static void run_end(struct log *log, struct run *run)
+{
+    struct err why;
+    if (run->count == 0)
+        return;
+    bool ok = write_run(log, run, &why);
+    note_write(log, ok, &why);
+    if (ok)
+        publish_run(log, run);
+    for (size_t i = 0; i < run->count; i++) {
+        struct append *app = run->appends[i];
+        if (!ok)
+            unnumber_batches(app);
+        if (!ok)
+            refuse(app, &why);
+        else if (app->of != NULL)
+            fill_result(log, app);
+    }
+    run->count = 0;
+}
+
+/* Begins a run with an append that is to be judged by the log as it is now, unless that settles it. */
+static void run_begin(struct log *log, struct run *run, struct append *app)
+{
+    struct err why;
+    if (!log_check_online(log, &why)) {
+        refuse(app, &why);
+        return;
+    }
+    enum producer_verdict verdict = judge(log, app);
+    app->good = verdict != PRODUCER_REFUSE;
+    if (verdict != PRODUCER_APPEND || open_run(log, run, app, &why))
+        return;
+    note_write(log, false, &why);
+    refuse(app, &why);
 }
 
 bool log_append_placed(struct log *log, struct str bytes, struct err *err)
 {
-    struct append app = {.bytes = bytes,
-                         .origin = LOG_INTERNAL,
-                         .placed = true,
-                         .config = log_get_config(log)};
+    struct log_config config = log_get_config(log);
+    struct append app = {.err = err, .config = &config, .origin = LOG_INTERNAL, .bytes = bytes, .good = true};
     struct batch batch;
-    struct log_segment *seg;
+    struct run run = {.count = 0};
     app.now_ms = io_now_ms(log->io);
     if (!batch_open(bytes, &batch, err))
         return false;
     app.max_timestamp_ms = batch.max_timestamp_ms;
-    bool ok = place_batches(log, &app, &seg, err);
-    if (ok)
-        publish_batches(log, seg, &app);
-    return ok;
+    if (!open_run(log, &run, &app, err))
+        return false;
+    run_end(log, &run);
+    return app.good;
 }
 
 /* When there is room again, the log starts anew from what is on the disk. */
@@ -462,29 +383,66 @@ bool log_heal(struct log *log, struct err *err)
     return ok && log_check_online(log, err);
 }
 
+/* Everything that needs append_lock. */
+static void append_in_order(struct log *log, struct append *appends, size_t count)
+{
+    struct run run = {.count = 0};
+    pthread_mutex_lock(&log->append_lock);
+    for (size_t i = 0; i < count; i++) {
+        if (!appends[i].good || run_takes(log, &run, &appends[i]))
+            continue;
+        run_end(log, &run);
+        run_begin(log, &run, &appends[i]);
+    }
+    run_end(log, &run);
+    pthread_mutex_unlock(&log->append_lock);
+}
+
+void log_append_all(struct log *log, struct log_append *const *all, size_t count)
+{
+    struct append appends[LOG_APPENDS_MAX];
+    int64_t start_offset = log_start_offset(log), now_ms = io_now_ms(log->io);
+    struct log_config config = log_get_config(log);
+    bool any = false;
+    ASSERT_CMP(count, <=, LOG_APPENDS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct append *app = &appends[i];
+        struct log_append *of = all[i];
+        of->result = (struct log_append_result){.base_offset = -1,
+                                                .last_offset = -1,
+                                                .append_time_ms = -1,
+                                                .start_offset = start_offset};
+        *app = (struct append){.of = of,
+                               .err = of->err,
+                               .config = &config,
+                               .origin = of->origin,
+                               .bytes = str_of(of->bytes, of->size),
+                               .now_ms = now_ms,
+                               .max_timestamp_ms = -1};
+        app->good = append_check(app, &of->result, of->err);
+        any |= app->good;
+    }
+    struct err why;
+    bool healed = any && log_heal(log, &why);
+    for (size_t i = 0; any && !healed && i < count; i++)
+        if (appends[i].good)
+            refuse(&appends[i], &why);
+    if (healed)
+        append_in_order(log, appends, count);
+    for (size_t i = 0; i < count; i++) {
+        all[i]->good = appends[i].good;
+        buf_fini(&appends[i].rewritten);
+    }
+}
+
 bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origin,
                 struct log_append_result *result, struct err *err)
 {
-    struct append app = {.bytes = str_of(bytes, size), .origin = origin, .max_timestamp_ms = -1};
-    struct batch batch;
-    *result = (struct log_append_result){.base_offset = -1, .last_offset = -1, .append_time_ms = -1};
-    result->start_offset = log_start_offset(log);
-    pthread_mutex_lock(&log->lock);
-    app.config = log->config;
-    pthread_mutex_unlock(&log->lock);
-    app.now_ms = io_now_ms(log->io);
-    if (size > INT32_MAX) /* positions in a segment are 31 bits */
-        return err_set(err, ERR_TOO_LARGE, "%zu bytes to append at once, at most %d are possible", size,
-                       INT32_MAX);
-    bool checked = origin == LOG_CLIENT ? check_client(&app, &batch, result, err) : check_internal(&app, err);
-    bool ok = checked && log_heal(log, err);
-    if (ok) {
-        pthread_mutex_lock(&log->append_lock);
-        ok = append_locked(log, &app, result, err);
-        pthread_mutex_unlock(&log->append_lock);
-    }
-    buf_fini(&app.rewritten);
-    return ok;
+    struct log_append one = {.bytes = bytes, .size = size, .origin = origin, .err = err};
+    struct log_append *all[] = {&one};
+    log_append_all(log, all, 1);
+    *result = one.result;
+    return one.good;
 }
 
 bool log_append_marker(struct log *log, int64_t pid, int16_t epoch, enum marker marker,

@@ -157,12 +157,28 @@ struct log_append_result {
  * themselves; who asks what the log holds (log_producer) does it first. False: it is offline still. Any thread, blocking. */
 bool log_heal(struct log *log, struct err *err);
 
-/* Checks, numbers and writes batches by one write; `bytes` are patched in place (offset, leader epoch,
- * time) and, on failure, have base offset 0 again. Readers see the records after log_sync (LOG_FSYNC) or at
- * once (LOG_OS). *result is filled on failure too. Errors: ERR_INVALID_RECORD, ERR_CORRUPT, ERR_TOO_LARGE,
- * ERR_RECORD_LIST_TOO_LARGE, ERR_INVALID_TIMESTAMP, ERR_UNSUPPORTED_FORMAT, ERR_OUT_OF_ORDER_SEQUENCE,
- * ERR_INVALID_PRODUCER_EPOCH, ERR_INVALID_TXN_STATE: nothing was written; ERR_DISK_FULL: nothing was kept, works
- * again when there is room; ERR_IO: nothing was kept; ERR_STORAGE: the log is offline. */
+/* One append of several. */
+struct log_append {
+    void *
+        bytes; /* batches, patched in place: offset, leader epoch, time; on failure they have base offset 0 again */
+    size_t size;
+    enum log_origin origin;
+    struct err *err;                 /* where to say what is wrong, or NULL */
+    bool good;                       /* out: appended, or a duplicate */
+    struct log_append_result result; /* out, on failure too */
+};
+
+enum { LOG_APPENDS_MAX = 32 };
+
+/* Checks, numbers and writes them in order, each for itself, but those that follow one another by one write: when that fails
+ * none of these is kept. At most LOG_APPENDS_MAX. Readers see the records after log_sync (LOG_FSYNC) or at once (LOG_OS).
+ * Errors: ERR_INVALID_RECORD, ERR_CORRUPT, ERR_TOO_LARGE, ERR_RECORD_LIST_TOO_LARGE, ERR_INVALID_TIMESTAMP,
+ * ERR_UNSUPPORTED_FORMAT, ERR_OUT_OF_ORDER_SEQUENCE, ERR_INVALID_PRODUCER_EPOCH, ERR_INVALID_TXN_STATE: nothing was written;
+ * ERR_DISK_FULL: nothing was kept, works again when there is room; ERR_IO: nothing was kept; ERR_STORAGE: the log is
+ * offline. */
+void log_append_all(struct log *log, struct log_append *const *appends, size_t count);
+
+/* The same for one. */
 bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origin,
                 struct log_append_result *result, struct err *err);
 

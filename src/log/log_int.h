@@ -305,6 +305,8 @@ struct producer *producer_add(struct log *log, int64_t pid);
 /* May this batch be appended? Holder of append_lock. */
 enum producer_verdict producer_check(const struct log *log, const struct batch *batch,
                                      struct producer_batch *earlier, struct err *err);
+/* May it be appended for no other reason than that `before`, which may be, is appended directly before it? */
+bool producer_follows(const struct batch *before, const struct batch *batch);
 /* Takes a published batch into account. Under `lock`. */
 void producer_apply(struct log *log, struct log_segment *seg, uint64_t pos, const struct batch *batch);
 struct log_txn *txn_add(struct log *log, struct producer *prod, struct log_point first);

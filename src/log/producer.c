@@ -86,6 +86,16 @@ enum producer_verdict producer_check(const struct log *log, const struct batch *
     return PRODUCER_APPEND;
 }
 
+bool producer_follows(const struct batch *before, const struct batch *batch)
+{
+    if (batch_is_control(batch) || batch_is_transactional(batch) || batch_is_transactional(before))
+        return false;
+    if (batch->pid < 0)
+        return true;
+    return batch->pid == before->pid && batch->epoch == before->epoch && before->base_seq >= 0 &&
+           batch->base_seq == seq_next(batch_last_seq(before));
+}
+
 struct log_txn *txn_add(struct log *log, struct producer *prod, struct log_point first)
 {
     ASSERT(prod->txn == NULL);

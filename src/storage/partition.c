@@ -13,7 +13,7 @@
  * (P4) References: handles given out, entries of topics, jobs. The last one closes the log, or deletes it when the topic is
  *      gone.
  * (P5) Pipelined produces share a sync: the job that the first of them asks for is held back until all that the connection
- *      has read is appended (partition_append_from, `held`). Without that the first would be synced alone while the others
+ *      has read is appended (partition_append_all, `held`). Without that the first would be synced alone while the others
  *      are appended.
  */
 #include "base/latch.h"
@@ -425,21 +425,41 @@ static bool check_alive(const struct partition *part, struct err *err)
     return err_set(err, ERR_UNKNOWN_TOPIC, "topic '%.*s' was deleted", STR_ARG(part->topic));
 }
 
-bool partition_append_from(struct partition *part, char *bytes, size_t size, enum log_origin origin,
-                           struct list *held, struct log_append_result *result, struct err *err)
+static void refuse_all(struct log_append *const *appends, size_t count, const struct err *why)
 {
-    if (!check_alive(part, err))
-        return false;
-    if (!log_append(part->log, bytes, size, origin, result, err))
-        return false;
-    if (result->duplicate)
-        return true;
-    if (part->meters.appended_bytes != NULL) { /* __cluster_metadata is not counted */
-        metric_add(part->meters.appended_bytes, (int64_t)size);
-        metric_add(part->meters.appended_records, result->last_offset - result->base_offset + 1);
+    for (size_t i = 0; i < count; i++) {
+        appends[i]->good = false;
+        if (appends[i]->err != NULL)
+            *appends[i]->err = *why;
     }
-    after_append(part, result->flush, held);
-    return true;
+}
+
+void partition_append_all(struct partition *part, struct log_append *const *appends, size_t count,
+                          struct list *held)
+{
+    struct err err;
+    int64_t bytes = 0, records = 0;
+    bool flush = false;
+    if (!check_alive(part, &err)) {
+        refuse_all(appends, count, &err);
+        return;
+    }
+    log_append_all(part->log, appends, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct log_append_result *result = &appends[i]->result;
+        if (!appends[i]->good || result->duplicate)
+            continue;
+        bytes += (int64_t)appends[i]->size;
+        records += result->last_offset - result->base_offset + 1;
+        flush |= result->flush;
+    }
+    if (records == 0)
+        return;
+    if (part->meters.appended_bytes != NULL) { /* __cluster_metadata is not counted */
+        metric_add(part->meters.appended_bytes, bytes);
+        metric_add(part->meters.appended_records, records);
+    }
+    after_append(part, flush, held);
 }
 
 static void fill_appended(const struct log_append_result *result, struct partition_appended *out)
@@ -468,9 +488,10 @@ bool partition_append_marker(struct partition *part, int64_t pid, int16_t epoch,
 bool partition_append(struct partition *part, char *batch, size_t size, struct partition_appended *out,
                       struct err *err)
 {
-    struct log_append_result result;
-    if (!partition_append_from(part, batch, size, LOG_INTERNAL, NULL, &result, err))
-        return false;
-    fill_appended(&result, out);
-    return true;
+    struct log_append one = {.bytes = batch, .size = size, .origin = LOG_INTERNAL, .err = err};
+    struct log_append *all[] = {&one};
+    partition_append_all(part, all, 1, NULL);
+    if (one.good)
+        fill_appended(&one.result, out);
+    return one.good;
 }

@@ -55,11 +55,11 @@ struct partition_appended {
 bool partition_append(struct partition *part, char *batch, size_t size, struct partition_appended *out,
                       struct err *err);
 
-/* The same for any origin, with all that the log says; wakes whom it concerns. Bytes of a client are checked. A sync that is due
- * starts at once, or (`held` not NULL) when the caller gives that list to partition_start_syncs(), which it does soon and
- * whatever happens. */
-bool partition_append_from(struct partition *part, char *bytes, size_t size, enum log_origin origin,
-                           struct list *held, struct log_append_result *result, struct err *err);
+/* Several of any origin, in order, with all that the log says (log_append_all); wakes whom it concerns. A sync that is due starts
+ * at once, or (`held` not NULL) when the caller gives that list to partition_start_syncs(), which it does soon and whatever
+ * happens. */
+void partition_append_all(struct partition *part, struct log_append *const *appends, size_t count,
+                          struct list *held);
 
 /* Starts the syncs that appends have put into the list; it is empty then. */
 void partition_start_syncs(struct list *held);

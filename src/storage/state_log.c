@@ -8,16 +8,15 @@ static bool append(void *log, const struct replay_record *records, size_t count,
 {
     struct state_log *state_log = log;
     struct str batch;
-    struct log_append_result result;
+    struct partition_appended appended;
     batch_builder_begin(&state_log->builder, &BATCH_SPEC_PLAIN);
     for (size_t i = 0; i < count; i++)
         batch_builder_add(&state_log->builder, records[i].timestamp_ms, records[i].key, records[i].value,
                           NULL, 0);
     if (!batch_builder_finish(&state_log->builder, &batch, err) ||
-        !partition_append_from(state_log->part, (char *)batch.ptr, batch.len, LOG_INTERNAL, NULL, &result,
-                               err))
+        !partition_append(state_log->part, (char *)batch.ptr, batch.len, &appended, err))
         return false;
-    *end_offset = result.last_offset + 1;
+    *end_offset = appended.end_offset;
     return true;
 }
 

@@ -158,7 +158,6 @@ static void test_append_between_check_and_marker(void **state)
     struct world *w = *state;
     struct coord *coord = w->server->coord;
     struct committer committer = {0};
-    struct log_append_result result;
     struct err err;
     pthread_t thread;
     int64_t pid;
@@ -179,7 +178,12 @@ static void test_append_between_check_and_marker(void **state)
         usleep(1000);
     assert_int_equal(partition_end(part), 1); /* no marker */
     struct str bytes = make_batch_of(&w->builder, &spec, "late");
-    assert_true(partition_append_from(part, (char *)bytes.ptr, bytes.len, LOG_CLIENT, false, &result, &err));
+    struct log_append late = {.bytes = (char *)bytes.ptr,
+                              .size = bytes.len,
+                              .origin = LOG_CLIENT,
+                              .err = &err};
+    partition_append_all(part, (struct log_append *[]){&late}, 1, NULL);
+    assert_true(late.good);
     pthread_rwlock_unlock(txn_append_lock(coord, STR("rialto-engine")));
     pthread_join(thread, NULL);
     assert_true(atomic_load(&committer.good));

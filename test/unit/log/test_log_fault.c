@@ -1,8 +1,8 @@
 /* test_log_fault.c - every operation on the disk fails once, in every way; the power goes at every
  * operation.
  *
- * The workload is an idempotent producer that sends 0, 1, 2, ... one or two records a batch and repeats
- * what was not acknowledged, and beside it a transactional one; segments are small, so that rolls,
+ * The workload is an idempotent producer that sends 0, 1, 2, ... one or two records a batch, or up to four batches by one call,
+ * and repeats what was not acknowledged, and beside it a transactional one; segments are small, so that rolls,
  * checkpoints and retention happen all the time. For N = 1, 2, ... the fault strikes at the N-th operation,
  * then the log is opened again and must hold:
  *
@@ -22,6 +22,7 @@ struct work {
     int txn_seq;
     int refused;     /* appends and syncs that failed */
     bool os;         /* durability=os: written is acknowledged, a sync comes now and then */
+    bool runs;       /* a batch a record, several by one call */
     int64_t deleted; /* DeleteRecords up to here was acknowledged */
     bool strict;     /* no fault can be left: failures are errors of the test */
 };
@@ -37,23 +38,55 @@ static void work_init(struct work *work, uint64_t seed)
     work->w.config.retention_bytes = 1000;
 }
 
-/* Sends and syncs the next batch; true when it is acknowledged. */
+enum { RUN_MAX = 4 };
+
+/* Appends the next records as a batch, or as a run of batches; gives how many were taken, and the result of the last one. */
+static int append_next(struct work *work, int count, struct log_append_result *result, struct err *err)
+{
+    struct log_append run[RUN_MAX], *all[RUN_MAX];
+    struct buf bytes[RUN_MAX] = {0};
+    int taken = 0, batches = work->runs ? count : 1, each = count / batches;
+    assert_in_range(batches, 1, RUN_MAX);
+    for (int i = 0; i < batches; i++) {
+        struct batch_spec spec = {.pid = PID, .epoch = 0, .base_seq = work->seq + i * each};
+        int first = work->next + i * each;
+        buf_append_str(&bytes[i], world_batch(&work->w, &spec, first, each, 1000 + first));
+        run[i] = (struct log_append){.bytes = bytes[i].ptr,
+                                     .size = bytes[i].len,
+                                     .origin = LOG_CLIENT,
+                                     .err = err};
+        all[i] = &run[i];
+    }
+    log_append_all(work->w.log, all, (size_t)batches);
+    for (int i = 0; i < batches; i++) {
+        assert_true(i == 0 || run[i - 1].good || !run[i].good); /* none before one that is missing */
+        if (run[i].good) {
+            *result = run[i].result;
+            taken += each;
+        }
+        buf_fini(&bytes[i]);
+    }
+    return taken;
+}
+
+/* Sends and syncs the next records; true when all are acknowledged. */
 static bool send_next(struct work *work, int count)
 {
     struct log_append_result result;
     struct err err = {0};
-    struct batch_spec spec = {.pid = PID, .epoch = 0, .base_seq = work->seq};
-    bool ok = world_append_spec(&work->w, &spec, work->next, count, 1000 + work->next, &result, &err);
+    int taken = append_next(work, count, &result, &err);
+    bool ok = taken != 0;
     if (!work->os)
         ok = ok && log_sync(work->w.log, &err) && log_is_durable(work->w.log, &result);
     else if (work->next % 3 == 0)
         ignore(log_sync(work->w.log, NULL), "it only bounds what a power cut could take");
-    if (!ok && work->strict)
+    if (work->strict && !(ok && taken == count))
         fail_msg("record %d: %s", work->next, err.text);
     if (ok) {
-        work->next += count;
-        work->seq += count;
+        work->next += taken;
+        work->seq += taken;
     }
+    ok = ok && taken == count;
     work->refused += !ok;
     return ok;
 }
@@ -83,7 +116,7 @@ static void run_rounds(struct work *work, int attempts)
     for (int round = 0; round < ROUNDS; round++) {
         bool sent = false;
         for (int i = 0; i < attempts && !sent; i++)
-            sent = send_next(work, 1 + round % 2);
+            sent = send_next(work, 1 + round % (work->runs ? RUN_MAX : 2));
         if (round % 3 == 1)
             send_txn(work, round);
         if (round % 4 == 3)
@@ -115,8 +148,8 @@ static void check_records(struct work *work)
     }
     if (work->next != 0 && expect < work->next)
         fail_msg("acknowledged up to %d, found up to %d", work->next, expect);
-    if (expect > work->next + 2)
-        fail_msg("sent up to %d, found up to %d", work->next + 2, expect);
+    if (expect > work->next + RUN_MAX)
+        fail_msg("sent up to %d, found up to %d", work->next + RUN_MAX, expect);
     buf_fini(&bytes);
 }
 
@@ -149,13 +182,17 @@ static void work_fini(struct work *work)
     world_fini(&work->w);
 }
 
+enum how { ONE_BY_ONE, RUNS, OS };
+
 /* One run with a fault; true when it struck. */
-static bool run_with_fault(enum io_fault_kind kind, uint64_t at, uint64_t count, enum io_cut cut, bool os)
+static bool run_with_fault(enum io_fault_kind kind, uint64_t at, uint64_t count, enum io_cut cut,
+                           enum how how)
 {
     struct work work;
     work_init(&work, at * 31 + (uint64_t)cut);
-    work.os = os;
-    work.w.config.durability = os ? LOG_OS : LOG_FSYNC;
+    work.os = how == OS;
+    work.runs = how == RUNS;
+    work.w.config.durability = how == OS ? LOG_OS : LOG_FSYNC;
     world_open(&work.w);
     run_rounds(&work, 1); /* the fault meets a log that has lived already */
     world_reopen(&work.w);
@@ -169,10 +206,12 @@ static bool run_with_fault(enum io_fault_kind kind, uint64_t at, uint64_t count,
 
 static void loop(enum io_fault_kind kind, uint64_t count, enum io_cut cut)
 {
-    uint64_t at = 1;
-    while (run_with_fault(kind, at, count, cut, false))
-        at++;
-    assert_true(at > 20); /* the loop is about something */
+    for (enum how how = ONE_BY_ONE; how <= RUNS; how++) {
+        uint64_t at = 1;
+        while (run_with_fault(kind, at, count, cut, how))
+            at++;
+        assert_true(at > 20); /* the loop is about something */
+    }
 }
 
 /* With durability=os the death of the process, not of the system, is what acknowledged records survive. */
@@ -180,7 +219,7 @@ static void test_os(void **state)
 {
     static const enum io_fault_kind kinds[] = {IO_FAULT_EIO, IO_FAULT_TORN, IO_FAULT_ENOSPC, IO_FAULT_DEAD};
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
-        for (uint64_t at = 1; run_with_fault(kinds[i], at, 2, IO_CUT_KEEP, true);)
+        for (uint64_t at = 1; run_with_fault(kinds[i], at, 2, IO_CUT_KEEP, OS);)
             at++;
 }
 

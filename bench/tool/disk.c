@@ -106,7 +106,7 @@ static void *grow(void *argument)
     struct raw_bytes batch = {0};
     char path[4096];
     snprintf(path, sizeof path, "%s-%d", o->topic, grower->number);
-    raw_batch(&batch, o->batch_records, o->record_bytes, o->codec);
+    raw_batch(&batch, o->batch_records, o->json ? 0 : o->record_bytes, o->codec);
     int fd = file_open(path, 0);
     int64_t step = (int64_t)o->batch_records * o->depth;
     while (atomic_fetch_sub(grower->left, step) > 0) {

@@ -9,7 +9,8 @@
  *   consume   -n records from the beginning
  *   latency   -r records a second for -d seconds after -w seconds of warm-up, produced and consumed in this process
  *   data      writes the data set -W (transactions, users) of -n records
- *   replay    -n records in prepared batches of -R from -T connections with -D requests under way each, over -p partitions
+ *   replay    -n records in prepared batches of -R from -T connections with -D requests under way each, over -p partitions; -j:
+ *             records of the data set, as JSON, in place of letters at random
  *   drain     reads -n records by -T connections, a partition each
  *   crowd     -C idle connections beside -T that share -r produces a second for -d seconds
  *   groups    -n groups of one member; -r heartbeats a second over -T connections for -d seconds
@@ -104,6 +105,9 @@ static void take_option(struct options *o, int letter, char *value)
     case 'D':
         o->depth = (int)number(value);
         break;
+    case 'j':
+        o->json = true;
+        break;
     case 'C':
         o->idle_count = (int)number(value);
         break;
@@ -148,7 +152,7 @@ int main(int argc, char **argv)
         die("which mode? The head of load.c names them");
     o.mode = argv[1];
     optind = 2;
-    for (int letter; (letter = getopt(argc, argv, "b:t:z:W:q:n:s:p:T:r:d:w:o:P:R:D:C:l:X:c:")) != -1;)
+    for (int letter; (letter = getopt(argc, argv, "b:t:z:W:q:n:s:p:T:r:d:w:o:P:R:D:C:l:X:c:j")) != -1;)
         take_option(&o, letter, optarg);
     if (o.record_bytes < 1 || o.record_bytes > 1000000 || o.producer_count < 1 || o.rate < 1 ||
         o.measured_s < 1 || o.batch_records < 1 || o.depth < 1)

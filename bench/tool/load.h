@@ -26,6 +26,7 @@ struct options {
     int partition_count;
     int producer_count; /* or connections */
     int batch_records;  /* of prepared batches */
+    bool json;          /* they hold the data set */
     int depth;          /* requests under way on a connection */
     int idle_count;     /* connections that only wait */
     int rate;           /* records a second */

@@ -1,6 +1,7 @@
 /* raw.c - frames by hand (see raw.h); Kafka's protocol guide is the source of every layout. */
 #include "raw.h"
 
+#include "dataset.h"
 #include "load.h"
 
 #include <arpa/inet.h>
@@ -106,6 +107,32 @@ uint32_t raw_crc32c(const char *at, size_t len)
     return ~crc;
 }
 
+static void put_text(struct raw_bytes *out, const char *text)
+{
+    put_varint(out, (int64_t)strlen(text));
+    raw_put(out, text, strlen(text));
+}
+
+/* Letters at random: no codec of the protocol but zstd and gzip makes them shorter. */
+static void put_letters(struct raw_bytes *out, int bytes, uint64_t *state)
+{
+    put_varint(out, -1); /* no key */
+    put_varint(out, bytes);
+    for (int b = 0; b < bytes; b++) {
+        *state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+        raw_put_int(out, 'a' + (int)(*state >> 60), 1);
+    }
+}
+
+static void put_transaction(struct raw_bytes *out, int number)
+{
+    char key[DATA_KEY_MAX], value[DATA_VALUE_MAX];
+    int64_t ts;
+    transaction_print(number, key, sizeof key, value, sizeof value, &ts);
+    put_text(out, key);
+    put_text(out, value);
+}
+
 static void put_records(struct raw_bytes *out, int count, int bytes)
 {
     struct raw_bytes record = {0};
@@ -115,12 +142,10 @@ static void put_records(struct raw_bytes *out, int count, int bytes)
         raw_put_int(&record, 0, 1);
         put_varint(&record, 0); /* timestamp delta */
         put_varint(&record, i);
-        put_varint(&record, -1); /* no key */
-        put_varint(&record, bytes);
-        for (int b = 0; b < bytes; b++) {
-            state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-            raw_put_int(&record, 'a' + (int)(state >> 60), 1);
-        }
+        if (bytes != 0)
+            put_letters(&record, bytes, &state);
+        else
+            put_transaction(&record, i);
         put_varint(&record, 0); /* no headers */
         put_varint(out, (int64_t)record.len);
         raw_put(out, record.at, record.len);

@@ -26,7 +26,7 @@ int64_t raw_int(const char *at, int width);
 void raw_begin(struct raw_bytes *out, int api_key, int version);
 void raw_end(struct raw_bytes *out);
 
-/* A record batch of `count` records of `bytes` bytes each, codec "none" or "lz4", CRC and all. */
+/* A record batch of `count` records of `bytes` bytes each, 0: transactions of the data set; codec "none" or "lz4", CRC and all. */
 void raw_batch(struct raw_bytes *out, int count, int bytes, const char *codec);
 
 /* Produce to one partition with acks=all; the batch is copied in. */

@@ -60,7 +60,7 @@ static void *replay_run(void *argument)
     const struct options *o = worker->o;
     struct raw_bytes batch = {0}, frame = {0};
     struct raw_answers answers = {0};
-    raw_batch(&batch, o->batch_records, o->record_bytes, o->codec);
+    raw_batch(&batch, o->batch_records, o->json ? 0 : o->record_bytes, o->codec);
     raw_produce(&frame, o->topic, worker->number % o->partition_count, &batch);
     int fd = raw_connect(o->bootstrap), under_way = 0;
     for (bool more = true;;) {

@@ -163,7 +163,7 @@ static int16_t check_rights(struct request *req, struct str topic)
     return str_is_null(topic) ? 0 : request_denied(req, ACL_TOPIC, ACL_WRITE, topic);
 }
 
-/* Joins the queue; with durability asked for or not is known when it is written. */
+/* Joins the queue; whether the answer waits for a sync is known when it is written. */
 static void queue_append(struct request *req, partition_response *row, struct partition *part,
                          struct str bytes)
 {

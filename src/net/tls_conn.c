@@ -172,39 +172,63 @@ static const char *keyword_of(int nid)
     return NULL;
 }
 
+/* As Java writes a text in a name, which is how rules of Kafka name people: specials have '\' wherever they stand. */
+static void print_text(BIO *out, const unsigned char *text, int len)
+{
+    int lead = 0, trail = len;
+    while (lead < len && text[lead] == ' ')
+        lead++;
+    while (trail > lead && text[trail - 1] == ' ')
+        trail--;
+    for (int i = 0; i < len; i++) {
+        if (text[i] < ' ' || text[i] == 0x7f) {
+            BIO_printf(out, "\\%02X", text[i]);
+            continue;
+        }
+        if (i < lead || i >= trail || strchr(",=+<>#;\"\\", text[i]) != NULL)
+            BIO_puts(out, "\\");
+        BIO_write(out, text + i, 1);
+    }
+}
+
 static void print_attribute(BIO *out, X509_NAME_ENTRY *entry)
 {
     const ASN1_OBJECT *type = X509_NAME_ENTRY_get_object(entry);
     const ASN1_STRING *value = X509_NAME_ENTRY_get_data(entry);
     const char *word = keyword_of(OBJ_obj2nid(type));
-    if (word != NULL) {
+    unsigned char *text = NULL;
+    int text_len = word != NULL ? ASN1_STRING_to_UTF8(&text, value) : -1;
+    if (text_len >= 0) {
         BIO_printf(out, "%s=", word);
-        ASN1_STRING_print_ex(out, value, ASN1_STRFLGS_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
+        print_text(out, text, text_len);
+        OPENSSL_free(text);
         return;
     }
     char number[128];
     unsigned char *der = NULL;
     OBJ_obj2txt(number, sizeof number, type, 1);
-    BIO_printf(out, "%s=#", number);
+    BIO_printf(out, "%s=#", word != NULL ? word : number);
     int len = i2d_ASN1_PRINTABLE(value, &der);
     for (int i = 0; i < len; i++)
         BIO_printf(out, "%02x", der[i]);
     OPENSSL_free(der);
 }
 
-/* Last part first; attributes of one part with '+'. */
+/* Last part first; attributes of one part with '+', in the order in which they stand. */
 static void print_subject(struct tls *tls, X509 *cert)
 {
     X509_NAME *name = X509_get_subject_name(cert);
     BIO *out = BIO_new(BIO_s_mem());
-    int last_part = -1;
-    for (int i = X509_NAME_entry_count(name) - 1; i >= 0; i--) {
-        X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
-        int part = X509_NAME_ENTRY_set(entry);
-        if (last_part >= 0)
-            BIO_puts(out, part == last_part ? "+" : ",");
-        last_part = part;
-        print_attribute(out, entry);
+    int count = X509_NAME_entry_count(name);
+    for (int end = count, start; end > 0; end = start) {
+        start = end - 1;
+        int part = X509_NAME_ENTRY_set(X509_NAME_get_entry(name, start));
+        while (start > 0 && X509_NAME_ENTRY_set(X509_NAME_get_entry(name, start - 1)) == part)
+            start--;
+        for (int i = start; i < end; i++) {
+            BIO_puts(out, i > start ? "+" : end < count ? "," : "");
+            print_attribute(out, X509_NAME_get_entry(name, i));
+        }
     }
     char *text;
     long len = BIO_get_mem_data(out, &text);

@@ -155,6 +155,7 @@ struct sasl_class {
 extern const struct sasl_class sasl_plain, sasl_scram_256, sasl_scram_512, sasl_oauthbearer;
 
 enum sasl_result sasl_fail(struct err *err, const char *text);
+extern const char sasl_other_authzid[]; /* why nobody may come as another one */
 void sasl_set_user(struct sasl *sasl, struct str name);
 
 /* The user's keys, or made-up ones that nobody knows the password of (G2). *real says which. */

@@ -5,6 +5,9 @@
  */
 #include "auth/auth_int.h"
 
+const char sasl_other_authzid[] =
+    "Authentication failed: Client requested an authorization id that is different from username";
+
 static const struct sasl_class *const classes[] = {&sasl_scram_256, &sasl_scram_512, &sasl_plain,
                                                    &sasl_oauthbearer};
 
@@ -133,20 +136,29 @@ static bool password_fits(const struct sasl *sasl, struct str name, struct str p
     return same && real;
 }
 
+/* authzid NUL name NUL password: Kafka's words for what is wrong, in its order. */
 static enum sasl_result plain_step(struct sasl *sasl, struct str token, int64_t now_ms, struct buf *reply,
                                    struct err *err)
 {
-    enum { PASSWORD_BYTES_MAX = 4096 };
-    struct str rest = token, authzid, name;
-    if (!str_split(&rest, '\0', &authzid) || !str_split(&rest, '\0', &name) || str_is_null(rest) ||
-        str_find_char(rest, '\0') >= 0 || name.len == 0 || rest.len == 0 || rest.len > PASSWORD_BYTES_MAX)
-        return sasl_fail(err, "Invalid SASL/PLAIN response");
-    if (authzid.len != 0 && !str_eq(authzid, name))
-        return sasl_fail(err,
-                         "Authentication failed: Client requested an authorization id that is different from "
-                         "username");
-    if (!password_fits(sasl, name, rest))
+    enum { PARTS = 3, PASSWORD_BYTES_MAX = 4096 };
+    struct str rest = token, part[PARTS + 1];
+    int parts = 0;
+    while (parts <= PARTS && str_split(&rest, '\0', &part[parts]))
+        parts++;
+    if (parts != PARTS) {
+        err_set(err, ERR_FORBIDDEN, "Invalid SASL/PLAIN response: expected %d tokens, got %d", PARTS,
+                MAX(parts, 1));
+        return SASL_FAILED;
+    }
+    struct str authzid = part[0], name = part[1], password = part[2];
+    if (name.len == 0)
+        return sasl_fail(err, "Authentication failed: username not specified");
+    if (password.len == 0)
+        return sasl_fail(err, "Authentication failed: password not specified");
+    if (password.len > PASSWORD_BYTES_MAX || !password_fits(sasl, name, password))
         return sasl_fail(err, "Authentication failed: Invalid username or password");
+    if (authzid.len != 0 && !str_eq(authzid, name))
+        return sasl_fail(err, sasl_other_authzid);
     sasl_set_user(sasl, name);
     return SASL_DONE;
 }

@@ -58,7 +58,19 @@ static bool unescape_name(struct str text, struct str *name, struct arena *arena
         out[len++] = c;
     }
     *name = str_of(out, len);
-    return len > 0;
+    return len > 0 && utf8_valid(*name) && str_find_char(*name, '\0') < 0;
+}
+
+/* ",a=value" once or more, or nothing: what may follow a nonce. */
+static bool are_extensions(struct str rest)
+{
+    struct str part;
+    while (str_split(&rest, ',', &part)) {
+        ptrdiff_t at = str_find_char(part, '=');
+        if (at <= 0 || (size_t)at + 1 == part.len)
+            return false;
+    }
+    return true;
 }
 
 /* Printable ASCII without commas. */
@@ -70,29 +82,30 @@ static bool is_nonce(struct str text)
     return text.len > 0;
 }
 
-/* gs2-header client-first-message-bare; the message stays in the arena. */
-static bool read_first(struct sasl *sasl, struct scram *scram, struct str token, struct str *name,
-                       struct str *nonce)
+/* gs2-header client-first-message-bare; the message stays in the arena. *authzid: empty when there is none. */
+static bool read_first(struct sasl *sasl, struct scram *scram, struct str token, struct str *authzid,
+                       struct str *name, struct str *nonce)
 {
-    struct str message = str_dup(token, &sasl->arena), rest = message, part, escaped, authzid = STR("");
+    struct str message = str_dup(token, &sasl->arena), rest = message, part, escaped;
+    *authzid = STR("");
     if (!str_split(&rest, ',', &part) || (!str_eq(part, STR("n")) && !str_eq(part, STR("y"))))
         return false; /* "p=...": a channel binding, which no SCRAM mechanism of ours offers */
     if (!str_split(&rest, ',', &part))
         return false;
     if (part.len != 0 && (!str_starts_with(part, STR("a=")) ||
-                          !unescape_name(str_sub(part, 2, SIZE_MAX), &authzid, &sasl->arena)))
+                          !unescape_name(str_sub(part, 2, SIZE_MAX), authzid, &sasl->arena)))
         return false;
     if (str_is_null(rest))
         return false;
     scram->gs2_header = str_sub(message, 0, (size_t)(rest.ptr - message.ptr));
     scram->client_first = rest;
     if (!take_attribute(&rest, 'n', &escaped) || !unescape_name(escaped, name, &sasl->arena) ||
-        !take_attribute(&rest, 'r', nonce) || !is_nonce(*nonce))
+        !take_attribute(&rest, 'r', nonce) || !is_nonce(*nonce) || !are_extensions(rest))
         return false;
     while (str_split(&rest, ',', &part)) /* other extensions are passed over (RFC 5802) */
         if (str_eq_nocase(part, STR("tokenauth=true")))
             scram->by_token = true;
-    return authzid.len == 0 || str_eq(authzid, *name);
+    return true;
 }
 
 static void find_user(struct sasl *sasl, struct scram *scram, struct str name, int64_t now_ms)
@@ -125,9 +138,11 @@ static enum sasl_result first_step(struct sasl *sasl, struct str token, int64_t 
 {
     enum { FIRST_BYTES_MAX = 4096 };
     struct scram *scram = arena_new(&sasl->arena, struct scram);
-    struct str name, nonce;
-    if (token.len > FIRST_BYTES_MAX || !read_first(sasl, scram, token, &name, &nonce))
+    struct str authzid, name, nonce;
+    if (token.len > FIRST_BYTES_MAX || !read_first(sasl, scram, token, &authzid, &name, &nonce))
         return sasl_fail(err, "Invalid SCRAM client first message");
+    if (authzid.len != 0 && !str_eq(authzid, name))
+        return sasl_fail(err, sasl_other_authzid);
     sasl->data = scram;
     find_user(sasl, scram, name, now_ms);
     struct buf text = {0};
@@ -173,6 +188,13 @@ static bool same_exchange(const struct scram *scram, struct str binding, struct 
     return same;
 }
 
+/* What stands between nonce and proof: `rest` begins behind the nonce. */
+static struct str before_proof(struct str token, struct str rest, ptrdiff_t proof_at)
+{
+    ptrdiff_t len = token.ptr + proof_at - rest.ptr;
+    return len > 0 ? str_of(rest.ptr, (size_t)len) : STR_NULL;
+}
+
 static enum sasl_result final_step(struct sasl *sasl, struct str token, struct buf *reply, struct err *err)
 {
     enum { FINAL_BYTES_MAX = 8192 };
@@ -181,6 +203,7 @@ static enum sasl_result final_step(struct sasl *sasl, struct str token, struct b
     struct buf proof = {0}, message = {0};
     ptrdiff_t proof_at = token.len > FINAL_BYTES_MAX ? -1 : str_find(token, STR(",p="));
     if (proof_at < 0 || !take_attribute(&rest, 'c', &binding) || !take_attribute(&rest, 'r', &nonce) ||
+        !are_extensions(before_proof(token, rest, proof_at)) ||
         !buf_append_base64_decoded(&proof, str_sub(token, (size_t)proof_at + 3, SIZE_MAX))) {
         buf_fini(&proof);
         return sasl_fail(err, "Invalid SCRAM client final message");

@@ -8,8 +8,8 @@
  *
  * (L1) Until it is DONE a connection may do nothing else; another request ends it.
  * (L2) While a token is looked at (on the auth pool: hashing a password takes ms) nothing is read from the connection.
- * (L3) A failure is answered after connection.failed.authentication.delay.ms, and says neither whether the user exists nor
- *      what was wrong with the secret.
+ * (L3) A failure, and a mechanism that is not on, is answered after connection.failed.authentication.delay.ms; then the
+ *      connection is closed (KIP-43). It says neither whether the user exists nor what was wrong with the secret.
  * (L4) Who has proved it again must be the same, by the same mechanism; past its end only that is taken (closed else).
  */
 #include "broker/broker_int.h"
@@ -69,6 +69,39 @@ bool login_admits(const struct login *login, int16_t api_key, int64_t now_ms, st
     }
 }
 
+/* --- failures --- */
+
+/* L3: now it is told. */
+static void on_delay(struct loop_timer *timer)
+{
+    struct login *login = LIST_ENTRY(timer, struct login, delay);
+    struct request *req = login->refused;
+    login->refused = NULL;
+    req->cancel = NULL;
+    req->close_why = "authentication failed";
+    if (req->body == NULL)
+        req->no_reply = true;
+    else
+        request_encode(req, req->res);
+    request_deliver(req);
+}
+
+/* The connection went while its failure was held back. */
+static void cancel_refused(struct request *req)
+{
+}
+
+/* L3: the answer waits. */
+static void hold_back(struct request *req)
+{
+    struct login *login = request_login(req);
+    login->phase = LOGIN_FAILED;
+    login->refused = req;
+    req->cancel = cancel_refused;
+    loop_timer_init(&login->delay, req->loop, on_delay);
+    loop_timer_start(&login->delay, auth_config_of(req->broker->auth)->failed_delay_ms);
+}
+
 /* --- SaslHandshake --- */
 
 static void list_mechanisms(const struct auth_listener *listener, struct SaslHandshakeResponse *res)
@@ -93,6 +126,8 @@ void api_sasl_handshake(struct request *req)
         res->Mechanisms.len = 0;
     } else if (mechanism == AUTH_NONE || !auth_mechanism_is_on(req->listener->auth, mechanism)) {
         res->ErrorCode = UNSUPPORTED_MECHANISM;
+        hold_back(req);
+        return;
     } else {
         io_random(broker->io, nonce, sizeof nonce);
         login->sasl = sasl_new(req->listener->auth, mechanism, nonce);
@@ -147,40 +182,15 @@ static void log_failure(struct request *req, const struct token_step *step)
                  auth_mechanism_name(sasl_mechanism(step->sasl)), unsaid, step->err.text);
 }
 
-/* L3: now it is told. */
-static void on_delay(struct loop_timer *timer)
-{
-    struct login *login = LIST_ENTRY(timer, struct login, delay);
-    struct request *req = login->refused;
-    struct SaslAuthenticateResponse *res = req->res;
-    login->refused = NULL;
-    req->cancel = NULL;
-    req->close_why = "authentication failed";
-    if (req->body == NULL)
-        req->no_reply = true;
-    else
-        request_encode(req, res);
-    request_deliver(req);
-}
-
-/* The connection went while its failure was held back. */
-static void cancel_refused(struct request *req)
-{
-}
-
-static void refuse(struct request *req, struct login *login, const struct token_step *step)
+static void refuse(struct request *req, const struct token_step *step)
 {
     struct SaslAuthenticateResponse *res = req->res;
     log_failure(req, step);
-    login->phase = LOGIN_FAILED;
-    login->refused = req;
     if (res != NULL) {
         res->ErrorCode = AUTHENTICATION_FAILED;
         res->ErrorMessage = str_dup(str_from(step->err.text), &req->arena);
     }
-    req->cancel = cancel_refused;
-    loop_timer_init(&login->delay, req->loop, on_delay);
-    loop_timer_start(&login->delay, auth_config_of(req->broker->auth)->failed_delay_ms);
+    hold_back(req);
 }
 
 /* L4 */
@@ -191,8 +201,12 @@ static bool is_same(const struct login *login, struct token_step *step)
     if (sasl_mechanism(step->sasl) != login->mechanism)
         return err_set(&step->err, ERR_FORBIDDEN,
                        "The SASL mechanism cannot be changed during re-authentication");
-    return str_eq(sasl_principal(step->sasl), login->who.principal) ||
-           err_set(&step->err, ERR_FORBIDDEN, "Cannot change principals during re-authentication");
+    struct str old = login->who.principal, new = sasl_principal(step->sasl);
+    size_t type = strlen("User:");
+    return str_eq(new, old) ||
+           err_set(&step->err, ERR_FORBIDDEN,
+                   "Cannot change principals during re-authentication from User.%.*s: User.%.*s",
+                   STR_ARG(str_sub(old, type, SIZE_MAX)), STR_ARG(str_sub(new, type, SIZE_MAX)));
 }
 
 /* How long it counts: connections.max.reauth.ms or the token's end, whichever is first; -1: for ever. */
@@ -231,7 +245,7 @@ static void on_step(struct request *req)
     if (step->result == SASL_DONE && !is_same(login, step))
         step->result = SASL_FAILED;
     if (step->result == SASL_FAILED) {
-        refuse(req, login, step);
+        refuse(req, step);
     } else if (step->result == SASL_DONE) {
         accept(req, login, step);
     } else {

@@ -234,7 +234,10 @@ def check_by_hand(broker):
         assert connection.answer()[:2] == b"\0\0"
         connection.send(17, 1, struct.pack(">h", 6) + b"GSSAPI")
         error, count = struct.unpack(">hi", connection.answer()[:6])
-        assert (error, count) == (33, 4)  # the list of what there is, and another try
+        assert (error, count) == (33, 4) and connection.closed()  # the list of what there is (KIP-43)
+    with Connection(port) as connection:
+        connection.send(18, 0, b"")
+        assert connection.answer()[:2] == b"\0\0"
         assert sasl_plain(connection) == (0, 0)
         assert metadata_works(connection)
         connection.send(17, 1, struct.pack(">h", 5) + b"PLAIN")

@@ -43,10 +43,10 @@ static bool may_recover(const struct txn *txn, const struct txn_init *req)
 /* The next identity of an id at rest. False: the producer is fenced, or a fresh producer id is needed. */
 static bool next_identity(struct txn_init *req, struct txn *txn)
 {
-    bool recovers = req->pid != -1;
-    if (recovers && req->epoch == txn->last_epoch && req->epoch != txn->epoch)
-        return true; /* repeated: it was bumped already */
-    if (recovers && req->epoch != txn->epoch) {
+    bool recovers = req->pid != -1, bumped = recovers && req->epoch == txn->last_epoch;
+    if (bumped && req->epoch != txn->epoch && txn->epoch <= TXN_EPOCH_LAST)
+        return true; /* repeated, or by the server when its transaction took too long (KIP-588) */
+    if (recovers && !bumped && req->epoch != txn->epoch) {
         req->error = TXN_FENCED;
         return false;
     }
@@ -212,7 +212,7 @@ static bool bump(struct txn_end *req, struct txn *txn)
         return false;
     }
     txn->next_pid = exhausted ? req->fresh_pid : -1;
-    txn->last_epoch = req->by == TXN_BY_V2 ? txn->epoch : -1;
+    txn->last_epoch = txn->epoch;
     txn->epoch++;
     return true;
 }

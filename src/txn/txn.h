@@ -79,8 +79,9 @@ struct txn {
     int64_t prev_pid; /* before the epochs of it ran out; -1: none */
     int64_t next_pid; /* of a Prepare that ran out of epochs: what Complete goes on with; -1: none */
     int16_t epoch;
-    int16_t last_epoch; /* the epoch before the last bump that a producer asked for; -1: none */
-    int16_t version;    /* 2: the producer speaks KIP-890 */
+    int16_t
+        last_epoch;  /* before the last bump: who has it may still ask for the present one; -1: nobody may */
+    int16_t version; /* 2: the producer speaks KIP-890 */
     int32_t timeout_ms;
     enum txn_status status;
     int64_t start_ms, update_ms;
@@ -182,7 +183,7 @@ bool txns_decide_add(void *txns, void *txn_add, struct replay_records *out, stru
 enum txn_ender {
     TXN_BY_V1,     /* EndTxn of versions 0 to 4: the epoch stays */
     TXN_BY_V2,     /* EndTxn of version 5 and the engine: the epoch is bumped, the producer goes on with it */
-    TXN_BY_SERVER, /* time-out or fencing: the epoch is bumped, nobody is told of it */
+    TXN_BY_SERVER, /* time-out or fencing: the epoch is bumped; only a producer that recovers is told of it */
 };
 
 /* The decision. */

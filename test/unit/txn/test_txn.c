@@ -330,6 +330,31 @@ static void test_init_recovers(void **state)
     world_free(&w);
 }
 
+/* A transaction that took too long is ended by the server: its producer goes on with the epoch that this took (KIP-588), once
+ * or repeated, as an Apache Kafka 4.3 answers; not when another one has come since. */
+static void test_init_after_the_server(void **state)
+{
+    for (int newcomer = 0; newcomer < 2; newcomer++) {
+        struct world w = world_new();
+        assert_int_equal(bring_to(&w, TXN_ONGOING, TXN_BY_V2), 3);
+        assert_true(end_as(&w, 9, 3, false, TXN_BY_SERVER, -1).prepared);
+        assert_int_equal(init_as(&w, 9, 3, -1).error, TXN_CONCURRENT);
+        complete(&w);
+        if (newcomer == 1) {
+            assert_int_equal(init_as(&w, -1, -1, -1).txn.epoch, 5);
+            assert_int_equal(init_as(&w, 9, 3, -1).error, TXN_FENCED);
+            assert_int_equal(init_as(&w, 9, 4, -1).error, TXN_FENCED);
+        } else {
+            for (int i = 0; i < 2; i++) {
+                struct txn_init req = init_as(&w, 9, 3, -1);
+                assert_true(req.error == 0 && req.txn.pid == 9 && req.txn.epoch == 4);
+            }
+            assert_int_equal(add(&w, 9, 4, 2), 0);
+        }
+        world_free(&w);
+    }
+}
+
 /* --- epochs run out --- */
 
 static void exhaust(struct world *w)
@@ -390,7 +415,8 @@ static void test_exhausted_fence(void **state)
     assert_int_equal(now(&w).epoch, 32767);
     complete(&w);
     assert_true(init_as(&w, -1, -1, -1).needs_pid);
-    assert_true(init_as(&w, -1, -1, 10).txn.pid == 10);
+    assert_true(init_as(&w, 9, 32766, -1).needs_pid);
+    assert_true(init_as(&w, 9, 32766, 10).txn.pid == 10);
     world_free(&w);
 }
 
@@ -561,13 +587,21 @@ static void test_producer_ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_end),           cmocka_unit_test(test_add),
-        cmocka_unit_test(test_partitions),    cmocka_unit_test(test_init),
-        cmocka_unit_test(test_init_recovers), cmocka_unit_test(test_exhausted_init),
-        cmocka_unit_test(test_exhausted_end), cmocka_unit_test(test_exhausted_fence),
-        cmocka_unit_test(test_owner),         cmocka_unit_test(test_outcome),
-        cmocka_unit_test(test_snapshot),      cmocka_unit_test(test_decided_in),
-        cmocka_unit_test(test_expire),        cmocka_unit_test(test_producer_ids),
+        cmocka_unit_test(test_end),
+        cmocka_unit_test(test_add),
+        cmocka_unit_test(test_partitions),
+        cmocka_unit_test(test_init),
+        cmocka_unit_test(test_init_recovers),
+        cmocka_unit_test(test_init_after_the_server),
+        cmocka_unit_test(test_exhausted_init),
+        cmocka_unit_test(test_exhausted_end),
+        cmocka_unit_test(test_exhausted_fence),
+        cmocka_unit_test(test_owner),
+        cmocka_unit_test(test_outcome),
+        cmocka_unit_test(test_snapshot),
+        cmocka_unit_test(test_decided_in),
+        cmocka_unit_test(test_expire),
+        cmocka_unit_test(test_producer_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -378,6 +378,7 @@ static void answer(struct fetch *fetch)
     struct request *req = fetch->req;
     const struct FetchRequest *body = req->body;
     int64_t bytes_left = MIN((int64_t)MAX(body->MaxBytes, 0), LIVE(req->broker, fetch_bytes_max));
+    bytes_left = MIN(bytes_left, client_quotas_burst(req->quotas, QUOTA_FETCH));
     unpark(fetch);
     if (fetch->session != NULL)
         answer_session(fetch, &bytes_left);

@@ -496,6 +496,7 @@ void api_share_fetch(struct request *req)
         (enum log_isolation)coord_share_setting(req->broker->coord, fetch->group, GROUP_SHARE_ISOLATION);
     fetch->bytes_min = body->MinBytes;
     fetch->bytes_left = MIN((int64_t)MAX(body->MaxBytes, 0), LIVE(req->broker, fetch_bytes_max));
+    fetch->bytes_left = MIN(fetch->bytes_left, client_quotas_burst(req->quotas, QUOTA_FETCH));
     fetch->records_left = closes || body->IsRenewAck ? 0 : MAX(body->MaxRecords, 0);
     fetch->exact = body->ShareAcquireMode == 1;
     if (closes)

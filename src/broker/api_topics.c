@@ -101,6 +101,28 @@ static int16_t check_right_to_create(struct request *req, struct str name)
     return code == 0 ? 0 : request_denied(req, ACL_TOPIC, ACL_CREATE, name);
 }
 
+/* Quotas are charged for what would be done: what fails costs nothing, and says why rather than that there is no quota. */
+static bool may_create(struct request *req, struct topic_create_args *args, int64_t partitions, int16_t *code,
+                       struct str *text)
+{
+    struct err err;
+    if (req->quotas == NULL || args->check_only)
+        return true;
+    args->check_only = true;
+    bool fits = storage_topic_create_with(req->broker->storage, args, &err);
+    args->check_only = false;
+    if (!fits) {
+        *text = str_dup(str_from(err.text), &req->arena);
+        *code = error_code_of(&err);
+        return false;
+    }
+    if (request_may_mutate(req, STRICT_CREATE, MAX(partitions, 1)))
+        return true;
+    *text = throttled_text;
+    *code = THROTTLING_QUOTA_EXCEEDED;
+    return false;
+}
+
 /* Creates or, with check_only, would. 0 with what it was made of, its id too, or the error and its text. */
 static int16_t create(struct request *req, const create_asked *asked, bool check_only,
                       struct topic_create_args *args, struct str *text)
@@ -123,10 +145,8 @@ static int16_t create(struct request *req, const create_asked *asked, bool check
         return code;
     int64_t partitions =
         args->partition_count == -1 ? LIVE(req->broker, storage.num_partitions) : args->partition_count;
-    if (!check_only && !request_may_mutate(req, STRICT_CREATE, MAX(partitions, 1))) {
-        *text = throttled_text;
-        return THROTTLING_QUOTA_EXCEEDED;
-    }
+    if (!may_create(req, args, partitions, &code, text))
+        return code;
     if (!storage_topic_create_with(req->broker->storage, args, &err)) {
         *text = str_dup(str_from(err.text), &req->arena);
         return error_code_of(&err);
@@ -203,13 +223,14 @@ static int32_t partition_count_of(struct broker *broker, struct str name)
 static void delete_one(struct request *req, struct str name, delete_row *row)
 {
     struct err err;
+    int32_t partitions = partition_count_of(req->broker, name); /* 0: there is none, which costs nothing */
     if (is_hidden_topic(name)) {
         row->ErrorCode = UNKNOWN_TOPIC;
         row->ErrorMessage = STR("This server does not host this topic-partition.");
     } else if (!LIVE(req->broker, delete_topics)) {
         row->ErrorCode = DELETION_DISABLED;
         row->ErrorMessage = STR("delete.topic.enable is false");
-    } else if (!request_may_mutate(req, STRICT_DELETE, partition_count_of(req->broker, name))) {
+    } else if (partitions > 0 && !request_may_mutate(req, STRICT_DELETE, partitions)) {
         row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
         row->ErrorMessage = throttled_text;
     } else if (!storage_topic_delete(req->broker->storage, name, &err)) {
@@ -315,7 +336,7 @@ static bool delete_row_run(struct request *req, struct delete_list *list, delete
         refuse_delete(row, UNKNOWN_TOPIC_ID, STR("This server does not host this topic ID."));
     else if ((row->ErrorCode = check_right_to_delete(req, row->Name, &row->Name, by_id)) == 0)
         delete_one(req, row->Name, row);
-    if (row->ErrorCode == 0 && req->version >= NAMED_VERSION)
+    if ((row->ErrorCode == 0 || row->ErrorCode == THROTTLING_QUOTA_EXCEEDED) && req->version >= NAMED_VERSION)
         row->TopicId = id;
     return true;
 }
@@ -383,6 +404,24 @@ static int32_t added_by(struct request *req, const grow_asked *asked)
 
 typedef struct CreatePartitionsResponse_CreatePartitionsTopicResult grow_row;
 
+/* As may_create: false when growing would fail for another reason, or there is no quota for it. */
+static bool may_grow(struct request *req, const grow_asked *asked, grow_row *row)
+{
+    struct err err;
+    if (req->quotas == NULL)
+        return true;
+    if (!storage_topic_grow(req->broker->storage, asked->Name, asked->Count, true, &err)) {
+        row->ErrorCode = error_code_of(&err);
+        row->ErrorMessage = str_dup(str_from(err.text), &req->arena);
+        return false;
+    }
+    if (request_may_mutate(req, STRICT_GROW, added_by(req, asked)))
+        return true;
+    row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
+    row->ErrorMessage = throttled_text;
+    return false;
+}
+
 static void grow_one(struct request *req, const grow_asked *asked, bool twice, grow_row *row)
 {
     const struct CreatePartitionsRequest *body = req->body;
@@ -400,9 +439,8 @@ static void grow_one(struct request *req, const grow_asked *asked, bool twice, g
     } else if (fault != NULL) {
         row->ErrorCode = INVALID_ASSIGNMENT;
         row->ErrorMessage = str_from(fault);
-    } else if (!body->ValidateOnly && !request_may_mutate(req, STRICT_GROW, added_by(req, asked))) {
-        row->ErrorCode = THROTTLING_QUOTA_EXCEEDED;
-        row->ErrorMessage = throttled_text;
+    } else if (!body->ValidateOnly && !may_grow(req, asked, row)) {
+        return;
     } else if (!storage_topic_grow(req->broker->storage, asked->Name, asked->Count, body->ValidateOnly,
                                    &err)) {
         row->ErrorCode = error_code_of(&err);

@@ -324,6 +324,17 @@ int64_t client_quotas_charge(struct client_quotas *own, enum quota_kind kind, do
     return ms;
 }
 
+int64_t client_quotas_burst(const struct client_quotas *own, enum quota_kind kind)
+{
+    struct quota_bucket *bucket = own != NULL ? own->buckets[kind] : NULL;
+    if (bucket == NULL)
+        return INT64_MAX;
+    pthread_mutex_lock(&bucket->lock);
+    double burst = bucket->limit * bucket->window_s;
+    pthread_mutex_unlock(&bucket->lock);
+    return burst < (double)INT32_MAX ? (int64_t)burst : INT64_MAX;
+}
+
 /* --- of an address --- */
 
 const char *quotas_admit(struct quotas *quotas, struct str host)

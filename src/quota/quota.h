@@ -86,6 +86,9 @@ void client_quotas_unref(struct client_quotas *own);
  * to be read. Amount 0 only asks. */
 int64_t client_quotas_charge(struct client_quotas *own, enum quota_kind kind, double amount);
 
+/* What a window holds: more than that in one answer would be a debt of more than a window. INT64_MAX: no limit. */
+int64_t client_quotas_burst(const struct client_quotas *own, enum quota_kind kind);
+
 /* A connection comes from this address: NULL, or why it is refused. */
 const char *quotas_admit(struct quotas *quotas, struct str host);
 

@@ -89,6 +89,9 @@ static void test_most_specific(void **state)
     assert_int_equal(client_quotas_charge(alice, QUOTA_FETCH, 1e9), 0); /* no limit of this kind */
     assert_throttled(alice, QUOTA_PRODUCE, 11000, 10000); /* 10000 beyond the burst, 1000 a second */
     assert_throttled(bob, QUOTA_PRODUCE, 1100, 10000);
+    assert_int_equal(client_quotas_burst(alice, QUOTA_PRODUCE), 1000); /* one second of it */
+    assert_int_equal(client_quotas_burst(alice, QUOTA_FETCH), INT64_MAX);
+    assert_int_equal(client_quotas_burst(NULL, QUOTA_FETCH), INT64_MAX);
     /* Another connection of alice's owes the same; a copy of what she has is current until something changes. */
     struct client_quotas *second = quotas_current(w->quotas, NULL, STR("alice"), STR("other"));
     assert_throttled(second, QUOTA_PRODUCE, 0, 10000);

@@ -87,6 +87,7 @@ static void describe_parts(const struct groups *groups, const struct part_set *s
     out->TopicPartitions.len = kept;
 }
 
+/* What it has to give up is its own until it says that it has. */
 static void describe_consumer_member(const struct groups *groups, const struct consumer_member *member,
                                      struct arena *arena, described_consumer_member *out)
 {
@@ -103,7 +104,8 @@ static void describe_consumer_member(const struct groups *groups, const struct c
         out->SubscribedTopicNames.at[i] = str_dup(member->topics->at[i], arena);
     out->SubscribedTopicRegex = or_empty(member->regex, arena);
     out->MemberType = member->classic != NULL ? TYPE_CLASSIC : TYPE_CONSUMER;
-    describe_parts(groups, &member->assigned, arena, &out->Assignment);
+    const struct part_set has = part_set_union(&member->assigned, &member->revoking, arena);
+    describe_parts(groups, &has, arena, &out->Assignment);
     describe_parts(groups, &member->target, arena, &out->TargetAssignment);
 }
 

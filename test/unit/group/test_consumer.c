@@ -229,6 +229,7 @@ static void test_reconciliation(void **state)
     assert_beat(w, "epoch 2: a0 a1", .member = "m1", .epoch = 2);
     assert_beat(w, "epoch 3", .member = "m2", .epoch = 3);                         /* they are not free yet */
     assert_beat(w, "epoch 2", .member = "m1", .epoch = 2, .owned = "a0 a1 a2 a3"); /* it still has them */
+    assert_described(w, "Reconciling 3/3 uniform | m1 2: a0 a1 a2 a3 -> a0 a1 | m2 3: -> a2 a3");
     check_replay(w);
     assert_beat(w, "epoch 3", .member = "m1", .epoch = 2, .owned = "a0 a1");
     assert_beat(w, "epoch 3: a2 a3", .member = "m2", .epoch = 3);

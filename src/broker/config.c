@@ -153,6 +153,14 @@ static const struct conf_option options[] = {
         coord.consumer_heartbeat_interval_ms_min, "Smallest consumer.heartbeat.interval.ms of a group."),
     OPT("group.consumer.max.heartbeat.interval.ms", CONF_DURATION_MS, "15s", 1, I32_MAX,
         coord.consumer_heartbeat_interval_ms_max, "Largest consumer.heartbeat.interval.ms of a group."),
+    LIVE_OPT("group.consumer.assignment.interval.ms", CONF_DURATION_MS, "0s", 0, I32_MAX,
+             coord.consumer_assignment_interval_ms,
+             "Time from one assignment of a consumer group of the new protocol to the next; changes in "
+             "between are taken together. Groups: consumer.assignment.interval.ms."),
+    OPT("group.consumer.min.assignment.interval.ms", CONF_DURATION_MS, "0s", 0, I32_MAX,
+        coord.consumer_assignment_interval_ms_min, "Smallest consumer.assignment.interval.ms of a group."),
+    OPT("group.consumer.max.assignment.interval.ms", CONF_DURATION_MS, "15s", 0, I32_MAX,
+        coord.consumer_assignment_interval_ms_max, "Largest consumer.assignment.interval.ms of a group."),
     OPT("group.consumer.max.size", CONF_INT, "10000", 1, 1000000, coord.consumer_members_max,
         "Members of such a group."),
     {"group.consumer.assignors", CONF_STRING, "uniform,range", .kafka_type = "LIST",
@@ -178,6 +186,14 @@ static const struct conf_option options[] = {
         coord.share_heartbeat_interval_ms_min, "Smallest share.heartbeat.interval.ms of a group."),
     OPT("group.share.max.heartbeat.interval.ms", CONF_DURATION_MS, "15s", 1, I32_MAX,
         coord.share_heartbeat_interval_ms_max, "Largest share.heartbeat.interval.ms of a group."),
+    LIVE_OPT("group.share.assignment.interval.ms", CONF_DURATION_MS, "0s", 0, I32_MAX,
+             coord.share_assignment_interval_ms,
+             "Time from one assignment of a share group to the next; changes in between are taken together. "
+             "Groups: share.assignment.interval.ms."),
+    OPT("group.share.min.assignment.interval.ms", CONF_DURATION_MS, "0s", 0, I32_MAX,
+        coord.share_assignment_interval_ms_min, "Smallest share.assignment.interval.ms of a group."),
+    OPT("group.share.max.assignment.interval.ms", CONF_DURATION_MS, "15s", 0, I32_MAX,
+        coord.share_assignment_interval_ms_max, "Largest share.assignment.interval.ms of a group."),
     OPT("group.share.record.lock.duration.ms", CONF_DURATION_MS, "30s", 1, I32_MAX, coord.share_lock_ms,
         "How long a member of a share group may keep a record before it is delivered again. Groups: "
         "share.record.lock.duration.ms."),
@@ -229,10 +245,10 @@ static const struct conf_option options[] = {
         coord.streams_initial_delay_ms,
         "How long an empty streams group waits for more members before its first assignment. Groups: "
         "streams.initial.rebalance.delay.ms."),
-    LIVE_OPT(
-        "group.streams.assignment.interval.ms", CONF_DURATION_MS, "1s", 0, I32_MAX,
-        coord.streams_assignment_interval_ms,
-        "Time from one assignment of a streams group to the next. Groups: streams.assignment.interval.ms."),
+    LIVE_OPT("group.streams.assignment.interval.ms", CONF_DURATION_MS, "1s", 0, I32_MAX,
+             coord.streams_assignment_interval_ms,
+             "Time from one assignment of a streams group to the next; changes in between are taken "
+             "together. Groups: streams.assignment.interval.ms."),
     OPT("group.streams.min.assignment.interval.ms", CONF_DURATION_MS, "0s", 0, I32_MAX,
         coord.streams_assignment_interval_ms_min, "Smallest streams.assignment.interval.ms of a group."),
     OPT("group.streams.max.assignment.interval.ms", CONF_DURATION_MS, "15s", 0, I32_MAX,

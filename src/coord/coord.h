@@ -21,23 +21,27 @@ struct coord_txn;
 
 /* --- life --- */
 
-/* The options of groups and transactions; none of them is live but streams_assignment_interval_ms. Strings are borrowed as long
- * as the coordinators live. */
+/* The options of groups and transactions; none of them is live but the three *_assignment_interval_ms. Strings are borrowed as
+ * long as the coordinators live. */
 struct coord_config {
     int64_t group_initial_rebalance_delay_ms; /* group.initial.rebalance.delay.ms */
     int64_t group_session_timeout_ms_min;     /* group.min.session.timeout.ms */
     int64_t group_session_timeout_ms_max;     /* group.max.session.timeout.ms */
     int64_t group_members_max;                /* group.max.size */
-    /* group.consumer.session.timeout.ms and group.consumer.heartbeat.interval.ms, and what bounds those of a group */
+    /* group.consumer.session.timeout.ms, group.consumer.heartbeat.interval.ms and group.consumer.assignment.interval.ms, and what
+     * bounds those of a group */
     int64_t consumer_session_timeout_ms, consumer_session_timeout_ms_min, consumer_session_timeout_ms_max;
     int64_t consumer_heartbeat_interval_ms, consumer_heartbeat_interval_ms_min,
         consumer_heartbeat_interval_ms_max;
+    int64_t consumer_assignment_interval_ms, consumer_assignment_interval_ms_min,
+        consumer_assignment_interval_ms_max;
     int64_t consumer_members_max;  /* group.consumer.max.size */
     struct str consumer_assignors; /* group.consumer.assignors, "uniform,range"; the first is the default */
     int consumer_migration;        /* group.consumer.migration.policy: enum group_migration */
     /* group.share.*: what may be set for a group, with its bounds; members and sessions. */
     int64_t share_session_timeout_ms, share_session_timeout_ms_min, share_session_timeout_ms_max;
     int64_t share_heartbeat_interval_ms, share_heartbeat_interval_ms_min, share_heartbeat_interval_ms_max;
+    int64_t share_assignment_interval_ms, share_assignment_interval_ms_min, share_assignment_interval_ms_max;
     int64_t share_lock_ms, share_lock_ms_min, share_lock_ms_max;
     int64_t share_deliveries_max, share_deliveries_max_min, share_deliveries_max_max;
     int64_t share_locks_max, share_locks_max_min, share_locks_max_max;

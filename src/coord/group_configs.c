@@ -95,30 +95,33 @@ static bool parse_reset(struct str value, int64_t *out)
 /* --- the table --- */
 
 /* A number with its option and the options that bound it. */
-#define BOUNDED(kind, text, field, how)                                                              \
+#define BOUNDED(kind, text, field, how, is_live)                                                     \
     {                                                                                                \
         .name = kind "." text, .synonym = "group." kind "." text, .low = "group." kind ".min." text, \
         .high = "group." kind ".max." text, .at = offsetof(struct coord_config, field),              \
         .low_at = offsetof(struct coord_config, field##_min),                                        \
-        .high_at = offsetof(struct coord_config, field##_max), .type = TYPE_INT, .parse = (how)      \
+        .high_at = offsetof(struct coord_config, field##_max), .type = TYPE_INT, .live = (is_live),  \
+        .parse = (how)                                                                               \
     }
-#define SHARE(text, field) BOUNDED("share", text, field, parse_number)
+#define NUMBER(kind, text, field) BOUNDED(kind, text, field, parse_number, false)
+#define INTERVAL(kind, field)     BOUNDED(kind, "assignment.interval.ms", field, parse_count, true)
+#define SHARE(text, field)        NUMBER("share", text, field)
 #define PLAIN(kind, text, how)                                                                     \
     {                                                                                              \
         .name = kind "." text, .synonym = "group." kind "." text, .type = TYPE_INT, .parse = (how) \
     }
 
 const struct group_config_def group_config_defs[GROUP_SETTINGS] = {
-    [GROUP_SESSION_TIMEOUT_MS] =
-        BOUNDED("consumer", "session.timeout.ms", consumer_session_timeout_ms, parse_number),
+    [GROUP_SESSION_TIMEOUT_MS] = NUMBER("consumer", "session.timeout.ms", consumer_session_timeout_ms),
     [GROUP_HEARTBEAT_INTERVAL_MS] =
-        BOUNDED("consumer", "heartbeat.interval.ms", consumer_heartbeat_interval_ms, parse_number),
+        NUMBER("consumer", "heartbeat.interval.ms", consumer_heartbeat_interval_ms),
+    [GROUP_ASSIGNMENT_INTERVAL_MS] = INTERVAL("consumer", consumer_assignment_interval_ms),
     [GROUP_SHARE_SESSION_TIMEOUT_MS] = SHARE("session.timeout.ms", share_session_timeout_ms),
     [GROUP_SHARE_HEARTBEAT_INTERVAL_MS] = SHARE("heartbeat.interval.ms", share_heartbeat_interval_ms),
-    [GROUP_STREAMS_SESSION_TIMEOUT_MS] =
-        BOUNDED("streams", "session.timeout.ms", streams_session_timeout_ms, parse_number),
+    [GROUP_SHARE_ASSIGNMENT_INTERVAL_MS] = INTERVAL("share", share_assignment_interval_ms),
+    [GROUP_STREAMS_SESSION_TIMEOUT_MS] = NUMBER("streams", "session.timeout.ms", streams_session_timeout_ms),
     [GROUP_STREAMS_HEARTBEAT_INTERVAL_MS] =
-        BOUNDED("streams", "heartbeat.interval.ms", streams_heartbeat_interval_ms, parse_number),
+        NUMBER("streams", "heartbeat.interval.ms", streams_heartbeat_interval_ms),
     [GROUP_STREAMS_STANDBY_COUNT] = {.name = "streams.num.standby.replicas",
                                      .synonym = "group.streams.num.standby.replicas",
                                      .high = "group.streams.max.standby.replicas",
@@ -127,8 +130,7 @@ const struct group_config_def group_config_defs[GROUP_SETTINGS] = {
                                      .type = TYPE_INT,
                                      .parse = parse_count},
     [GROUP_STREAMS_INITIAL_DELAY_MS] = PLAIN("streams", "initial.rebalance.delay.ms", parse_count),
-    [GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS] =
-        BOUNDED("streams", "assignment.interval.ms", streams_assignment_interval_ms, parse_count),
+    [GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS] = INTERVAL("streams", streams_assignment_interval_ms),
     [GROUP_SHARE_LOCK_MS] = SHARE("record.lock.duration.ms", share_lock_ms),
     [GROUP_SHARE_DELIVERIES_MAX] = SHARE("delivery.count.limit", share_deliveries_max),
     [GROUP_SHARE_LOCKS_MAX] = SHARE("partition.max.record.locks", share_locks_max),
@@ -204,10 +206,11 @@ int64_t group_config_clamp(const struct coord_config *config, enum group_setting
 
 int64_t group_config_live(const struct coord_config *config, enum group_setting setting)
 {
-    if (setting != GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS)
+    const struct group_config_def *def = &group_config_defs[setting];
+    if (!def->live)
         return -1;
-    return group_config_clamp(config, setting,
-                              __atomic_load_n(&config->streams_assignment_interval_ms, __ATOMIC_RELAXED));
+    const int64_t *option = (const int64_t *)((const char *)config + def->at);
+    return group_config_clamp(config, setting, __atomic_load_n(option, __ATOMIC_RELAXED));
 }
 
 bool coord_option_check(const struct coord *coord, struct str name, struct str value, struct err *err)

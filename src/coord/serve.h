@@ -79,6 +79,7 @@ struct group_config_def {
         *high; /* options that bound it, or NULL; then where all three are in struct coord_config */
     size_t at, low_at, high_at;
     int8_t type; /* as DescribeConfigs numbers it */
+    bool live;   /* its option may change while the server runs */
     bool (*parse)(struct str value, int64_t *out);
 };
 extern const struct group_config_def group_config_defs[GROUP_SETTINGS];

@@ -204,6 +204,15 @@ void consumer_join_classic(struct group *group, const struct group_call *call, s
 
 /* --- SyncGroup, Heartbeat --- */
 
+/* There is a target that it does not follow yet, or its JoinGroup would bring one. */
+static bool is_behind(const struct group *group, const struct consumer_member *member, int64_t now_ms)
+{
+    const struct consumer_group *consumer = group->consumer;
+    return member->epoch < consumer->target_epoch ||
+           (member->epoch < consumer->epoch &&
+            !consumer_target_is_young(group->groups, group->name, consumer, now_ms));
+}
+
 static int16_t check_sync(const struct consumer_group *consumer, const struct SyncGroupRequest *req,
                           struct consumer_member **member)
 {
@@ -225,7 +234,7 @@ void consumer_sync_classic(struct group *group, const struct group_call *call)
     struct consumer_group *consumer = group->consumer;
     struct consumer_member *member = NULL;
     int16_t error = check_sync(consumer, call->req, &member);
-    if (error == GROUP_NONE && consumer->epoch > member->epoch && member->state != MEMBER_UNREVOKED) {
+    if (error == GROUP_NONE && is_behind(group, member, call->now_ms) && member->state != MEMBER_UNREVOKED) {
         expect_join(member, call->now_ms);
         error = GROUP_REBALANCING;
     }
@@ -266,7 +275,7 @@ int16_t consumer_heartbeat_classic(struct group *group, const struct group_call 
     if (req->GenerationId != member->epoch)
         return GROUP_ILLEGAL_GENERATION;
     consumer_touch(member, call->now_ms);
-    if (member->epoch >= consumer->epoch && member->state != MEMBER_UNREVOKED &&
+    if (!is_behind(group, member, call->now_ms) && member->state != MEMBER_UNREVOKED &&
         !can_have_more(consumer, member))
         return GROUP_NONE;
     expect_join(member, call->now_ms);

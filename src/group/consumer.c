@@ -186,44 +186,35 @@ struct consumer_member *consumer_static(const struct consumer_group *consumer, s
     return str_is_null(instance_id) ? NULL : map_get(&consumer->statics, instance_id);
 }
 
-/* The group's own setting, else the option. */
+/* Where an option stands that a group may have of its own; what is not here concerns share partitions. */
+#define OPTION(setting, field) [setting] = offsetof(struct group_options, field)
+static const size_t option_at[GROUP_SETTINGS] = {
+    OPTION(GROUP_SESSION_TIMEOUT_MS, consumer_session_timeout_ms),
+    OPTION(GROUP_HEARTBEAT_INTERVAL_MS, consumer_heartbeat_interval_ms),
+    OPTION(GROUP_ASSIGNMENT_INTERVAL_MS, consumer_assignment_interval_ms),
+    OPTION(GROUP_SHARE_SESSION_TIMEOUT_MS, share_session_timeout_ms),
+    OPTION(GROUP_SHARE_HEARTBEAT_INTERVAL_MS, share_heartbeat_interval_ms),
+    OPTION(GROUP_SHARE_ASSIGNMENT_INTERVAL_MS, share_assignment_interval_ms),
+    OPTION(GROUP_STREAMS_SESSION_TIMEOUT_MS, streams_session_timeout_ms),
+    OPTION(GROUP_STREAMS_HEARTBEAT_INTERVAL_MS, streams_heartbeat_interval_ms),
+    OPTION(GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS, streams_assignment_interval_ms),
+    OPTION(GROUP_STREAMS_STANDBY_COUNT, streams_standby_count),
+    OPTION(GROUP_STREAMS_INITIAL_DELAY_MS, streams_initial_delay_ms),
+};
+
 int64_t consumer_setting(const struct groups *groups, struct str group, enum group_setting setting)
 {
     const struct group_options *options = &groups->options;
     const struct group_settings *own = options->settings;
     int64_t value = own == NULL ? -1 : own->get(own->arg, group, setting);
-    if (value >= 0)
-        return value;
-    switch (setting) {
-    case GROUP_SESSION_TIMEOUT_MS:
-        return options->consumer_session_timeout_ms;
-    case GROUP_HEARTBEAT_INTERVAL_MS:
-        return options->consumer_heartbeat_interval_ms;
-    case GROUP_SHARE_SESSION_TIMEOUT_MS:
-        return options->share_session_timeout_ms;
-    case GROUP_SHARE_HEARTBEAT_INTERVAL_MS:
-        return options->share_heartbeat_interval_ms;
-    case GROUP_STREAMS_SESSION_TIMEOUT_MS:
-        return options->streams_session_timeout_ms;
-    case GROUP_STREAMS_HEARTBEAT_INTERVAL_MS:
-        return options->streams_heartbeat_interval_ms;
-    case GROUP_STREAMS_STANDBY_COUNT:
-        return options->streams_standby_count;
-    case GROUP_STREAMS_INITIAL_DELAY_MS:
-        return options->streams_initial_delay_ms;
-    case GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS:
-        return options->streams_assignment_interval_ms;
-    default:
-        ASSERT(false); /* the others concern share partitions */
-    }
+    ASSERT(option_at[setting] != 0);
+    return value >= 0 ? value : *(const int64_t *)((const char *)options + option_at[setting]);
 }
 
 void consumer_touch(struct consumer_member *member, int64_t now_ms)
 {
-    static const enum group_setting sessions[] = {GROUP_SESSION_TIMEOUT_MS, GROUP_SHARE_SESSION_TIMEOUT_MS,
-                                                  GROUP_STREAMS_SESSION_TIMEOUT_MS};
     struct groups *groups = member->group->groups;
-    enum group_setting session = sessions[member->group->consumer->kind];
+    enum group_setting session = records_of(member->group->consumer)->session;
     int64_t session_ms = member->classic != NULL ? member->classic_session_ms
                                                  : consumer_setting(groups, member->group->name, session);
     replay_timer_start(&groups->timers, &member->session, now_ms + session_ms);

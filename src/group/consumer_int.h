@@ -14,7 +14,8 @@
  * (U2) A partition has at most one owner; a member gets one only when nobody owns it. So no two members work on a
  *      partition, whoever crashes when.
  * (U3) group epoch >= target epoch >= every member's epoch. The group epoch moves when subscriptions, members or topics
- *      change, the target follows at the next heartbeat, members follow one by one.
+ *      change, the target follows at the next heartbeat for which the last one is old enough (target.c), members follow one
+ *      by one.
  * (U4) Members of the classic protocol may be in the group while it is moved from one protocol to the other
  *      (`classic` is set): classic_member.c serves their calls, migrate.c moves the group.
  */
@@ -85,7 +86,7 @@ struct consumer_group {
     struct streams_group *streams; /* owned; NULL but in a streams group */
     int32_t epoch, target_epoch;
     int64_t metadata_hash; /* of the topics subscribed to */
-    int64_t target_ms;
+    int64_t target_ms;     /* when the target was computed; 0: never */
     struct list members;
     size_t member_count;
     struct map by_id, statics;
@@ -115,6 +116,7 @@ struct applying;
  * group, of which tasks are; else NULL. */
 struct kind_records {
     enum group_kind kind;
+    enum group_setting session, interval; /* of a member; from one target to the next */
     struct {
         uint16_t type; /* Kafka's */
         const struct wire_message *key, *value;
@@ -212,11 +214,16 @@ void consumer_turn_fini(struct consumer_turn *turn);
 /* The steps of a turn, in this order; each adds its records and moves `member` and the numbers on. */
 /* What the member is and subscribes to, and from that the group's epoch. Its pattern is valid. */
 void consumer_step_subscription(struct consumer_turn *turn);
-/* Who shall have what, when the group's epoch is ahead of the target. */
+/* Who shall have what, when the group's epoch is ahead of the target and the last target is old enough. */
 void consumer_step_target(struct consumer_turn *turn);
+/* The last target is younger than the group's interval between assignments: the next one has to wait. */
+bool consumer_target_is_young(const struct groups *groups, struct str group,
+                              const struct consumer_group *consumer, int64_t now_ms);
 /* The members as they will be, *count of them; and what an assignor has made of them becomes the target. */
 struct assign_member *consumer_turn_members(struct consumer_turn *turn, size_t *count);
 void consumer_store_targets(struct consumer_turn *turn, const struct assign_member *members, size_t count);
+/* Of a set, what is of topics that the member subscribes to (`in`), or of others: a target may lag behind a subscription. */
+struct part_set consumer_subscribed(struct consumer_turn *turn, const struct part_set *set, bool in);
 /* What the member has and gives up. */
 void consumer_step_reconcile(struct consumer_turn *turn);
 
@@ -307,8 +314,9 @@ void assign_simple(struct assign_member *members, size_t count, struct arena *ar
 /* Adds a record; value NULL: its end. `member` is null where the record is the group's. */
 void kind_record_add(const struct kind_records *records, enum kind_record what, struct str group,
                      struct str member, const void *value, int64_t now_ms, struct replay_records *out);
-void record_target_epoch(const struct kind_records *records, struct str group, int32_t epoch, int64_t now_ms,
-                         struct replay_records *out);
+/* `made_ms`: when the target was computed; 0: it was not, but carried over. */
+void record_target_epoch(const struct kind_records *records, struct str group, int32_t epoch, int64_t made_ms,
+                         int64_t now_ms, struct replay_records *out);
 void record_member_gone(const struct kind_records *records, struct str group, struct str member,
                         int64_t now_ms, struct replay_records *out);
 void record_regex(struct str group, struct str pattern, const struct consumer_regex *regex, int64_t now_ms,

@@ -258,6 +258,8 @@ static bool apply_regex(struct applying *a)
 
 const struct kind_records consumer_records = {
     .kind = KIND_CONSUMER,
+    .session = GROUP_SESSION_TIMEOUT_MS,
+    .interval = GROUP_ASSIGNMENT_INTERVAL_MS,
     .of = {[RECORD_EPOCH] = {3, &ConsumerGroupMetadataKey_message, &ConsumerGroupMetadataValue_message,
                              apply_epoch},
            [RECORD_MEMBER] = {5, &ConsumerGroupMemberMetadataKey_message,

@@ -48,8 +48,10 @@ enum group_migration {
 enum group_setting {
     GROUP_SESSION_TIMEOUT_MS,
     GROUP_HEARTBEAT_INTERVAL_MS,
+    GROUP_ASSIGNMENT_INTERVAL_MS,
     GROUP_SHARE_SESSION_TIMEOUT_MS,
     GROUP_SHARE_HEARTBEAT_INTERVAL_MS,
+    GROUP_SHARE_ASSIGNMENT_INTERVAL_MS,
     GROUP_STREAMS_SESSION_TIMEOUT_MS,
     GROUP_STREAMS_HEARTBEAT_INTERVAL_MS,
     GROUP_STREAMS_STANDBY_COUNT,
@@ -80,19 +82,19 @@ struct group_options {
     int64_t offsets_retention_ms;
     /* KIP-848 */
     int64_t consumer_session_timeout_ms, consumer_heartbeat_interval_ms;
+    int64_t consumer_assignment_interval_ms; /* from one assignment to the next */
     int64_t consumer_members_max;
     struct str
         consumer_assignors; /* names with commas between, the first is the default; outlives the groups */
     enum group_migration migration;
     /* KIP-932 */
-    int64_t share_session_timeout_ms, share_heartbeat_interval_ms;
+    int64_t share_session_timeout_ms, share_heartbeat_interval_ms, share_assignment_interval_ms;
     int64_t share_members_max;
     /* KIP-1071 */
-    int64_t streams_session_timeout_ms, streams_heartbeat_interval_ms;
+    int64_t streams_session_timeout_ms, streams_heartbeat_interval_ms, streams_assignment_interval_ms;
     int64_t streams_members_max;
-    int64_t streams_standby_count;          /* standby tasks for each task with state */
-    int64_t streams_initial_delay_ms;       /* from the first member to the first assignment */
-    int64_t streams_assignment_interval_ms; /* from one assignment to the next */
+    int64_t streams_standby_count;    /* standby tasks for each task with state */
+    int64_t streams_initial_delay_ms; /* from the first member to the first assignment */
     const struct group_topics *topics;
     const struct group_settings *settings; /* NULL: groups have none of their own */
 };

@@ -53,10 +53,10 @@ void kind_record_add(const struct kind_records *records, enum kind_record what, 
     replay_add_typed(out, records->of[what].key, &key, records->of[what].value, 0, value, now_ms);
 }
 
-void record_target_epoch(const struct kind_records *records, struct str group, int32_t epoch, int64_t now_ms,
-                         struct replay_records *out)
+void record_target_epoch(const struct kind_records *records, struct str group, int32_t epoch, int64_t made_ms,
+                         int64_t now_ms, struct replay_records *out)
 {
-    target_epoch_value value = {.AssignmentEpoch = epoch, .AssignmentTimestamp = now_ms};
+    target_epoch_value value = {.AssignmentEpoch = epoch, .AssignmentTimestamp = made_ms};
     kind_record_add(records, RECORD_TARGET_EPOCH, group, STR_NULL, &value, now_ms, out);
 }
 
@@ -99,7 +99,7 @@ void record_consumer(const struct group *group, int64_t now_ms, struct replay_re
     record_epoch_of(group, consumer->epoch, consumer->metadata_hash, now_ms, out);
     list_each (struct consumer_member, member, &consumer->members, link)
         records->target(group->name, member->id, &member->target, topology_of(consumer), now_ms, out);
-    record_target_epoch(records, group->name, consumer->target_epoch, consumer->target_ms, out);
+    record_target_epoch(records, group->name, consumer->target_epoch, consumer->target_ms, now_ms, out);
     list_each (struct consumer_member, member, &consumer->members, link)
         records->current(group->name, member, topology_of(consumer), now_ms, out);
 }

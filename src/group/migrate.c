@@ -117,7 +117,7 @@ static void add_upgraded(const struct group *group, const struct consumer_member
     consumer_records.epoch(group->name, group->generation, 0, now_ms, out);
     for (size_t i = 0; i < count; i++)
         consumer_records.target(group->name, members[i].id, &members[i].assigned, NULL, now_ms, out);
-    record_target_epoch(&consumer_records, group->name, group->generation, now_ms, out);
+    record_target_epoch(&consumer_records, group->name, group->generation, 0, now_ms, out);
     for (size_t i = 0; i < count; i++)
         consumer_records.current(group->name, &members[i], NULL, now_ms, out);
 }

@@ -26,7 +26,7 @@ static void move_epoch(struct consumer_member *member, int32_t epoch)
 }
 
 /* Q2 */
-static struct part_set subscribed(struct consumer_turn *turn, const struct part_set *set, bool in)
+struct part_set consumer_subscribed(struct consumer_turn *turn, const struct part_set *set, bool in)
 {
     if (turn->topology != NULL)
         return *set; /* tasks; what is not in the topology any more is not targeted */
@@ -50,7 +50,7 @@ static bool is_free(const struct consumer_turn *turn, const struct topic_part *p
 static void compute(struct consumer_turn *turn)
 {
     struct consumer_member *member = &turn->member;
-    struct part_set target = subscribed(turn, &member->target, true);
+    struct part_set target = consumer_subscribed(turn, &member->target, true);
     struct part_set kept = part_set_filter(&member->assigned, &target, true, turn->arena);
     struct part_set revoke = part_set_filter(&member->assigned, &kept, false, turn->arena);
     struct part_set wanted = part_set_filter(&target, &kept, false, turn->arena);
@@ -77,7 +77,7 @@ static void compute(struct consumer_turn *turn)
 static void shrink(struct consumer_turn *turn)
 {
     struct consumer_member *member = &turn->member;
-    struct part_set gone = subscribed(turn, &member->assigned, false);
+    struct part_set gone = consumer_subscribed(turn, &member->assigned, false);
     if (gone.len == 0)
         return;
     struct part_set revoking = part_set_union(&member->revoking, &gone, turn->arena);

@@ -108,15 +108,20 @@ static void begin_member(struct consumer_turn *turn)
     member->client_host = call->client_host;
 }
 
-/* Its target is what it has. */
+/* Its target is what it has, without topics that it does not subscribe to any more. */
 static void follow(struct consumer_turn *turn)
 {
     struct consumer_member *member = &turn->member;
-    if (turn->before != NULL && member->epoch == turn->target_epoch)
+    bool moves = turn->before == NULL || member->epoch != turn->target_epoch;
+    if (!moves && !turn->subscription_changed)
         return;
-    member->previous_epoch = member->epoch;
+    struct part_set assigned = consumer_subscribed(turn, &member->target, true);
+    if (!moves && part_set_eq(&member->assigned, &assigned))
+        return;
+    if (moves)
+        member->previous_epoch = member->epoch;
     member->epoch = turn->target_epoch;
-    member->assigned = member->target;
+    member->assigned = assigned;
     turn->records->current(turn->name, member, NULL, turn->now_ms, turn->out);
 }
 

@@ -110,6 +110,8 @@ static bool apply_current(struct applying *a)
 
 const struct kind_records share_records = {
     .kind = KIND_SHARE,
+    .session = GROUP_SHARE_SESSION_TIMEOUT_MS,
+    .interval = GROUP_SHARE_ASSIGNMENT_INTERVAL_MS,
     .of = {[RECORD_EPOCH] = {11, &ShareGroupMetadataKey_message, &ShareGroupMetadataValue_message,
                              apply_epoch},
            [RECORD_MEMBER] = {10, &ShareGroupMemberMetadataKey_message,

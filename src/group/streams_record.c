@@ -276,6 +276,8 @@ static bool apply_current(struct applying *a)
 
 const struct kind_records streams_records = {
     .kind = KIND_STREAMS,
+    .session = GROUP_STREAMS_SESSION_TIMEOUT_MS,
+    .interval = GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS,
     .of = {[RECORD_EPOCH] = {17, &StreamsGroupMetadataKey_message, &StreamsGroupMetadataValue_message,
                              apply_epoch},
            [RECORD_MEMBER] = {19, &StreamsGroupMemberMetadataKey_message,

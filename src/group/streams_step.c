@@ -87,13 +87,6 @@ static bool is_delayed_initially(const struct streams_turn *turn)
            consumer_setting(base->groups, base->name, GROUP_STREAMS_INITIAL_DELAY_MS) > 0;
 }
 
-static bool is_too_soon(const struct consumer_turn *base)
-{
-    int64_t last_ms = base->consumer->target_ms;
-    int64_t interval_ms = consumer_setting(base->groups, base->name, GROUP_STREAMS_ASSIGNMENT_INTERVAL_MS);
-    return last_ms != 0 && base->now_ms < last_ms + interval_ms;
-}
-
 static void make_target(struct streams_turn *turn)
 {
     size_t count;
@@ -114,7 +107,8 @@ void streams_step_target(struct streams_turn *turn)
     }
     if (base->epoch <= base->target_epoch)
         return;
-    turn->delayed_by_interval = is_too_soon(base);
+    turn->delayed_by_interval =
+        consumer_target_is_young(base->groups, base->name, base->consumer, base->now_ms);
     if (!turn->delayed_by_interval)
         make_target(turn);
 }

@@ -1,8 +1,12 @@
 /* target.c - who shall have what: runs the group's assignor over its members as they will be, and stores what changed.
  *
  * The assignor is the one that most members ask for, or the first of `group.consumer.assignors`. Only targets that differ
- * from the stored ones become records. Decided against: an interval between assignments as newer Kafka has it; a target of
- * 10,000 partitions and 1,000 members takes milliseconds, and members would wait for their first partitions.
+ * from the stored ones become records.
+ *
+ * (W1) A target is computed in the call that finds the group's epoch ahead of it, but no sooner after the last one than the
+ *      group's interval (`consumer.`, `share.` and `streams.assignment.interval.ms`): changes in between are one rebalance. A
+ *      new member is in at the target's epoch then, with nothing. No timer computes it: members ask by themselves. A clock
+ *      that was set back delays nothing.
  */
 #include "group/streams_int.h"
 
@@ -123,13 +127,23 @@ void consumer_store_targets(struct consumer_turn *turn, const struct assign_memb
             turn->member.target = target;
     }
     turn->target_epoch = turn->epoch;
-    record_target_epoch(turn->records, turn->name, turn->target_epoch, turn->now_ms, turn->out);
+    record_target_epoch(turn->records, turn->name, turn->target_epoch, turn->now_ms, turn->now_ms, turn->out);
+}
+
+/* W1 */
+bool consumer_target_is_young(const struct groups *groups, struct str group,
+                              const struct consumer_group *consumer, int64_t now_ms)
+{
+    int64_t made_ms = consumer->target_ms;
+    return made_ms != 0 && now_ms >= made_ms &&
+           now_ms - made_ms < consumer_setting(groups, group, records_of(consumer)->interval);
 }
 
 void consumer_step_target(struct consumer_turn *turn)
 {
     size_t count;
-    if (turn->epoch <= turn->target_epoch)
+    if (turn->epoch <= turn->target_epoch ||
+        consumer_target_is_young(turn->groups, turn->name, turn->consumer, turn->now_ms))
         return;
     struct assign_member *members = consumer_turn_members(turn, &count);
     if (turn->records == &share_records)

@@ -20,7 +20,7 @@ from differential.session import Pairs, Session, differences
 
 BROKEN = "the case itself"
 OPTIONS = ("auto.create.topics.enable=true",)
-# Of the Apache Kafka: new assignments are made at once, not once a second; one partition for each coordinator.
+# Of the Apache Kafka: new assignments are made at once, as is the default here, not once a second; one partition for each coordinator.
 LIKE_OURS = ("group.consumer.assignment.interval.ms=0", "group.share.assignment.interval.ms=0", "share.coordinator.state.topic.num.partitions=1")
 
 

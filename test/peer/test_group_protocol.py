@@ -43,6 +43,14 @@ class World:
         """Apache Kafka may put an assignment off by a second."""
         time.sleep(1.2 if "KAFKA_PORT" in os.environ else 0)
 
+    def configure(self, interval):
+        """The time between assignments of this group."""
+        row = {"Name": "consumer.assignment.interval.ms", "ConfigOperation": 0, "Value": interval}
+        answer = self.call("IncrementalAlterConfigs", 1, Resources=[{"ResourceType": 32, "ResourceName": self.group, "Configs": [row]}], ValidateOnly=False)
+        assert answer["Responses"][0]["ErrorCode"] == 0, answer
+        self.wait("DescribeConfigs", 4, lambda res: res["Results"][0]["Configs"][0]["Value"] == interval,
+                  Resources=[{"ResourceType": 32, "ResourceName": self.group, "ConfigurationKeys": [row["Name"]]}])
+
     def wait(self, name, version, good, **values):
         """Apache Kafka does some things a little later than it says."""
         end = time.monotonic() + 30
@@ -255,6 +263,30 @@ def check_new_reconciliation(world):
     expect(world.delete_group(), 69)
 
 
+def check_new_interval(world):
+    """The next assignment waits for the group's interval to pass, which may change meanwhile."""
+    world.configure("15000")  # first: what comes of a change is not seen by a client
+    old = world.first("m1")
+    full = {"RebalanceTimeoutMs": 60000, "SubscribedTopicNames": [world.topic], "TopicPartitions": ()}
+    expect(world.beat("m2", 0), (old, []))
+
+    def state():
+        told = world.call("ConsumerGroupDescribe", 1, GroupIds=[world.group])["Groups"][0]
+        return told["GroupState"], told["GroupEpoch"], told["AssignmentEpoch"]
+    expect(state(), ("Assigning", old + 1, old))
+    expect(world.beat("m1", old, TopicPartitions=(0, 1)), (old, None))
+    expect(world.beat("m2", old, **full), (old, []))
+    expect(world.beat("m2", -1), (-1, None))
+    expect(world.beat("m2", 0), (old, []))
+    expect(state(), ("Assigning", old + 3, old))
+    world.configure("0")
+    end = time.monotonic() + 30
+    while (found := world.beat("m2", old)) == (old, None):
+        assert time.monotonic() < end, "no assignment"
+    expect(found, (old + 3, None))
+    expect(state(), ("Reconciling", old + 3, old + 3))
+
+
 def check_new_static(world):
     epoch = world.first("m1", InstanceId="i")
     expect(world.beat("m2", 0, InstanceId="i"), 111)
@@ -416,7 +448,7 @@ def check_parked(world):
         expect(receive(other, "SyncGroup", 3)["Assignment"], b"f")
 
 
-CHECKS = (check_features, check_empty_id, check_new_requests, check_new_epochs, check_new_reconciliation, check_new_static, check_classic_checks,
+CHECKS = (check_features, check_empty_id, check_new_requests, check_new_epochs, check_new_reconciliation, check_new_interval, check_new_static, check_classic_checks,
           check_simple_group, check_classic_static, check_other_protocol, check_upgrade, check_parked)
 
 

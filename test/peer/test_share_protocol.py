@@ -19,7 +19,7 @@ from rawkafka import Connection, crc32c, varint  # noqa: E402
 
 RUN = uuid.uuid4().hex[:8]  # names of this run: a Kafka may be used more than once
 GAP, ACCEPT, RELEASE, REJECT, RENEW = range(5)
-INVALID_REQUEST, NOT_FOUND, INVALID_STATE, NO_SESSION, BAD_EPOCH = 42, 69, 121, 122, 123
+INVALID_CONFIG, INVALID_REQUEST, NOT_FOUND, INVALID_STATE, NO_SESSION, BAD_EPOCH = 40, 42, 69, 121, 122, 123
 
 
 def batch_of(count):
@@ -232,8 +232,35 @@ def check_offsets(port):
     world.close()
 
 
+def check_interval(port):
+    """The next assignment waits for the group's interval to pass, which may change meanwhile."""
+    world = World(port, "interval")
+    assert world.configure("share.assignment.interval.ms", "15001") == INVALID_CONFIG
+    assert world.configure("share.assignment.interval.ms", "15000") == 0
+    second, topics = member_id(), {"SubscribedTopicNames": [world.name]}
+
+    def beat(epoch, **more):
+        answer = world.call("ShareGroupHeartbeat", 1, GroupId=world.name, MemberId=second, MemberEpoch=epoch, **more)
+        assert answer["ErrorCode"] == 0, answer
+        return answer["MemberEpoch"], answer["Assignment"] and [row["Partitions"] for row in answer["Assignment"]["TopicPartitions"]]
+
+    def state():
+        told = world.call("ShareGroupDescribe", 1, GroupIds=[world.name])["Groups"][0]
+        return told["GroupState"], told["GroupEpoch"], told["AssignmentEpoch"]
+    old = state()[1]
+    assert beat(0, **topics) == (old, [])
+    assert state() == ("Stable", old + 1, old), state()
+    assert beat(old) == (old, None)
+    assert world.configure("share.assignment.interval.ms", "0") == 0
+    end = time.monotonic() + 30
+    while (found := beat(old)) == (old, None):
+        assert time.monotonic() < end, "no assignment"
+    assert found == (old + 1, [[0]]), found
+    world.close()
+
+
 def main():
-    checks = [check_sessions, check_acknowledgements, check_modes, check_connection_ends, check_waiting, check_offsets]
+    checks = [check_sessions, check_acknowledgements, check_modes, check_connection_ends, check_waiting, check_offsets, check_interval]
     if "KAFKA_PORT" in os.environ:
         for check in checks:
             check(int(os.environ["KAFKA_PORT"]))

@@ -144,6 +144,9 @@ CHANGES = [
     [change(BROKER, "1", ("group.streams.assignment.interval.ms", SET, "15001"))],
     [change(BROKER, "1", ("group.streams.assignment.interval.ms", SET, "-1"))],
     [change(BROKER, "1", ("group.streams.assignment.interval.ms", DELETE, None))],
+    *[[change(BROKER, "1", (f"group.{kind}.assignment.interval.ms", *step))] for kind in ("consumer", "share") for step in
+      ((SET, "15000"), (SET, "15001"), (SET, "-1"), (SET, "x"), (APPEND, "1"), (DELETE, None))],
+    [change(BROKER, "1", ("group.consumer.max.assignment.interval.ms", SET, "2000"))],
     [change(BROKER, "", ("group.streams.initial.rebalance.delay.ms", SET, "2000"))],
     [change(LOGGER, "1", ("root", SET, "WARN"))],
     [change(LOGGER, "1", ("root", SET, "nonsense"))],
@@ -179,7 +182,8 @@ CHANGES = [
     [change(GROUP, "cfg-g", ("share.delivery.count.limit", SET, "11"))],
     [change(GROUP, "cfg-g", ("share.partition.max.record.locks", SET, "99"))],
     [change(GROUP, "cfg-g", ("share.partition.max.record.locks", SET, "4001"))],
-    [change(GROUP, "cfg-g", ("streams.assignment.interval.ms", SET, "15001"))],
+    *[[change(GROUP, "cfg-g", (f"{kind}.assignment.interval.ms", SET, value))] for kind in ("consumer", "share", "streams")
+      for value in ("15000", "15001", "0", "-1", "x")],
     *[[change(GROUP, "cfg-g", (f"{kind}.{name}", SET, str(value)))] for kind in ("consumer", "share", "streams")
       for name, values in (("session.timeout.ms", (44999, 45000, 60000, 60001, 0)), ("heartbeat.interval.ms", (4999, 5000, 15000, 15001, 0)))
       for value in values],

@@ -111,6 +111,22 @@ def case_static(s):
         s.call("ConsumerGroupDescribe", 1, GroupIds=["con-st"])
 
 
+def case_interval(s):
+    """Between assignments lies the group's interval: what becomes of members that come, change and go meanwhile."""
+    uuid = s.topic("con-t", 2)
+    for group in ("con-iv", "con-iw"):
+        s.quiet("IncrementalAlterConfigs", 1, Resources=[dict(ResourceType=32, ResourceName=group, Configs=[dict(Name="consumer.assignment.interval.ms", ConfigOperation=0, Value="15000")])])
+    s.settle()
+    owned = [dict(TopicId=uuid, Partitions=[0, 1])]
+    for fields in (full("con-iv"), full("con-iv", TWO), beat("con-iv", TWO, 2, TopicPartitions=[]), beat("con-iv", ONE, 2, TopicPartitions=owned), beat("con-iv", ONE, 2, SubscribedTopicNames=["con-none"]),
+                   beat("con-iv", ONE, 2, TopicPartitions=[]), beat("con-iv", TWO, 2, TopicPartitions=[]), full("con-iv", ONE, 2), beat("con-iv", TWO, -1), full("con-iv", TWO), beat("con-iv", ONE, -1),
+                   beat("con-iv", TWO, -1), full("con-iv"), beat("con-iv", ONE, 2), beat("con-iv", ONE, 3),
+                   full("con-iw", InstanceId="i"), beat("con-iw", ONE, -2, InstanceId="i"), full("con-iw", TWO, InstanceId="i"), beat("con-iw", TWO, 2, InstanceId="i", SubscribedTopicNames=["con-none"], TopicPartitions=owned),
+                   beat("con-iw", TWO, 2, InstanceId="i", TopicPartitions=[])):
+        s.call("ConsumerGroupHeartbeat", 1, fields)
+        s.call("ConsumerGroupDescribe", 1, GroupIds=[fields["GroupId"]])
+
+
 def case_calls_of_the_first(s):
     s.topic("grp-t", 2)
     epoch = s.quiet("ConsumerGroupHeartbeat", 1, full("con-calls"))["MemberEpoch"]

@@ -33,7 +33,8 @@ MEANT = [
      r"|sasl\.enabled\.mechanisms|ssl\.(key|trust)store\.type|auto\.create\.topics\.enable|listener\.name\.plaintext\.max\.connections"
      r"|transactional\.id\.expiration\.ms)'\].*", ANY, ANY,
      "other defaults, other values of this start, or other bounds; a value that is the default counts as not set"),
-    ("configs_(group|bad)", "DescribeConfigs .*", r".*Configs\['(consumer|share)\.assignment\.interval\.ms'\]", "None", ANY, "assignments are made at once"),
+    ("configs_.*", "DescribeConfigs .*", r".*Configs\['(group\.)?(consumer|share)\.assignment\.interval\.ms'\]\.(ConfigSource|Synonyms.*)", ANY, ANY,
+     "another default: assignments are made at once; a value that is the default counts as not set"),
     ("configs_.*", "DescribeConfigs .*", r".*Configs\['root'\].*", ANY, ANY, "another level of log lines, and the one logger"),
     ("configs_.*", "DescribeConfigs .*", r"\.Results\['__.*", ANY, ANY, "the topics of the broker's own states have configs of their own, which nobody changes"),
     ("configs_alter.*", ".*AlterConfigs .*", r"\.Responses\[.*ErrorCode", "42", "0|3", "the topics of the broker's own states have configs of their own, which nobody changes"),

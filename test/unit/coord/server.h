@@ -57,10 +57,11 @@ static void world_stop(struct server *server)
 }
 
 /* What every session and heartbeat has, with the bounds of a group's own; the largest of them may be changed. */
-#define TIMES(kind)                                                               \
-    .kind##_session_timeout_ms = 45000, .kind##_session_timeout_ms_min = 45000,   \
-    .kind##_session_timeout_ms_max = 60000, .kind##_heartbeat_interval_ms = 5000, \
-    .kind##_heartbeat_interval_ms_min = 5000, .kind##_heartbeat_interval_ms_max = 15000
+#define TIMES(kind)                                                                      \
+    .kind##_session_timeout_ms = 45000, .kind##_session_timeout_ms_min = 45000,          \
+    .kind##_session_timeout_ms_max = 60000, .kind##_heartbeat_interval_ms = 5000,        \
+    .kind##_heartbeat_interval_ms_min = 5000, .kind##_heartbeat_interval_ms_max = 15000, \
+    .kind##_assignment_interval_ms_max = 15000
 
 /* The options of the next start. */
 static struct coord_config present = {TIMES(consumer),

@@ -416,6 +416,76 @@ static void test_subscription_changes(void **state)
     check_replay(w);
 }
 
+static const struct group_options *with_interval(void)
+{
+    static struct group_options own;
+    own = options;
+    own.consumer_assignment_interval_ms = 1000;
+    return &own;
+}
+
+/* Between assignments lies the interval: what changes meanwhile is one rebalance. The steps are those of Apache Kafka 4.3.1. */
+static void test_interval(void **state)
+{
+    struct world *w = *state;
+    unload(w);
+    load(w, with_interval());
+    set_topic(w, "a", 4);
+    assert_beat(w, "epoch 2: a0 a1 a2 a3", .member = "m1", .topics = "a"); /* the first one is made at once */
+    assert_beat(w, "epoch 2:", .member = "m2", .topics = "a");
+    assert_described(w, "Assigning 3/2 uniform | m1 2: a0 a1 a2 a3 -> a0 a1 a2 a3 | m2 2: ->");
+    w->now_ms += 999;
+    size_t records = w->log.len;
+    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2, .owned = "a0 a1 a2 a3");
+    assert_int_equal(w->log.len, records);
+    w->now_ms += 1;
+    assert_beat(w, "epoch 3", .member = "m2", .epoch = 2, .owned = "");
+    assert_beat(w, "epoch 2: a0 a1", .member = "m1", .epoch = 2, .owned = "a0 a1 a2 a3");
+    assert_described(w, "Reconciling 3/3 uniform | m1 2: a0 a1 a2 a3 -> a0 a1 | m2 3: -> a2 a3");
+    assert_beat(w, "epoch -1", .member = "m2", .epoch = -1);
+    assert_beat(w, "epoch 3", .member = "m1", .epoch = 2, .owned = "a0 a1");
+    assert_described(w, "Assigning 4/3 uniform | m1 3: a0 a1 -> a0 a1");
+    w->now_ms += 1000;
+    assert_beat(w, "epoch 4: a0 a1 a2 a3", .member = "m1", .epoch = 3, .owned = "a0 a1");
+    check_replay(w);
+}
+
+/* It holds for a group that was empty, and over a restart; not when the clock was set back. */
+static void test_interval_goes_on(void **state)
+{
+    struct world *w = *state;
+    unload(w);
+    load(w, with_interval());
+    set_topic(w, "a", 2);
+    assert_beat(w, "epoch 2: a0 a1", .member = "m1", .topics = "a");
+    assert_beat(w, "epoch -1", .member = "m1", .epoch = -1);
+    assert_beat(w, "epoch 2:", .member = "m1", .topics = "a");
+    unload(w);
+    load(w, with_interval());
+    w->now_ms += 999;
+    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2, .owned = "");
+    w->now_ms += 1;
+    assert_beat(w, "epoch 4: a0 a1", .member = "m1", .epoch = 2, .owned = "");
+    w->now_ms -= 5000;
+    assert_beat(w, "epoch 5:", .member = "m2", .topics = "a");
+}
+
+/* A member gives up at once what it does not subscribe to any more; what it subscribes to instead comes with the target. */
+static void test_interval_and_subscription(void **state)
+{
+    struct world *w = *state;
+    unload(w);
+    load(w, with_interval());
+    set_topic(w, "a", 4);
+    set_topic(w, "b", 2);
+    assert_beat(w, "epoch 2: a0 a1 a2 a3", .member = "m1", .topics = "a");
+    assert_beat(w, "epoch 2:", .member = "m1", .epoch = 2, .topics = "b", .owned = "a0 a1 a2 a3");
+    assert_beat(w, "epoch 2", .member = "m1", .epoch = 2, .owned = "");
+    w->now_ms += 1000;
+    assert_beat(w, "epoch 3: b0 b1", .member = "m1", .epoch = 2, .owned = "");
+    assert_described(w, "Stable 3/3 uniform | m1 3: b0 b1 -> b0 b1");
+}
+
 /* A topic that comes or grows is noticed at the next heartbeat. */
 static void test_topics_change(void **state)
 {
@@ -722,6 +792,9 @@ int main(void)
         TEST(test_static_members),
         TEST(test_full),
         TEST(test_subscription_changes),
+        TEST(test_interval),
+        TEST(test_interval_goes_on),
+        TEST(test_interval_and_subscription),
         TEST(test_topics_change),
         TEST(test_regex),
         TEST(test_regex_and_rights),

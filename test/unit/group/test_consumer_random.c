@@ -5,6 +5,7 @@
  *   no two clients have a partition at the same time
  *   when it is quiet, every partition of a subscribed topic has a client, and the group is Stable
  *
+ * Every other conversation is one with an interval between assignments.
  * A failure prints its seed.
  */
 #include "world.h"
@@ -185,6 +186,7 @@ static void step(struct game *g)
 {
     int slot = (int)rnd(g, CLIENTS);
     struct client *c = &g->clients[slot];
+    g->w->now_ms += roomy.consumer_assignment_interval_ms / 4;
     switch (rnd(g, 14)) {
     case 0: /* leaves, or for a while */
         if (c->alive && beat(g, c, c->instance != NULL && rnd(g, 2) == 0 ? -2 : -1, false))
@@ -226,13 +228,15 @@ static void settle(struct game *g)
 {
     struct group_info info;
     let_sessions_end(g);
-    for (int round = 0; round < 40; round++)
+    for (int round = 0; round < 40; round++) {
+        g->w->now_ms += roomy.consumer_assignment_interval_ms;
         for (int i = 0; i < CLIENTS; i++)
             if (g->clients[i].alive) {
                 g->clients[i].tell_all = true;
                 beat(g, &g->clients[i], g->clients[i].epoch, false);
                 check_alone(g);
             }
+    }
     bool any = false;
     for (int i = 0; i < CLIENTS; i++)
         any = any || g->clients[i].alive;
@@ -273,6 +277,7 @@ static void test_random(void **state)
     uint32_t seed = only != NULL ? (uint32_t)strtoul(only, NULL, 10) : 1, last = only != NULL ? seed : ROUNDS;
     for (; seed <= last; seed++) {
         struct game g = {.w = w, .first_seed = seed, .seed = seed};
+        roomy.consumer_assignment_interval_ms = seed % 2 * 1000;
         unload(w);
         w->log.len = 0;
         w->topic_count = 0;

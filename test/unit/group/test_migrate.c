@@ -251,6 +251,34 @@ static void test_what_is_carried_over(void **state)
     assignor = "range";
 }
 
+/* With an interval between assignments: the move is none, and a classic member does not join in vain until the next is due. */
+static void test_interval(void **state)
+{
+    struct world *w = *state;
+    const char *a, *b;
+    int parts;
+    struct group_options own = options;
+    own.consumer_assignment_interval_ms = 1000;
+    own.consumer_members_max = 4;
+    two_classic(w, &a, &b);
+    unload(w);
+    load(w, &own);
+    assert_int_equal(beat(w, "new", 0, NULL, &parts), 3);
+    assert_int_equal(beat(w, "newer", 0, NULL, &parts), 3);
+    check_replay(w, "consumer Assigning 4: 4");
+    assert_int_equal(heartbeat(w, a, 2), 27);
+    for (int i = 0; i < 2; i++) { /* it is told to once, and may all the same */
+        assert_int_equal(join(w, 7 + i, a)->GenerationId, 3);
+        assert_int_equal(sync_as(w, 9 + i, a, 3, NULL, STR(""), STR(""))->ErrorCode, 0);
+        assert_int_equal(heartbeat(w, a, 3), 0);
+    }
+    w->now_ms += 1000;
+    assert_int_equal(heartbeat(w, a, 3), 27);
+    assert_int_equal(join(w, 11, a)->GenerationId, 4);
+    assert_int_equal(sync_as(w, 12, a, 4, NULL, STR(""), STR(""))->ErrorCode, 0);
+    check_replay(w, "consumer Reconciling 4: 4");
+}
+
 static void tick(struct world *w)
 {
     struct group_call call = call_of(w, 0, NULL, NULL);
@@ -314,6 +342,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_up_in_a_rebalance, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_carried_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_interval, setup, teardown),
         cmocka_unit_test_setup_teardown(test_join_timeout, setup, teardown),
         cmocka_unit_test_setup_teardown(test_static_member, setup, teardown),
     };

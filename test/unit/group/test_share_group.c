@@ -109,6 +109,35 @@ static void test_topics_and_leaving(void **state)
     assert_true(str_eq(info(w, "g").state, STR("Empty")));
 }
 
+/* Between assignments lies the interval; who changes its subscription loses at once what it does not want any more. */
+static void test_interval(void **state)
+{
+    struct world *w = *state;
+    struct group_options own = options;
+    own.share_assignment_interval_ms = 1000;
+    unload(w);
+    load(w, &own);
+    set_topic(w, "a", 2);
+    set_topic(w, "b", 1);
+    assert_string_equal(beat(w, "g", "m1", 0, "a"), "2: a0 a1");
+    assert_string_equal(beat(w, "g", "m2", 0, "a"), "2:");
+    w->now_ms += 999;
+    assert_string_equal(beat(w, "g", "m1", 2, NULL), "2");
+    w->now_ms += 1;
+    assert_string_equal(beat(w, "g", "m1", 2, NULL), "3: a0");
+    assert_string_equal(beat(w, "g", "m2", 2, NULL), "3: a1");
+    assert_string_equal(beat(w, "g", "m1", 3, "b"), "3:");
+    unload(w);
+    load(w, &own);
+    size_t records = w->log.len;
+    assert_string_equal(beat(w, "g", "m1", 3, NULL), "3");
+    assert_int_equal(w->log.len, records);
+    w->now_ms += 1000;
+    assert_string_equal(beat(w, "g", "m2", 3, NULL), "4: a0 a1");
+    assert_string_equal(beat(w, "g", "m1", 3, NULL), "4: b0");
+    assert_true(str_eq(info(w, "g").state, STR("Stable")));
+}
+
 /* Who does not send heartbeats is out. A restart, from everything or from the state written anew, changes nothing. */
 static void test_sessions_and_restart(void **state)
 {
@@ -266,7 +295,7 @@ int main(void)
         T(test_members_share),      T(test_refused),
         T(test_topics_and_leaving), T(test_sessions_and_restart),
         T(test_delete_and_expire),  T(test_other_kinds),
-        T(test_describe),
+        T(test_describe),           T(test_interval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

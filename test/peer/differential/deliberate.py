@@ -79,9 +79,9 @@ MEANT = [
     ("consumers_two", "ListGroups .*", r"\.Groups.*", ANY, ANY, "groups that wait for their pattern, or that could not be made"),
     ("consumers_calls_of_the_first", "LeaveGroup v0", r"\.ErrorCode", "25", "0", "version 0 tells the same as the later ones"),
     # --- share groups ---
-    ("share_.*", "ShareGroup(Heartbeat|Describe) .*", r".*Assignment.*", ANY, ANY, "a member is assigned partitions at once, not when their state was begun; which ones is the assignor's to say"),
+    ("share_.*", "ShareGroup(Heartbeat|Describe) .*", r".*\.Assignment\b.*", ANY, ANY, "a member is assigned partitions at once, not when their state was begun; which ones is the assignor's to say"),
     ("share_heartbeats", "ShareGroup(Heartbeat|Describe) .*", r".*(MemberEpoch|GroupEpoch|AssignmentEpoch)|\.ErrorCode", "\\d+", "\\d+",
-     "an Apache Kafka that gets to know its topics a moment later counts that as one more change of the group"),
+     "an Apache Kafka assigns partitions when it has begun their state, which is one more change of the group (doc/compatibility.md)"),
     ("share_fetch", "ShareFetch .*", r"\.Responses\[.*", "None", ANY, "partitions without news are left out; an error is told once"),
     ("share_fetch", "DescribeShareGroupOffsets .*", r".*\.(StartOffset|Lag)", ANY, "-1", "offsets are those of the moment"),
     ("share_acknowledge", "ShareAcknowledge .*", r"\.ErrorCode", "42", "122", "an empty group is an invalid request"),

@@ -31,6 +31,18 @@ def case_heartbeats(s):
     s.call("ListGroups", 5, TypesFilter=["share"])
 
 
+def case_epochs(s):
+    """A group that was given offsets has begun its partitions: from there on every step of its epochs is the same."""
+    s.topic("she-t", 2)
+    s.call("AlterShareGroupOffsets", 0, GroupId="she-g", Topics=[dict(TopicName="she-t", Partitions=[dict(PartitionIndex=part, StartOffset=0) for part in (0, 1)])])
+    s.settle()
+    subscribed = dict(SubscribedTopicNames=["she-t"])
+    for member, epoch, more in ((ONE, 0, subscribed), (ONE, 2, {}), (TWO, 0, subscribed), (ONE, 2, {}), (ONE, 2, {}), (ONE, 3, {}), (ONE, 1, {}), (TWO, 3, subscribed), (TWO, -1, {}), (ONE, 3, {}),
+                                (ONE, 4, dict(SubscribedTopicNames=["she-none"])), (ONE, 5, {}), (ONE, 5, subscribed), (ONE, -1, {}), (ONE, 0, subscribed), (TWO, 0, subscribed)):
+        beat(s, "she-g", member, epoch, **more)
+        s.call("ShareGroupDescribe", 1, GroupIds=["she-g"])
+
+
 def ask(s, version, group, epoch, parts, member=ONE, forget=(), **more):
     """`parts`: [(topic id, partition, [(first, last, types)])]"""
     topics = [dict(TopicId=uuid, Partitions=[dict(PartitionIndex=part, AcknowledgementBatches=[dict(FirstOffset=a, LastOffset=b, AcknowledgeTypes=types) for a, b, types in acks])])

@@ -1,5 +1,5 @@
 /* admin.c - what administrators ask of groups: DescribeGroups, ConsumerGroupDescribe, ListGroups, DeleteGroups. */
-#include "group/consumer_int.h"
+#include "group/describe_int.h"
 
 enum { NOT_FOUND_VERSION = 6 };
 
@@ -14,9 +14,9 @@ static struct str metadata_of(const struct group *group, const struct member *me
     return STR("");
 }
 
-static struct str or_empty(struct str s, struct arena *arena)
+struct str describe_str(struct str text, struct arena *arena)
 {
-    return str_is_null(s) ? STR("") : str_dup(s, arena);
+    return str_is_null(text) ? STR("") : str_dup(text, arena);
 }
 
 /* Metadata and assignment only mean something in a stable group. */
@@ -28,10 +28,10 @@ static void describe_members(const struct group *group, struct arena *arena, des
     list_each (struct member, member, &group->members, link) {
         row->MemberId = str_dup(member->id, arena);
         row->GroupInstanceId = str_dup(member->instance_id, arena);
-        row->ClientId = or_empty(member->client_id, arena);
-        row->ClientHost = or_empty(member->client_host, arena);
+        row->ClientId = describe_str(member->client_id, arena);
+        row->ClientHost = describe_str(member->client_host, arena);
         row->MemberMetadata = stable ? str_dup(metadata_of(group, member), arena) : STR("");
-        row->MemberAssignment = stable ? or_empty(member->assignment, arena) : STR("");
+        row->MemberAssignment = stable ? describe_str(member->assignment, arena) : STR("");
         row++;
     }
 }
@@ -52,7 +52,7 @@ static void describe_one(const struct groups *groups, struct str name, struct gr
     out->GroupState = str_from(group_state_name(group->state));
     out->ProtocolType = str_dup(group->protocol_type, call->arena);
     if (group->state == GROUP_STABLE)
-        out->ProtocolData = or_empty(group->protocol, call->arena);
+        out->ProtocolData = describe_str(group->protocol, call->arena);
     describe_members(group, call->arena, out);
 }
 
@@ -69,22 +69,26 @@ void group_describe(struct groups *groups, struct group_call *call)
 
 typedef struct ConsumerGroupDescribeResponse_DescribedGroup described_consumer;
 typedef struct ConsumerGroupDescribeResponse_Member described_consumer_member;
-typedef struct ConsumerGroupDescribeResponse_Assignment described_assignment;
 
-/* Topics that are gone have no name to show. */
-static void describe_parts(const struct groups *groups, const struct part_set *set, struct arena *arena,
-                           described_assignment *out)
+struct str *describe_names(const struct str *names, size_t count, struct arena *arena)
 {
-    const struct group_topics *topics = groups->options.topics;
-    int32_t kept = 0;
-    PART_SET_WRITE(set, out->TopicPartitions, ConsumerGroupDescribeResponse_TopicPartitions, arena);
-    for (int32_t i = 0; i < out->TopicPartitions.len; i++) {
-        struct ConsumerGroupDescribeResponse_TopicPartitions *row = &out->TopicPartitions.at[i];
-        row->TopicName = topics->name_of(topics->arg, row->TopicId, arena);
-        if (!str_is_null(row->TopicName))
-            out->TopicPartitions.at[kept++] = *row;
-    }
-    out->TopicPartitions.len = kept;
+    struct str *copies = arena_array(arena, struct str, count);
+    for (size_t i = 0; i < count; i++)
+        copies[i] = str_dup(names[i], arena);
+    return copies;
+}
+
+const struct consumer_group *group_to_describe(const struct groups *groups, struct str name,
+                                               enum group_kind kind, struct arena *arena, int16_t *code,
+                                               struct str *message)
+{
+    const struct group *group = group_find(groups, name);
+    if (name.len != 0 && group_is(group, kind))
+        return group->consumer;
+    *code = name.len == 0 ? GROUP_INVALID_ID : GROUP_NOT_FOUND;
+    if (name.len != 0)
+        *message = group_is_none(group, group_kind_name(kind), name, arena);
+    return NULL;
 }
 
 /* What it has to give up is its own until it says that it has. */
@@ -92,21 +96,16 @@ static void describe_consumer_member(const struct groups *groups, const struct c
                                      struct arena *arena, described_consumer_member *out)
 {
     enum { TYPE_CLASSIC = 0, TYPE_CONSUMER = 1 };
-    out->MemberId = str_dup(member->id, arena);
+    DESCRIBE_MEMBER(out, member, arena);
+    DESCRIBE_SUBSCRIPTION(out, member, arena);
     out->InstanceId = str_dup(member->instance_id, arena);
-    out->RackId = str_dup(member->rack_id, arena);
-    out->MemberEpoch = member->epoch;
-    out->ClientId = or_empty(member->client_id, arena);
-    out->ClientHost = or_empty(member->client_host, arena);
-    out->SubscribedTopicNames.at = arena_array(arena, struct str, member->topics->len);
-    out->SubscribedTopicNames.len = (int32_t)member->topics->len;
-    for (size_t i = 0; i < member->topics->len; i++)
-        out->SubscribedTopicNames.at[i] = str_dup(member->topics->at[i], arena);
-    out->SubscribedTopicRegex = or_empty(member->regex, arena);
+    out->SubscribedTopicRegex = describe_str(member->regex, arena);
     out->MemberType = member->classic != NULL ? TYPE_CLASSIC : TYPE_CONSUMER;
     const struct part_set has = part_set_union(&member->assigned, &member->revoking, arena);
-    describe_parts(groups, &has, arena, &out->Assignment);
-    describe_parts(groups, &member->target, arena, &out->TargetAssignment);
+    DESCRIBE_PARTS(groups, &has, out->Assignment.TopicPartitions,
+                   ConsumerGroupDescribeResponse_TopicPartitions, arena);
+    DESCRIBE_PARTS(groups, &member->target, out->TargetAssignment.TopicPartitions,
+                   ConsumerGroupDescribeResponse_TopicPartitions, arena);
 }
 
 static void describe_consumer(const struct groups *groups, struct str name, struct arena *arena,
@@ -117,9 +116,7 @@ static void describe_consumer(const struct groups *groups, struct str name, stru
     out->GroupId = name;
     if (consumer == NULL)
         return;
-    out->GroupState = str_from(consumer_state_name(consumer));
-    out->GroupEpoch = consumer->epoch;
-    out->AssignmentEpoch = consumer->target_epoch;
+    DESCRIBE_GROUP(out, consumer);
     out->AssignorName = consumer_assignor(groups, consumer);
     WIRE_ALLOC(arena, out->Members, ConsumerGroupDescribeResponse_Member, consumer->member_count);
     described_consumer_member *row = out->Members.at;
@@ -129,12 +126,7 @@ static void describe_consumer(const struct groups *groups, struct str name, stru
 
 void group_describe_consumer(struct groups *groups, struct group_call *call)
 {
-    const struct ConsumerGroupDescribeRequest *req = call->req;
-    struct ConsumerGroupDescribeResponse *res = call->res;
-    WIRE_ALLOC(call->arena, res->Groups, ConsumerGroupDescribeResponse_DescribedGroup,
-               MAX(req->GroupIds.len, 0));
-    for (int32_t i = 0; i < req->GroupIds.len; i++)
-        describe_consumer(groups, req->GroupIds.at[i], call->arena, &res->Groups.at[i]);
+    DESCRIBE_GROUPS(ConsumerGroupDescribe, groups, call, describe_consumer);
 }
 
 /* --- all groups --- */

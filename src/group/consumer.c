@@ -58,19 +58,6 @@ const char *group_kind_name(enum group_kind kind)
     return names[kind];
 }
 
-const struct consumer_group *group_to_describe(const struct groups *groups, struct str name,
-                                               enum group_kind kind, struct arena *arena, int16_t *code,
-                                               struct str *message)
-{
-    const struct group *group = group_find(groups, name);
-    if (name.len != 0 && group_is(group, kind))
-        return group->consumer;
-    *code = name.len == 0 ? GROUP_INVALID_ID : GROUP_NOT_FOUND;
-    if (name.len != 0)
-        *message = group_is_none(group, group_kind_name(kind), name, arena);
-    return NULL;
-}
-
 struct str fenced_text(enum group_kind kind, int32_t epoch, const struct consumer_member *member,
                        struct arena *arena)
 {

@@ -143,11 +143,6 @@ const struct kind_records *records_of(const struct consumer_group *consumer);
 /* "consumer", "share", "streams": as texts have it. */
 const char *group_kind_name(enum group_kind kind);
 
-/* The group of this kind that an administrator asks for. NULL with *code and *message: the name is empty, or there is none. */
-const struct consumer_group *group_to_describe(const struct groups *groups, struct str name,
-                                               enum group_kind kind, struct arena *arena, int16_t *code,
-                                               struct str *message);
-
 /* What a member is told whose epoch is not the one it has, and one that finds the group full. */
 struct str fenced_text(enum group_kind kind, int32_t epoch, const struct consumer_member *member,
                        struct arena *arena);

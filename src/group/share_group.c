@@ -10,7 +10,7 @@
  *
  * (H1) As with consumers: a refused call changes nothing, and a member that says nothing new costs no record.
  */
-#include "group/consumer_int.h"
+#include "group/describe_int.h"
 
 typedef struct ShareGroupHeartbeatRequest heartbeat_request;
 typedef struct ShareGroupHeartbeatResponse heartbeat_response;
@@ -210,41 +210,13 @@ bool group_decide_share_make(void *state, void *request, struct replay_records *
 typedef struct ShareGroupDescribeResponse_DescribedGroup described_group;
 typedef struct ShareGroupDescribeResponse_Member described_member;
 
-static struct str or_empty(struct str s, struct arena *arena)
-{
-    return str_is_null(s) ? STR("") : str_dup(s, arena);
-}
-
-/* Topics that are gone have no name to show. */
-static void describe_parts(const struct groups *groups, const struct consumer_member *member,
-                           struct arena *arena, struct ShareGroupDescribeResponse_Assignment *out)
-{
-    const struct group_topics *topics = groups->options.topics;
-    int32_t kept = 0;
-    PART_SET_WRITE(&member->assigned, out->TopicPartitions, ShareGroupDescribeResponse_TopicPartitions,
-                   arena);
-    for (int32_t i = 0; i < out->TopicPartitions.len; i++) {
-        struct ShareGroupDescribeResponse_TopicPartitions *row = &out->TopicPartitions.at[i];
-        row->TopicName = topics->name_of(topics->arg, row->TopicId, arena);
-        if (!str_is_null(row->TopicName))
-            out->TopicPartitions.at[kept++] = *row;
-    }
-    out->TopicPartitions.len = kept;
-}
-
 static void describe_member(const struct groups *groups, const struct consumer_member *member,
                             struct arena *arena, described_member *out)
 {
-    out->MemberId = str_dup(member->id, arena);
-    out->RackId = str_dup(member->rack_id, arena);
-    out->MemberEpoch = member->epoch;
-    out->ClientId = or_empty(member->client_id, arena);
-    out->ClientHost = or_empty(member->client_host, arena);
-    out->SubscribedTopicNames.at = arena_array(arena, struct str, member->topics->len);
-    out->SubscribedTopicNames.len = (int32_t)member->topics->len;
-    for (size_t i = 0; i < member->topics->len; i++)
-        out->SubscribedTopicNames.at[i] = str_dup(member->topics->at[i], arena);
-    describe_parts(groups, member, arena, &out->Assignment);
+    DESCRIBE_MEMBER(out, member, arena);
+    DESCRIBE_SUBSCRIPTION(out, member, arena);
+    DESCRIBE_PARTS(groups, &member->assigned, out->Assignment.TopicPartitions,
+                   ShareGroupDescribeResponse_TopicPartitions, arena);
 }
 
 static void describe(const struct groups *groups, struct str name, struct arena *arena, described_group *out)
@@ -254,9 +226,7 @@ static void describe(const struct groups *groups, struct str name, struct arena 
     out->GroupId = name;
     if (consumer == NULL)
         return;
-    out->GroupState = str_from(consumer_state_name(consumer));
-    out->GroupEpoch = consumer->epoch;
-    out->AssignmentEpoch = consumer->target_epoch;
+    DESCRIBE_GROUP(out, consumer);
     out->AssignorName = STR("simple");
     WIRE_ALLOC(arena, out->Members, ShareGroupDescribeResponse_Member, consumer->member_count);
     described_member *row = out->Members.at;
@@ -266,12 +236,7 @@ static void describe(const struct groups *groups, struct str name, struct arena 
 
 void group_describe_share(struct groups *groups, struct group_call *call)
 {
-    const struct ShareGroupDescribeRequest *req = call->req;
-    struct ShareGroupDescribeResponse *res = call->res;
-    WIRE_ALLOC(call->arena, res->Groups, ShareGroupDescribeResponse_DescribedGroup,
-               MAX(req->GroupIds.len, 0));
-    for (int32_t i = 0; i < req->GroupIds.len; i++)
-        describe(groups, req->GroupIds.at[i], call->arena, &res->Groups.at[i]);
+    DESCRIBE_GROUPS(ShareGroupDescribe, groups, call, describe);
 }
 
 void group_share_topics(const struct groups *groups, struct str name, void (*fn)(void *arg, struct str topic),

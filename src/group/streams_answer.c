@@ -7,6 +7,7 @@
  *      change. It is not stored: after a restart everybody is told once more.
  * (Z3) Everything is copied: an answer is written when the state is not locked any more.
  */
+#include "group/describe_int.h"
 #include "group/streams_int.h"
 
 typedef struct StreamsGroupHeartbeatRequest heartbeat_request;
@@ -179,22 +180,13 @@ static void describe_tasks(const streams_topology *topology, const struct part_s
     TASKS_WRITE(set, ROLE_WARMUP, topology, out->WarmupTasks, StreamsGroupDescribeResponse_TaskIds, arena);
 }
 
-static struct str or_empty(struct str s, struct arena *arena)
-{
-    return str_is_null(s) ? STR("") : str_dup(s, arena);
-}
-
 static void describe_member(const streams_topology *topology, const struct consumer_member *member,
                             struct arena *arena, described_member *out)
 {
     const struct streams_member *streams = member->streams;
-    out->MemberId = str_dup(member->id, arena);
-    out->MemberEpoch = member->epoch;
-    out->RackId = str_dup(member->rack_id, arena);
-    out->ClientId = or_empty(member->client_id, arena);
-    out->ClientHost = or_empty(member->client_host, arena);
+    DESCRIBE_MEMBER(out, member, arena);
     out->TopologyEpoch = streams->topology_epoch;
-    out->ProcessId = or_empty(streams->process_id, arena);
+    out->ProcessId = describe_str(streams->process_id, arena);
     if (!str_is_null(streams->host)) {
         out->UserEndpoint = wire_new(&WIRE_StreamsGroupDescribeResponse_Endpoint, 1, arena);
         out->UserEndpoint->Host = str_dup(streams->host, arena);
@@ -221,9 +213,7 @@ static int by_name(const void *a, const void *b)
 
 static struct str *copy_names(const struct str *from, int32_t count, struct arena *arena)
 {
-    struct str *names = arena_array(arena, struct str, (size_t)MAX(count, 0));
-    for (int32_t i = 0; i < count; i++)
-        names[i] = str_dup(from[i], arena);
+    struct str *names = describe_names(from, (size_t)MAX(count, 0), arena);
     if (count > 1)
         qsort(names, (size_t)count, sizeof names[0], by_text);
     return names;
@@ -288,9 +278,7 @@ static void describe(const struct groups *groups, struct str name, struct arena 
     out->GroupId = name;
     if (consumer == NULL)
         return;
-    out->GroupState = str_from(consumer_state_name(consumer));
-    out->GroupEpoch = consumer->epoch;
-    out->AssignmentEpoch = consumer->target_epoch;
+    DESCRIBE_GROUP(out, consumer);
     if (consumer->streams->topology != NULL)
         out->Topology = describe_topology(consumer->streams->group, arena);
     WIRE_ALLOC(arena, out->Members, StreamsGroupDescribeResponse_Member, consumer->member_count);
@@ -301,10 +289,5 @@ static void describe(const struct groups *groups, struct str name, struct arena 
 
 void group_describe_streams(struct groups *groups, struct group_call *call)
 {
-    const struct StreamsGroupDescribeRequest *req = call->req;
-    struct StreamsGroupDescribeResponse *res = call->res;
-    WIRE_ALLOC(call->arena, res->Groups, StreamsGroupDescribeResponse_DescribedGroup,
-               MAX(req->GroupIds.len, 0));
-    for (int32_t i = 0; i < req->GroupIds.len; i++)
-        describe(groups, req->GroupIds.at[i], call->arena, &res->Groups.at[i]);
+    DESCRIBE_GROUPS(StreamsGroupDescribe, groups, call, describe);
 }

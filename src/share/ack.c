@@ -32,11 +32,9 @@ static struct share_range outcome(const struct acking *a, struct share_range ran
         range.lock_ms = a->lock_ms;
         return range;
     }
-    bool again = type == SHARE_RELEASE && range.delivery_count < a->deliveries_max;
-    range.state = again ? SHARE_AVAILABLE : type == SHARE_ACCEPT ? SHARE_ACKNOWLEDGED : SHARE_ARCHIVED;
-    range.holder = 0;
-    range.lock_ms = 0;
-    return range;
+    if (type == SHARE_RELEASE)
+        return share_range_release(range, a->deliveries_max);
+    return share_range_let_go(range, type == SHARE_ACCEPT ? SHARE_ACKNOWLEDGED : SHARE_ARCHIVED);
 }
 
 /* One type for [first, last]. */

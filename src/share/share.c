@@ -67,9 +67,7 @@ static void go_back(const struct share_part *part, const struct going_back *whic
         if (range.state != SHARE_ACQUIRED || range.lock_ms > which->until_ms ||
             (which->holder != 0 && range.holder != which->holder))
             continue;
-        range.state = range.delivery_count >= deliveries_max ? SHARE_ARCHIVED : SHARE_AVAILABLE;
-        range.holder = 0;
-        range.lock_ms = 0;
+        range = share_range_release(range, deliveries_max);
         share_ranges_set(&after, part->start_offset, range.first, range.last, &range);
         vec_push(&spans, (struct share_span){range.first, range.last});
     }

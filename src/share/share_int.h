@@ -49,6 +49,22 @@ int64_t share_ranges_done_until(const struct share_ranges *ranges, int64_t start
 
 void share_ranges_copy(struct share_ranges *to, const struct share_ranges *from);
 
+/* The range in nobody's hands any more. */
+static inline struct share_range share_range_let_go(struct share_range range, enum share_state state)
+{
+    range.state = state;
+    range.holder = 0;
+    range.lock_ms = 0;
+    return range;
+}
+
+/* An acquired range that is released, or whose lock ends. */
+static inline struct share_range share_range_release(struct share_range range, int64_t deliveries_max)
+{
+    return share_range_let_go(range,
+                              range.delivery_count < deliveries_max ? SHARE_AVAILABLE : SHARE_ARCHIVED);
+}
+
 static inline bool share_range_is_done(const struct share_range *range)
 {
     return range->state == SHARE_ACKNOWLEDGED || range->state == SHARE_ARCHIVED;

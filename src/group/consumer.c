@@ -147,12 +147,6 @@ const char *consumer_state_name(const struct consumer_group *consumer)
     return "Stable";
 }
 
-struct str consumer_kind_name(enum group_kind kind)
-{
-    static const struct str names[] = {STR_INIT("consumer"), STR_INIT("share"), STR_INIT("streams")};
-    return names[kind];
-}
-
 size_t consumer_regex_users(const struct consumer_group *consumer, struct str regex)
 {
     size_t count = 0;

@@ -140,7 +140,7 @@ extern const struct kind_records consumer_records, share_records, streams_record
 
 const struct kind_records *records_of(const struct consumer_group *consumer);
 
-/* "consumer", "share", "streams": as texts have it. */
+/* "consumer", "share", "streams". */
 const char *group_kind_name(enum group_kind kind);
 
 /* What a member is told whose epoch is not the one it has, and one that finds the group full. */
@@ -168,12 +168,17 @@ void consumer_member_set_parts(struct consumer_group *consumer, struct consumer_
 struct consumer_member *consumer_owner(const struct consumer_group *consumer, const struct topic_part *part);
 void consumer_touch(struct consumer_member *member, int64_t now_ms);
 const char *consumer_state_name(const struct consumer_group *consumer);
-struct str consumer_kind_name(enum group_kind kind); /* "consumer", "share", "streams" */
 size_t consumer_regex_users(const struct consumer_group *consumer, struct str regex);
 
 static inline bool str_is_set(struct str s)
 {
     return s.len != 0;
+}
+
+/* Alike also in being null. */
+static inline bool str_is_same(struct str a, struct str b)
+{
+    return str_eq(a, b) && str_is_null(a) == str_is_null(b);
 }
 
 /* --- a call at work --- */

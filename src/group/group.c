@@ -283,7 +283,7 @@ bool group_info_of(const struct groups *groups, struct str name, struct group_in
     };
     if (group->consumer != NULL) {
         out->state = str_from(consumer_state_name(group->consumer));
-        out->protocol_type = out->type = consumer_kind_name(group->consumer->kind);
+        out->protocol_type = out->type = str_from(group_kind_name(group->consumer->kind));
         out->generation = group->consumer->epoch;
         out->member_count = group->consumer->member_count;
     }

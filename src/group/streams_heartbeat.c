@@ -214,14 +214,9 @@ static struct streams_member *streams_of(const struct streams_turn *turn)
     return streams_member_dup(&parts, tags, tag_count, turn->base.arena);
 }
 
-static bool same_str(struct str a, struct str b)
-{
-    return str_eq(a, b) && str_is_null(a) == str_is_null(b);
-}
-
 static bool same_member(const struct consumer_member *a, const struct consumer_member *b)
 {
-    return same_str(a->rack_id, b->rack_id) && str_eq(a->client_id, b->client_id) &&
+    return str_is_same(a->rack_id, b->rack_id) && str_eq(a->client_id, b->client_id) &&
            str_eq(a->client_host, b->client_host) && a->rebalance_timeout_ms == b->rebalance_timeout_ms &&
            streams_member_eq(a->streams, b->streams);
 }

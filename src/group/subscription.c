@@ -226,11 +226,6 @@ int64_t consumer_metadata_hash(struct consumer_turn *turn, struct consumer_membe
 
 /* --- the step --- */
 
-static bool same_str(struct str a, struct str b)
-{
-    return str_eq(a, b) && str_is_null(a) == str_is_null(b);
-}
-
 static bool same_protocols(const struct protocols *a, const struct protocols *b)
 {
     if (a == NULL || b == NULL || a->count != b->count)
@@ -243,9 +238,9 @@ static bool same_protocols(const struct protocols *a, const struct protocols *b)
 
 static bool same_member(const struct consumer_member *a, const struct consumer_member *b)
 {
-    return name_list_eq(a->topics, b->topics) && same_str(a->regex, b->regex) &&
-           same_str(a->assignor, b->assignor) && same_str(a->instance_id, b->instance_id) &&
-           same_str(a->rack_id, b->rack_id) && str_eq(a->client_id, b->client_id) &&
+    return name_list_eq(a->topics, b->topics) && str_is_same(a->regex, b->regex) &&
+           str_is_same(a->assignor, b->assignor) && str_is_same(a->instance_id, b->instance_id) &&
+           str_is_same(a->rack_id, b->rack_id) && str_eq(a->client_id, b->client_id) &&
            str_eq(a->client_host, b->client_host) && a->rebalance_timeout_ms == b->rebalance_timeout_ms &&
            same_protocols(a->classic, b->classic) && a->classic_session_ms == b->classic_session_ms;
 }

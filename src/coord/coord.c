@@ -48,10 +48,8 @@ void coord_stop_timers(struct coord *coord)
 {
     atomic_store(&coord->stopping, true);
     loop_timer_stop(&coord->txn_timer);
-    loop_timer_stop(&coord->group_timer);
-    loop_call_cancel(coord->loop, &coord->group_call);
-    loop_timer_stop(&coord->share_timer);
-    loop_call_cancel(coord->loop, &coord->share_call);
+    coord_clock_stop(&coord->group_clock);
+    coord_clock_stop(&coord->share_clock);
 }
 
 void coord_stop(struct coord *coord)

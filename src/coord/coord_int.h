@@ -17,9 +17,27 @@
 
 enum { TXN_APPEND_LOCKS = 64 };
 
+/* --- when something is due (clock.c) --- */
+
+struct coord_clock {
+    struct coord *coord;
+    struct loop_timer timer;
+    atomic_llong armed_ms; /* when the timer fires; INT64_MAX: it does not run */
+    struct loop_call mail;
+    int64_t (*next_ms)(struct coord *coord); /* when something is due; any thread */
+    void (*tick)(struct coord *coord, int64_t now_ms);
+};
+
+void coord_clock_init(struct coord_clock *clock, struct coord *coord, int64_t (*next_ms)(struct coord *coord),
+                      void (*tick)(struct coord *coord, int64_t now_ms));
+/* Something may be due earlier than before; any thread. */
+void coord_clock_rearm(struct coord_clock *clock);
+/* Loop thread, once coord->stopping is set. */
+void coord_clock_stop(struct coord_clock *clock);
+
 /* --- groups (groups.c) --- */
 
-/* Prepares the timer; before groups_open. */
+/* Prepares the clock; before groups_open. */
 void groups_init_clock(struct coord *coord);
 bool groups_open(struct coord *coord, struct err *err);
 /* Answers what is parked; the sync pool still runs. */
@@ -31,7 +49,7 @@ void groups_expire(struct coord *coord);
 
 /* --- share groups (shares.c); after groups_open --- */
 
-/* Prepares the timer; before shares_open. */
+/* Prepares the clock; before shares_open. */
 void shares_init_clock(struct coord *coord);
 bool shares_open(struct coord *coord, struct err *err);
 void shares_close(struct coord *coord);
@@ -91,17 +109,13 @@ struct coord {
     struct replay *groups_replay;
     struct state_log groups_log;
     struct group_topics group_topics;
-    struct loop_timer group_timer;
-    atomic_llong group_armed_ms; /* when group_timer fires; INT64_MAX: it does not run */
-    struct loop_call group_call;
+    struct coord_clock group_clock;
     struct group_effects tick_effects;
 
     struct shares *shares;
     struct replay *shares_replay;
     struct state_log shares_log;
-    struct loop_timer share_timer;
-    atomic_llong share_armed_ms; /* when share_timer fires; INT64_MAX: it does not run */
-    struct loop_call share_call;
+    struct coord_clock share_clock;
     pthread_mutex_t share_lock; /* who waits for something to acquire */
     struct list share_waiters;
 

@@ -79,40 +79,18 @@ static int64_t next_tick_ms(struct coord *coord)
     return next_ms;
 }
 
-static void arm(struct coord *coord)
+static void tick(struct coord *coord, int64_t now_ms)
 {
-    int64_t next_ms = next_tick_ms(coord);
-    atomic_store(&coord->group_armed_ms, next_ms);
-    if (next_ms == INT64_MAX)
-        loop_timer_stop(&coord->group_timer);
-    else
-        loop_timer_start(&coord->group_timer, MAX(next_ms - io_now_ms(coord->io), 0));
-}
-
-static void on_timer(struct loop_timer *timer)
-{
-    struct coord *coord = LIST_ENTRY(timer, struct coord, group_timer);
+    struct group_call call = {.now_ms = now_ms, .effects = &coord->tick_effects};
     struct err err;
-    atomic_store(&coord->group_armed_ms, INT64_MAX);
-    struct group_call call = {.now_ms = io_now_ms(coord->io), .effects = &coord->tick_effects};
     group_effects_reset(&coord->tick_effects);
     if (!coord_groups_run(coord, group_decide_tick, &call, NULL, &err))
         log_warn("broker", "group_tick_failed", "cause=\"%s\"", err.text);
-    arm(coord);
 }
 
-static void on_rearm(struct loop_call *call)
-{
-    struct coord *coord = LIST_ENTRY(call, struct coord, group_call);
-    if (!atomic_load(&coord->stopping) && coord->groups_replay != NULL)
-        arm(coord);
-}
-
-/* A tick that comes too early finds nothing due and arms itself anew: only an earlier one is worth a wake-up. */
 void coord_groups_rearm(struct coord *coord)
 {
-    if (next_tick_ms(coord) < atomic_load(&coord->group_armed_ms))
-        loop_post(coord->loop, &coord->group_call);
+    coord_clock_rearm(&coord->group_clock);
 }
 
 static void run_quietly(struct coord *coord, replay_decide_fn decide, const void *req, const char *what)
@@ -195,9 +173,7 @@ static bool check_assignors(struct str list, struct err *err)
 
 void groups_init_clock(struct coord *coord)
 {
-    atomic_store(&coord->group_armed_ms, INT64_MAX);
-    loop_timer_init(&coord->group_timer, coord->loop, on_timer);
-    loop_call_init(&coord->group_call, on_rearm);
+    coord_clock_init(&coord->group_clock, coord, next_tick_ms, tick);
 }
 
 bool groups_open(struct coord *coord, struct err *err)

@@ -71,7 +71,7 @@ static void freed(void *arg, struct str group)
     pthread_mutex_unlock(&coord->share_lock);
 }
 
-/* --- the clock: as that of groups --- */
+/* --- the clock --- */
 
 static int64_t next_tick_ms(struct coord *coord)
 {
@@ -81,40 +81,18 @@ static int64_t next_tick_ms(struct coord *coord)
     return next_ms;
 }
 
-static void arm(struct coord *coord)
+static void tick(struct coord *coord, int64_t now_ms)
 {
-    int64_t next_ms = next_tick_ms(coord);
-    atomic_store(&coord->share_armed_ms, next_ms);
-    if (next_ms == INT64_MAX)
-        loop_timer_stop(&coord->share_timer);
-    else
-        loop_timer_start(&coord->share_timer, MAX(next_ms - io_now_ms(coord->io), 0));
-}
-
-static void on_timer(struct loop_timer *timer)
-{
-    struct coord *coord = LIST_ENTRY(timer, struct coord, share_timer);
-    int64_t now_ms = io_now_ms(coord->io);
     struct err err;
-    atomic_store(&coord->share_armed_ms, INT64_MAX);
     if (!replay_run(coord->shares_replay, share_decide_tick, &now_ms, NULL, &err))
         log_warn("broker", "share_tick_failed", "cause=\"%s\"", err.text);
-    arm(coord);
-}
-
-static void on_rearm(struct loop_call *call)
-{
-    struct coord *coord = LIST_ENTRY(call, struct coord, share_call);
-    if (!atomic_load(&coord->stopping) && coord->shares_replay != NULL)
-        arm(coord);
 }
 
 bool coord_shares_run(struct coord *coord, replay_decide_fn decide, void *request, int64_t *end_offset,
                       struct err *err)
 {
     bool good = replay_run(coord->shares_replay, decide, request, end_offset, err);
-    if (next_tick_ms(coord) < atomic_load(&coord->share_armed_ms))
-        loop_post(coord->loop, &coord->share_call);
+    coord_clock_rearm(&coord->share_clock);
     return good;
 }
 
@@ -255,9 +233,7 @@ void shares_init_clock(struct coord *coord)
 {
     pthread_mutex_init(&coord->share_lock, NULL);
     list_init(&coord->share_waiters);
-    atomic_store(&coord->share_armed_ms, INT64_MAX);
-    loop_timer_init(&coord->share_timer, coord->loop, on_timer);
-    loop_call_init(&coord->share_call, on_rearm);
+    coord_clock_init(&coord->share_clock, coord, next_tick_ms, tick);
 }
 
 bool shares_open(struct coord *coord, struct err *err)

@@ -10,8 +10,7 @@
 enum { NOT_AVAILABLE = 15, UNSUPPORTED_VERSION = 35, UNKNOWN_TOPIC_ID = 100 };
 enum { COMMIT_ID_VERSION = 10, FETCH_ID_VERSION = 10 };
 
-/* Everything that a call of the group state needs, in the request's arena. */
-static struct group_call *make_call(struct request *req)
+struct group_call *request_group_call(struct request *req)
 {
     struct group_call *call = arena_new(&req->arena, struct group_call);
     *call = (struct group_call){
@@ -29,12 +28,14 @@ static struct group_call *make_call(struct request *req)
 }
 
 /* "/127.0.0.1", as Kafka names the host of a member. */
-static void set_host(struct request *req, struct group_call *call)
+struct group_call *request_member_call(struct request *req)
 {
+    struct group_call *call = request_group_call(req);
     struct str host;
     int port;
     if (net_address_split(req->peer, 0, &host, &port, NULL))
         call->client_host = str_printf(&req->arena, "/%.*s", STR_ARG(host));
+    return call;
 }
 
 /* True when it was answered: whoever asks may not use the group like this. */
@@ -51,7 +52,7 @@ static bool refuse_group(struct request *req, int16_t *code, enum acl_operation 
 void api_join_group(struct request *req)
 {
     struct broker *broker = req->broker;
-    struct group_call *call = make_call(req);
+    struct group_call *call = request_member_call(req);
     struct group_effects own = {0};
     struct err err;
     struct JoinGroupResponse *res = req->res;
@@ -59,7 +60,6 @@ void api_join_group(struct request *req)
     if (refuse_group(req, &res->ErrorCode, ACL_READ, ((const struct JoinGroupRequest *)req->body)->GroupId))
         return;
     call->effects = &own;
-    set_host(req, call);
     io_random(broker->io, call->random, sizeof call->random);
     if (!coord_groups_run(broker->coord, group_decide_join, call, NULL, &err)) {
         log_warn("broker", "join_failed", "cause=\"%s\"", err.text);
@@ -87,7 +87,7 @@ static bool refuse_sync(struct request *req)
 void api_sync_group(struct request *req)
 {
     struct broker *broker = req->broker;
-    struct group_call *call = make_call(req);
+    struct group_call *call = request_group_call(req);
     struct group_effects own = {0};
     struct err err;
     if (refuse_sync(req))
@@ -109,7 +109,7 @@ void api_sync_group(struct request *req)
 
 void api_heartbeat(struct request *req)
 {
-    struct group_call *call = make_call(req);
+    struct group_call *call = request_group_call(req);
     struct HeartbeatResponse *res = req->res;
     struct err err;
     if (refuse_group(req, &res->ErrorCode, ACL_READ, ((const struct HeartbeatRequest *)req->body)->GroupId))
@@ -122,7 +122,7 @@ void api_heartbeat(struct request *req)
 void api_leave_group(struct request *req)
 {
     struct broker *broker = req->broker;
-    struct group_call *call = make_call(req);
+    struct group_call *call = request_group_call(req);
     struct group_effects own = {0};
     struct LeaveGroupResponse *res = req->res;
     struct err err;
@@ -169,7 +169,7 @@ static bool topic_visible(void *arg, struct str topic)
 void api_consumer_group_heartbeat(struct request *req)
 {
     struct broker *broker = req->broker;
-    struct group_call *call = make_call(req);
+    struct group_call *call = request_member_call(req);
     struct group_effects own = {0};
     struct ConsumerGroupHeartbeatResponse *res = req->res;
     struct err err;
@@ -179,7 +179,6 @@ void api_consumer_group_heartbeat(struct request *req)
     call->effects = &own;
     call->topic_visible = topic_visible;
     call->visible_arg = req;
-    set_host(req, call);
     io_random(broker->io, call->random, sizeof call->random);
     bool good = coord_groups_run(broker->coord, group_decide_upgrade, call, NULL, &err);
     group_effects_reset(&own);
@@ -264,7 +263,7 @@ static void refuse_commit(struct request *req, int16_t code)
 void api_offset_commit(struct request *req)
 {
     struct broker *broker = req->broker;
-    struct group_call *call = make_call(req);
+    struct group_call *call = request_group_call(req);
     struct err err;
     int64_t end_offset;
     int16_t denied =
@@ -333,12 +332,11 @@ static void finish_fetch(struct request *req)
     hide_fetched_offsets(req);
 }
 
-/* Runs a reader under the lock; its answer waits for what it saw. */
-static void read_and_reply(struct request *req, void (*reader)(struct groups *, struct group_call *),
-                           void (*finish)(struct request *))
+void request_read_groups(struct request *req, void (*reader)(struct groups *groups, struct group_call *call),
+                         void (*finish)(struct request *req))
 {
     struct replay *replay = coord_groups_replay(req->broker->coord);
-    struct group_call *call = make_call(req);
+    struct group_call *call = request_group_call(req);
     replay_lock(replay);
     reader(coord_groups(req->broker->coord), call);
     replay_unlock(replay);
@@ -350,22 +348,22 @@ static void read_and_reply(struct request *req, void (*reader)(struct groups *, 
 void api_offset_fetch(struct request *req)
 {
     name_fetch_topics(req);
-    read_and_reply(req, group_fetch, finish_fetch);
+    request_read_groups(req, group_fetch, finish_fetch);
 }
 
 void api_describe_groups(struct request *req)
 {
-    read_and_reply(req, group_describe, hide_described_groups);
+    request_read_groups(req, group_describe, hide_described_groups);
 }
 
 void api_consumer_group_describe(struct request *req)
 {
-    read_and_reply(req, group_describe_consumer, hide_consumer_groups);
+    request_read_groups(req, group_describe_consumer, hide_consumer_groups);
 }
 
 void api_list_groups(struct request *req)
 {
-    read_and_reply(req, group_list, hide_listed_groups);
+    request_read_groups(req, group_list, hide_listed_groups);
 }
 
 /* Each group is deleted, and answered, once. */
@@ -418,7 +416,7 @@ static void add_denied(struct request *req, int32_t denied)
 
 void api_delete_groups(struct request *req)
 {
-    struct group_call *call = make_call(req);
+    struct group_call *call = request_group_call(req);
     struct DeleteGroupsResponse *res = req->res;
     struct err err;
     int64_t end_offset;
@@ -452,7 +450,7 @@ static void name_undeleted(struct request *req)
 void api_offset_delete(struct request *req)
 {
     struct broker *broker = req->broker;
-    struct group_call *call = make_call(req);
+    struct group_call *call = request_group_call(req);
     struct OffsetDeleteResponse *res = req->res;
     struct err err;
     int64_t end_offset;

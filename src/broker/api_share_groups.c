@@ -8,26 +8,6 @@
 
 enum { NOT_AVAILABLE = 15 };
 
-struct group_call *request_group_call(struct request *req)
-{
-    struct group_call *call = arena_new(&req->arena, struct group_call);
-    struct str host;
-    int port;
-    *call = (struct group_call){
-        .now_ms = io_now_ms(req->broker->io),
-        .version = req->version,
-        .req = req->body,
-        .res = req->res,
-        .arena = &req->arena,
-        .effects = arena_new(&req->arena, struct group_effects),
-        .client_id = str_is_null(req->client_id) ? STR("") : req->client_id,
-        .client_host = req->peer,
-    };
-    if (net_address_split(req->peer, 0, &host, &port, NULL))
-        call->client_host = str_printf(&req->arena, "/%.*s", STR_ARG(host));
-    return call;
-}
-
 /* --- members --- */
 
 static int16_t denied_heartbeat(struct request *req)
@@ -45,7 +25,7 @@ void api_share_group_heartbeat(struct request *req)
 {
     struct broker *broker = req->broker;
     struct ShareGroupHeartbeatResponse *res = req->res;
-    struct group_call *call = request_group_call(req);
+    struct group_call *call = request_member_call(req);
     struct err err;
     int64_t before = replay_end(coord_groups_replay(broker->coord)), end_offset;
     res->ErrorCode = denied_heartbeat(req);
@@ -69,13 +49,7 @@ void api_share_group_heartbeat(struct request *req)
 
 void api_share_group_describe(struct request *req)
 {
-    struct replay *replay = coord_groups_replay(req->broker->coord);
-    struct group_call *call = request_group_call(req);
-    replay_lock(replay);
-    group_describe_share(coord_groups(req->broker->coord), call);
-    replay_unlock(replay);
-    hide_share_groups(req);
-    request_reply_durable(req, replay, replay_end(replay));
+    request_read_groups(req, group_describe_share, hide_share_groups);
 }
 
 /* --- where groups are --- */

@@ -179,7 +179,7 @@ void api_streams_group_heartbeat(struct request *req)
     struct broker *broker = req->broker;
     const struct StreamsGroupHeartbeatRequest *body = req->body;
     struct StreamsGroupHeartbeatResponse *res = req->res;
-    struct group_call *call = request_group_call(req);
+    struct group_call *call = request_member_call(req);
     struct err err;
     int64_t before = replay_end(coord_groups_replay(broker->coord)), end_offset = before;
     res->Status.len = 0;
@@ -199,11 +199,5 @@ void api_streams_group_heartbeat(struct request *req)
 
 void api_streams_group_describe(struct request *req)
 {
-    struct replay *replay = coord_groups_replay(req->broker->coord);
-    struct group_call *call = request_group_call(req);
-    replay_lock(replay);
-    group_describe_streams(coord_groups(req->broker->coord), call);
-    replay_unlock(replay);
-    hide_streams_groups(req);
-    request_reply_durable(req, replay, replay_end(replay));
+    request_read_groups(req, group_describe_streams, hide_streams_groups);
 }

@@ -377,8 +377,12 @@ bool group_protocols_check(const struct conf_option *option, struct str text, st
 /* True for "consumer" or "streams" when that option does not name it: who asks is answered UNSUPPORTED_VERSION. */
 bool group_protocol_is_off(const struct broker *broker, struct str protocol);
 
-/* A call of the group state, with the host of the client, in the request's arena (api_share_groups.c). */
+/* A call of the group state, in the request's arena; of one who would be a member, with the host of the client (api_groups.c). */
 struct group_call *request_group_call(struct request *req);
+struct group_call *request_member_call(struct request *req);
+/* Runs a reader of that state under its lock; `finish` may be NULL. The answer waits for what was seen to be durable. */
+void request_read_groups(struct request *req, void (*reader)(struct groups *groups, struct group_call *call),
+                         void (*finish)(struct request *req));
 
 /* Creates a topic as CreateTopics would, for who may. 0, or the error and its text. On the admin pool (api_topics.c). */
 int16_t request_create_topic(struct request *req, const struct CreateTopicsRequest_CreatableTopic *asked,

@@ -6,6 +6,8 @@
  * (D3) Faults strike reads, writes and syncs at any time the world allows them. A failed fdatasync has not synced; a torn
  *      write has written half.
  * (D4) Clocks are the scheduler's.
+ * (D5) What a failed sync costs is settled when its caller cuts the file back: until then others may append, and be answered. So
+ *      that counts as a loss again.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,8 +21,9 @@ struct sim_disk {
     struct io_memory *memory;
     struct io *inner;
     struct sim_disk_faults faults;
-    uint64_t struck, changes;
+    uint64_t struck, settled, changes;
     int64_t failed_us;
+    vec(const struct fiber *) failed; /* D5: whose last sync has failed, and that have cut nothing since */
 };
 
 static struct sim_disk *the_disk; /* of the one server, for sendfile */
@@ -56,6 +59,25 @@ static bool strikes(struct sim_disk *disk, uint64_t one_in, const char *what)
     disk->failed_us = sim_now_us();
     sim_note("disk: %s", what);
     return true;
+}
+
+/* D5. Returns what the sync returns. */
+static int end_sync(struct sim_disk *disk, int rc)
+{
+    for (size_t i = disk->failed.len; i-- > 0;)
+        if (disk->failed.at[i] == sim_self())
+            vec_remove(&disk->failed, i);
+    if (rc < 0)
+        vec_push(&disk->failed, sim_self());
+    return rc;
+}
+
+/* D5 */
+static void settle_sync(struct sim_disk *disk)
+{
+    size_t before = disk->failed.len;
+    ignore(end_sync(disk, 0), "none is under way");
+    disk->settled += before - disk->failed.len;
 }
 
 enum { SMALL_US = 60 };
@@ -144,14 +166,14 @@ static int disk_fdatasync(struct io *io, int fd)
     int64_t us_max = disk->faults.sync_us_max;
     sim_sleep_us(sim_between(0, sim_chance(1, 20) ? 10 * us_max : us_max));
     if (strikes(disk, disk->faults.eio_one_in, "EIO on fdatasync"))
-        return -EIO;
+        return end_sync(disk, -EIO);
     if (strikes(disk, disk->faults.full_one_in, "ENOSPC on fdatasync") ||
         strikes(disk, disk->faults.sync_full_one_in, "ENOSPC on fdatasync, of what had found room"))
-        return -ENOSPC;
+        return end_sync(disk, -ENOSPC);
     int rc = disk->faults.sync_lies ? 0 : io_fdatasync(disk->inner, fd);
     sim_trace('s', (uint64_t)fd);
     take_time(us_max);
-    return rc;
+    return end_sync(disk, rc);
 }
 
 static int disk_truncate(struct io *io, int fd, uint64_t size)
@@ -160,7 +182,9 @@ static int disk_truncate(struct io *io, int fd, uint64_t size)
     take_time(SMALL_US);
     if (strikes(disk, disk->faults.eio_one_in, "EIO on truncate"))
         return -EIO;
-    return note_change(disk, io_truncate(disk->inner, fd, size));
+    int rc = note_change(disk, io_truncate(disk->inner, fd, size));
+    settle_sync(disk);
+    return rc;
 }
 
 static int disk_stat(struct io *io, const char *path, struct io_stat *out)
@@ -217,8 +241,8 @@ static int disk_sync_dir(struct io *io, const char *path)
     struct sim_disk *disk = disk_of(io);
     sim_sleep_us(sim_between(0, disk->faults.sync_us_max));
     if (strikes(disk, disk->faults.eio_one_in, "EIO on sync of a directory"))
-        return -EIO;
-    return disk->faults.sync_lies ? 0 : io_sync_dir(disk->inner, path);
+        return end_sync(disk, -EIO);
+    return end_sync(disk, disk->faults.sync_lies ? 0 : io_sync_dir(disk->inner, path));
 }
 
 static int disk_sync_all(struct io *io, const char *path)
@@ -303,6 +327,11 @@ void sim_disk_set(struct sim_disk *disk, const struct sim_disk_faults *faults)
 uint64_t sim_disk_struck(const struct sim_disk *disk)
 {
     return disk->struck;
+}
+
+uint64_t sim_disk_losses(const struct sim_disk *disk)
+{
+    return disk->struck + disk->settled;
 }
 
 int64_t sim_disk_failed_us(const struct sim_disk *disk)

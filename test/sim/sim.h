@@ -129,6 +129,7 @@ struct sim_disk *sim_disk_new(void);
 struct io *sim_disk_io(struct sim_disk *disk);
 void sim_disk_set(struct sim_disk *disk, const struct sim_disk_faults *faults);
 uint64_t sim_disk_struck(const struct sim_disk *disk);   /* faults so far */
+uint64_t sim_disk_losses(const struct sim_disk *disk);   /* those, and some of them again (D5) */
 int64_t sim_disk_failed_us(const struct sim_disk *disk); /* when an operation failed last; 0: never */
 const uint64_t *
 sim_disk_changes(const struct sim_disk *disk); /* of names and lengths so far; each wakes who waits on it */

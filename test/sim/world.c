@@ -47,7 +47,7 @@ static struct {
 
 uint64_t scenario_losses(void)
 {
-    return world.power_cuts + sim_disk_struck(world.disk);
+    return world.power_cuts + sim_disk_losses(world.disk);
 }
 
 int64_t scenario_failed_us(void)

@@ -314,6 +314,7 @@ struct log_txn *txn_add(struct log *log, struct producer *prod, struct log_point
 void txns_settle(struct log *log);
 /* Where read_committed ends. Under `lock`. */
 struct log_point txns_lso(const struct log *log);
+/* Forgets producers that have been silent for too long, but those with a transaction open. Holder of sync_lock. */
 void producers_expire(struct log *log, int64_t now_ms);
 void producers_clear(struct log *log);
 

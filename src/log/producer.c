@@ -190,6 +190,7 @@ struct log_point txns_lso(const struct log *log)
 
 void producers_expire(struct log *log, int64_t now_ms)
 {
+    pthread_mutex_lock(&log->append_lock); /* an append asks about its producer under that lock alone */
     pthread_mutex_lock(&log->lock);
     struct str key;
     void *value;
@@ -202,6 +203,7 @@ void producers_expire(struct log *log, int64_t now_ms)
         log->checkpoint_dirty = true;
     }
     pthread_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->append_lock);
 }
 
 void producers_clear(struct log *log)

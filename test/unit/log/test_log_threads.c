@@ -1,5 +1,5 @@
 /* test_log_threads.c - appenders, syncers, readers, retention, compaction and configuration at the same time, on real
- * files.
+ * files; producers that are forgotten.
  *
  * Under the thread sanitizer this finds unguarded state; everywhere it checks what a reader may rely on:
  * offsets without a gap, values in the order of their producer, nothing above the high watermark, slices
@@ -156,6 +156,39 @@ static void test_all_at_once(void **state)
     assert_true(io_remove_tree(io_real(), root, &err));
 }
 
+/* --- producers that expire while they write --- */
+
+/* What is forgotten between two batches begins anew with the next, whatever its sequence number. */
+static void test_producers_expire(void **state)
+{
+    char root[] = "/tmp/rialto-test-log-XXXXXX", dir[64];
+    assert_non_null(mkdtemp(root));
+    snprintf(dir, sizeof dir, "%s/t-0", root);
+    struct shared shared = {.config = log_config_default()};
+    shared.config.retention_on = false;
+    shared.config.producer_expiration_ms = -1; /* at once */
+    struct err err = {0};
+    shared.log = log_open(dir, "t-0", &shared.config, io_real(), &err);
+    if (shared.log == NULL)
+        fail_msg("%s", err.text);
+    pthread_t threads[APPENDERS];
+    struct appender appenders[APPENDERS];
+    for (int i = 0; i < APPENDERS; i++) {
+        appenders[i] = (struct appender){&shared, i + 1};
+        assert_int_equal(pthread_create(&threads[i], NULL, append_all, &appenders[i]), 0);
+    }
+    while (atomic_load(&shared.done) < APPENDERS)
+        assert_true(log_retain(shared.log, io_now_ms(io_real()), NULL, NULL));
+    for (int i = 0; i < APPENDERS; i++)
+        pthread_join(threads[i], NULL);
+    struct log_producer_info info;
+    assert_true(log_retain(shared.log, io_now_ms(io_real()), NULL, NULL));
+    assert_false(log_producer(shared.log, 1, &info) || log_producer(shared.log, 2, &info));
+    assert_int_equal(log_end_offset(shared.log), APPENDERS * BATCHES);
+    log_close(shared.log);
+    assert_true(io_remove_tree(io_real(), root, &err));
+}
+
 /* --- compaction beside everything --- */
 
 enum { KEYS = 16, KEY_RECORDS = 2000 };
@@ -296,6 +329,7 @@ int main(void)
     log_level_set(LOG_WARN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_at_once),
+        cmocka_unit_test(test_producers_expire),
         cmocka_unit_test(test_compaction_beside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,9 +61,9 @@ tsan: ## all tests but the page's under TSan, servers included
 	@ninja -C build-tsan -j $(JOBS)
 	@TSAN_OPTIONS=suppressions=$(CURDIR)/test/tsan.supp exec python3 tools/run_tests.py build-tsan $(if $(T),-R '$(T)')
 
-fuzz: ## every fuzz target for SECONDS_EACH=60 with clang's libFuzzer
+fuzz: ## every fuzz target for SECONDS_EACH=60 with clang's libFuzzer; KEEP=1 adds new inputs to the corpus
 	@tools/setup test
-	@exec tools/fuzz $(or $(SECONDS_EACH),60)
+	@exec tools/fuzz $(if $(KEEP),--keep) $(or $(SECONDS_EACH),60)
 
 sim: ## deterministic simulation of the broker: SEEDS=1000 FROM=1, or SEED=N to see one again
 	@tools/setup test

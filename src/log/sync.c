@@ -240,10 +240,11 @@ static bool checkpoint_is_due(const struct log *log)
     return log->checkpoint_due || log->bytes_since_checkpoint >= log->config.checkpoint_bytes;
 }
 
-/* After a failed sync, which has taken the log offline. Holder of sync_lock. */
+/* After a failed sync, which has taken the log offline. Holder of sync_lock. When that was not held since, the log may have
+ * healed meanwhile, and what it was given then stays. */
 static bool give_up(struct log *log, const struct err *why, struct err *err)
 {
-    if (log_get_config(log).durability == LOG_FSYNC)
+    if (atomic_load(&log->offline) && log_get_config(log).durability == LOG_FSYNC)
         cut_to_durable(log);
     if (err != NULL)
         *err = *why;

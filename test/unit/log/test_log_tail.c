@@ -1,6 +1,9 @@
 /* The tail of a log that is durable elsewhere before it is in the log's own file: what the file is trusted with, and what comes
  * back. */
+#include "log/log_int.h"
 #include "log_test.h"
+
+#include <sched.h>
 
 /* Appends `count` values from `first` on and makes them durable elsewhere. */
 static void append_elsewhere(struct world *w, int first, int count)
@@ -180,6 +183,39 @@ static void test_redo_refuses(void **state)
     world_fini(&w);
 }
 
+static void *flush_three(void *arg)
+{
+    struct world *w = arg;
+    ASSERT(!log_flush(w->log, 3, NULL));
+    return NULL;
+}
+
+/* A flush fails and waits for sync_lock; until it has it, the log heals and goes on. */
+static void test_failed_flush_comes_late(void **state)
+{
+    struct world w;
+    pthread_t flusher;
+    init(&w);
+    append_elsewhere(&w, 0, 3);
+    log_level_set(LOG_OFF);
+    io_faulty_script(w.faulty, IO_FAULT_ENOSPC, 1, 1);
+    pthread_mutex_lock(&w.log->sync_lock);
+    assert_int_equal(pthread_create(&flusher, NULL, flush_three, &w), 0);
+    while (log_offline_reason(w.log) == NULL)
+        sched_yield();
+    io_faulty_script(w.faulty, IO_FAULT_EIO, 1, 0);
+    atomic_store(&w.log->offline, false); /* what log_heal does in the end */
+    world_append(&w, 3, 1, 1000);
+    pthread_mutex_unlock(&w.log->sync_lock);
+    pthread_join(flusher, NULL);
+    log_level_set(LOG_INFO);
+    assert_int_equal(log_end_offset(w.log), 4);
+    world_sync(&w);
+    world_crash(&w, IO_CUT_LOSE);
+    assert_records(&w, 0, LOG_APPENDED, "0=0 1=1 2=2 3=3");
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_redo_appends_what_is_missing),
         cmocka_unit_test(test_redo_leaves_another_life_alone),
         cmocka_unit_test(test_redo_refuses),
+        cmocka_unit_test(test_failed_flush_comes_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

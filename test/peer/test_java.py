@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The Java client of today and older ones: producer, group, static member and admin over kills.
+"""The Java client of today and older ones: producer, group, static member and admin over kills; groups of both protocols from 3.7 on.
 
 PEER_JAVA_LIBS names the folder of today's jars, PEER_JAVA_OLD those of others: VERSION=FOLDER...
 """
@@ -19,7 +19,8 @@ def main():
     check("java 4", libs, [*features, "consumer"])
     for old in os.environ["PEER_JAVA_OLD"].split():
         version, libs = old.split("=")
-        check(f"java {version}", libs, features)
+        has_protocol = tuple(map(int, version.split("."))) >= (3, 7)
+        check(f"java {version}", libs, [*features, "consumer"] if has_protocol else features)
 
 
 def check(name, libs, features):

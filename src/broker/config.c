@@ -103,6 +103,9 @@ static const struct conf_option options[] = {
         "log.cleaner.max.compaction.lag.ms", CONF_DURATION_MS, "9223372036854775807", 1, INT64_MAX,
         storage.compaction_lag_max_ms,
         "Age at which records are compacted whatever the share of new data. Topics: max.compaction.lag.ms."),
+    LIVE_OPT("producer.id.expiration.ms", CONF_DURATION_MS, "1d", 1, I32_MAX, storage.producer_expiration_ms,
+             "How long a partition remembers the sequence of a producer that is quiet and in no transaction; "
+             "looked after with log.retention.check.interval.ms."),
     LIVE_OPT("message.max.bytes", CONF_SIZE, "1048588", 1024, 100 << 20, storage.message_bytes_max,
              "Largest record batch. Topics: max.message.bytes."),
     LIVE_OPT("socket.request.max.bytes", CONF_SIZE, "100MiB", 1024, I32_MAX, request_bytes_max,

@@ -106,6 +106,7 @@ struct log_config log_config_of(const struct storage *storage, const struct topi
     replay_lock(storage->topics_replay); /* the broker's settings are part of that state */
     config.durability = storage->config->durability == STORAGE_FSYNC ? LOG_FSYNC : LOG_OS;
     config.open_files = (atomic_int *)&storage->open_files;
+    config.producer_expiration_ms = LIVE(storage, producer_expiration_ms);
     config.segment_bytes = (uint32_t)number(storage, topic, TOPIC_SEGMENT_BYTES, &arena);
     config.segment_ms = number(storage, topic, TOPIC_SEGMENT_MS, &arena);
     config.segment_jitter_ms = number(storage, topic, TOPIC_SEGMENT_JITTER_MS, &arena);

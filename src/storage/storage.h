@@ -72,6 +72,7 @@ struct storage_config {
     int64_t cut_keep_ms;                 /* log.recovery.keep.ms; 0: nothing is kept, -1: for ever; live */
     int64_t scrub_bytes_per_s;           /* log.scrub.io.max.bytes.per.second; 0: off; live */
     int64_t scrub_interval_ms;           /* log.scrub.interval.ms; live */
+    int64_t producer_expiration_ms;      /* producer.id.expiration.ms; live */
     int64_t open_files_max;              /* log.files.max: segment files held open */
     int64_t message_bytes_max;           /* message.max.bytes: one record batch */
 };

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness import Broker, passed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from kafkaspec import call  # noqa: E402
 from rawkafka import (Connection, batch, batches, create_topic, delete_records, fetch, list_offset,  # noqa: E402
                       produce)
 
@@ -220,6 +221,21 @@ def check_unreadable(broker):
         assert produce(connection, batch(b"two"), topic=b"dark") == (0, 1)
 
 
+def check_producers(broker):
+    """A producer is remembered for producer.id.expiration.ms, which can change while the server runs."""
+    def send_ninth():
+        return produce(connection, batch(pid=7, epoch=0, seq=9), topic=b"sequences")[0]
+    with Connection(broker.port) as connection:
+        assert create_topic(connection, b"sequences") == 0
+        assert produce(connection, batch(pid=7, epoch=0, seq=0), topic=b"sequences")[0] == 0
+        assert send_ninth() == 45  # OUT_OF_ORDER_SEQUENCE_NUMBER
+        row = {"Name": "producer.id.expiration.ms", "ConfigOperation": 0, "Value": "1"}
+        answer = call(connection, "IncrementalAlterConfigs", 1, {"Resources": [{"ResourceType": 4, "ResourceName": "1", "Configs": [row]}],
+                                                                "ValidateOnly": False})
+        assert answer["Responses"][0]["ErrorCode"] == 0, answer
+        wait_for("a producer is forgotten", lambda: send_ninth() == 0)  # of one that is not known any sequence is a start
+
+
 def syncs(broker):
     """Calls of fdatasync, by the broker's own count of what is durable: written bytes in the kernel's account."""
     with open(f"/proc/{broker.process.pid}/io") as file:
@@ -240,10 +256,10 @@ def check_flush():
 def main():
     with Broker("log.cleaner.backoff.ms=50", "log.retention.check.interval.ms=100", "log.scrub.interval.ms=200") as broker:
         for check in (check_delete_records, check_compaction, check_damage, check_rot, check_compression,
-                      check_unreadable):
+                      check_producers, check_unreadable):
             check(broker)
     check_flush()
-    passed("topic_log", "DeleteRecords, compaction with kills and damage, compression.type, flush.messages, bad files")
+    passed("topic_log", "DeleteRecords, compaction with kills and damage, compression.type, flush.messages, producers that are forgotten, bad files")
 
 
 main()

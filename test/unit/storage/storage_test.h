@@ -38,6 +38,7 @@ static inline struct storage *make_storage(struct io *io, enum storage_durabilit
         .sync_threads = 2,
         .wal_bytes_max = test_wal_bytes,
         .num_partitions = 1,
+        .producer_expiration_ms = INT32_MAX,
         .open_files_max = 2000,
     };
     struct storage_options options = {

@@ -119,11 +119,14 @@ int dump_status(struct cli *cli, uint64_t damaged)
 static bool fits(const char *kind, struct str path)
 {
     struct str name = str_sub(path, (size_t)(str_rfind_char(path, '/') + 1), SIZE_MAX);
+    if (str_ends_with(name, STR(".deleted")))
+        name.len -= strlen(".deleted");
     if (strcmp(kind, "checkpoint") == 0)
         return str_eq(name, STR("checkpoint"));
     bool suffix = str_rfind_char(name, '.') >= 0;
     if (strcmp(kind, "log") == 0 || suffix == false)
-        return !suffix || str_ends_with(name, STR(".log")) || str_ends_with(name, STR(".cut"));
+        return !suffix || str_ends_with(name, STR(".log")) || str_ends_with(name, STR(".cut")) ||
+               str_ends_with(name, STR(".cleaned"));
     return str_eq_cstr(str_sub(name, (size_t)str_rfind_char(name, '.') + 1, SIZE_MAX), kind);
 }
 

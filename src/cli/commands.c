@@ -273,7 +273,8 @@ const struct cli_command cli_commands[] = {
     {"datagen", "", "sends made-up records, the same for the same seed", NULL,
      "rialto datagen --schema transactions --rate 100 --count 1000", datagen_options, 0, 0, cli_datagen},
     {"dump log", "PATH...", "batches of a .log file, or of a partition's directory",
-     DUMP_DETAILS "Records of the topics that keep the server's state are decoded.",
+     DUMP_DETAILS "Records of the topics that keep the server's state are decoded.\n"
+                  "PATH may also be a .cut, .cleaned, .deleted or swap file.",
      "rialto dump log data/log/orders-0/00000000000000000000.log --from 10440 -n 1 -r", dump_options, 1, -1,
      cli_dump_file},
     {"dump index", "PATH...", "entries of a .index file, checked against the segment beside it", DUMP_DETAILS,
@@ -302,8 +303,9 @@ const struct cli_command cli_commands[] = {
      DUMP_DETAILS "PATH is the data directory, or a partition or segment of __cluster_metadata.",
      "rialto dump topic data", dump_options, 1, -1, cli_dump_records},
     {"dump security", "PATH...", "records of users and access rules",
-     DUMP_DETAILS "PATH is the data directory, or a partition or segment of __cluster_security.\n"
-                  "Users are shown with their salt and keys: whoever has these can guess passwords.",
+     DUMP_DETAILS
+     "PATH is the data directory, or a partition or segment of __cluster_security.\n"
+     "Users are shown with their salt; their keys, from which passwords can be guessed, are not.",
      "rialto dump security data", dump_options, 1, -1, cli_dump_records},
     {"dump plan", "PATH...", "the statements that a start executes, in order",
      DUMP_DETAILS "Plans are not stored: each start makes them from these statements; EXPLAIN shows them.\n"

@@ -2,8 +2,9 @@
  *
  *   log_dump
  *     a directory      its .log files, with `indexes` all files, by name
- *     .log, .cut       batch, batch, | damaged | batch ...     after damage: the next batch whose checksum fits
- *     other files      dump_index.c, checkpoint.c, swap.c
+ *     .log, .cut, .cleaned   batch, batch, | damaged | batch ...     after damage: the next batch whose checksum fits
+ *     other files            dump_index.c, checkpoint.c, swap.c
+ *     *.deleted              as without that
  *
  * Any file may be damaged, cut or from somewhere else: what cannot be read is an item as well, and the walk goes on.
  */
@@ -104,11 +105,14 @@ static const struct {
 static bool dump_file(struct log_dump *dump, const char *path, struct err *err)
 {
     enum { FILE_BYTES_MAX = 256 << 20 };
-    if (str_ends_with(str_from(path), STR(".log")) || str_ends_with(str_from(path), STR(".cleaned")) ||
-        str_ends_with(str_from(path), STR(RESCUE_SUFFIX)))
+    struct str kind = str_from(path);
+    if (str_ends_with(kind, STR(DOOMED_SUFFIX)))
+        kind.len -= strlen(DOOMED_SUFFIX);
+    if (str_ends_with(kind, STR(".log")) || str_ends_with(kind, STR(".cleaned")) ||
+        str_ends_with(kind, STR(RESCUE_SUFFIX)))
         return dump_segment(dump, path, err);
     for (size_t i = 0; i < COUNT_OF(dump_kinds); i++) {
-        if (!str_ends_with(str_from(path), str_from(dump_kinds[i].suffix)))
+        if (!str_ends_with(kind, str_from(dump_kinds[i].suffix)))
             continue;
         struct buf bytes = {0};
         bool ok = io_read_file(dump->io, path, FILE_BYTES_MAX, &bytes, err);
@@ -119,7 +123,7 @@ static bool dump_file(struct log_dump *dump, const char *path, struct err *err)
     }
     return err_set(err, ERR_USAGE,
                    "%s: neither a partition's directory nor one of its files (.log, .index, .timeindex, "
-                   ".txnindex, checkpoint, .cleaned, .cut, swap)",
+                   ".txnindex, checkpoint, .cleaned, .cut, swap, or one of these with .deleted)",
                    path);
 }
 

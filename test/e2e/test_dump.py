@@ -209,6 +209,10 @@ def check_damage(server, data):
     segment = copy / "00000000000000000000.log"
     shutil.copy(data / "log/s-0/00000000000000000000.log", segment)
     batches = [item for item in dump(server, "log", str(segment)) if item["what"] == "batch"]
+    for name in ("00000000000000000000.cleaned", "00000000000000000000.log.deleted"):
+        shutil.copy(segment, copy / name)
+        if dump(server, "log", str(copy / name)) != batches + [item for item in dump(server, "log", str(segment)) if item["what"] != "batch"]:
+            fail(f"{name} is not told as the segment")
     damaged = bytearray(segment.read_bytes())
     damaged[batches[1]["at"] + 16] ^= 0xFF  # the magic number
     segment.write_bytes(damaged)

@@ -114,6 +114,35 @@ static void test_dump_checks_indexes(void **state)
     world_fini(&w);
 }
 
+/* A segment that compaction was writing, and one that retention has set aside. */
+static void test_dump_files_on_their_way(void **state)
+{
+    static const char *const names[] = {"logs/t-0/00000000000000000000.cleaned",
+                                        "logs/t-0/00000000000000000000.log.deleted"};
+    struct world w;
+    struct buf text = {0};
+    struct err err;
+    struct describe_lines lines;
+    world_init(&w, 1);
+    world_open(&w);
+    world_append(&w, 0, 1, 1000);
+    world_sync(&w);
+    describe_lines_init(&lines, &text);
+    struct log_dump dump = {.io = w.io, .out = &lines.describe, .batches_max = -1};
+    const char *name = "logs/t-0/00000000000000000000.log";
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        assert_int_equal(io_rename(w.io, name, names[i]), 0);
+        name = names[i];
+        buf_clear(&text);
+        assert_true(log_dump(name, &dump, &err));
+        assert_ptr_equal(strstr(text.ptr, "@0x00000000 batch base_offset=0 last_offset=0 "), text.ptr);
+    }
+    assert_false(log_dump("logs/t-0/00000000000000000000.new", &dump, &err));
+    assert_int_equal(dump.damaged, 0);
+    buf_fini(&text);
+    world_fini(&w);
+}
+
 int main(void)
 {
     log_level_set(LOG_OFF);
@@ -121,6 +150,7 @@ int main(void)
         cmocka_unit_test(test_dump),
         cmocka_unit_test(test_dump_steps_over_damage),
         cmocka_unit_test(test_dump_checks_indexes),
+        cmocka_unit_test(test_dump_files_on_their_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

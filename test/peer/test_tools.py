@@ -19,7 +19,8 @@ CONFIGS, TRANSACTIONS = "kafka.admin.ConfigCommand", KAFKA + "TransactionsComman
 RECORDS = 100
 LINES = "".join(f"k{n % 5}:v{n}\n" for n in range(RECORDS))
 SHARE_GROUPS = KAFKA + "consumer.group.ShareGroupCommand"
-NO_AUTHORIZER = r"SecurityDisabledException"
+ACLS = KAFKA + "AclCommand"
+AUTHORIZER = ("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS")
 
 
 def rows(directory, files):
@@ -62,9 +63,25 @@ def rows(directory, files):
         ("ListConfigResources", KAFKA + "ClientMetricsCommand", "@ --list", None, []),
         ("DeleteRecords", KAFKA + "DeleteRecordsCommand", f"@ --offset-json-file {files['delete']}", None, ["t1-0\tlow_watermark: 3"]),
         ("-DeleteRecords", KAFKA + "GetOffsetShell", "@ --topic-partitions t1:0 --time earliest", None, ["^t1:0:3$"]),
-        ("DescribeAcls", KAFKA + "AclCommand", "@ --list", None, [NO_AUTHORIZER + "|^Current ACLs|^$"]),
-        ("CreateAcls", KAFKA + "AclCommand", "@ --add --allow-principal User:a --operation Read --topic t1", None,
-         [NO_AUTHORIZER + "|Adding ACLs"]),
+        ("CreateAcls", ACLS, "@ --add --allow-principal User:a --consumer --topic t --group g --resource-pattern-type prefixed", None,
+         ["resourceType=TOPIC, name=t, patternType=PREFIXED", "principal=User:a, host=.*, operation=READ, permissionType=ALLOW"]),
+        ("CreateAcls", ACLS, "@ --add --deny-principal User:a --deny-host 10.0.0.1 --operation Write --topic t1", None, []),
+        ("DescribeAcls", ACLS, "@ --list --topic t1 --resource-pattern-type match", None,
+         ["^Current ACLs .*name=t, patternType=PREFIXED", "host=10.0.0.1, operation=WRITE, permissionType=DENY"]),
+        ("DeleteAcls", ACLS, "@ --remove --force --topic t1", None, []),
+        ("DescribeAcls", ACLS, "@ --list --principal User:a", None, ["name=g, patternType=PREFIXED", r"\A(?![\s\S]*DENY)"]),
+        ("AlterUserScramCredentials", CONFIGS, "@ --alter --entity-type users --entity-name zoe --add-config "
+         "SCRAM-SHA-256=[iterations=8192,password=zoe-Wort]", None, ["Completed updating config for user zoe"]),
+        ("DescribeUserScramCredentials", CONFIGS, "@ --describe --entity-type users --entity-name zoe", None,
+         ["user-principal 'zoe' are SCRAM-SHA-256=iterations=8192"]),
+        ("AlterClientQuotas", CONFIGS, "@ --alter --entity-type ips --entity-name 127.0.0.9 --add-config connection_creation_rate=100", None, []),
+        ("AlterClientQuotas", CONFIGS, "@ --describe --entity-type ips", None, [r"'127.0.0.9' are connection_creation_rate=100"]),
+        (None, CONFIGS, "@ --alter --entity-type brokers --entity-name 1 --add-config message.max.bytes=2000000", None, []),
+        (None, CONFIGS, "@ --alter --entity-type brokers --entity-default --add-config log.retention.ms=86400000", None, []),
+        (None, CONFIGS, "@ --describe --entity-type brokers --entity-name 1", None, ["message.max.bytes=2000000 .*DYNAMIC_BROKER_CONFIG"]),
+        (None, CONFIGS, "@ --describe --entity-type brokers --entity-default", None, ["log.retention.ms=86400000 "]),
+        (None, CONFIGS, "@ --describe --entity-type topics --entity-name t1 --all", None,
+         ["retention.ms=86400000 .*DYNAMIC_DEFAULT_BROKER_CONFIG:log.retention.ms=86400000"]),
         ("ListTransactions", TRANSACTIONS, "@ list", None, ["^TransactionalId\tCoordinator"]),
         ("DescribeProducers", TRANSACTIONS, "@ describe-producers --topic t1 --partition 0", None,
          [r"^\d+ +\t0 +\t(-1|0) +\t39 +\t\d+ *\tNone"]),
@@ -89,6 +106,9 @@ def rows(directory, files):
         ("EndTxn", KAFKA + "TransactionalMessageCopier", "--broker-list ADDRESS --input-topic t1 --output-topic t2 --input-partition 0 "
          "--transactional-id x --max-messages 50 --consumer-group cg --transaction-size 10", None,
          ['"stage":"ShutdownComplete".*"totalProcessed":50']),
+        ("DescribeTransactions", TRANSACTIONS, "@ describe --transactional-id x", None, [r"^1 +\tx +\t\d+ +\t\d+ +\tCompleteCommit"]),
+        ("DescribeTransactions", TRANSACTIONS, "@ describe --transactional-id nobody", None, ["the ID could not be found"]),
+        ("EndTxn", TRANSACTIONS, "@ forceTerminateTransaction --transactionalId x", None, []),
         (None, KAFKA + "StreamsResetter", "@ --application-id app --input-topics t1 --dry-run", None,
          [r"^Topic: t1 Partition: 1 Offset: 0$"]),
         ("ShareFetch", CONFIGS, "@ --alter --entity-type groups --entity-name sg --add-config share.auto.offset.reset=earliest", None,
@@ -119,6 +139,13 @@ def rows(directory, files):
          ["^baseOffset: 0 lastOffset: 59 count: 60 ", r"^\| offset: 0 .* key: k0 payload: v0$", r"^\| offset: 59 .* key: k2 payload: v97$"]),
         (None, KAFKA + "DumpLogSegments", f"--offsets-decoder --files {log}/__consumer_offsets-0/00000000000000000000.log", None,
          ['"group":"g1"', '"topic":"t1","partition":1.*"offset":60']),
+        ("EndTxn", KAFKA + "DumpLogSegments", f"--transaction-log-decoder --files {log}/__transaction_state-0/00000000000000000000.log", None,
+         ['"transactionalId":"x"', '"transactionStatus":4']),
+        (None, "stop", "", None, []),
+        (None, KAFKA + "DumpLogSegments", f"--index-sanity-check --files {log}/t1-0/00000000000000000000.index", None, ["index passed sanity check"]),
+        (None, KAFKA + "DumpLogSegments", f"--index-sanity-check --files {log}/t1-0/00000000000000000000.timeindex", None,
+         ["timeindex passed sanity check"]),
+        (None, "start", "", None, []),
         (None, TOPICS, "@ --delete --topic t1", None, []),
         (None, TOPICS, "@ --describe --topic t1", None, ["Topic 't1' does not exist"]),
     ]
@@ -149,20 +176,29 @@ def check(broker, tools, apis, row):
     return served
 
 
+def check_no_authorizer(tools):
+    with Broker() as broker:
+        for words in ("--list", "--add --allow-principal User:a --operation Read --topic t1"):
+            _, text = tools(ACLS, "--bootstrap-server", broker.address, *words.split())
+            if "SecurityDisabledException" not in text:
+                broker.fail(f"kafka-acls {words} without an authorizer: {text}")
+
+
 def main():
     missing, runs = set(), 0
-    with Broker() as broker, Tools(libs_of()) as tools, tempfile.TemporaryDirectory() as temporary:
+    with Broker(*AUTHORIZER) as broker, Tools(libs_of()) as tools, tempfile.TemporaryDirectory() as temporary:
         delete = os.path.join(temporary, "delete.json")
         with open(delete, "w", encoding="utf-8") as file:
             json.dump({"partitions": [{"topic": "t1", "partition": 0, "offset": 3}], "version": 1}, file)
         apis = apis_of(tools, broker.address)
         for row in rows(broker.directory, {"delete": delete}):
-            if row[1] == "restart":
-                broker.restart()
+            if row[1] in ("restart", "stop", "start"):
+                {"restart": broker.restart, "stop": broker.stop, "start": broker.start}[row[1]]()
                 continue
             runs += 1
             if not check(broker, tools, apis, row):
                 missing.add(row[0].strip("-"))
+        check_no_authorizer(tools)
     passed("tools", f"{runs} runs of Apache Kafka's command line tools; not served: {', '.join(sorted(missing)) or 'none'}")
 
 

@@ -9,12 +9,14 @@ names the folder of the jars.
 import os
 import re
 import sys
+import tempfile
 import time
 import traceback
 
 from harness import Broker, passed
 from jvm import KAFKA
 from differential import CASES
+from differential import expiry, listeners
 from differential.deliberate import reason_of
 from differential.session import Pairs, Session, differences
 
@@ -24,8 +26,8 @@ OPTIONS = ("auto.create.topics.enable=true",)
 LIKE_OURS = ("group.consumer.assignment.interval.ms=0", "group.share.assignment.interval.ms=0", "share.coordinator.state.topic.num.partitions=1")
 
 
-def run(case, port, *more):
-    session = Session(port, *more)
+def run(case, broker, *more, **where):
+    session = Session(broker, *more, **where)
     try:
         case(session)
     except Exception:  # pylint: disable=broad-except
@@ -73,34 +75,45 @@ def short(value, most=300):
 RULED = ("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "allow.everyone.if.no.acl.found=true")
 
 
-def run_all(picked, options):
+def run_all(picked, make, options, kafkas_own, home):
     """Runs cases on two fresh brokers; how many answers and differences."""
     steps, found = 0, 0
-    with Broker(*options, *LIKE_OURS, program=KAFKA) as kafka, Broker(*options) as broker:
+    with make(*options, *LIKE_OURS, *kafkas_own, program=KAFKA) as kafka, make(*options) as broker:
         for name in ["coordinators", *picked]:
             begin = time.monotonic()
-            ours = run(CASES[name], broker.port)
+            ours = run(CASES[name], broker, home=home)
             between = time.monotonic()
-            theirs = run(CASES[name], kafka.port, ours)
+            theirs = run(CASES[name], kafka, ours, home=home)
             count, differ = compare(name, ours, theirs)
             steps, found = steps + count, found + differ
             print(f"-- {name}: {count} answers, {differ} differences, {between - begin:.1f} + {time.monotonic() - between:.1f} s", flush=True)
     return steps, found
 
 
+def families(home):
+    """Which cases need which brokers: the starts of their names, how a broker is made, options of both, those of the Apache Kafka, whether there are users."""
+    yield ("rules_",), Broker, OPTIONS + RULED, (), True
+    yield ("logins_", "tls_"), listeners.Several, OPTIONS + listeners.options(home), tuple(listeners.jaas()), True
+    yield ("expiry_", "throttles_"), Broker, OPTIONS + expiry.OPTIONS, (), False
+    yield ("",), Broker, OPTIONS, (), False
+
+
 def main():
-    picked = [name for name in CASES if name != "coordinators" and (not sys.argv[1:] or name.startswith(tuple(sys.argv[1:])))]
-    ruled = [name for name in picked if name.startswith("rules_")]
-    if os.path.basename(os.environ["BROKER_PROGRAM"]) == "rialto_broker":  # which knows no users
-        ruled, picked = [], [name for name in picked if name not in ruled]
-    steps, found = 0, 0
-    for names, options in (([name for name in picked if name not in ruled], OPTIONS), (ruled, OPTIONS + RULED)):
-        if names:
-            count, differ = run_all(names, options)
-            steps, found = steps + count, found + differ
+    left = [name for name in CASES if name != "coordinators" and (not sys.argv[1:] or name.startswith(tuple(sys.argv[1:])))]
+    alone = os.path.basename(os.environ["BROKER_PROGRAM"]) == "rialto_broker"  # which knows no users
+    steps, found, ran = 0, 0, 0
+    with tempfile.TemporaryDirectory(prefix="rialto-differential-") as home:
+        for starts, make, options, kafkas_own, users in families(home):
+            picked, left = [name for name in left if name.startswith(starts)], [name for name in left if not name.startswith(starts)]
+            if not picked or (alone and users):
+                continue
+            if make is listeners.Several:
+                listeners.certificates(home)
+            count, differ = run_all(picked, make, options, kafkas_own, home)
+            steps, found, ran = steps + count, found + differ, ran + len(picked)
     if found:
         sys.exit(f"FAILED: {found} differences in {steps} answers")
-    passed("differential", f"{steps} answers of {len(picked)} cases")
+    passed("differential", f"{steps} answers of {ran} cases")
 
 
 main()

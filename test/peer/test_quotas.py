@@ -92,9 +92,9 @@ def produce(client, size, topic="q"):
     return answer["ThrottleTimeMs"]
 
 
-def fetch(client, topic="q"):
-    asked = [dict(Topic=topic, Partitions=[dict(Partition=0, FetchOffset=0, PartitionMaxBytes=10000)])]
-    answer = call(client, "Fetch", 12, MaxWaitMs=0, MinBytes=1, MaxBytes=10000, SessionEpoch=-1, Topics=asked)
+def fetch(client, topic="q", most=10000):
+    asked = [dict(Topic=topic, Partitions=[dict(Partition=0, FetchOffset=0, PartitionMaxBytes=most)])]
+    answer = call(client, "Fetch", 12, MaxWaitMs=0, MinBytes=1, MaxBytes=most, SessionEpoch=-1, Topics=asked)
     return answer["ThrottleTimeMs"], len(answer["Responses"][0]["Partitions"][0]["Records"])
 
 
@@ -126,6 +126,7 @@ def check_rates(broker):
         took = time.monotonic() - start
         assert took > (read - rate - 10100) / rate - 0.1 and max(told) > 0, (took, told)
         assert fetch(free)[0] == 0
+        assert fetch(slow, most=1000000)[1] <= rate < fetch(free, most=1000000)[1]  # what the windows hold, which is a second's worth here
         # two connections of one client id share what it has
         with Connection(broker.port, "slow") as second, Connection(broker.port, "slow") as third:
             produce(third, 500000)  # more than 20 s
@@ -190,6 +191,12 @@ def check_mutations(broker):
         with Connection(broker.port, "maker") as second:
             answer = call(second, "DeleteTopics", 6, Topics=[dict(Name="m1")])
             assert answer["Responses"][0]["ErrorCode"] == 89 and answer["ThrottleTimeMs"] > 0
+        for error, name, version, fields in (  # what is wrong anyway says so
+                (36, "CreateTopics", 7, dict(Topics=[dict(Name="m1", NumPartitions=1, ReplicationFactor=1)])), (3, "DeleteTopics", 6, dict(Topics=[dict(Name="none")])),
+                (3, "CreatePartitions", 3, dict(Topics=[dict(Name="none", Count=6, Assignments=None)])), (37, "CreatePartitions", 3, dict(Topics=[dict(Name="m1", Count=2, Assignments=None)]))):
+            with Connection(broker.port, "maker") as second:
+                answer = call(second, name, version, fields)
+                assert answer[{"DeleteTopics": "Responses", "CreatePartitions": "Results"}.get(name, "Topics")][0]["ErrorCode"] == error, answer
         assert alter(admin, [("client-id", "maker")], (MUTATION, None)) == 0
         assert make(admin, "m5", 50, 7) == (0, 0)
 

@@ -1,5 +1,5 @@
 """Cases of the differential test, by name: functions case_NAME of the modules here, in the order in which they stand."""
-from . import admin, configs, consumers, groups, limits, lives, records, rules, share, topics, transactions
+from . import admin, configs, consumers, expiry, groups, limits, lives, logins, records, rules, share, throttles, tls, topics, transactions
 
 
 def coordinators(s):
@@ -18,7 +18,7 @@ def coordinators(s):
 
 
 CASES = {"coordinators": coordinators}
-for module in (admin, topics, configs, records, groups, consumers, transactions, share, limits, lives, rules):
+for module in (admin, topics, configs, records, groups, consumers, transactions, share, limits, lives, rules, logins, tls, expiry, throttles):
     for name, case in vars(module).items():
         if name.startswith("case_"):
             CASES[f"{module.__name__.rpartition('.')[2]}_{name[5:]}"] = case

@@ -9,8 +9,8 @@ ANY = ".*"
 
 MEANT = [
     # --- what is announced ---
-    ("admin_versions.*", "ApiVersions .*", r"\.ApiKeys\[.*", "None", ANY, "broker/README.md: APIs that are for several nodes, or are not built"),
-    ("admin_versions.*", "ApiVersions .*", r"\.(Supported|Finalized)Features\[.*", "None", ".*kraft.version.*",
+    ("admin_versions.*|(logins|throttles)_.*", "ApiVersions .*", r"\.ApiKeys\[.*", "None", ANY, "broker/README.md: APIs that are for several nodes, or are not built"),
+    ("admin_versions.*|(logins|throttles)_.*", "ApiVersions .*", r"\.(Supported|Finalized)Features\[.*", "None", ".*kraft.version.*",
      "one node has no quorum to change"),
     # --- one node ---
     ("admin_cluster", "DescribeQuorum .*", r".*(LeaderEpoch|HighWatermark|LogEndOffset|ReplicaDirectoryId|Listeners.*)", ANY, ANY,
@@ -79,7 +79,7 @@ MEANT = [
     ("consumers_two", "ListGroups .*", r"\.Groups.*", ANY, ANY, "groups that wait for their pattern, or that could not be made"),
     ("consumers_calls_of_the_first", "LeaveGroup v0", r"\.ErrorCode", "25", "0", "version 0 tells the same as the later ones"),
     # --- share groups ---
-    ("share_.*", "ShareGroup(Heartbeat|Describe) .*", r".*\.Assignment\b.*", ANY, ANY, "a member is assigned partitions at once, not when their state was begun; which ones is the assignor's to say"),
+    ("share_.*|expiry_share", "ShareGroup(Heartbeat|Describe) .*", r".*\.Assignment\b.*", ANY, ANY, "a member is assigned partitions at once, not when their state was begun; which ones is the assignor's to say"),
     ("share_heartbeats", "ShareGroup(Heartbeat|Describe) .*", r".*(MemberEpoch|GroupEpoch|AssignmentEpoch)|\.ErrorCode", "\\d+", "\\d+",
      "an Apache Kafka assigns partitions when it has begun their state, which is one more change of the group (doc/compatibility.md)"),
     ("share_fetch", "ShareFetch .*", r"\.Responses\[.*", "None", ANY, "partitions without news are left out; an error is told once"),
@@ -112,6 +112,26 @@ MEANT = [
     ("rules_odd", "CreateAcls .*", ANY, "42", "0", "a rule for nobody, or from no address, is refused: it would never hold"),
     ("rules_.*", "AddPartitionsToTxn v5", r".*PartitionErrorCode", "29|53", "49", "versions that only brokers send ask for a client's rights as well"),
     ("rules_.*", "Fetch .*", r".*\.Records", ANY, ANY, "answers hold whole batches only"),
+    # --- logins ---
+    ("logins_.*", r"\w+ v\d+ (after SaslHandshake|in the middle|after it)", "", "'closed'", r"\{.*", "broker/login.c, L1: a request in the middle of a login ends the connection, without an answer"),
+    ("logins_before", "ApiVersions v3 once more", "", ANY, "'closed'", "versions may be asked for as often as one likes"),
+    ("logins_.*", "SaslAuthenticate .* first (nobody|bob|a,b=c|ü|first with token|18 .*|by a token (no such|that .*))", r"\.ErrorCode", "0", "58",
+     "auth/README.md: an unknown user looks like a wrong password, which shows only at the end"),
+    ("logins_.*", "SaslAuthenticate .* final (nobody|bob|a,b=c|ü|first with token|by a token (no such|that .*))", "", ".*58.*", "'closed'", "as above"),
+    ("logins_scram", "(SaslAuthenticate .* final|lives after) ü", "", ANY, "'closed'", "names of users may have all letters (RFC 5802), where an Apache Kafka knows those of ASCII only"),
+    ("logins_scram", "(SaslAuthenticate .* final|lives after) final with (no )?binding", ANY, "58|'closed'", ANY, "what the client says of a binding is checked (RFC 5802)"),
+    ("logins_scram", "(SaslAuthenticate .* final|lives after) final with extension", ANY, ANY, "58|'closed'", "extensions are part of what is proved (RFC 5802), where an Apache Kafka leaves them out"),
+    ("logins_scram", "(SaslAuthenticate .* (first|final)|lives after) first with y", ANY, ANY, "58|'closed'", "a client that knows bindings, and thinks that the server does not, is let in (RFC 5802)"),
+    ("logins_scram", "(SaslAuthenticate .* (first|final)|lives after) first with must", ANY, "58|'closed'", ANY, "an extension that has to be understood is refused (RFC 5802)"),
+    ("logins_scram.*", "(SaslAuthenticate .*|lives after) first 1[34].*", ANY, ".*58.*|'closed'", ANY, "messages of a login have a bound"),
+    ("logins_scram.*", "SaslAuthenticate .*", "", ".*58.*", "'closed'", "a proof of another length is answered like others that are wrong, where an Apache Kafka fails"),
+    ("logins_scram.*", "SaslAuthenticate .*", r"\.Words", "'Invalid SCRAM client (first|final) message'", ".*invalid credentials.*", "it is told which message is none; an Apache Kafka has one text for all"),
+    ("logins_again", "(SaslHandshake|SaslAuthenticate) .* again", "", ANY, "'closed'", "it is told too why a login that is renewed is refused"),
+    # --- quotas ---
+    ("throttles_fetch", "Fetch .*", r"\.Responses\[.*|\.SessionId", ANY, "None|0", "what has been read is given and the wait comes after it; an Apache Kafka answers without records, and without end when a batch is larger than the quota"),
+    ("throttles_.*", "Fetch .*", r".*\.Records", ANY, ANY, "answers hold whole batches only"),
+    ("throttles_mutations", "Create(Topics|Partitions) .* only checked", r".*\.ErrorCode", "0", "89", "what is only checked makes nothing and costs nothing"),
+    ("throttles_mutations", ".*", r"\.Throttled", "True", "False", "a debt of changes is told with each answer of the client, and with that which makes it; an Apache Kafka tells who asks for more changes"),
     # --- the rest ---
     ("admin_odd", ANY, ANY, ANY, ANY, "two users in one entity are refused, and an entity that comes twice; a user may get keys for two mechanisms at once, but none that no client can prove"),
     ("admin_acls", "DescribeAcls .*", "", ANY, "'closed'", "an unknown kind of resource is answered like the others, where an Apache Kafka closes the connection"),

@@ -7,6 +7,7 @@
 What is taken out: ids are numbered by their first appearance, times and lengths of waiting are one word, texts of errors are only there or
 not. A read-only request is asked again for a while when the answer is not the other one's: an Apache Kafka shows a change somewhat later.
 """
+import collections
 import re
 import struct
 import time
@@ -29,11 +30,12 @@ READS = {"Metadata", "DescribeConfigs", "DescribeTopicPartitions", "ListOffsets"
          "DescribeDelegationToken"}
 KEYS = ("Name", "ApiKey", "TopicName", "Topic", "ResourceName", "GroupId", "MemberId", "TransactionalId", "PartitionIndex", "Partition", "EntityType", "User", "NodeId", "TopicId")
 GZIP, HOUR_AFTER_1970, CLOSED, NO_ANSWER = 1, 3600000, "closed", "no answer"
+SETTLED = collections.Counter()  # by port: changes that were waited for, which are the same ones on both brokers
 
 
 class Session:
-    def __init__(self, port, expected=None):
-        self.port, self.expected = port, expected
+    def __init__(self, broker, expected=None, home=None):
+        self.port, self.ports, self.home, self.expected = broker.port, getattr(broker, "ports", None), home, expected
         self.seen, self.pairs, self.connection, self.more = [], Pairs(), None, []
 
     def close(self):
@@ -101,7 +103,8 @@ class Session:
 
     def settle(self):
         """A change of configs is shown a moment before the log has it; nothing tells when, so one more change is waited for."""
-        name = f"settled-{len(self.seen)}"
+        SETTLED[self.port] += 1
+        name = f"settled-{SETTLED[self.port]}"
         self.quiet("CreateTopics", 7, Topics=[dict(Name=name, NumPartitions=1, ReplicationFactor=1)], timeoutMs=10000)
         self.served(name)
 

@@ -7,7 +7,7 @@
  *
  *   api_produce    checks; what is to be appended joins the queue of the connection's read
  *   api_produce    ...
- *   produce_write  appends the queue: what goes to the same partition by one write; starts the syncs
+ *   produce_write  appends the queue: what goes to the same partition by one write; the syncs start when the read is done with
  *
  * A batch is appended from the connection's buffer, in place: offsets are patched into it, nothing is copied. So the queue is
  * written before the read that brought it ends. What the answer needs later (topic names) is copied into the request's arena.
@@ -401,8 +401,10 @@ void api_produce(struct request *req)
     bool transactional = !str_is_null(body->TransactionalId);
     pthread_rwlock_t *appends = txn_append_lock(req->broker->coord, body->TransactionalId);
     atomic_store_explicit(&req->left, 1, memory_order_relaxed); /* ours, until all are queued */
-    if (transactional)
+    if (transactional) {
+        produce_write(request_produces(req)); /* what is of others need not be under the lock */
         pthread_rwlock_rdlock(appends);
+    }
     for (int32_t i = 0; i < body->TopicData.len; i++)
         take_topic(req, &body->TopicData.at[i], &res->Responses.at[i]);
     if (transactional || req->quotas != NULL) /* under the lock; its own time is charged to it */

@@ -20,6 +20,7 @@
  *      another codec than the producer's: those batches are written anew.
  * (A4) A run ends the way it would have ended append by append: what is judged by the state of the log, or rolls it, is judged
  *      when all before it is published. Only a write that fails takes the whole run with it.
+ * (A5) Where batches may be written anew there are no runs: one of them can unpack to any size.
  */
 #include "log/append_int.h"
 
@@ -365,6 +366,7 @@ bool log_heal(struct log *log, struct err *err)
     pthread_mutex_lock(&log->append_lock);
     if (atomic_load(&log->offline) && log->offline_code == ERR_DISK_FULL) {
         struct log_config config = log->config;
+        log_cut_undurable(log); /* the sync that failed may not have come to that */
         config.names = log->names;
         config.settle_later =
             false; /* it may never have been opened since the start, which settles no more */
@@ -398,11 +400,11 @@ static void append_in_order(struct log *log, struct append *appends, size_t coun
     pthread_mutex_unlock(&log->append_lock);
 }
 
-void log_append_all(struct log *log, struct log_append *const *all, size_t count)
+static void append_group(struct log *log, const struct log_config *config, struct log_append *const *all,
+                         size_t count)
 {
     struct append appends[LOG_APPENDS_MAX];
     int64_t start_offset = log_start_offset(log), now_ms = io_now_ms(log->io);
-    struct log_config config = log_get_config(log);
     bool any = false;
     ASSERT_CMP(count, <=, LOG_APPENDS_MAX);
     for (size_t i = 0; i < count; i++) {
@@ -414,7 +416,7 @@ void log_append_all(struct log *log, struct log_append *const *all, size_t count
                                                 .start_offset = start_offset};
         *app = (struct append){.of = of,
                                .err = of->err,
-                               .config = &config,
+                               .config = config,
                                .origin = of->origin,
                                .bytes = str_of(of->bytes, of->size),
                                .now_ms = now_ms,
@@ -433,6 +435,14 @@ void log_append_all(struct log *log, struct log_append *const *all, size_t count
         all[i]->good = appends[i].good;
         buf_fini(&appends[i].rewritten);
     }
+}
+
+void log_append_all(struct log *log, struct log_append *const *all, size_t count)
+{
+    struct log_config config = log_get_config(log);
+    size_t group = config.recompress ? 1 : count; /* A5 */
+    for (size_t i = 0; i < count; i += group)
+        append_group(log, &config, all + i, group);
 }
 
 bool log_append(struct log *log, void *bytes, size_t size, enum log_origin origin,

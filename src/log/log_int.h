@@ -166,6 +166,7 @@ struct log {
     _Atomic uint32_t incarnation;    /* counts the times that published records were dropped */
     _Atomic bool aborted_distrusted; /* those of some segments */
     _Atomic bool offline, unread;    /* takes no writes; was never opened, and gives nothing either */
+    bool cut_due; /* a sync has failed, and what lies behind the durable end is still there */
     enum err_code offline_code;
     char *offline_reason; /* ERR_TEXT_BYTES of room, made at the first failure and kept */
 };
@@ -330,6 +331,8 @@ bool log_secure_dir(struct log *log, struct err *err);
 bool log_append_placed(struct log *log, struct str bytes, struct err *err);
 
 /* sync.c */
+/* After a failed sync, unless it was done: forgets what lies behind the durable end (Y2). Holder of sync_lock and append_lock. */
+void log_cut_undurable(struct log *log);
 bool log_sync_all(struct log *log, bool checkpoint, int64_t start_offset,
                   struct err *err); /* holder of sync_lock */
 bool log_sync_files(struct log *log,

@@ -63,12 +63,9 @@ const char *log_offline_reason(const struct log *log)
     return atomic_load(&((struct log *)log)->offline) ? log->offline_reason : NULL;
 }
 
-/* After a failed sync: forgets everything behind the durable end, in memory and in the files. Holder of
- * sync_lock. */
+/* Forgets everything behind the durable end, in memory and in the files. Under `lock`. */
 static void cut_to_durable(struct log *log)
 {
-    pthread_mutex_lock(&log->append_lock);
-    pthread_mutex_lock(&log->lock);
     while (log->segs.len > 1 && segs_active(log)->base_offset > log->durable.seg_base) {
         struct log_segment *seg = segs_active(log);
         log->segs.len--;
@@ -90,8 +87,15 @@ static void cut_to_durable(struct log *log)
     log->end = log->durable;
     atomic_fetch_add(&log->incarnation, 1);
     log_set_hw(log);
+}
+
+void log_cut_undurable(struct log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    if (log->cut_due && !atomic_load(&log->unread)) /* else nobody was told of anything yet */
+        cut_to_durable(log);
+    log->cut_due = false;
     pthread_mutex_unlock(&log->lock);
-    pthread_mutex_unlock(&log->append_lock);
 }
 
 /* Takes references to the segments that hold bytes behind the synced end. Under `lock`; free(result). */
@@ -161,12 +165,21 @@ static bool sync_up_to(struct log *log, bool whole, struct err *err)
     return ok;
 }
 
+/* Y2. Whoever has sync_lock next cuts: the one that waited for this sync, or an append that heals the log. */
+static bool fail_sync(struct log *log, struct err *why)
+{
+    pthread_mutex_lock(&log->lock);
+    log->cut_due = log->config.durability == LOG_FSYNC;
+    pthread_mutex_unlock(&log->lock);
+    return log_set_offline(log, why);
+}
+
 /* One at a time, and none after one that failed (Y2): the kernel tells of a failure once. */
 static bool sync_files(struct log *log, bool whole, struct err *err)
 {
     struct err why = {0};
     pthread_mutex_lock(&log->flush_lock);
-    bool ok = log_check_online(log, &why) && (sync_up_to(log, whole, &why) || log_set_offline(log, &why));
+    bool ok = log_check_online(log, &why) && (sync_up_to(log, whole, &why) || fail_sync(log, &why));
     pthread_mutex_unlock(&log->flush_lock);
     if (!ok && err != NULL)
         *err = why;
@@ -244,8 +257,9 @@ static bool checkpoint_is_due(const struct log *log)
  * healed meanwhile, and what it was given then stays. */
 static bool give_up(struct log *log, const struct err *why, struct err *err)
 {
-    if (atomic_load(&log->offline) && log_get_config(log).durability == LOG_FSYNC)
-        cut_to_durable(log);
+    pthread_mutex_lock(&log->append_lock);
+    log_cut_undurable(log);
+    pthread_mutex_unlock(&log->append_lock);
     if (err != NULL)
         *err = *why;
     return false;

@@ -204,7 +204,8 @@ static void test_failed_flush_comes_late(void **state)
     while (log_offline_reason(w.log) == NULL)
         sched_yield();
     io_faulty_script(w.faulty, IO_FAULT_EIO, 1, 0);
-    atomic_store(&w.log->offline, false); /* what log_heal does in the end */
+    log_cut_undurable(w.log);             /* what log_heal does first ... */
+    atomic_store(&w.log->offline, false); /* ... and in the end */
     world_append(&w, 3, 1, 1000);
     pthread_mutex_unlock(&w.log->sync_lock);
     pthread_join(flusher, NULL);
@@ -213,6 +214,27 @@ static void test_failed_flush_comes_late(void **state)
     world_sync(&w);
     world_crash(&w, IO_CUT_LOSE);
     assert_records(&w, 0, LOG_APPENDED, "0=0 1=1 2=2 3=3");
+    world_fini(&w);
+}
+
+/* Where the log heals first, it trusts no more of its files than the one who met the failure would have left. */
+static void test_healing_cuts_what_a_failed_sync_left(void **state)
+{
+    struct world w;
+    struct err err;
+    init(&w);
+    append_elsewhere(&w, 0, 3);
+    world_append(&w, 3, 2, 1000);
+    log_level_set(LOG_OFF);
+    err_set(&err, ERR_DISK_FULL, "sync failed");
+    w.log->cut_due = true;
+    log_set_offline(w.log, &err); /* as a flush does before it asks for sync_lock */
+    assert_true(log_heal(w.log, &err));
+    log_level_set(LOG_INFO);
+    assert_int_equal(log_end_offset(w.log), 3);
+    assert_int_equal(world_append(&w, 7, 1, 1000), 3);
+    world_sync(&w);
+    assert_records(&w, 0, LOG_UP_TO_HW, "0=0 1=1 2=2 3=7");
     world_fini(&w);
 }
 
@@ -227,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_redo_leaves_another_life_alone),
         cmocka_unit_test(test_redo_refuses),
         cmocka_unit_test(test_failed_flush_comes_late),
+        cmocka_unit_test(test_healing_cuts_what_a_failed_sync_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

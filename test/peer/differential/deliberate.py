@@ -79,7 +79,7 @@ MEANT = [
     ("consumers_two", "ListGroups .*", r"\.Groups.*", ANY, ANY, "groups that wait for their pattern, or that could not be made"),
     ("consumers_calls_of_the_first", "LeaveGroup v0", r"\.ErrorCode", "25", "0", "version 0 tells the same as the later ones"),
     # --- share groups ---
-    ("share_.*|expiry_share", "ShareGroup(Heartbeat|Describe) .*", r".*\.Assignment\b.*", ANY, ANY, "a member is assigned partitions at once, not when their state was begun; which ones is the assignor's to say"),
+    ("share_.*|expiry_(share|left)", "ShareGroup(Heartbeat|Describe) .*", r".*\.Assignment\b.*", ANY, ANY, "a member is assigned partitions at once, not when their state was begun; which ones is the assignor's to say"),
     ("share_heartbeats", "ShareGroup(Heartbeat|Describe) .*", r".*(MemberEpoch|GroupEpoch|AssignmentEpoch)|\.ErrorCode", "\\d+", "\\d+",
      "an Apache Kafka assigns partitions when it has begun their state, which is one more change of the group (doc/compatibility.md)"),
     ("share_fetch", "ShareFetch .*", r"\.Responses\[.*", "None", ANY, "partitions without news are left out; an error is told once"),
@@ -115,9 +115,9 @@ MEANT = [
     # --- logins ---
     ("logins_.*", r"\w+ v\d+ (after SaslHandshake|in the middle|after it)", "", "'closed'", r"\{.*", "broker/login.c, L1: a request in the middle of a login ends the connection, without an answer"),
     ("logins_before", "ApiVersions v3 once more", "", ANY, "'closed'", "versions may be asked for as often as one likes"),
-    ("logins_.*", "SaslAuthenticate .* first (nobody|bob|a,b=c|ü|first with token|18 .*|by a token (no such|that .*))", r"\.ErrorCode", "0", "58",
+    ("logins_.*", "SaslAuthenticate .* first (nobody|bob|a,b=c|ü|who is no more|first with token|18 .*|by a token (no such|that .*))", r"\.ErrorCode", "0", "58",
      "auth/README.md: an unknown user looks like a wrong password, which shows only at the end"),
-    ("logins_.*", "SaslAuthenticate .* final (nobody|bob|a,b=c|ü|first with token|by a token (no such|that .*))", "", ".*58.*", "'closed'", "as above"),
+    ("logins_.*", "SaslAuthenticate .* final (nobody|bob|a,b=c|ü|who is no more|first with token|by a token (no such|that .*))", "", ".*58.*", "'closed'", "as above"),
     ("logins_scram", "(SaslAuthenticate .* final|lives after) ü", "", ANY, "'closed'", "names of users may have all letters (RFC 5802), where an Apache Kafka knows those of ASCII only"),
     ("logins_scram", "(SaslAuthenticate .* final|lives after) final with (no )?binding", ANY, "58|'closed'", ANY, "what the client says of a binding is checked (RFC 5802)"),
     ("logins_scram", "(SaslAuthenticate .* final|lives after) final with extension", ANY, ANY, "58|'closed'", "extensions are part of what is proved (RFC 5802), where an Apache Kafka leaves them out"),
@@ -126,6 +126,7 @@ MEANT = [
     ("logins_scram.*", "(SaslAuthenticate .*|lives after) first 1[34].*", ANY, ".*58.*|'closed'", ANY, "messages of a login have a bound"),
     ("logins_scram.*", "SaslAuthenticate .*", "", ".*58.*", "'closed'", "a proof of another length is answered like others that are wrong, where an Apache Kafka fails"),
     ("logins_scram.*", "SaslAuthenticate .*", r"\.Words", "'Invalid SCRAM client (first|final) message'", ".*invalid credentials.*", "it is told which message is none; an Apache Kafka has one text for all"),
+    ("logins_changed", "SaslAuthenticate .* again.*", r"\.Words", ".*during authentication.*", ".*during re-authentication.*", "one text for the first and for later proofs"),
     ("logins_again", "(SaslHandshake|SaslAuthenticate) .* again", "", ANY, "'closed'", "it is told too why a login that is renewed is refused"),
     # --- quotas ---
     ("throttles_fetch", "Fetch .*", r"\.Responses\[.*|\.SessionId", ANY, "None|0", "what has been read is given and the wait comes after it; an Apache Kafka answers without records, and without end when a batch is larger than the quota"),

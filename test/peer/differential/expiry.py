@@ -4,7 +4,7 @@ Times are short, and what is to end is waited for: by what the broker says of it
 """
 import kafkaspec
 from harness import patient
-from rawkafka import batch
+from rawkafka import Connection, batch
 
 from .consumers import ONE, TWO, beat, full
 from .groups import GONE, ask_all, commit, join, member_of
@@ -13,7 +13,8 @@ from .records import STAMP, fill, produce
 SHORT = int(patient(2) * 1000)
 OPTIONS = ("group.min.session.timeout.ms=100", f"group.consumer.min.session.timeout.ms={SHORT}", f"group.consumer.session.timeout.ms={SHORT}", "group.consumer.min.heartbeat.interval.ms=200",
            "group.consumer.heartbeat.interval.ms=200", f"group.share.min.session.timeout.ms={SHORT}", f"group.share.session.timeout.ms={SHORT}", "group.share.min.heartbeat.interval.ms=200",
-           "group.share.heartbeat.interval.ms=200", "transaction.abort.timed.out.transaction.cleanup.interval.ms=200", "max.incremental.fetch.session.cache.slots=16")
+           "group.share.heartbeat.interval.ms=200", "group.share.min.record.lock.duration.ms=1000", f"group.streams.min.session.timeout.ms={SHORT}", f"group.streams.session.timeout.ms={SHORT}",
+           "group.streams.min.heartbeat.interval.ms=200", "group.streams.heartbeat.interval.ms=200", "group.streams.initial.rebalance.delay.ms=0", "transaction.abort.timed.out.transaction.cleanup.interval.ms=200", "max.incremental.fetch.session.cache.slots=16")
 
 
 def state_of(answer):
@@ -28,6 +29,17 @@ def waits_for(s, group, *states, describe=("DescribeGroups", 6, "Groups")):
 
 CONSUMER = ("ConsumerGroupDescribe", 1, "GroupIds")
 SHARE = ("ShareGroupDescribe", 1, "GroupIds")
+STREAMS = ("StreamsGroupDescribe", 0, "GroupIds")
+
+
+def configured(s, group, **configs):
+    """A group with configs of its own."""
+    rows = [dict(Name=name.replace("_", "."), ConfigOperation=0, Value=str(value)) for name, value in configs.items()]
+    s.quiet("IncrementalAlterConfigs", 1, Resources=[dict(ResourceType=32, ResourceName=group, Configs=rows)])
+    wanted = {row["Name"]: row["Value"] for row in rows}
+    s.until(lambda got: {row["Name"]: row["Value"] for row in got["Results"][0]["Configs"]} == wanted, "DescribeConfigs", 4,
+            Resources=[dict(ResourceType=32, ResourceName=group, ConfigurationKeys=list(wanted))])
+    s.settle()
 
 
 def case_member(s):
@@ -123,6 +135,25 @@ def case_consumer(s):
         s.call("DeleteGroups", 2, GroupsNames=[group])
 
 
+def case_slow(s):
+    """A member of the new protocol that is heard of, but does not give back in time what another one is to have."""
+    uuid = s.topic("con-t", 2)
+    configured(s, "exp-slow-c", consumer_session_timeout_ms=45000)
+    owned = [dict(TopicId=uuid, Partitions=[0, 1])]
+    epoch = s.call("ConsumerGroupHeartbeat", 1, full("exp-slow-c", RebalanceTimeoutMs=SHORT))["MemberEpoch"]
+    s.call("ConsumerGroupHeartbeat", 1, beat("exp-slow-c", ONE, epoch, TopicPartitions=owned))
+    other = s.call("ConsumerGroupHeartbeat", 1, full("exp-slow-c", TWO))["MemberEpoch"]
+    s.call("ConsumerGroupHeartbeat", 1, beat("exp-slow-c", ONE, epoch, TopicPartitions=owned))
+    s.until(lambda got: got["ErrorCode"] != 0, "ConsumerGroupHeartbeat", 1, **beat("exp-slow-c", ONE, epoch, TopicPartitions=owned))
+    s.call("ConsumerGroupHeartbeat", 1, beat("exp-slow-c", ONE, epoch, TopicPartitions=owned))
+    s.call("OffsetCommit", 9, commit("exp-slow-c", ("con-t", 0, 5, "m"), MemberId=ONE, GenerationIdOrMemberEpoch=epoch))
+    answer = s.until(lambda got: got["MemberEpoch"] > other, "ConsumerGroupHeartbeat", 1, **beat("exp-slow-c", TWO, other, TopicPartitions=[]))
+    s.note("the other one", {}, answer)
+    s.call("ConsumerGroupHeartbeat", 1, beat("exp-slow-c", TWO, answer["MemberEpoch"], TopicPartitions=owned))
+    s.call("ConsumerGroupDescribe", 1, GroupIds=["exp-slow-c"])
+    s.call("ConsumerGroupHeartbeat", 1, full("exp-slow-c"))
+
+
 def case_share(s):
     """A member of a share group: what it had is given to the next one."""
     uuid = s.topic("sha-e")
@@ -136,6 +167,68 @@ def case_share(s):
     s.call("ShareGroupHeartbeat", 1, GroupId="exp-sha", MemberId=ONE, MemberEpoch=-1)
     s.call("ShareAcknowledge", 1, GroupId="exp-sha", MemberId=ONE, ShareSessionEpoch=1, Topics=[dict(TopicId=uuid, Partitions=[dict(PartitionIndex=0, AcknowledgementBatches=[dict(FirstOffset=0, LastOffset=0, AcknowledgeTypes=[1])])])])
     s.call("DeleteGroups", 2, GroupsNames=["exp-sha"])
+
+
+def acquiring(uuid, group, member, **more):
+    """A ShareFetch that begins a session."""
+    return dict(dict(GroupId=group, MemberId=member, ShareSessionEpoch=0, MaxWaitMs=300, MinBytes=1, MaxBytes=1 << 20, MaxRecords=100, BatchSize=100,
+                     Topics=[dict(TopicId=uuid, Partitions=[dict(PartitionIndex=0)])]), **more)
+
+
+def acquired(answer):
+    return any(part["AcquiredRecords"] for row in answer["Responses"] for part in row["Partitions"])
+
+
+def sharing(s, topic, group, lock_ms):
+    """Two members of a share group that begins at the first record; the topic's id."""
+    uuid = s.topic(topic)
+    configured(s, group, share_auto_offset_reset="earliest", share_session_timeout_ms=45000, share_record_lock_duration_ms=lock_ms)
+    fill(s, topic, 3)
+    for member in (ONE, TWO):
+        s.quiet("ShareGroupHeartbeat", 1, GroupId=group, MemberId=member, MemberEpoch=0, SubscribedTopicNames=[topic])
+    return uuid
+
+
+def case_locks(s):
+    """Records that a member had for too long are given to another one, and it may not say any more what became of them."""
+    uuid = sharing(s, "sha-l", "exp-lock", SHORT)
+    s.note("the first one", {}, s.until(acquired, "ShareFetch", 1, **acquiring(uuid, "exp-lock", ONE)))
+    with Connection(s.port) as other:
+        answer = kafkaspec.call(other, "ShareFetch", 1, acquiring(uuid, "exp-lock", TWO))
+        while not acquired(answer):
+            answer = kafkaspec.call(other, "ShareFetch", 1, acquiring(uuid, "exp-lock", TWO))
+        s.note("the second one", {}, answer)
+        for first, last in ((0, 0), (1, 2)):
+            s.call("ShareAcknowledge", 1, GroupId="exp-lock", MemberId=ONE, ShareSessionEpoch=1 + first, Topics=[dict(TopicId=uuid, Partitions=[
+                dict(PartitionIndex=0, AcknowledgementBatches=[dict(FirstOffset=first, LastOffset=last, AcknowledgeTypes=[1])])])])
+
+
+def case_left(s):
+    """Records of a member whose connection has ended are given to another one at once."""
+    uuid = sharing(s, "sha-c", "exp-left", 30000)
+    with Connection(s.port) as first:
+        answer = kafkaspec.call(first, "ShareFetch", 1, acquiring(uuid, "exp-left", ONE))
+        while not acquired(answer):
+            answer = kafkaspec.call(first, "ShareFetch", 1, acquiring(uuid, "exp-left", ONE))
+        s.note("the first one", {}, answer)
+    s.note("the second one", {}, s.until(acquired, "ShareFetch", 1, **acquiring(uuid, "exp-left", TWO)))
+    s.call("ShareGroupDescribe", 1, GroupIds=["exp-left"])
+
+
+def case_streams(s):
+    """A member of a streams group."""
+    s.topic("str-e", 2)
+    s.settle()
+    topology = dict(Epoch=0, Subtopologies=[dict(SubtopologyId="0", SourceTopics=["str-e"])])
+    joining = dict(GroupId="exp-str", MemberId=ONE, MemberEpoch=0, RebalanceTimeoutMs=30000, Topology=topology, ActiveTasks=[], StandbyTasks=[], WarmupTasks=[], ProcessId="p", ClientTags=[])
+    epoch = s.call("StreamsGroupHeartbeat", 0, joining)["MemberEpoch"]
+    waits_for(s, "exp-str", "Empty", describe=STREAMS)
+    s.call("StreamsGroupDescribe", 0, GroupIds=["exp-str"])
+    for more in (epoch, -1):
+        s.call("StreamsGroupHeartbeat", 0, GroupId="exp-str", MemberId=ONE, MemberEpoch=more)
+    s.call("OffsetCommit", 9, commit("exp-str", ("str-e", 0, 5, "m"), MemberId=ONE, GenerationIdOrMemberEpoch=epoch))
+    s.call("ListGroups", 5, TypesFilter=["streams"])
+    s.call("DeleteGroups", 2, GroupsNames=["exp-str"])
 
 
 def case_transaction(s):

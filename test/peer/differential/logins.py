@@ -300,6 +300,35 @@ def case_again(s):
     link.lives("after it")
 
 
+def case_changed(s):
+    """A user whose password is another one now, or who is no more: whoever has come stays, until he has to prove it again."""
+    users(s)
+    row = dict(Name="carl", Mechanism=1, Iterations=ITERATIONS, Salt=SALT)
+
+    def set_password(word):
+        s.quiet("AlterUserScramCredentials", 0, Upsertions=[dict(row, SaltedPassword=salted("SCRAM-SHA-256", word))])
+        for _ in range(2):
+            s.settle()
+
+    def come(word, what, listener="AGAIN", link=None):
+        return scram_login(s, Scram("SCRAM-SHA-256", "carl", word), what, listener, link=link)
+
+    set_password("first")
+    old, again, for_ever = come("first", "with the first"), come("first", "with the first"), come("first", "with the first", "SASL")
+    set_password("second")
+    come("first", "with the first, which is old")
+    for link in (old, again, for_ever):
+        link.lives("of before")
+    come("first", "again, with the first", link=old)
+    come("second", "again, with the second", link=again)
+    s.quiet("AlterUserScramCredentials", 0, Deletions=[dict(Name="carl", Mechanism=1)])
+    s.until(lambda got: got["Results"][0]["ErrorCode"] == 91, "DescribeUserScramCredentials", 0, Users=[dict(Name="carl")])
+    for _ in range(2):
+        s.settle()
+    come("second", "who is no more")
+    for_ever.lives("of before")
+
+
 def case_over(s):
     """Whose time is over may only renew it."""
     users(s)
@@ -378,6 +407,7 @@ def case_tokens(s):
             scram = Scram(mechanism, name, word, more=",tokenauth=true")
             by = scram_login(s, scram, f"by a token {what}")
             if what == "right":
+                scram_login(s, scram, "by a token where logins have an end", "AGAIN")
                 make_token(by)
                 tokens_of(by)
                 for name, more in (("RenewDelegationToken", dict(RenewPeriodMs=-1)), ("ExpireDelegationToken", dict(ExpiryTimePeriodMs=-1))):

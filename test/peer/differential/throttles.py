@@ -172,3 +172,28 @@ def case_order(s):
     for place, who in enumerate(ORDER[::-1]):
         limit(s, *who, **{PRODUCE: None})
         ask(s, "thr-o", "Produce", 9, produced(LARGE), f"without {place}")
+
+
+ENTITIES = [*ORDER, [("user", "thr-u")], [("user", "thr-u"), ("client-id", "thr-o")], [("user", "thr-u"), ("client-id", None)], [("ip", "10.1.2.3")], [("ip", None)]]
+
+
+def case_described(s):
+    """Every kind of entity, found by every kind of filter."""
+    for place, who in enumerate(ENTITIES):
+        rates = {"connection_creation_rate": 10.0 + place} if who[0][0] == "ip" else {PRODUCE: LOOSE + place, **({MUTATION: 0.5, REQUEST: 12.25} if place % 3 == 0 else {})}
+        s.quiet("AlterClientQuotas", 1, Entries=[dict(Entity=entity(*who), Ops=[op(key, rate) for key, rate in rates.items()])])
+    s.until(lambda got: len(got["Entries"]) >= len(ENTITIES), "DescribeClientQuotas", 1, Components=[])
+    parts = {"user": [None, (0, "thr-u"), (0, "nobody"), (1, None), (2, None)], "client-id": [None, (0, "thr-o"), (0, "nobody"), (1, None), (2, None)], "ip": [None, (0, "10.1.2.3"), (0, "10.9.9.9"), (1, None), (2, None)]}
+    for user in parts["user"]:
+        for client in parts["client-id"]:
+            for address in parts["ip"] if user is None or client is None else (None,):
+                rows = [dict(EntityType=kind, MatchType=one[0], Match=one[1]) for kind, one in (("user", user), ("client-id", client), ("ip", address)) if one is not None]
+                for strict in (False, True):
+                    s.call("DescribeClientQuotas", 1, Components=rows, Strict=strict, what=f"{user} {client} {address} {strict}")
+    entries = [dict(Entity=entity(("user", "thr-u")), Ops=[op(PRODUCE, LOOSE), op(FETCH, 5.0)]), dict(Entity=entity(("ip", "10.1.2.3")), Ops=[op(PRODUCE, 5.0)]), dict(Entity=entity(("client-id", "thr-w")), Ops=[op(FETCH, 7.0)])]
+    for only in (True, False):  # one of several that is wrong
+        s.call("AlterClientQuotas", 1, Entries=entries, ValidateOnly=only)
+        s.call("DescribeClientQuotas", 1, Components=[dict(EntityType="client-id", MatchType=0, Match="thr-w")], Strict=True)
+    for who in [*ENTITIES, [("client-id", "thr-w")]]:
+        s.quiet("AlterClientQuotas", 1, Entries=[dict(Entity=entity(*who), Ops=[op(key, 0.0, True) for key in (("connection_creation_rate",) if who[0][0] == "ip" else (PRODUCE, FETCH, MUTATION, REQUEST))])])
+    s.call("DescribeClientQuotas", 1, Components=[])

@@ -5,6 +5,7 @@ import hmac
 import struct
 import time
 
+import kafkaspec
 from harness import patient
 
 from .listeners import CLOSED, LIFETIME, Link, PASSWORDS, SHORT_LIFETIME
@@ -145,6 +146,37 @@ def case_after(s):
         link.lives("after it")
     for version in range(3):
         known(s, version=version).lives("when known")
+
+
+class Kept:
+    """Takes what is sent, to be sent in one piece."""
+
+    def __init__(self, connection):
+        self.connection, self.data, self.socket = connection, b"", self
+
+    def sendall(self, data):
+        self.data += data
+
+    def send(self, *arguments, **more):
+        type(self.connection).send(self, *arguments, **more)
+
+    @property
+    def client_id(self):
+        return self.connection.client_id
+
+
+def case_one_piece(s):
+    """Who does not wait for answers: they come in order, until one refuses."""
+    users(s)
+    for what, mechanism, token, listener in (("right", "PLAIN", plain(), "SASL"), ("no such mechanism", "GSSAPI", plain(), "SASL"), ("wrong", "PLAIN", plain(password="guess"), "SASL"), ("again", "PLAIN", plain(), "AGAIN")):
+        link = known(s, listener) if listener == "AGAIN" else Link(s, listener)
+        kept = Kept(link.connection)
+        asked = [("SaslHandshake", 1, dict(Mechanism=mechanism)), ("SaslAuthenticate", 2, dict(AuthBytes=token)), ("Metadata", 9, dict(Topics=[]))]
+        for name, version, values in asked:
+            kafkaspec.send(kept, name, version, values)
+        link.exchange(link.connection.socket.sendall, kept.data)
+        for name, version, values in asked:
+            link.note(f"{name} v{version} {what}", values, link.exchange(kafkaspec.receive, link.connection, name, version))
 
 
 # SCRAM -------------------------------------------------------------------------------------------------------------------

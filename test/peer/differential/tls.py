@@ -4,6 +4,8 @@ import socket
 from harness import patient
 
 from .listeners import Link, SUBJECTS
+from .logins import known, users
+from .throttles import LARGE, LOOSE, PRODUCE, TIGHT, limit, produced, told
 
 
 def who(link, what):
@@ -52,3 +54,17 @@ def case_plain(s):
                     s.note(f"{listener} {what}", {}, "open")
                 except ConnectionError:
                     s.note(f"{listener} {what}", {}, "closed")
+
+
+def case_quotas(s):
+    """Limits of users, whether they come by SASL or with a certificate."""
+    users(s)
+    s.topic("thr-t")
+    for name, rate in (("alice", TIGHT), ("CN=client", TIGHT), ("bob", LOOSE), ("ANONYMOUS", None)):
+        if rate:
+            limit(s, ("user", name), **{PRODUCE: rate})
+    for what, link in (("alice", lambda: known(s)), ("bob", lambda: known(s, user="bob")), ("client", lambda: Link(s, "CERT", "client")), ("mail", lambda: Link(s, "CERT", "mail")), ("nobody", lambda: Link(s, "TLS"))):
+        answer = link().ask("Produce", 9, produced(LARGE))
+        s.note(f"{what} is told", {}, told(answer) if isinstance(answer, dict) else answer)
+    for name in ("alice", "CN=client", "bob"):
+        limit(s, ("user", name), **{PRODUCE: None})

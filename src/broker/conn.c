@@ -134,7 +134,7 @@ static int64_t charge_run(struct kafka_conn *kc)
 static int64_t throttle_of(struct request *req, size_t bytes)
 {
     enum { KEY_PRODUCE = 0, KEY_FETCH = 1, KEY_SHARE_FETCH = 78 };
-    int64_t ms = client_quotas_charge(req->quotas, QUOTA_MUTATION, 0);
+    int64_t ms = req->throttle_ms; /* what request_may_mutate has left */
     if (req->api->api_key == KEY_FETCH || req->api->api_key == KEY_SHARE_FETCH)
         ms = MAX(ms, client_quotas_charge(req->quotas, QUOTA_FETCH, (double)bytes));
     if (req->api->api_key == KEY_PRODUCE)
@@ -154,12 +154,17 @@ static void tell_throttle(const struct request *req, void *res)
             *(int32_t *)((char *)res + type->fields[i].at) = (int32_t)req->throttle_ms;
 }
 
+/* As Kafka (KIP-599): who is refused is told to wait, and by versions that know no refusal who goes into debt. */
 bool request_may_mutate(struct request *req, int16_t strict_version, int64_t partitions)
 {
-    if (client_quotas_charge(req->quotas, QUOTA_MUTATION, 0) > 0 && req->version >= strict_version)
-        return false;
-    ignore(client_quotas_charge(req->quotas, QUOTA_MUTATION, (double)partitions), "told in the answer");
-    return true;
+    bool strict = req->version >= strict_version;
+    int64_t debt_ms = client_quotas_charge(req->quotas, QUOTA_MUTATION, 0);
+    bool refused = strict && debt_ms > 0;
+    if (!refused)
+        debt_ms = client_quotas_charge(req->quotas, QUOTA_MUTATION, (double)partitions);
+    if (refused || !strict)
+        req->throttle_ms = MAX(req->throttle_ms, debt_ms);
+    return !refused;
 }
 
 /* --- answers --- */

@@ -178,10 +178,11 @@ def check_mutations(broker):
     with Connection(broker.port) as admin, Connection(broker.port, "maker") as maker:
         assert alter(admin, [("client-id", "maker")], (MUTATION, 5.0)) == 0
         assert make(maker, "m1", 5, 7) == (0, 0)
-        error, throttle = make(maker, "m2", 50, 7)  # into debt: done, and told
-        assert error == 0 and 5000 < throttle <= 10000, throttle
-        with Connection(broker.port, "maker") as second:  # not muted
-            assert make(second, "m3", 1, 7)[0] == 89
+        assert make(maker, "m2", 50, 7) == (0, 0)  # into debt: done; who asks for more is refused, and told
+        assert call(maker, "Metadata", 12, Topics=[])["ThrottleTimeMs"] == 0
+        with Connection(broker.port, "maker") as second:
+            error, throttle = make(second, "m3", 1, 7)
+            assert error == 89 and 5000 < throttle <= 10000, throttle
         with Connection(broker.port, "maker") as old:  # knows no error for it: done, and throttled
             error, throttle = make(old, "m4", 1, 5)
             assert error == 0 and throttle > 0

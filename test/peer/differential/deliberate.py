@@ -132,7 +132,6 @@ MEANT = [
     ("throttles_fetch", "Fetch .*", r"\.Responses\[.*|\.SessionId", ANY, "None|0", "what has been read is given and the wait comes after it; an Apache Kafka answers without records, and without end when a batch is larger than the quota"),
     ("throttles_.*", "Fetch .*", r".*\.Records", ANY, ANY, "answers hold whole batches only"),
     ("throttles_mutations", "Create(Topics|Partitions) .* only checked", r".*\.ErrorCode|\.Throttled", "0|False", "89|True", "what is only checked makes nothing and costs nothing"),
-    ("throttles_mutations", ".*", r"\.Throttled", "True", "False", "a debt of changes is told with each answer of the client, and with that which makes it; an Apache Kafka tells who asks for more changes"),
     # --- the rest ---
     ("admin_odd", ANY, ANY, ANY, ANY, "two users in one entity are refused, and an entity that comes twice; a user may get keys for two mechanisms at once, but none that no client can prove"),
     ("admin_acls", "DescribeAcls .*", "", ANY, "'closed'", "an unknown kind of resource is answered like the others, where an Apache Kafka closes the connection"),

@@ -264,6 +264,10 @@ bool coord_group_settings_agree(void *arg, const struct topic_setting *settings,
 
 bool group_options_check(const struct coord_config *config, struct err *err)
 {
+    if (config->group_session_timeout_ms_max < config->group_session_timeout_ms_min)
+        return err_set(
+            err, ERR_INVALID_CONFIG,
+            "group.max.session.timeout.ms must be greater than or equal to group.min.session.timeout.ms");
     for (int i = 0; i < GROUP_SETTINGS; i++) {
         const struct group_config_def *def = &group_config_defs[i];
         if (def->low != NULL && option_at(config, def->high_at) < option_at(config, def->low_at))

@@ -106,6 +106,8 @@ static void test_group_options(void **state)
         int64_t value;
         const char *why;
     } cases[] = {
+        {offsetof(struct coord_config, group_session_timeout_ms_min), INT32_MAX,
+         "group.max.session.timeout.ms must be greater than or equal to group.min.session.timeout.ms"},
         {offsetof(struct coord_config, consumer_session_timeout_ms_max), 44999,
          "group.consumer.max.session.timeout.ms must be greater than or equal to "
          "group.consumer.min.session.timeout.ms"},

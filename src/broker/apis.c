@@ -196,12 +196,21 @@ const struct broker_right broker_rights[] = {
 const size_t broker_right_count = COUNT_OF(broker_rights);
 
 /* APIs for everybody: what can be asked, proving who one is, and tokens that one owns or renews. */
-static const int16_t open_apis[] = {17, 18, 36, 39, 40};
+static const struct {
+    int16_t api_key;
+    const char *when;
+} open_apis[] = {
+    {17, "everybody"},
+    {18, "everybody"},
+    {36, "everybody"},
+    {39, "everybody, a token that he owns or renews"},
+    {40, "everybody, a token that he owns or renews"},
+};
 
 bool broker_api_is_guarded(int16_t api_key)
 {
     for (size_t i = 0; i < COUNT_OF(open_apis); i++)
-        if (open_apis[i] == api_key)
+        if (open_apis[i].api_key == api_key)
             return true;
     for (size_t i = 0; i < broker_right_count; i++)
         if (broker_rights[i].api_key == api_key)
@@ -209,10 +218,21 @@ bool broker_api_is_guarded(int16_t api_key)
     return false;
 }
 
+static bool open_api_at(size_t at, struct broker_right_doc *out)
+{
+    if (at >= COUNT_OF(open_apis))
+        return false;
+    *out = (struct broker_right_doc){.api = wire_api_find(open_apis[at].api_key)->name,
+                                     .resource = "-",
+                                     .operation = "-",
+                                     .when = open_apis[at].when};
+    return true;
+}
+
 bool broker_right_at(size_t at, struct broker_right_doc *out)
 {
     if (at >= broker_right_count)
-        return false;
+        return open_api_at(at - broker_right_count, out);
     const struct broker_right *right = &broker_rights[at];
     *out = (struct broker_right_doc){.api = wire_api_find(right->api_key)->name,
                                      .resource = acl_resource_word(right->resource),

@@ -92,9 +92,9 @@ int64_t broker_connection_count(const struct broker *broker);
 /* --- the table of rights, for references --- */
 
 struct broker_right_doc {
-    const char *api, *resource, *operation;
-    int16_t error;    /* what is answered without it; 0: something is left out */
-    const char *when; /* in which case; may be empty */
+    const char *api, *resource, *operation; /* "-": it asks for no right */
+    int16_t error;                          /* what is answered without it; 0: something is left out */
+    const char *when;                       /* in which case; may be empty */
 };
 
 /* Row `at` of what APIs ask for; false: there are no more. */

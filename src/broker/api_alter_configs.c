@@ -34,6 +34,14 @@ static void fill_lists(struct change *change)
     storage_topics_unlock(broker->storage);
 }
 
+/* Topics have this config and the broker its default under the same name. */
+static void clamp(struct change *change)
+{
+    for (size_t i = 0; i < change->op_count; i++)
+        change->ops[i].value =
+            topic_setting_clamped(change->req->broker, change->ops[i].name, change->ops[i].value);
+}
+
 static bool alter_topic(struct change *change, struct err *err)
 {
     if (change->name.len == 0)
@@ -41,9 +49,7 @@ static bool alter_topic(struct change *change, struct err *err)
     if (!topic_name_check(change->name, err))
         return false;
     fill_lists(change);
-    for (size_t i = 0; i < change->op_count; i++)
-        change->ops[i].value =
-            topic_setting_clamped(change->req->broker, change->ops[i].name, change->ops[i].value);
+    clamp(change);
     struct topic_alter alter = {.name = change->name,
                                 .ops = change->ops,
                                 .op_count = change->op_count,
@@ -63,6 +69,8 @@ static bool alter_resource(struct change *change, struct err *err)
     if (change->type == RESOURCE_GROUP && change->name.len == 0)
         return err_set(err, ERR_INVALID_REQUEST, "Default group resources are not allowed.");
     fill_lists(change);
+    if (change->type == RESOURCE_BROKER)
+        clamp(change);
     return settings_alter(change->req->broker, &alter, err);
 }
 

@@ -289,7 +289,12 @@ def check_replication_factors(broker):
         assert value(client, TOPIC, "rf", "min.insync.replicas") == "1"  # what is set is what is in force
         assert alter(client, TOPIC, "rf", ("min.insync.replicas", SET, "2")) == 0
         assert value(client, TOPIC, "rf", "min.insync.replicas") == "1"
+        for node in ("1", ""):  # the default of topics
+            assert alter(client, BROKER, node, ("min.insync.replicas", SET, "2")) == 0
+            assert value(client, BROKER, node, "min.insync.replicas") == "1"
+            assert alter(client, BROKER, node, ("min.insync.replicas", DELETE, None)) == 0
         assert alter(client, BROKER, "1", ("replication.factor.clamp", DELETE, None)) == 0
+        assert alter(client, BROKER, "", ("min.insync.replicas", SET, "2")) == 40
 
 
 def check_log_dirs(broker):

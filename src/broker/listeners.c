@@ -84,10 +84,13 @@ static bool choose_address(struct kafka_listener *listener, struct str listen, s
         err_context(err, "kafka.advertise");
         return false;
     }
+    bool anywhere = host.len == 0 || str_eq(host, STR("0.0.0.0")) || str_eq(host, STR("::"));
+    if (!str_is_null(address) && anywhere)
+        return err_set(err, ERR_INVALID_CONFIG, "kafka.advertise: clients cannot connect to '%.*s'",
+                       STR_ARG(address));
     if (str_is_null(address)) {
         listener->port = port;
-        if (host.len == 0 || str_eq(host, STR("0.0.0.0")) || str_eq(host, STR("::")))
-            host = STR("localhost");
+        host = anywhere ? STR("localhost") : host;
     }
     listener->host = str_dup(host, &broker->arena);
     return true;
@@ -217,8 +220,29 @@ bool kafka_listener_named(struct str listen, bool (*fits)(void *arg, struct str 
     return found;
 }
 
+static bool is_name(void *arg, struct str name)
+{
+    return str_eq(name, *(const struct str *)arg);
+}
+
+/* What is advertised of a listener that is not there would tell nobody anything. */
+static bool check_advertised(const struct broker *broker, struct err *err)
+{
+    struct str rest = broker->config.kafka_advertise, entry, name, address;
+    while (str_split(&rest, ',', &entry)) {
+        split_entry(str_trim(entry), &name, &address);
+        if (address.len != 0 && !kafka_listener_named(broker->config.kafka_listen, is_name, &name))
+            return err_set(err, ERR_INVALID_CONFIG,
+                           "kafka.advertise=%.*s: kafka.listen has no listener of the name %.*s",
+                           STR_ARG(str_trim(entry)), STR_ARG(name));
+    }
+    return true;
+}
+
 static bool open_all(struct broker *broker, struct err *err)
 {
+    if (!check_advertised(broker, err))
+        return false;
     struct str rest = broker->config.kafka_listen, entry;
     broker->listeners = arena_zalloc(&broker->arena, LISTENERS_MAX, sizeof *broker->listeners);
     while (str_split(&rest, ',', &entry)) {

@@ -210,6 +210,19 @@ def check_refusals(home):
             assert (done.returncode, data.exists()) == ((2, False) if named in early else (1, True)), (option, done.returncode)
 
 
+def check_advertised():
+    """What is advertised must be of a listener that there is, and an address that clients can connect to."""
+    program = os.environ["BROKER_PROGRAM"]
+    cases = [("127.0.0.1:0", "OUTSIDE://kafka.example:9093", "no listener of the name OUTSIDE"),
+             ("SASL_PLAINTEXT://127.0.0.1:0", "kafka.example:9093", "no listener of the name PLAINTEXT"),
+             ("127.0.0.1:0", "0.0.0.0:9092", "cannot connect to"), ("127.0.0.1:0", "[::]:9092", "cannot connect to"), ("127.0.0.1:0", ":9092", "cannot connect to")]
+    for listen, advertise, named in cases:
+        words = [word for text in (f"kafka.listen={listen}", f"kafka.advertise={advertise}", "http.listen=127.0.0.1:0") for word in ("--set", text)]
+        with tempfile.TemporaryDirectory() as data:
+            done = subprocess.run([program, "server", "--data", data, *words], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "kafka.advertise" in done.stderr and named in done.stderr, (listen, advertise, done.stderr)
+
+
 def check_environment(home):
     """Variables have no '_' and '-' of their own: what they name is found, and shown as it is written elsewhere."""
     broker = Broker(f"kafka.listen=127.0.0.1:{(port := free_port())},SASL_SSL://127.0.0.1:0", "sasl.enabled.mechanisms=SCRAM-SHA-512")
@@ -244,6 +257,7 @@ def main():
             check_limits(broker)
         check_environment(home)
         check_refusals(home)
+        check_advertised()
     passed("listeners", "two TLS and two SASL listeners with options of their own, limits, what tools are told, refusals")
 
 

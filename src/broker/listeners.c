@@ -30,22 +30,41 @@ static bool protocol_find(struct str name, struct kafka_listener *listener)
     return false;
 }
 
+/* "NAME:PROTOCOL" into both; false: it is none. */
+static bool split_protocol(struct str entry, struct str *name, struct kafka_listener *listener)
+{
+    ptrdiff_t colon = str_find_char(entry, ':');
+    *name = str_trim(str_sub(entry, 0, (size_t)MAX(colon, 0)));
+    return name->len != 0 && protocol_find(str_trim(str_sub(entry, (size_t)colon + 1, SIZE_MAX)), listener);
+}
+
+/* Entries of listeners that are not there as well. */
+static bool check_protocols(struct str map, struct err *err)
+{
+    struct kafka_listener none = {0};
+    struct str entry, name;
+    while (str_split(&map, ',', &entry)) {
+        entry = str_trim(entry);
+        if (entry.len != 0 && !split_protocol(entry, &name, &none))
+            return err_set(err, ERR_INVALID_CONFIG,
+                           "listener.security.protocol.map: '%.*s' is no name with PLAINTEXT, SSL, "
+                           "SASL_PLAINTEXT or SASL_SSL behind a colon",
+                           STR_ARG(entry));
+    }
+    return true;
+}
+
 /* The protocol of a listener's name: the map first, as in Kafka. */
 static bool set_protocol(struct kafka_listener *listener, struct str map, struct err *err)
 {
-    struct str rest = map, entry;
-    while (str_split(&rest, ',', &entry)) {
-        entry = str_trim(entry);
-        ptrdiff_t colon = str_find_char(entry, ':');
-        if (entry.len == 0 || !str_eq(str_trim(str_sub(entry, 0, (size_t)MAX(colon, 0))), listener->name))
-            continue;
-        if (protocol_find(str_trim(str_sub(entry, (size_t)colon + 1, SIZE_MAX)), listener))
+    struct kafka_listener mapped = {0};
+    struct str entry, name;
+    while (str_split(&map, ',', &entry))
+        if (split_protocol(str_trim(entry), &name, &mapped) && str_eq(name, listener->name)) {
+            listener->tls = mapped.tls;
+            listener->sasl = mapped.sasl;
             return true;
-        return err_set(err, ERR_INVALID_CONFIG,
-                       "listener.security.protocol.map: '%.*s' does not end in PLAINTEXT, SSL, "
-                       "SASL_PLAINTEXT or SASL_SSL",
-                       STR_ARG(entry));
-    }
+        }
     return protocol_find(listener->name, listener) ||
            err_set(
                err, ERR_INVALID_CONFIG,
@@ -241,7 +260,7 @@ static bool check_advertised(const struct broker *broker, struct err *err)
 
 static bool open_all(struct broker *broker, struct err *err)
 {
-    if (!check_advertised(broker, err))
+    if (!check_protocols(broker->config.listener_protocols, err) || !check_advertised(broker, err))
         return false;
     struct str rest = broker->config.kafka_listen, entry;
     broker->listeners = arena_zalloc(&broker->arena, LISTENERS_MAX, sizeof *broker->listeners);

@@ -377,6 +377,7 @@ def check_refused_starts(home):
     """Options that cannot be meant end the start with a sentence that names them."""
     program = os.environ["BROKER_PROGRAM"]
     cases = [("SSL://127.0.0.1:0", (), "ssl.keystore.location"), ("HOME://127.0.0.1:0", (), "listener.security.protocol.map"),
+             ("127.0.0.1:0", ("listener.security.protocol.map=HOME:TCP",), "'HOME:TCP'"), ("127.0.0.1:0", ("listener.security.protocol.map=HOME",), "'HOME'"),
              ("127.0.0.1:0", ("sasl.enabled.mechanisms=GSSAPI",), "sasl.enabled.mechanisms"), ("127.0.0.1:0", ("super.users=admin",), "super.users"),
              ("127.0.0.1:0", ("authorizer.class.name=Mine",), "authorizer.class.name"),
              ("127.0.0.1:0", (f"ssl.keystore.location={home}/ca.pem",), "private key"),

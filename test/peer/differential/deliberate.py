@@ -30,7 +30,7 @@ MEANT = [
     ("configs_.*", "DescribeConfigs .*",
      r".*Configs\['(advertised\.listeners|controller\.listener\.names|group(\.(consumer|streams))?\.max\.size"
      r"|group\.initial\.rebalance\.delay\.ms|listener\.security\.protocol\.map|listeners|log\.cleaner\.io\.max\.bytes\.per\.second|log\.dirs?|max\.connections|num\.network\.threads"
-     r"|sasl\.enabled\.mechanisms|ssl\.(key|trust)store\.type|auto\.create\.topics\.enable|listener\.name\.plaintext\.max\.connections"
+     r"|sasl\.enabled\.mechanisms|ssl\.(key|trust)store\.type|auto\.create\.topics\.enable|listener\.name\.plaintext\.max\.connections|inter\.broker\.listener\.name"
      r"|transactional\.id\.expiration\.ms)'\].*", ANY, ANY,
      "other defaults, other values of this start, or other bounds; a value that is the default counts as not set"),
     ("configs_.*", "DescribeConfigs .*", r".*Configs\['(group\.)?(consumer|share)\.assignment\.interval\.ms'\]\.(ConfigSource|Synonyms.*)", ANY, ANY,

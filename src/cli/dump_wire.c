@@ -5,7 +5,8 @@
  *   frames of all connections          by packet, so that the dump reads in the order of what happened
  *
  * What is no frame is told as damaged and stepped over: by its length when a frame follows there, else to the next place
- * where a whole frame can be read.
+ * where a whole frame can be read. Behind SaslHandshake version 0 tokens come without header, each after its length; they are
+ * secrets and told by their size only.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +14,11 @@
 #include "cli/dump_int.h"
 #include "wire/wire.h"
 
-enum { FRAME_BYTES_MAX = 100 << 20, PORT_DEFAULT = 9092 };
+enum { FRAME_BYTES_MAX = 100 << 20, TOKEN_BYTES_MAX = 512 << 10, PORT_DEFAULT = 9092 };
 
 struct frame {
     const struct wire_connection *conn; /* NULL: no capture */
-    bool request, damaged;
+    bool request, damaged, token;
     struct str bytes; /* of a damaged part: all, else without the length */
     size_t at;        /* in the chunk */
     uint32_t packet;
@@ -141,6 +142,25 @@ static void add_frame(struct wire_dump *dump, const struct wire_chunk *chunk, si
     vec_push(&dump->frames, *frame);
 }
 
+/* Do tokens without header come next on this side of the connection? */
+static bool tokens_follow(const struct wire_dump *dump, bool request)
+{
+    enum { SASL_HANDSHAKE = 17 };
+    size_t count = request ? dump->asked.len : dump->answered;
+    const struct asked *last = count != 0 ? &dump->asked.at[count - 1] : NULL;
+    return last != NULL && last->api->api_key == SASL_HANDSHAKE && last->version == 0;
+}
+
+static bool read_token(struct str rest, struct frame *frame)
+{
+    size_t size = rest.len >= 4 ? load_be32(rest.ptr) : SIZE_MAX;
+    if (size > TOKEN_BYTES_MAX || size > rest.len - 4)
+        return false;
+    frame->bytes = str_sub(rest, 4, size);
+    frame->token = true;
+    return true;
+}
+
 /* `fresh`: the chunk begins at the beginning of a frame. */
 static void take_chunk(struct wire_dump *dump, const struct wire_connection *conn,
                        const struct wire_chunk *chunk, bool request, bool fresh)
@@ -150,10 +170,13 @@ static void take_chunk(struct wire_dump *dump, const struct wire_connection *con
         struct frame frame = {.conn = conn, .request = request};
         struct wire_request req = {0};
         struct err err = {0};
-        if (fresh && read_frame(dump, str_sub(bytes, at, SIZE_MAX), false, &frame, &req, &err)) {
-            if (request && req.version_known)
+        struct str rest = str_sub(bytes, at, SIZE_MAX);
+        bool tokens = tokens_follow(dump, request);
+        if (fresh &&
+            (read_frame(dump, rest, tokens, &frame, &req, &err) || (tokens && read_token(rest, &frame)))) {
+            if (request && req.version_known && !frame.token)
                 vec_push(&dump->asked, (struct asked){req.correlation_id, req.api, req.api_version});
-            else if (!request)
+            else if (!request && !frame.token)
                 dump->answered = frame.asked_at + 1;
             add_frame(dump, chunk, at, at + 3 + frame.bytes.len, &frame);
             at += 4 + frame.bytes.len;
@@ -184,6 +207,7 @@ static void tell(struct wire_dump *dump, struct describe *out, const struct fram
     struct err err;
     describe_begin(out, (int64_t)frame->at, 0,
                    frame->damaged   ? "damaged"
+                   : frame->token   ? "sasl_token"
                    : frame->request ? "request"
                                     : "response");
     if (frame->conn != NULL) {
@@ -195,6 +219,8 @@ static void tell(struct wire_dump *dump, struct describe *out, const struct fram
     if (frame->damaged) {
         describe_number(out, "bytes", (int64_t)frame->bytes.len);
         describe_cstr(out, "why", frame->why);
+    } else if (frame->token) {
+        describe_number(out, "bytes", (int64_t)frame->bytes.len);
     } else {
         bool told = tell_frame(out, frame, &req, &dump->decode, &err);
         ASSERT(told); /* it could be read before */

@@ -57,6 +57,10 @@ struct broker_config {
 /* The options above, for conf_read into a struct broker_config; names, defaults and words are there. */
 extern const struct conf_table broker_conf_table;
 
+/* Of a name that is no option: why this option of Apache Kafka is none here, or what is in its place; NULL: it is none of
+ * Kafka's. */
+const char *broker_option_foreign(struct str name);
+
 /* Sets the defaults of the table. */
 void broker_config_init(struct broker_config *config);
 

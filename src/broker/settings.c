@@ -90,6 +90,13 @@ static bool check_option(const struct conf_option *option, struct str value, str
     return good;
 }
 
+static bool refuse_unknown(struct str name, struct err *err)
+{
+    const char *why = broker_option_foreign(name);
+    return err_set(err, ERR_INVALID_CONFIG, "Unknown broker config name: %.*s%s%s", STR_ARG(name),
+                   why != NULL ? ": " : "", why != NULL ? why : "");
+}
+
 /* A value that a broker config would have: G1. */
 static bool check_broker_setting(void *arg, struct str name, struct str value, struct err *err)
 {
@@ -103,7 +110,7 @@ static bool check_broker_setting(void *arg, struct str name, struct str value, s
     if (broker_fact_is(name) || (option != NULL && !option->live))
         return refuse_fixed(name, option, err);
     if (option == NULL && config < 0)
-        return err_set(err, ERR_INVALID_CONFIG, "Unknown broker config name: %.*s", STR_ARG(name));
+        return refuse_unknown(name, err);
     return (option == NULL ||
             (check_option(option, value, err) && coord_option_check(broker->coord, name, value, err))) &&
            (config < 0 || topic_config_check(config, value, err));

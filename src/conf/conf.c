@@ -21,6 +21,7 @@ struct conf_value {
 struct conf {
     vec(const struct conf_table *) tables;
     struct map by_name; /* struct conf_value * */
+    conf_why_fn *why;
 };
 
 struct conf *conf_new(void)
@@ -48,6 +49,11 @@ void conf_free(struct conf *conf)
     map_fini(&conf->by_name);
     vec_fini(&conf->tables);
     free(conf);
+}
+
+void conf_explain(struct conf *conf, conf_why_fn *why)
+{
+    conf->why = why;
 }
 
 void conf_add_table(struct conf *conf, const struct conf_table *table)
@@ -309,6 +315,10 @@ bool conf_check(const struct conf *conf, struct err *err)
         char where[300];
         if (is_known(conf, name))
             continue;
+        const char *why = conf->why != NULL ? conf->why(name) : NULL;
+        if (why != NULL)
+            return err_set(err, ERR_INVALID_CONFIG, "there is no option %.*s, set by %s: %s", STR_ARG(name),
+                           place(value, where, sizeof where), why);
         const char *nearest = conf_nearest(conf->tables.at, conf->tables.len, name);
         return err_set(err, ERR_INVALID_CONFIG, "there is no option %.*s, set by %s%s%s%s", STR_ARG(name),
                        place(value, where, sizeof where), nearest != NULL ? "; did you mean " : "",

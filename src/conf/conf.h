@@ -100,6 +100,10 @@ void conf_free(struct conf *conf);
  * conf. */
 void conf_add_table(struct conf *conf, const struct conf_table *table);
 
+/* Why a name is no option, for conf_check to say; NULL: it is just unknown. */
+typedef const char *conf_why_fn(struct str name);
+void conf_explain(struct conf *conf, conf_why_fn *why);
+
 /* Reads lines name=value ('#' and '!' begin a comment line, '\' at the end continues a line, as in
  * .properties). `origin` is for messages ("rialto.conf"). False with *err (line number in err->line). */
 bool conf_parse(struct conf *conf, struct str text, const char *origin, struct err *err);
@@ -112,7 +116,7 @@ bool conf_parse_env(struct conf *conf, char *const *environ, const char *const *
 /* One "name=value", as given to --set. */
 bool conf_set(struct conf *conf, struct str assignment, struct err *err);
 
-/* Every name that was set is in one of the tables; *err names the first that is not, where it was set, and
+/* Every name that was set is in one of the tables; *err names the first that is not, where it was set, and why it is none or
  * the nearest known name. */
 bool conf_check(const struct conf *conf, struct err *err);
 

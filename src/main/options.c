@@ -75,6 +75,7 @@ bool options_read(const char *conf_file, const struct conf_list *assignments, st
                 conf_parse_env(conf, environ, client_variables, err);
     for (size_t i = 0; done && i < assignments->len; i++)
         done = conf_set(conf, assignments->at[i], err);
+    conf_explain(conf, broker_option_foreign);
     done = done && conf_check(conf, err) && conf_read(conf, &server_table, &out->server, arena, err) &&
            conf_read(conf, &broker_conf_table, &out->kafka, arena, err) &&
            conf_read(conf, &auth_conf_table, &out->auth, arena, err) &&

@@ -129,6 +129,11 @@ static void test_order(void **state)
     conf_free(conf);
 }
 
+static const char *why(struct str name)
+{
+    return str_eq(name, STR("a.coumt")) ? "coumts are not made here" : NULL;
+}
+
 static void test_unknown(void **state)
 {
     struct conf *conf = sample_conf();
@@ -136,6 +141,9 @@ static void test_unknown(void **state)
     assert_true(conf_set(conf, STR("a.coumt=1"), &err));
     assert_false(conf_check(conf, &err));
     assert_string_equal(err.text, "there is no option a.coumt, set by --set; did you mean a.count?");
+    conf_explain(conf, why);
+    assert_false(conf_check(conf, &err));
+    assert_string_equal(err.text, "there is no option a.coumt, set by --set: coumts are not made here");
     char *environ_[] = {"RIALTO_A_SHARES=7", NULL};
     assert_false(conf_parse_env(conf, environ_, NULL, &err));
     assert_string_equal(err.text,

@@ -258,7 +258,7 @@ static void wait_for_sync(struct produce_append *one)
     partition_when_appended(one->part, &appended, &produce->wait);
 }
 
-/* Tells how the append went, and what its request waits for now. */
+/* Tells how the append went; its request waits for the sync, or not for this append any more. */
 static void end_append(struct produce_append *one)
 {
     struct request *req = one->req;

@@ -31,7 +31,6 @@ struct run {
     struct log_segment *seg;
     struct append *appends[LOG_APPENDS_MAX];
     size_t count;
-    struct batch last; /* of the last append that is a client's */
 };
 
 /* All that is new is to be appended; what is not sets the result (duplicate) or the error. */
@@ -198,17 +197,16 @@ static void run_add(const struct log *log, struct run *run, struct append *app)
     place(log, run, app);
     number_batches(app);
     run->appends[run->count++] = app;
-    ignore(batch_open_header(app->bytes.ptr, &run->last, NULL), "it was checked");
 }
 
 /* Does the append go along (A4)? Not with the first of a segment, of whose time others are judged. */
 static bool run_takes(const struct log *log, struct run *run, struct append *app)
 {
-    struct batch batch;
-    if (run->count == 0 || run->seg->end_pos == 0 || app->origin != LOG_CLIENT ||
-        run->appends[0]->origin != LOG_CLIENT)
+    if (run->count == 0 || run->seg->end_pos == 0)
         return false;
-    if (!batch_open_header(app->bytes.ptr, &batch, NULL) || !producer_follows(&run->last, &batch))
+    const struct append *before = run->appends[run->count - 1];
+    if (before->origin != LOG_CLIENT || app->origin != LOG_CLIENT ||
+        !producer_follows(&before->head, &app->head))
         return false;
     place(log, run, app);
     if (roll_is_due(run->seg, app, run->count))

@@ -104,17 +104,17 @@ static bool recompress(struct append *app, struct err *err)
 /* All checks of a client's batch that need no lock. */
 static bool check_client(struct append *app, struct log_append_result *result, struct err *err)
 {
-    struct batch batch;
+    struct batch *batch = &app->head;
     struct batch_facts facts;
-    if (!batch_open(app->bytes, &batch, err)) {
+    if (!batch_open(app->bytes, batch, err)) {
         if (err != NULL)
             err->code = ERR_INVALID_RECORD;
         return false;
     }
-    if (!check_client_header(app, &batch, err) || !batch_check_records(&batch, &facts, err))
+    if (!check_client_header(app, batch, err) || !batch_check_records(batch, &facts, err))
         return false;
     app->max_timestamp_ms = facts.max_timestamp_ms;
-    return check_rules(app, &facts, result, err) && check_sizes(app, batch.bytes.len, err) &&
+    return check_rules(app, &facts, result, err) && check_sizes(app, batch->bytes.len, err) &&
            recompress(app, err);
 }
 

@@ -10,6 +10,7 @@ struct append {
     const struct log_config *config;
     enum log_origin origin;
     struct str bytes;
+    struct batch head;    /* of a client's batch: what it says of itself */
     struct buf rewritten; /* owns `bytes` when the topic has another codec than the producer */
     int64_t now_ms;
     int64_t max_timestamp_ms; /* -1: not known */

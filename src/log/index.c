@@ -9,7 +9,8 @@
  *      target. When a file is missing or far too short, loading makes it anew by one walk over the headers.
  * (X3) Entries in memory are added by the appending thread only once the index is loaded, so a loader never
  *      misses any.
- * (X4) The files have no checksum, and are Kafka's to the byte: what they say is held against the batches when it is used
+ * (X4) The files have no checksum, and Kafka's format; but an offset index names a batch by its first offset, where Kafka takes
+ *      the last, which a look-up does not notice. What they say is held against the batches when it is used
  *      (index_check.c, aborted.c, read.c), and all of it by the scrub. What does not fit is made anew.
  * An index is loaded at first use and dropped again by log_retain when nobody used the segment (2 MiB per
  * full GiB of log).

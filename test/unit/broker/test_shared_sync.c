@@ -142,110 +142,106 @@ static void count_watch(struct partition_watch *watch)
     atomic_fetch_add(&((struct counted_watch *)watch)->count, 1);
 }
 
+/* A broker with the topic `t`, its partition 0, a connection, and what is to be sent. */
+struct world {
+    struct io_memory *mem;
+    struct broker *broker;
+    struct partition *part;
+    struct buf frames;
+    int fd;
+};
+
+static void begin(struct world *w, enum storage_durability durability, int partitions)
+{
+    struct err err;
+    *w = (struct world){.mem = io_memory_new(1)};
+    w->broker = start(io_memory_io(w->mem), durability);
+    assert_true(storage_topic_create(broker_storage(w->broker), STR("t"), partitions, NULL, 0, &err));
+    w->part = storage_partition_get(broker_storage(w->broker), STR("t"), 0, &err);
+    w->fd = open_socket(broker_kafka_port(w->broker));
+}
+
+static void end(struct world *w)
+{
+    close(w->fd);
+    partition_unref(w->part);
+    broker_stop(w->broker);
+    io_memory_free(w->mem);
+    buf_fini(&w->frames);
+}
+
 static void test_shared_sync(void **state)
 {
-    struct io_memory *mem = io_memory_new(1);
-    struct broker *broker = start(io_memory_io(mem), STORAGE_FSYNC);
+    struct world w;
     struct counted_watch visible = {.watch = {.fn = count_watch, .events = PARTITION_WATCH_VISIBLE}};
-    struct buf frames = {0};
-    struct err err;
-    assert_true(storage_topic_create(broker_storage(broker), STR("t"), 1, NULL, 0, &err));
-    struct partition *part = storage_partition_get(broker_storage(broker), STR("t"), 0, &err);
-    partition_watch_add(part, &visible.watch);
+    begin(&w, STORAGE_FSYNC, 1);
+    partition_watch_add(w.part, &visible.watch);
     for (int i = 0; i < PIPELINED; i++)
-        add_produce(&frames, i, -1, 0, false);
-    int fd = open_socket(broker_kafka_port(broker));
-    send_all(fd, &frames);
+        add_produce(&w.frames, i, -1, 0, false);
+    send_all(w.fd, &w.frames);
     for (int i = 0; i < PIPELINED; i++)
-        assert_produced(fd, i, 0, i);
+        assert_produced(w.fd, i, 0, i);
     assert_int_equal(atomic_load(&visible.count), 1); /* told before the answers are */
-    assert_int_equal(partition_hw(part), PIPELINED);
-    close(fd);
-    partition_watch_remove(part, &visible.watch);
-    partition_unref(part);
-    broker_stop(broker);
-    io_memory_free(mem);
-    buf_fini(&frames);
+    assert_int_equal(partition_hw(w.part), PIPELINED);
+    partition_watch_remove(w.part, &visible.watch);
+    end(&w);
 }
 
 /* What else a read brings finds what came before it appended, and not what comes after. */
 static void test_other_requests_see_what_came_before(void **state)
 {
-    struct io_memory *mem = io_memory_new(1);
-    struct broker *broker = start(io_memory_io(mem), STORAGE_OS);
-    struct buf frames = {0};
+    struct world w;
     struct answer answer;
-    struct err err;
-    assert_true(storage_topic_create(broker_storage(broker), STR("t"), 2, NULL, 0, &err));
-    add_produce(&frames, 1, -1, 0, false);
-    add_produce(&frames, 2, 1, 1, false);
-    add_produce(&frames, 3, -1, 0, false);
-    add_list_offsets(&frames, 4, 0);
-    add_produce(&frames, 5, 1, 0, false);
-    int fd = open_socket(broker_kafka_port(broker));
-    send_all(fd, &frames);
-    assert_produced(fd, 1, 0, 0);
-    assert_produced(fd, 2, 1, 0);
-    assert_produced(fd, 3, 0, 1);
-    take_answer(fd, &answer);
+    begin(&w, STORAGE_OS, 2);
+    add_produce(&w.frames, 1, -1, 0, false);
+    add_produce(&w.frames, 2, 1, 1, false);
+    add_produce(&w.frames, 3, -1, 0, false);
+    add_list_offsets(&w.frames, 4, 0);
+    add_produce(&w.frames, 5, 1, 0, false);
+    send_all(w.fd, &w.frames);
+    assert_produced(w.fd, 1, 0, 0);
+    assert_produced(w.fd, 2, 1, 0);
+    assert_produced(w.fd, 3, 0, 1);
+    take_answer(w.fd, &answer);
     assert_int_equal(answer.correlation_id, 4);
     assert_int_equal(load_be64(answer.rest + 8), 2); /* behind the timestamp */
-    assert_produced(fd, 5, 0, 2);
-    close(fd);
-    broker_stop(broker);
-    io_memory_free(mem);
-    buf_fini(&frames);
+    assert_produced(w.fd, 5, 0, 2);
+    end(&w);
 }
 
 /* One that is refused among others, and more of them than are written at once. */
 static void test_each_is_told_its_own(void **state)
 {
     enum { COUNT = 3 * LOG_APPENDS_MAX, BAD = 40, CORRUPT = 2 };
-    struct io_memory *mem = io_memory_new(1);
-    struct broker *broker = start(io_memory_io(mem), STORAGE_FSYNC);
-    struct buf frames = {0};
+    struct world w;
     struct answer answer;
-    struct err err;
-    assert_true(storage_topic_create(broker_storage(broker), STR("t"), 1, NULL, 0, &err));
+    begin(&w, STORAGE_FSYNC, 1);
     for (int i = 0; i < COUNT; i++)
-        add_produce(&frames, i, -1, 0, i == BAD);
-    int fd = open_socket(broker_kafka_port(broker));
-    send_all(fd, &frames);
+        add_produce(&w.frames, i, -1, 0, i == BAD);
+    send_all(w.fd, &w.frames);
     for (int i = 0; i < BAD; i++)
-        assert_produced(fd, i, 0, i);
-    take_answer(fd, &answer);
+        assert_produced(w.fd, i, 0, i);
+    take_answer(w.fd, &answer);
     assert_int_equal(answer.correlation_id, BAD);
     assert_int_equal(answer.error, CORRUPT);
     for (int i = BAD + 1; i < COUNT; i++)
-        assert_produced(fd, i, 0, i - 1);
-    close(fd);
-    broker_stop(broker);
-    io_memory_free(mem);
-    buf_fini(&frames);
+        assert_produced(w.fd, i, 0, i - 1);
+    end(&w);
 }
 
 /* Without an answer (acks=0) the end of the connection is the only sign, and what came before is kept. */
 static void test_unanswered(void **state)
 {
-    struct io_memory *mem = io_memory_new(1);
-    struct broker *broker = start(io_memory_io(mem), STORAGE_OS);
-    struct buf frames = {0};
-    struct err err;
+    struct world w;
     char byte;
-    assert_true(storage_topic_create(broker_storage(broker), STR("t"), 1, NULL, 0, &err));
-    struct partition *part = storage_partition_get(broker_storage(broker), STR("t"), 0, &err);
-    add_produce(&frames, 1, 0, 0, false);
-    add_produce(&frames, 2, 0, 0, false);
-    add_produce(&frames, 3, 0, 0, true);
-    int fd = open_socket(broker_kafka_port(broker));
-    send_all(fd, &frames);
-    assert_int_equal(read(fd, &byte, 1), 0);
-    assert_int_equal(partition_end(part), 2);
-    close(fd);
-    partition_unref(part);
-    broker_stop(broker);
-    io_memory_free(mem);
-    buf_fini(&frames);
+    begin(&w, STORAGE_OS, 1);
+    add_produce(&w.frames, 1, 0, 0, false);
+    add_produce(&w.frames, 2, 0, 0, false);
+    add_produce(&w.frames, 3, 0, 0, true);
+    send_all(w.fd, &w.frames);
+    assert_int_equal(read(w.fd, &byte, 1), 0);
+    assert_int_equal(partition_end(w.part), 2);
+    end(&w);
 }
 
 int main(void)
